@@ -1,0 +1,91 @@
+"""Which rows of a table nothing else beats.
+
+References:
+    1. Zitzler et al., "Performance assessment of multiobjective optimizers", IEEE TEC 7(2), 2003: the
+       relations of dominance used here.
+    2. López-Ibáñez, moocore, https://multi-objective.github.io/moocore: the O(n log n) sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import cast
+
+import moocore
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+_CHUNK = 4096
+"""Rows compared with the whole front at once: bounds memory, changes no result."""
+
+
+class Keep(StrEnum):
+    """What happens to a row that is equal to another on some objectives."""
+
+    STRICT = "strict"
+    """Drop a row when another is at least as good everywhere and better somewhere (Pareto dominance)."""
+    WEAK = "weak"
+    """Drop a row only when another is better on every objective (strict dominance)."""
+
+
+def non_dominated(
+    frame: pd.DataFrame,
+    maximize: Sequence[str] = (),
+    minimize: Sequence[str] = (),
+    keep: str = Keep.STRICT,
+) -> pd.Series[bool]:
+    """Mark the rows that belong to the Pareto front.
+
+    The two rules differ on ties alone: `weak` keeps a slower row that only equals the accuracy of a
+    faster one (YOLOBench's published fronts do), `strict` drops it. Rows that are equal on *every*
+    objective stand or fall together under both: none of two equal architectures is the worse.
+
+    Infinite values are compared like others. A row with NaN in any objective is never on the front and
+    dominates nothing: what was not measured cannot win.
+
+    Args:
+        frame: One row per candidate; other columns are ignored.
+        maximize: Columns of which more is better.
+        minimize: Columns of which less is better.
+        keep: A `Keep`.
+
+    Returns:
+        True for the rows on the front, aligned with `frame.index`.
+
+    Raises:
+        ValueError: No objective, an objective named twice, or an unknown `keep`.
+        KeyError: A column that the frame does not have.
+    """
+    columns = [*maximize, *minimize]
+    if not columns or len(set(columns)) != len(columns):
+        raise ValueError(f"objectives {columns}: name one or more columns, each once")
+    rule = Keep(keep)
+    # From here on less is better. Adding 0.0 turns -0.0 into 0.0, so that both are one value.
+    signs = np.array([-1.0] * len(maximize) + [1.0] * len(minimize))
+    points = frame[columns].to_numpy(dtype=float) * signs + 0.0
+    measured = ~np.isnan(points).any(axis=1)
+    on_front = np.zeros(len(frame), dtype=bool)
+    if measured.any():
+        on_front[measured] = _front(points[measured], rule)
+    return cast("pd.Series[bool]", pd.Series(on_front, index=frame.index, name="on_front"))
+
+
+def _front(points: NDArray[np.float64], rule: Keep) -> NDArray[np.bool_]:
+    """Rows of the front of finished points (rows × objectives, less is better, no NaN)."""
+    if points.shape[1] == 1:  # moocore asks for two objectives
+        strict: NDArray[np.bool_] = points[:, 0] == points[:, 0].min()
+    else:
+        # moocore's keep_weakly only says that copies of a front point stay.
+        strict = np.asarray(moocore.is_nondominated(points, keep_weakly=True), dtype=bool)
+    if rule is Keep.STRICT:
+        return strict
+    # Whoever is beaten everywhere is beaten everywhere by a member of the strict front too.
+    front = np.unique(points[strict], axis=0)
+    kept = np.ones(len(points), dtype=bool)
+    for start in range(0, len(points), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        beaten: NDArray[np.bool_] = np.all(front[None, :, :] < points[part, None, :], axis=2)
+        kept[part] = ~np.any(beaten, axis=1)
+    return kept

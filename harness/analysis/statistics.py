@@ -1,0 +1,235 @@
+"""What the paired differences of a study say, and how sure that is.
+
+A candidate's gain is its mAP50-95 minus the baseline's of the same seed and epochs. Three things could
+make a gain look better than it is; each has its rule here:
+
+- **Noise.** Seeds differ. All candidates are assumed to be equally noisy, so that few seeds each give
+  one usable estimate: the pooled variance of the differences within candidates [1]. The differences of
+  one seed share the baseline's row; the degrees of freedom are therefore a little optimistic.
+- **The winner's curse.** The search picks its finalists on the first seed. The best of many noisy
+  readings is too good on average, so the seed that picked a candidate does not judge it [2].
+- **Many looks.** With twenty candidates one passes a 5 % test by luck. A gain needs Holm's
+  step-down correction over all candidates that were judged [3]; it holds under any dependence.
+
+References:
+    1. Snedecor and Cochran, Statistical Methods, 8th ed., section 6.9 (pooled variance).
+    2. Cawley and Talbot, "On over-fitting in model selection", JMLR 11, 2010.
+    3. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.fronts import non_dominated
+from harness.analysis.noise import ALPHA, Noise, holm, pooled_noise
+from harness.architecture import BASELINE
+
+MAXIMIZED = frozenset({"gain_map50_95", "map50_95", "map50"})
+"""Columns of a summary of which more is better; of all others less is."""
+DEFAULT_OBJECTIVES = ("gain_map50_95", "latency_ratio")
+
+
+class Verdict(StrEnum):
+    """What the measurements allow to be said about a candidate."""
+
+    GAIN = "gain"
+    """Judged on repeated seeds and better than the baseline after Holm's correction."""
+    LOSS = "loss"
+    """The whole 95 % interval lies below zero."""
+    UNDECIDED = "undecided"
+    """The noise does not tell it from the baseline, or only one seed was trained."""
+    UNMEASURED = "unmeasured"
+    """No seed has both its complete row and the baseline's."""
+    REFERENCE = "reference"
+    """The baseline itself."""
+
+
+class Standing(StrEnum):
+    """On what evidence a row stands."""
+
+    BASELINE = "baseline"
+    JUDGED = "judged"
+    """Two or more complete seeds."""
+    SCREENING = "screening only"
+    """One complete seed: it may rule a candidate out, never in."""
+    UNMEASURED = "unmeasured"
+
+
+class _Judgement(NamedTuple):
+    """A candidate's gain and what it rests on."""
+
+    mean: float
+    readings: int
+    standing: Standing
+    basis: str
+
+
+def summarise(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per architecture: its gain with interval and verdict, its costs, its states.
+
+    Costs are medians over the rows in which they were measured; the interval of the latency ratio is
+    the median of the rows' intervals and is not narrowed, as rows may repeat one measurement. Zero,
+    negative and infinite latencies and costs count as not measured.
+
+    Args:
+        trials: `StudyRecord.trials`; two complete rows of one architecture and seed count once, the
+            later one. Columns that are absent count as not measured.
+
+    Returns:
+        Indexed by architecture, the baseline first (present even where it has no row), then in order
+        of appearance. Columns: `standing`, `verdict`, `seeds` (complete), `gain_map50_95` (mean),
+        `gain_low`, `gain_high` (95 %), `gain_seeds` (seeds the gain rests on), `gain_basis`,
+        `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
+        `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
+        `macs_ratio`, `params_ratio`, `complete`, `failed` (rows), `reason` (of the last failure).
+    """
+    complete = _complete(trials)
+    names = [BASELINE, *(name for name in trials["architecture"].unique() if name != BASELINE)]
+    summary = pd.DataFrame(index=pd.Index(names, name="architecture"))
+    counts = complete.groupby("architecture").size()
+    summary["seeds"] = counts.reindex(names, fill_value=0).astype(int)
+    _add_gains(summary, complete, gain_noise(trials))
+    for column in ("map50_95", "map50"):
+        _add_mean(summary, complete, column)
+    _add_costs(summary, trials)
+    _add_states(summary, trials)
+    return summary
+
+
+def gain_noise(trials: pd.DataFrame) -> Noise:
+    """The scatter of the paired difference of one seed, over all candidates with two or more."""
+    complete = _complete(trials)
+    return pooled_noise(complete[complete["architecture"] != BASELINE], "gain_map50_95")
+
+
+def front(summary: pd.DataFrame, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> pd.Series[bool]:
+    """Which architectures nothing beats; a reading of one seed beats nobody who was judged.
+
+    The baseline and the judged candidates are compared among themselves. A screening candidate is
+    marked where neither they nor other screening candidates dominate it: it is worth repeating.
+
+    Args:
+        summary: From `summarise`.
+        objectives: Its columns; those in `MAXIMIZED` are maximised, the others minimised.
+
+    Returns:
+        Aligned with `summary.index`.
+    """
+    up = [name for name in objectives if name in MAXIMIZED]
+    down = [name for name in objectives if name not in MAXIMIZED]
+    screening = summary["standing"] == Standing.SCREENING
+    firm = non_dominated(summary[~screening], maximize=up, minimize=down)
+    on_front = firm.reindex(summary.index, fill_value=False)
+    contest = non_dominated(summary[on_front | screening], maximize=up, minimize=down)
+    return on_front | (screening & contest.reindex(summary.index, fill_value=False))
+
+
+def _complete(trials: pd.DataFrame) -> pd.DataFrame:
+    """Complete rows with an accuracy, one per architecture and seed."""
+    rows = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
+    return rows.drop_duplicates(["architecture", "seed"], keep="last")
+
+
+def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
+    """Which seeds judge a candidate, and their mean."""
+    if name == BASELINE:
+        if complete.empty:
+            return _Judgement(float("nan"), 0, Standing.UNMEASURED, "the baseline has no complete row")
+        return _Judgement(0.0, len(complete), Standing.BASELINE, "the baseline: 0 by definition")
+    paired = complete.dropna(subset=["gain_map50_95"])
+    if paired.empty:
+        why = "no complete row" if complete.empty else "the baseline has no complete row of the same seed"
+        return _Judgement(float("nan"), 0, Standing.UNMEASURED, why)
+    if len(paired) == 1:
+        gain = float(paired["gain_map50_95"].iloc[0])
+        return _Judgement(gain, 1, Standing.SCREENING, "one seed: only a screening reading")
+    fresh = paired[~paired["selected_on"].astype(bool)]
+    if fresh.empty:  # every seed took part in the selection: there is none left to judge with
+        gain = float(paired["gain_map50_95"].mean())
+        return _Judgement(gain, len(paired), Standing.SCREENING, "every seed took part in the selection")
+    seeds = ", ".join(str(seed) for seed in sorted(fresh["seed"]))
+    noun = "seed" if len(fresh) == 1 else "seeds"
+    left_out = " that did not pick it" if len(fresh) < len(paired) else ""
+    basis = f"{len(fresh)} {noun}{left_out} ({seeds})"
+    return _Judgement(float(fresh["gain_map50_95"].mean()), len(fresh), Standing.JUDGED, basis)
+
+
+def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, noise: Noise) -> None:
+    """Add each architecture's gain, its interval, its tests and its verdict."""
+    rows = dict(list(complete.groupby("architecture")))
+    judged = [_judge(str(name), rows.get(name, complete[:0])) for name in summary.index]
+    summary["standing"] = [each.standing for each in judged]
+    summary["gain_map50_95"] = [each.mean for each in judged]
+    half = [0.0 if each.standing is Standing.BASELINE else noise.half_width(each.readings) for each in judged]
+    summary["gain_low"] = summary["gain_map50_95"] - np.array(half)
+    summary["gain_high"] = summary["gain_map50_95"] + np.array(half)
+    summary["gain_seeds"] = [each.readings for each in judged]
+    summary["gain_basis"] = [each.basis + _why_no_interval(each, noise) for each in judged]
+    summary["p_value"] = [
+        noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan
+        for each in judged
+    ]
+    summary["p_holm"] = holm(summary["p_value"])
+    summary["verdict"] = [
+        _verdict(each, p_holm, high)
+        for each, p_holm, high in zip(judged, summary["p_holm"], summary["gain_high"], strict=True)
+    ]
+
+
+def _why_no_interval(judgement: _Judgement, noise: Noise) -> str:
+    """What to add to the basis of a gain that has no interval."""
+    if judgement.standing not in {Standing.JUDGED, Standing.SCREENING} or noise.usable:
+        return ""
+    if noise.df == 0:
+        return "; no candidate has two seeds, so there is no interval"
+    return "; the seeds do not differ at all, so there is no interval"
+
+
+def _verdict(judgement: _Judgement, p_holm: float, high: float) -> Verdict:
+    """A gain needs the corrected test; a loss, which nobody selects for, only its interval."""
+    if judgement.standing is Standing.BASELINE:
+        return Verdict.REFERENCE
+    if judgement.standing is Standing.UNMEASURED:
+        return Verdict.UNMEASURED
+    if judgement.standing is Standing.JUDGED and judgement.mean > 0 and p_holm < ALPHA:
+        return Verdict.GAIN
+    return Verdict.LOSS if high < 0 else Verdict.UNDECIDED
+
+
+def _add_mean(summary: pd.DataFrame, complete: pd.DataFrame, column: str) -> None:
+    """Add the mean over complete seeds and its interval from the scatter pooled over architectures."""
+    noise = pooled_noise(complete, column)
+    groups = complete.groupby("architecture")[column]
+    means = groups.mean().reindex(summary.index)
+    counts = groups.count().reindex(summary.index, fill_value=0)
+    half = np.array([noise.half_width(int(count)) for count in counts])
+    summary[column], summary[f"{column}_low"], summary[f"{column}_high"] = means, means - half, means + half
+
+
+def _add_costs(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
+    """Add the medians of what was measured of cost and latency, and ratios to the baseline."""
+    columns = ["latency_ms_p50", "latency_ms_p90", "latency_ratio", "latency_ratio_low", "latency_ratio_high"]
+    for column in [*columns, "macs", "params"]:
+        values = trials.get(column, pd.Series(np.nan, index=trials.index)).astype(float)
+        sound = values.where((values > 0) & np.isfinite(values))
+        summary[column] = sound.groupby(trials["architecture"]).median().reindex(summary.index)
+    for column in ("macs", "params"):
+        summary[f"{column}_ratio"] = summary[column] / summary[column].loc[[BASELINE]].mean()
+
+
+def _add_states(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
+    """Add how many rows are complete and how many are not, and why the last of these is not."""
+    done = (trials["state"] == "complete").groupby(trials["architecture"])
+    summary["complete"] = done.sum().reindex(summary.index, fill_value=0).astype(int)
+    rows = done.size().reindex(summary.index, fill_value=0).astype(int)
+    summary["failed"] = rows - summary["complete"]
+    failures = trials[trials["state"] != "complete"].fillna({"reason": ""})
+    reasons = failures["reason"].where(failures["reason"] != "", failures["state"])
+    last = reasons.groupby(failures["architecture"]).last()
+    summary["reason"] = last.reindex(summary.index).fillna("").astype(str)

@@ -1,0 +1,182 @@
+"""Clo attention: convolution with attention-like, context-aware weights beside pooled attention.
+
+The official function (`EfficientAttention`), computed with fewer kernels and right for every map
+size. Some heads are local: their queries, keys and values are gathered from the neighbourhood by
+depth-wise convolutions and gate each other (AttnConv). The others are global: every pixel attends to
+all windows of the map, each averaged to one token.
+
+Reference: [1] Fan et al., arXiv:2303.17803, section 3.2; https://github.com/qhfan/CloFormer (MIT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.blocks.layout import in_layout_of, working_layout
+from harness.blocks.official import OfficialModule, convolution
+
+
+class AttnConv(nn.Module):
+    """The local branch: one group of heads that share a depth-wise kernel size.
+
+    Args:
+        width: Channels of the group, heads times channels a head.
+        kernel_size: Side of the depth-wise kernel, in pixels.
+        scale: Factor before tanh; the official code's is `head_dim ** -0.5`.
+    """
+
+    def __init__(self, width: int, kernel_size: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.aggregate = nn.Conv2d(3 * width, 3 * width, kernel_size, padding=kernel_size // 2, groups=3 * width)
+        self.gate_in = nn.Conv2d(width, width, 1)
+        self.gate_out = nn.Conv2d(width, width, 1)
+
+    def forward(self, qkv: Tensor) -> Tensor:
+        """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
+        query, key, value = self.aggregate(qkv).chunk(3, dim=1)
+        gate = self.gate_out(F.silu(self.gate_in(query * key)))
+        return torch.tanh(gate * self.scale) * value
+
+
+class PooledAttention(nn.Module):
+    """The global branch: softmax attention of every pixel to the means of windows.
+
+    Args:
+        dim: Channels of the input.
+        heads: Global heads.
+        head_dim: Channels a head.
+        window_size: Side of a window, in pixels; 1 leaves every pixel its own token.
+    """
+
+    def __init__(self, dim: int, heads: int, head_dim: int, window_size: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.window_size = window_size
+        self.key_value = nn.Conv2d(dim, 2 * heads * head_dim, 1)
+
+    def forward(self, x: Tensor, query: Tensor) -> Tensor:
+        """Map (B, dim, H, W) and queries (B, heads·head_dim, H, W) to the queries' shape."""
+        key, value = self.key_value(mean_over_windows(x, self.window_size)).chunk(2, dim=1)
+        attended = F.scaled_dot_product_attention(self._tokens(query), self._tokens(key), self._tokens(value))
+        return attended.transpose(-1, -2).reshape(query.shape)
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        """Turn a map into (B, heads, pixels, head_dim).
+
+        Contiguous because PyTorch's fused kernels want a head's channels side by side and fall back to
+        plain matrix products where they are not; free where the map is channels_last.
+        """
+        tokens = x.unflatten(1, (self.heads, -1)).flatten(3).transpose(-1, -2)
+        return tokens if tokens.stride(-1) == 1 else tokens.contiguous()
+
+
+class CloAttention(OfficialModule):
+    """Local and global heads side by side, then one projection. Keeps channels and map size.
+
+    Args:
+        dim: Channels of input and output; `num_heads` divides it.
+        num_heads: All heads, local and global.
+        group_split: Heads of each local group, the last entry the global branch's (0: none).
+        kernel_sizes: Depth-wise kernel of each local group, in pixels, odd; one fewer than `group_split`.
+        window_size: Side of the windows over which keys and values of the global branch are averaged,
+            in pixels. Windows are clipped at the border of the map.
+
+    Raises:
+        ValueError: An argument is not allowed or two contradict each other.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        group_split: Sequence[int],
+        kernel_sizes: Sequence[int],
+        window_size: int,
+    ) -> None:
+        super().__init__()
+        _check(dim, num_heads, group_split, kernel_sizes, window_size)
+        head_dim = dim // num_heads
+        self.local_widths = [heads * head_dim for heads in group_split[:-1]]
+        self.global_width = group_split[-1] * head_dim
+        # All that is read at full resolution: q, k, v of each local group, then q of the global branch.
+        self.input_widths = [3 * width for width in self.local_widths]
+        if self.global_width:
+            self.input_widths.append(self.global_width)
+        self.project_in = nn.Conv2d(dim, sum(self.input_widths), 1)
+        self.local_branch = nn.ModuleList(
+            AttnConv(width, kernel_size, head_dim**-0.5)
+            for width, kernel_size in zip(self.local_widths, kernel_sizes, strict=True)
+        )
+        self.global_branch = (
+            PooledAttention(dim, group_split[-1], head_dim, window_size) if self.global_width else None
+        )
+        self.project_out = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, dim, H, W) to (B, dim, H, W)."""
+        work = working_layout(x)
+        parts = self.project_in(work).split(self.input_widths, dim=1)
+        heads = [branch(part) for branch, part in zip(self.local_branch, parts, strict=False)]
+        if self.global_branch is not None:
+            heads.append(self.global_branch(work, parts[-1]))
+        return in_layout_of(self.project_out(torch.cat(heads, dim=1)), x)
+
+    def official_tensors(self) -> dict[str, Tensor]:
+        """See `OfficialModule.official_tensors`; the official projections are slices of `project_in`."""
+        tensors: dict[str, Tensor] = {}
+        first = 0
+        for index, branch in enumerate(self.local_branch):
+            assert isinstance(branch, AttnConv)
+            tensors |= convolution(f"qkvs.{index}", self.project_in, first, self.input_widths[index])
+            tensors |= convolution(f"convs.{index}", branch.aggregate)
+            tensors |= convolution(f"act_blocks.{index}.act_block.0", branch.gate_in)
+            tensors |= convolution(f"act_blocks.{index}.act_block.2", branch.gate_out)
+            first += self.input_widths[index]
+        if self.global_branch is not None:
+            tensors |= convolution("global_q", self.project_in, first)
+            tensors |= convolution("global_kv", self.global_branch.key_value)
+        return tensors | convolution("proj", self.project_out)
+
+
+def mean_over_windows(x: Tensor, window_size: int) -> Tensor:
+    """Average (B, C, H, W) over windows that are clipped at the lower and right border.
+
+    Returns:
+        (B, C, ⌈H/window⌉, ⌈W/window⌉); each value is the mean of the pixels that its window really
+        covers, so a map smaller than the window gives its plain mean.
+    """
+    if window_size == 1:
+        return x
+    return F.avg_pool2d(x, window_size, ceil_mode=True, count_include_pad=False)
+
+
+def _check(
+    dim: int, num_heads: int, group_split: Sequence[int], kernel_sizes: Sequence[int], window_size: int
+) -> None:
+    """Refuse what makes no attention, naming the value and what is allowed."""
+    groups, kernels = list(group_split), list(kernel_sizes)
+    if num_heads < 1:
+        raise ValueError(f"num_heads is {num_heads}; at least one head is needed")
+    if dim < 1 or dim % num_heads:
+        raise ValueError(f"dim is {dim}; it is a positive multiple of num_heads, {num_heads}")
+    if len(groups) != len(kernels) + 1:
+        raise ValueError(
+            f"group_split {groups} has {len(groups)} entries for {len(kernels)} kernel_sizes {kernels}; "
+            "it has one for each kernel and a last one for the global branch"
+        )
+    if any(heads < 1 for heads in groups[:-1]):
+        raise ValueError(f"group_split {groups}: every local group (all entries but the last) has 1 head or more")
+    if groups[-1] < 0:
+        raise ValueError(f"group_split {groups}: the global branch (the last entry) has 0 heads or more")
+    if sum(groups) != num_heads:
+        raise ValueError(f"group_split {groups} sums to {sum(groups)}; it sums to num_heads, {num_heads}")
+    for kernel_size in kernels:
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_sizes {kernels}: {kernel_size} is not odd and positive (3, 5, 7, 9, …)")
+    if window_size < 1:
+        raise ValueError(f"window_size is {window_size}; it is 1 or more")

@@ -1,0 +1,22 @@
+"""In which order a map lies in memory while a block works on it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def working_layout(x: Tensor) -> Tensor:
+    """Lay a map out so that the block's convolutions run fast; values and shape stay.
+
+    On CPU that is channels_last: oneDNN's depth-wise convolutions take about half the time there and
+    attention needs no transposition. Elsewhere the caller's layout is kept.
+    """
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
+def in_layout_of(x: Tensor, original: Tensor) -> Tensor:
+    """Lay `x` out as `original`, so that a block in a network leaves its neighbours' layout alone."""
+    if original.is_contiguous(memory_format=torch.channels_last):
+        return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous()

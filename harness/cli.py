@@ -1,0 +1,261 @@
+"""The command line: parse, call one function, print. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import UserError
+from harness.isolation import isolate_ultralytics
+
+app = typer.Typer(
+    name="clo",
+    help="Search where and in which shape Clo blocks pay in a detector, and read the answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")]
+ImageSize = Annotated[int, typer.Option("--imgsz", help="Side of the square input, in pixels; a multiple of the stride.")]
+Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL [default: SQLite in the study's folder].")]
+Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
+MODEL_HELP = "Model name (yolov5n, yolov8s), model YAML, checkpoint (.pt) or architecture file."
+
+
+@app.command()
+def search(
+    trials: Annotated[int | None, typer.Option(help="Candidates in the study when done, the baseline not counted. [default: 10]")] = None,
+    more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
+    data: Annotated[str | None, typer.Option(help="Dataset YAML (coco.yaml, coco128.yaml, your own). [default: digits, embedded]")] = None,
+    base: Annotated[str | None, typer.Option(help="YOLOv5 or YOLOv8 detector: name, YAML or trained .pt. [default: yolov5n]")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space: a YAML, or one that ships by name (default, small).")] = None,
+    device: Annotated[str | None, typer.Option(help="auto (CUDA if there), cpu, or a CUDA device's number.")] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. [default: 128]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
+    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
+    finalists: Annotated[int | None, typer.Option(help="Best candidates that are trained with every seed.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start every training from random weights.")] = False,
+    objectives: Annotated[str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of a training. [default: all cores]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")] = None,
+    storage: Storage = None,
+    results: Results = Path("results"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search: propose candidates, measure and train them, write the Pareto report.
+
+    Run the same command again to finish what is missing: nothing is trained twice.
+    """
+    from harness.settings import search_settings
+    from harness.terminal import observer
+
+    settings = search_settings(
+        trials=trials, more=more, timeout_s=_duration(timeout), data=data, base=base, space=space, device=device,
+        imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
+        learning_rate=learning_rate, from_scratch=from_scratch,
+        objectives=tuple(objectives.split(",")) if objectives else None, sampler=sampler, threads=threads,
+        workers=workers, study=study, storage=storage, results=results,
+    )  # fmt: skip
+    title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
+    interrupted = False
+    with observer(title, quiet=quiet, machine=as_json) as watch:
+        from harness.records import load_record
+        from harness.search.run import search as run
+
+        try:
+            record = run(settings, watch, ["clo", *sys.argv[1:]])
+        except KeyboardInterrupt:
+            interrupted = True
+            record = load_record(settings.storage_url, settings.study)
+        watch.phase("writing the report")
+        folder = _write(record, settings.folder)
+    _close(record, folder, as_json)
+    if interrupted:
+        raise typer.Exit(130)
+
+
+@app.command()
+def report(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    storage: Storage = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Write a study's report again, from its storage alone; also while the search is running."""
+    record, folder = _record(study, storage, results)
+    _write(record, folder)
+    _close(record, folder, as_json)
+
+
+@app.command()
+def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json = False) -> None:
+    """List the places of a model where a block can be inserted."""
+    from harness.detectors import find_sites, resolve_base
+
+    found = [site.to_dict() for site in find_sites(resolve_base(model)).values()]
+    if as_json:
+        return _print_json(found)
+    _print_table(["site", "layer", "channels", "stride"], [list(site.values()) for site in found])
+
+
+@app.command()
+def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSize = 640, as_json: Json = False) -> None:
+    """Count a model's parameters, MACs and FLOPs (2 × MACs), batch 1, before any fusing."""
+    from harness.detectors import load_model
+    from harness.measure.cost import model_cost
+
+    counted = model_cost(load_model(model), imgsz)
+    if as_json:
+        return _print_json(counted.to_dict())
+    rows = [[name, f"{macs:,}", f"{macs / max(1, counted.macs):.1%}"] for name, macs in counted.by_operator.items()]
+    print(f"{model} at {imgsz} × {imgsz}: {counted.params:,} parameters, {counted.macs:,} MACs, {counted.flops:,} FLOPs")
+    _print_table(["operator", "MACs", "share"], rows)
+    print("not counted (calls): " + (", ".join(f"{k} {v}" for k, v in counted.uncounted.items()) or "nothing"))
+
+
+@app.command()
+def latency(
+    a: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    b: Annotated[str, typer.Argument(help="What A is compared with; the same kinds.")],
+    imgsz: ImageSize = 640,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
+    seconds: Annotated[float, typer.Option(help="Most seconds to measure.", min=0.1)] = 45.0,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the latency of model A over that of model B, the two interleaved so that drift cancels."""
+    import torch
+
+    from harness.detectors import load_model
+    from harness.measure.latency import interleaved_latency
+    from harness.search.run import resolve_device
+
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = resolve_device(device)
+    measured = interleaved_latency(load_model(a), load_model(b), imgsz=imgsz, device=chosen, max_seconds=seconds)
+    if as_json:
+        return _print_json(measured.to_dict())
+    low, high = measured.ratio_ci95
+    print(f"A over B: {measured.ratio:.3f} [95 % interval {low:.3f} to {high:.3f}], stopped: {measured.stopped}")
+    rows = [[n, *(f"{v:.3f}" for v in (t.p50, t.p90, t.p99))] for n, t in ((a, measured.candidate), (b, measured.baseline))]
+    _print_table(["model", "p50 ms", "p90 ms", "p99 ms"], rows)
+
+
+@app.command()
+def export(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    architecture: Annotated[str, typer.Argument(help="Identity of the architecture, as in the tables.")],
+    to: Annotated[str, typer.Option(help="yaml: trainable Ultralytics model; architecture: base and placements.")] = "yaml",
+    out: Annotated[Path | None, typer.Option(help="File to write. [default: <id>.yaml in the study's export folder]")] = None,
+    storage: Storage = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Take an architecture home as an Ultralytics model YAML."""
+    import yaml
+
+    record, folder = _record(study, storage, results)
+    if architecture not in record.model_yamls:
+        raise UserError(f"study {study} has no architecture '{architecture}'; it has {', '.join(record.model_yamls) or 'none'}")
+    if to not in {"yaml", "architecture"}:
+        raise UserError(f"--to {to}: choose yaml or architecture")
+    text = record.model_yamls[architecture]
+    if to == "architecture":
+        text = yaml.safe_dump(record.architectures[architecture].to_dict(), sort_keys=False)
+    path = out or folder / "export" / f"{architecture}{'' if to == 'yaml' else '.architecture'}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if as_json:
+        return _print_json({"study": study, "architecture": architecture, "file": str(path)})
+    print(f"{path}\nTrain it: python -c \"import harness; from ultralytics import YOLO; YOLO('{path}').train(data='your.yaml')\"")
+
+
+def main() -> None:
+    """Entry point: errors of the user are one sentence and exit code 2."""
+    isolate_ultralytics()
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}; everything finished before is kept")
+    except Exception as error:
+        if not type(error).__module__.startswith(("sqlalchemy", "optuna")):
+            raise
+        _fail(f"the study's storage failed: {str(getattr(error, 'orig', None) or error).splitlines()[0]}")
+
+
+def _fail(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _duration(text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if not match or float(match[1]) == 0:
+        raise UserError(f"--timeout {text}: not a time; write 90, 90s, 25m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _record(study: str, storage: str | None, results: Path) -> tuple[Any, Path]:
+    from harness.records import load_record
+
+    folder = results / study
+    if storage is None and not (folder / "study.db").is_file():
+        names = sorted(path.parent.name for path in results.glob("*/study.db"))
+        raise UserError(f"study {study}: no {folder / 'study.db'}; studies here: {', '.join(names) or 'none'}")
+    return load_record(storage or f"sqlite:///{(folder / 'study.db').as_posix()}", study), folder
+
+
+def _write(record: Any, folder: Path) -> Path:
+    from harness.report import write_report
+
+    write_report(record, folder, model_yamls=record.model_yamls)
+    return folder
+
+
+def _close(record: Any, folder: Path, as_json: bool) -> None:
+    from harness.report import closing
+
+    summary = {"study": record.name, "folder": str(folder), **closing(record)}
+    if as_json:
+        return _print_json(summary)
+    print(f"\n{summary['answer']}\n\nReport: {folder / 'report.html'}")
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=2))
+
+
+def _print_table(header: list[str], rows: list[list[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=None)
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The embedded digits data set, and checks of a user's own."""

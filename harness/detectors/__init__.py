@@ -1,0 +1,11 @@
+"""All that knows Ultralytics' model format: bases, sites, insertion, weights."""
+
+from harness.detectors.families import Base, build, load_model, read_yaml, resolve_base
+from harness.detectors.insert import index_map, insert, to_yaml
+from harness.detectors.sites import Site, find_sites, map_sizes
+from harness.detectors.weights import Transfer, transfer
+
+__all__ = [
+    "Base", "Site", "Transfer", "build", "find_sites", "index_map", "insert",
+    "load_model", "map_sizes", "read_yaml", "resolve_base", "to_yaml", "transfer",
+]

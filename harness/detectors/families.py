@@ -1,0 +1,134 @@
+"""Base models: from a name, a YAML or a checkpoint to one concrete model description."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
+
+from harness.architecture import Architecture
+from harness.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A detector that blocks can be inserted into.
+
+    Attributes:
+        name: What the user called it, without folder.
+        config: Ultralytics model description with exactly one entry under `scales`.
+        checkpoint: Weights to start from, or None for random initialisation.
+    """
+
+    name: str
+    config: dict[str, Any]
+    checkpoint: Path | None = None
+
+    def build(self, classes: int | None = None) -> DetectionModel:
+        """The network with random weights; `classes` overrides the description's number."""
+        return build(self.config, classes)
+
+    def load(self) -> DetectionModel:
+        """The network with its checkpoint's weights, or random ones where it has none."""
+        return _load_checkpoint(self.checkpoint) if self.checkpoint else self.build()
+
+
+def resolve_base(spec: str) -> Base:
+    """Find the detector that `spec` names.
+
+    Args:
+        spec: Model name (`yolov5n`, `yolov8s.yaml`), path to a model YAML, or path to a `.pt` checkpoint.
+
+    Raises:
+        UserError: It does not exist, is not readable or is not a detection model.
+    """
+    path = Path(spec)
+    if path.suffix == ".pt":
+        if not path.is_file():
+            raise UserError(f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n")
+        model = _load_checkpoint(path)
+        return Base(name=path.name, config=_single_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
+    name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
+    try:
+        config = yaml_model_load(path if path.is_file() else name)
+    except FileNotFoundError as error:
+        raise UserError(f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file") from error
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise UserError(f"base {spec}: not a readable model YAML ({str(error).splitlines()[0]})") from error
+    return Base(name=path.stem if path.suffix else path.name, config=_single_scale(config, spec))
+
+
+def load_model(spec: str) -> DetectionModel:
+    """Build any detector a person may name: model name, YAML, checkpoint or architecture file.
+
+    Raises:
+        UserError: Nothing can be built from it.
+    """
+    from harness.detectors.insert import insert
+
+    path = Path(spec)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        data = read_yaml(path)
+        if "placements" in data:
+            architecture = Architecture.from_dict(data)
+            return build(insert(resolve_base(architecture.base), architecture))
+    return resolve_base(spec).load()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping.
+
+    Raises:
+        UserError: It is not YAML, or not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
+    return data
+
+
+def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
+    """Build a detector from a model description.
+
+    Raises:
+        UserError: Ultralytics cannot build it, or it is not a detector.
+    """
+    try:
+        model = DetectionModel(copy.deepcopy(config), nc=classes, verbose=False)
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+        raise UserError(f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}") from error
+    return model
+
+
+def _load_checkpoint(path: Path) -> DetectionModel:
+    try:
+        model, _ = load_checkpoint(path)
+    except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
+        raise UserError(f"{path}: not a loadable checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+    if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):
+        raise UserError(f"{path}: holds no Ultralytics detection model")
+    return model
+
+
+def _single_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
+    """Keep the scale in use only, so that the description means one network whatever its file is called."""
+    layers = [*config.get("backbone", ()), *config.get("head", ())]
+    if not layers or "Detect" not in str(layers[-1][2]):
+        last = layers[-1][2] if layers else "nothing"
+        raise UserError(f"base {spec}: ends in {last}, not in a Detect head; only detection models can be searched")
+    scales = config.get("scales")
+    if scales:
+        scale = config.get("scale") or next(iter(scales))
+        if scale not in scales:
+            raise UserError(f"base {spec}: has no scale '{scale}'; it has {', '.join(scales)}")
+        config["scales"] = {scale: scales[scale]}
+        config["scale"] = scale
+    return config

@@ -1,0 +1,53 @@
+"""A base's trained weights into the detector with blocks; what arrived is counted, not hoped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What became of the base's tensors.
+
+    Attributes:
+        arrived: Tensors of the base that the new detector took over.
+        total: Tensors that the base has.
+        left_behind: Names, in the base, of those with no place of their shape, and why.
+    """
+
+    arrived: int
+    total: int
+    left_behind: dict[str, str]
+
+    def __str__(self) -> str:
+        text = f"{self.arrived} of {self.total} base tensors transferred"
+        return text + (f"; left behind: {', '.join(self.left_behind)}" if self.left_behind else "")
+
+
+def transfer(base: nn.Module, detector: nn.Module, layers: Mapping[int, int]) -> Transfer:
+    """Copy every tensor of `base` to its layer's new place in `detector`.
+
+    Args:
+        base: Trained detector; its tensors are named `model.<layer>.<rest>`.
+        detector: Detector with blocks; changed in place.
+        layers: Layer of the base to layer of the detector, from `index_map`.
+    """
+    target = detector.state_dict()
+    left_behind: dict[str, str] = {}
+    source = base.state_dict()
+    with torch.no_grad():
+        for name, tensor in source.items():
+            _, layer, rest = name.split(".", 2)
+            new_name = f"model.{layers[int(layer)]}.{rest}"
+            place = target.get(new_name)
+            if place is None:
+                left_behind[name] = "no such tensor"
+            elif place.shape != tensor.shape:
+                left_behind[name] = f"shape {tuple(tensor.shape)} against {tuple(place.shape)}"
+            else:
+                place.copy_(tensor)
+    return Transfer(arrived=len(source) - len(left_behind), total=len(source), left_behind=left_behind)

@@ -1,0 +1,1 @@
+"""What a detector costs, how fast and how accurate it is, and where that was measured."""

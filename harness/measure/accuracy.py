@@ -1,0 +1,351 @@
+"""mAP under a small budget: Ultralytics' trainer and validator, made repeatable, quiet and cheap.
+
+What differs from `yolo train`, and why:
+
+- The learning rate is annealed by the iteration (Ultralytics lowers it once an epoch, so a two-epoch
+  run ends hot and noisy).
+- The weights of the last part of the run are averaged uniformly. Ultralytics' moving average has a
+  time constant of 2,000 steps and does nothing in a short run.
+- New blocks learn with a higher rate than the trained base: they have everything to learn in
+  few steps, while the base's random walk is noise that hides what they learn.
+- One validation at the end; no plots, no checkpoints of half precision, no integrations.
+- A NaN loss or too little memory ends the run with its reason. (Ultralytics would go back to an older
+  checkpoint or halve the batch, and the comparison would no longer be like with like.)
+
+Everything random follows the seed: the new blocks' initialisation, the order of the images, the
+augmentation. Two runs of one seed see the same batches, so that their difference is paired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from ultralytics.data import dataset as ultralytics_dataset
+from ultralytics.engine import trainer as ultralytics_trainer
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import LOGGER
+from ultralytics.utils.torch_utils import ModelEMA
+
+from harness.blocks import CloAttention, CloBlock
+from harness.detectors import build, transfer
+from harness.errors import UserError
+from harness.isolation import cache_folder
+from harness.torchvision_compat import ensure_torchvision
+
+Progress = Callable[[int, int], None]
+"""Called with finished and total iterations."""
+
+_NEW_BLOCKS = (CloAttention, CloBlock)
+
+
+class NotANumberError(RuntimeError):
+    """The loss stopped being a number."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """The device had too little memory for the batch asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How one short training runs.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch: Images a step.
+        imgsz: Side of the square input, in pixels.
+        learning_rate: Peak rate of AdamW for the base's weights.
+        block_rate_factor: Rate of the new blocks over `learning_rate`.
+        warmup: Share of the iterations in which the rate rises from 0.
+        final_rate: Rate in the last iteration over the peak; cosine between.
+        averaged_tail: Share of the iterations, at the end, whose weights are averaged.
+        weight_decay: AdamW's decay of weights; norms, biases and layer scales have none.
+        augmentation: Ultralytics' augmentation options that differ from `_AUGMENTATION`.
+    """
+
+    epochs: int
+    batch: int
+    imgsz: int
+    learning_rate: float
+    block_rate_factor: float = 1.0
+    warmup: float = 0.05
+    final_rate: float = 0.01
+    averaged_tail: float = 0.3
+    weight_decay: float = 5e-4
+    augmentation: Mapping[str, float] = field(default_factory=dict)
+
+    def rate(self, progress: float) -> float:
+        """Rate over its peak after a share of the iterations, `progress` in 0 … 1."""
+        if progress < self.warmup:
+            return progress / self.warmup
+        cosine = 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+        return self.final_rate + (1 - self.final_rate) * cosine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training to run: all that determines its result.
+
+    Attributes:
+        config: Ultralytics model description.
+        data: Path of the dataset YAML.
+        classes: Number of classes of the data.
+        schedule: Budget and optimiser.
+        seed: Seed of everything random.
+        device: `cpu` or a CUDA device's number.
+        threads: CPU threads of torch.
+        loader_workers: Processes that load images; 0 loads in the training process (always so on CPU).
+        base_config: The base's model description where weights are taken over from the base.
+        base_weights: Checkpoint of the base; None starts the base's layers at random.
+        layers: Base layer to layer in `config` (`harness.detectors.index_map`).
+        save_to: Where the trained weights go; None keeps none.
+    """
+
+    config: dict[str, Any]
+    data: str
+    classes: int
+    schedule: Schedule
+    seed: int
+    device: str
+    threads: int
+    loader_workers: int = 0
+    base_config: dict[str, Any]
+    base_weights: Path | None
+    layers: Mapping[int, int]
+    save_to: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """What a training yields.
+
+    Attributes:
+        map50_95: Mean average precision over IoU 0.50 to 0.95, 0 … 1, by Ultralytics' validator.
+        map50: The same at IoU 0.50.
+        train_seconds: Wall time of training and validation.
+        transferred: What became of the base's tensors.
+    """
+
+    map50_95: float
+    map50: float
+    train_seconds: float
+    transferred: str
+
+
+_AUGMENTATION: dict[str, float] = {
+    "mosaic": 0.0,
+    "hsv_h": 0.015,
+    "hsv_s": 0.4,
+    "hsv_v": 0.3,
+    "degrees": 0.0,
+    "translate": 0.1,
+    "scale": 0.2,
+    "fliplr": 0.0,
+    "erasing": 0.0,
+}
+"""Milder than Ultralytics' own: mosaic and strong scaling need many epochs before they help, and no
+mirroring, since the embedded data are digits. `Schedule.augmentation` overrides them."""
+
+
+def train(training: Training, progress: Progress | None = None) -> Accuracy:
+    """Train and validate one detector.
+
+    Raises:
+        NotANumberError: The loss became NaN or infinite.
+        OutOfMemoryError: The device's memory did not suffice.
+        UserError: The device does not exist.
+    """
+    started = time.perf_counter()
+    torch.set_num_threads(training.threads)
+    ensure_torchvision()
+    _make_ultralytics_quiet()
+    model, transferred = initial_model(training)
+    with tempfile.TemporaryDirectory(prefix="clo-nas-") as folder:
+        try:
+            trainer = _Trainer(model, training, Path(folder), progress)
+        except ValueError as error:
+            if "CUDA" in str(error):
+                raise UserError(f"--device {training.device}: no such CUDA device here; use cpu or auto") from error
+            raise
+        trainer.train()
+    box = trainer.validator.metrics.box
+    result = Accuracy(
+        map50_95=float(box.map),
+        map50=float(box.map50),
+        train_seconds=time.perf_counter() - started,
+        transferred=transferred,
+    )
+    if not math.isfinite(result.map50_95):
+        raise NotANumberError(f"mAP is {result.map50_95} after training")
+    if training.save_to is not None:
+        save_checkpoint(trainer.ema.ema, training.save_to)
+    return result
+
+
+def initial_model(training: Training) -> tuple[nn.Module, str]:
+    """The detector as it is before its first step: base weights in place, new blocks drawn from the seed."""
+    from ultralytics.nn.tasks import load_checkpoint
+
+    torch.manual_seed(training.seed)
+    if training.base_weights is None:
+        base = build(training.base_config, training.classes)
+    else:
+        base, _ = load_checkpoint(training.base_weights)
+    torch.manual_seed(training.seed)
+    model = build(training.config, training.classes)
+    moved = transfer(base, model, training.layers)
+    return model, str(moved) if training.base_weights else "trained from scratch"
+
+
+def save_checkpoint(model: nn.Module, path: Path) -> None:
+    """Write a checkpoint that plain Ultralytics loads, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    if hasattr(model, "criterion"):
+        model.criterion = None  # it may hold buffers of the training
+    model = model.to(memory_format=torch.contiguous_format)  # Ultralytics fuses with `.view()`
+    torch.save({"model": model, "ema": None, "epoch": -1, "train_args": {"task": "detect"}}, part)
+    part.replace(path)
+
+
+class _TailAverage(ModelEMA):  # type: ignore[misc]
+    """Uniform average of the weights over the last share of a run; before it, the weights themselves."""
+
+    def __init__(self, model: nn.Module, first: int) -> None:
+        super().__init__(model)
+        self.decay = lambda step: 0.0 if step < first else 1 - 1 / (step - first + 1)
+
+
+class _Trainer(DetectionTrainer):  # type: ignore[misc]
+    """Ultralytics' trainer with the departures listed at the top of this file."""
+
+    def __init__(self, model: nn.Module, training: Training, folder: Path, progress: Progress | None) -> None:
+        self._training = training
+        self._progress = progress
+        schedule = training.schedule
+        cuda = training.device != "cpu"
+        options = {
+            "data": training.data,
+            "imgsz": schedule.imgsz,
+            "epochs": schedule.epochs,
+            "batch": schedule.batch,
+            "nbs": schedule.batch,
+            "seed": training.seed,
+            "device": training.device,
+            "workers": training.loader_workers,
+            "project": str(folder),
+            "name": "run",
+            "exist_ok": True,
+            "plots": False,
+            "save": False,
+            "val": False,
+            "warmup_epochs": 0,
+            "patience": schedule.epochs + 1,
+            "close_mosaic": 0,
+            "cache": False,
+            "amp": "bf16" if cuda and torch.cuda.is_bf16_supported() else False,
+            **_AUGMENTATION,
+            **schedule.augmentation,
+        }
+        super().__init__(overrides={"model": "yolov8n.yaml", **options})
+        self.model = model.to(memory_format=torch.channels_last)  # on one CPU thread a third faster
+        self.add_callback("on_train_batch_start", _Trainer._anneal)
+        self.add_callback("on_train_batch_end", _Trainer._report)
+
+    def setup_model(self) -> None:
+        """The model is built already, with its weights."""
+
+    def build_optimizer(self, model: nn.Module, **_: Any) -> torch.optim.Optimizer:
+        """AdamW; no decay for vectors, a rate of their own for new blocks."""
+        schedule = self._training.schedule
+        new = {id(p) for m in model.modules() if isinstance(m, _NEW_BLOCKS) for p in m.parameters()}
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                groups.setdefault((id(parameter) in new, parameter.ndim > 1), []).append(parameter)
+        return torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr": schedule.learning_rate * (schedule.block_rate_factor if is_new else 1.0),
+                    "weight_decay": schedule.weight_decay if is_matrix else 0.0,
+                }
+                for (is_new, is_matrix), parameters in groups.items()
+            ],
+            betas=(0.9, 0.999),
+        )
+
+    def _setup_scheduler(self) -> None:
+        self.lf = lambda _epoch: 1.0
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.lf)
+        self._iteration = 0
+        self._iterations = len(self.train_loader) * self.epochs
+
+    def _setup_train(self) -> None:
+        super()._setup_train()
+        first = round(self._iterations * (1 - self._training.schedule.averaged_tail))
+        self.ema = _TailAverage(self.model, first=max(1, first))
+
+    def _build_train_pipeline(self) -> None:
+        if self.optimizer is not None:  # Ultralytics comes here again only to halve the batch
+            raise OutOfMemoryError(f"out of memory with batch {self._training.schedule.batch} on {self.device}")
+        super()._build_train_pipeline()
+
+    def _anneal(self) -> None:
+        factor = self._training.schedule.rate((self._iteration + 1) / self._iterations)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def _report(self) -> None:
+        self._iteration += 1
+        if self._progress:
+            self._progress(self._iteration, self._iterations)
+
+    def optimizer_step(self) -> None:
+        if not torch.isfinite(self.loss):
+            raise NotANumberError(f"loss is {self.loss.item()} at iteration {self._iteration + 1}")
+        super().optimizer_step()
+
+    def save_metrics(self, metrics: Mapping[str, float]) -> None:
+        """The harness keeps its own record."""
+
+    def save_model(self) -> bool:
+        """The harness saves the averaged weights, unrounded, where they are wanted."""
+        return False
+
+    def final_eval(self) -> None:
+        """The last epoch was validated already."""
+
+
+def _make_ultralytics_quiet() -> None:
+    """No log lines, no experiment trackers, and no label caches beside the user's data."""
+    LOGGER.setLevel("ERROR")
+    ultralytics_trainer.callbacks.add_integration_callbacks = lambda _instance: None
+    if not hasattr(ultralytics_dataset, "_clo_nas_redirected"):
+        load, save = ultralytics_dataset.load_dataset_cache_file, ultralytics_dataset.save_dataset_cache_file
+        ultralytics_dataset.load_dataset_cache_file = lambda path: load(_label_cache(path))
+        ultralytics_dataset.save_dataset_cache_file = lambda prefix, path, x, version: save(
+            prefix, _label_cache(path), x, version
+        )
+        ultralytics_dataset._clo_nas_redirected = True
+
+
+def _label_cache(path: Path) -> Path:
+    folder = cache_folder() / "labels"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}.cache"
+
+
+__all__ = [
+    "Accuracy", "NotANumberError", "OutOfMemoryError", "Schedule", "Training", "initial_model", "save_checkpoint", "train",
+]

@@ -1,0 +1,138 @@
+"""What is kept of a study, and the only reader of its storage.
+
+A study is an Optuna study whose trials carry, as user attributes, what Optuna has no place for. Every
+table and report is made from here; nothing is kept beside the storage that it could contradict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import optuna
+import pandas as pd
+from sqlalchemy.exc import SQLAlchemyError
+
+from harness.architecture import BASELINE, Architecture
+from harness.errors import UserError
+
+ROLE = "role"
+"""User attribute that says what an Optuna trial stands for: one of the three below."""
+TRAINING, DUPLICATE, ILLEGAL = "training", "duplicate", "illegal"
+ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
+SETTINGS, ENVIRONMENT, SPACE = "settings", "environment", "space"
+
+COLUMNS: dict[str, str] = {
+    "trial": "int64",
+    "architecture": "str",
+    "seed": "int64",
+    "epochs": "int64",
+    "state": "str",
+    "reason": "str",
+    "map50_95": "float64",
+    "map50": "float64",
+    "gain_map50_95": "float64",
+    "latency_ms_p50": "float64",
+    "latency_ms_p90": "float64",
+    "latency_ratio": "float64",
+    "latency_ratio_low": "float64",
+    "latency_ratio_high": "float64",
+    "macs": "float64",
+    "flops": "float64",
+    "params": "float64",
+    "train_seconds": "float64",
+    "started": "str",
+    "finished": "str",
+    "selected_on": "bool",
+    "transferred": "str",
+}
+"""Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """A study as data.
+
+    Attributes:
+        name: The study's name.
+        trials: One row for each architecture and seed that was trained or failed; `COLUMNS`. The
+            baseline comes first.
+        architectures: Identity to architecture, the baseline included.
+        settings: The options that all trials share, and those of the last run.
+        environment: Where and with what it ran.
+        space: Name, sites and size of the search space.
+        proposals: How often the sampler proposed something already known (`duplicate`) or not allowed (`illegal`).
+        model_yamls: Identity to trainable Ultralytics YAML.
+    """
+
+    name: str
+    trials: pd.DataFrame
+    architectures: dict[str, Architecture]
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    space: dict[str, Any]
+    proposals: dict[str, int]
+    model_yamls: dict[str, str]
+
+
+def open_storage(url: str) -> optuna.storages.RDBStorage:
+    """Open Optuna's storage.
+
+    Raises:
+        UserError: It cannot be reached, is locked or is no database.
+    """
+    engine = {"connect_args": {"timeout": 30}} if url.startswith("sqlite") else {}
+    try:
+        return optuna.storages.RDBStorage(url, engine_kwargs=engine)
+    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise UserError(f"storage {url}: cannot be opened ({cause}); is it an Optuna database, and not locked?") from error
+
+
+def load_record(url: str, name: str) -> StudyRecord:
+    """Read a study from storage.
+
+    Raises:
+        UserError: There is no such study.
+    """
+    storage = open_storage(url)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError as error:
+        names = ", ".join(optuna.get_all_study_names(storage)) or "none"
+        raise UserError(f"study {name}: not in {url}; there are: {names}") from error
+    return record_of(study)
+
+
+def record_of(study: optuna.Study) -> StudyRecord:
+    """The record of an open study."""
+    trials = study.get_trials(deepcopy=False)
+    trained = [trial for trial in trials if trial.user_attrs.get(ROLE) == TRAINING and ROW in trial.user_attrs]
+    rows = pd.DataFrame([{"trial": t.number, **t.user_attrs[ROW]} for t in trained], columns=list(COLUMNS))
+    rows = _with_gains(rows.assign(reason=rows.reason.fillna(""), transferred=rows.transferred.fillna("")))
+    rows = rows.astype(COLUMNS)
+    baseline_first = rows.architecture.ne(BASELINE).astype(int)
+    rows = rows.assign(_order=baseline_first).sort_values(["_order", "trial"], kind="stable").drop(columns="_order")
+    attributes = study.user_attrs
+    return StudyRecord(
+        name=study.study_name,
+        trials=rows.reset_index(drop=True),
+        architectures={
+            t.user_attrs[ROW]["architecture"]: Architecture.from_dict(t.user_attrs[ARCHITECTURE]) for t in reversed(trained)
+        },
+        settings=cast(dict[str, Any], attributes.get(SETTINGS, {})),
+        environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})),
+        space=cast(dict[str, Any], attributes.get(SPACE, {})),
+        proposals={
+            role: sum(t.user_attrs.get(ROLE) == role for t in trials) for role in (DUPLICATE, ILLEGAL)
+        },
+        model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
+    )
+
+
+def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add each row's difference to the baseline's complete row of the same seed and epochs."""
+    is_control = (rows.architecture == BASELINE) & (rows.state == "complete")
+    controls = rows[is_control].drop_duplicates(["seed", "epochs"], keep="last").set_index(["seed", "epochs"]).map50_95
+    control = [controls.get(key, float("nan")) for key in zip(rows.seed, rows.epochs, strict=True)]
+    return rows.assign(gain_map50_95=rows.map50_95.astype("float64") - pd.Series(control, index=rows.index, dtype="float64"))

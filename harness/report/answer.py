@@ -1,0 +1,222 @@
+"""The answer in words: does anything beat the baseline, by how much, for what, and how sure is that.
+
+Nothing is computed here that `harness.analysis` did not compute: a test holds each number of the answer
+against the summary.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.analysis.noise import Noise
+from harness.analysis.statistics import Standing, Verdict
+from harness.architecture import BASELINE
+from harness.report import phrases, words
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+class Outcome(StrEnum):
+    """What kind of answer there is."""
+
+    GAIN = "gain"
+    NO_GAIN = "no gain"
+    UNJUDGED = "unjudged"
+    BASELINE_ONLY = "baseline only"
+    NO_BASELINE = "no baseline"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure of the answer."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What stands at the top of a report.
+
+    Attributes:
+        outcome: Which kind of answer it is.
+        headline: One short sentence.
+        lead: The figures behind it, in one or two sentences.
+        remarks: What else a reader must know: screening, losses, failures, progress.
+        best: The architecture with the largest gain among those that beat the baseline, or, where none
+            does, among those judged.
+        tiles: The same figures to be seen at a glance.
+    """
+
+    outcome: Outcome
+    headline: str
+    lead: str
+    remarks: tuple[str, ...]
+    best: str | None
+    tiles: tuple[Tile, ...]
+
+
+def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
+    """Put a study's result into words.
+
+    Args:
+        record: The study.
+        summary: Its `summarise`.
+        noise: Its `gain_noise`.
+    """
+    outcome = _outcome(summary, noise)
+    best = _best(summary, outcome)
+    headline, lead = _statement(record, summary, noise, outcome, best)
+    return Answer(
+        outcome=outcome,
+        headline=headline,
+        lead=lead,
+        remarks=tuple(_remarks(record, summary, outcome)),
+        best=best,
+        tiles=tuple(_tiles(summary, noise, best)),
+    )
+
+
+def _outcome(summary: pd.DataFrame, noise: Noise) -> Outcome:
+    """Which kind of answer a summary allows."""
+    compared = summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])
+    if (summary["verdict"] == Verdict.GAIN).any():
+        return Outcome.GAIN
+    if (summary["standing"] == Standing.JUDGED).any() and noise.usable:
+        return Outcome.NO_GAIN
+    if compared.any():
+        return Outcome.UNJUDGED
+    if summary.loc[BASELINE, "standing"] == Standing.BASELINE:
+        return Outcome.BASELINE_ONLY
+    return Outcome.NO_BASELINE if (summary["complete"] > 0).any() else Outcome.NOTHING
+
+
+def _best(summary: pd.DataFrame, outcome: Outcome) -> str | None:
+    """The architecture that the answer speaks of."""
+    pool = {
+        Outcome.GAIN: summary["verdict"] == Verdict.GAIN,
+        Outcome.NO_GAIN: summary["standing"] == Standing.JUDGED,
+        Outcome.UNJUDGED: summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]),
+    }.get(outcome)
+    return None if pool is None else str(summary.loc[pool, "gain_map50_95"].idxmax())
+
+
+def _statement(
+    record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome, best: str | None
+) -> tuple[str, str]:
+    """Headline and lead."""
+    digits = words.digits_for(noise)
+    base = summary.loc[BASELINE]
+    baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}"
+    compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
+    every = words.count(compared, "architecture")
+    if outcome is Outcome.BASELINE_ONLY:
+        return "Only the baseline has been measured.", f"{baseline}. No candidate has finished."
+    if outcome is Outcome.NO_BASELINE:
+        return (
+            "The baseline is missing, so nothing can be compared.",
+            "Candidates have finished, but no row of the baseline has the same seed and epochs.",
+        )
+    if outcome is Outcome.NOTHING or best is None:
+        return "No training has finished.", "There is no accuracy to report."
+    row = summary.loc[best]
+    gain, named = phrases.gain_of(row, digits), phrases.name_of(record, best)
+    if outcome is Outcome.GAIN:
+        winners = int((summary["verdict"] == Verdict.GAIN).sum())
+        verb = "beats" if winners == 1 else "beat"
+        best_is = "This one" if winners == 1 else "The best"
+        return (
+            f"{winners} of {every} {verb} the baseline at 95 % confidence.",
+            f"{baseline}. {best_is}, {named}, gains {gain} mAP50-95{phrases.price_of(row)}.",
+        )
+    if outcome is Outcome.NO_GAIN:
+        return (
+            f"None of {every} beats the baseline, given this noise."
+            if compared > 1
+            else "The one architecture tried does not beat the baseline, given this noise.",
+            f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. "
+            + phrases.noise_sentence(noise),
+        )
+    return (
+        "No gain can be claimed yet.",
+        f"{baseline}. Of {every} compared with it, {named} reads highest: {gain} mAP50-95. "
+        "The highest of several noisy readings is too high on average. " + phrases.noise_sentence(noise),
+    )
+
+
+def _remarks(record: StudyRecord, summary: pd.DataFrame, outcome: Outcome) -> list[str]:
+    """What else must be known to believe the headline rightly."""
+    remarks = []
+    judged = int((summary["standing"] == Standing.JUDGED).sum())
+    screened = int((summary["standing"] == Standing.SCREENING).sum())
+    if screened and outcome in {Outcome.GAIN, Outcome.NO_GAIN}:
+        remarks.append(
+            f"{judged} of them {'was' if judged == 1 else 'were'} judged on repeated seeds; the other "
+            f"{screened} {'has' if screened == 1 else 'have'} one seed, a screening reading that can rule "
+            "an architecture out but not in."
+        )
+    losses = int((summary["verdict"] == Verdict.LOSS).sum())
+    if losses:
+        verb = "is" if losses == 1 else "are"
+        remarks.append(f"{losses} {verb} worse than the baseline: the whole 95 % interval lies below zero.")
+    failures = failure_counts(record.trials)
+    if failures:
+        listed = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in failures.items())
+        total = sum(failures.values())
+        remarks.append(f"{words.count(total, 'training')} did not finish ({listed}); see Failures.")
+    wanted: Any = record.settings.get("trials")
+    tried = len(summary) - 1
+    if isinstance(wanted, int) and tried < wanted:
+        remarks.append(f"The search is not done: {tried} of {words.count(wanted, 'candidate')} tried so far.")
+    return remarks
+
+
+def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
+    """How many rows are in each state other than complete, the most frequent first."""
+    return dict(Counter(trials.loc[trials["state"] != "complete", "state"].astype(str)).most_common())
+
+
+def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
+    """The figures of the answer at a glance."""
+    digits = words.digits_for(noise)
+    base = summary.loc[BASELINE]
+    tiles = [
+        Tile(
+            label="Baseline mAP50-95",
+            value=words.plain(base["map50_95"], digits),
+            detail=phrases.ci(base["map50_95_low"], base["map50_95_high"], digits),
+        )
+    ]
+    if best is not None:
+        row = summary.loc[best]
+        ratio_low, ratio_high = row["latency_ratio_low"], row["latency_ratio_high"]
+        macs = f"{words.percent(row['macs_ratio'])} MACs"
+        tiles += [
+            Tile(
+                label=f"Gain of {best}",
+                value=words.signed(row["gain_map50_95"], digits),
+                detail=phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True),
+            ),
+            Tile(
+                label="Its latency",
+                value=words.times(row["latency_ratio"], float("nan"), float("nan")),
+                detail=f"{phrases.ci(ratio_low, ratio_high, 2)}; {macs}",
+            ),
+        ]
+    if noise.usable:
+        tiles.append(
+            Tile(
+                label="Noise of one seed",
+                value=f"± {words.plain(noise.sd, digits)}",
+                detail=f"sd {phrases.ci(noise.low, noise.high, digits)}",
+            )
+        )
+    return tiles

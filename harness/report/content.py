@@ -1,0 +1,94 @@
+"""All that a report says, before any renderer: HTML, Markdown and the picture are made from this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harness.analysis.statistics import Standing, gain_noise, summarise
+from harness.report import notes, phrases, tables, words
+from harness.report.answer import Answer, answer
+from harness.report.figures import AXES, FrontFigure, front_figure
+from harness.report.notes import Pairs
+from harness.report.tables import Table
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A report as data.
+
+    Attributes:
+        study: Its name; untrusted, as is everything that came from outside.
+        answer: What stands at the top.
+        figures: One for each cost.
+        front: The front's rows of the summary with `front_latency` and `front_macs`.
+        front_table: The front with its differences to the baseline.
+        candidate_table: Every architecture.
+        failure_table: Trainings that did not finish; without rows where all did.
+        noise: How much a seed scatters.
+        judging: The rules of the verdicts.
+        measured: What each number is.
+        unknowns: What cannot be concluded.
+        commands: What to type.
+        provenance: Settings and surroundings.
+    """
+
+    study: str
+    answer: Answer
+    figures: tuple[FrontFigure, ...]
+    front: pd.DataFrame
+    front_table: Table
+    candidate_table: Table
+    failure_table: Table
+    noise: str
+    judging: tuple[str, ...]
+    measured: Pairs
+    unknowns: tuple[str, ...]
+    commands: Pairs
+    provenance: Pairs
+
+
+def content(record: StudyRecord) -> Content:
+    """Everything the report says about a study, however far it has come."""
+    summary = summarise(record.trials)
+    noise = gain_noise(record.trials)
+    digits = words.digits_for(noise)
+    figures = tuple(front_figure(record, summary, axis, digits) for axis in AXES)
+    best = front_rows(summary, figures)
+    on_table = summary[
+        (summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)
+    ]
+    return Content(
+        study=record.name,
+        answer=answer(record, summary, noise),
+        figures=figures,
+        front=best,
+        front_table=tables.candidates(
+            record, best, digits, key="front", caption="On a front: beaten by nothing in accuracy and cost"
+        ),
+        candidate_table=tables.candidates(
+            record, on_table, digits, key="candidates", caption="Every architecture that was tried"
+        ),
+        failure_table=tables.failures(record.trials),
+        noise=phrases.noise_sentence(noise),
+        judging=notes.JUDGING,
+        measured=notes.measured(record),
+        unknowns=notes.unknowns(record),
+        commands=notes.commands(record, tuple(str(name) for name in best.index)),
+        provenance=notes.provenance(record),
+    )
+
+
+def front_rows(summary: pd.DataFrame, figures: tuple[FrontFigure, ...]) -> pd.DataFrame:
+    """Rows of the summary that are on the front of at least one figure, by gain, and on which."""
+    marked = summary.copy()
+    for figure in figures:
+        members = {point.architecture for point in figure.points if point.on_front}
+        marked[f"front_{figure.axis.key}"] = marked.index.isin(members)
+    flags = marked[[f"front_{figure.axis.key}" for figure in figures]]
+    return marked[flags.any(axis=1)].sort_values("gain_map50_95", ascending=False, kind="stable")

@@ -1,0 +1,236 @@
+"""The pictures as records: which points, which bars, which line. Nothing is drawn here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.analysis.statistics import Standing, Verdict, front
+from harness.architecture import BASELINE
+from harness.report import words
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+class Mark(StrEnum):
+    """What a point is: shape and colour follow from it."""
+
+    BASELINE = "baseline"
+    GAIN = "gain"
+    UNDECIDED = "undecided"
+    LOSS = "loss"
+    SCREENING = "screening only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A cost to draw the gain against.
+
+    Attributes:
+        key: Name in files and pages.
+        column: Of the summary; the objective of the front.
+        title: With its unit.
+        relative: The second scale's title: the same cost in other words.
+        heading: Of the figure.
+    """
+
+    key: str
+    column: str
+    title: str
+    relative: str
+    heading: str
+
+
+LATENCY = Axis(
+    key="latency",
+    column="latency_ratio",
+    title="latency, × baseline (median of interleaved runs)",
+    relative="latency, ms (median)",
+    heading="Accuracy against latency",
+)
+MACS = Axis(
+    key="macs",
+    column="macs",
+    title="multiply–accumulates per image, millions",
+    relative="change to the baseline, %",
+    heading="Accuracy against computation",
+)
+AXES = (LATENCY, MACS)
+_SCALE = {"latency": 1.0, "macs": 1e-6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One architecture: cost and gain with their intervals (NaN where there is none)."""
+
+    architecture: str
+    mark: Mark
+    on_front: bool
+    x: float
+    x_low: float
+    x_high: float
+    gain: float
+    low: float
+    high: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """A second scale on the same axis: second = offset + factor × first."""
+
+    offset: float
+    factor: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontFigure:
+    """Everything that a renderer needs for one picture.
+
+    Attributes:
+        axis: The cost.
+        points: The baseline and every measured candidate; failed ones are not drawn.
+        steps: Corners of the front's staircase, from the cheapest member to the right edge.
+        firm: Whether the staircase rests on judged architectures, not on single seeds.
+        x_range: Drawn range, in the axis's unit.
+        y_range: Drawn range of the gain.
+        second_x: The same cost in other words, None where the baseline has none.
+        second_y: mAP50-95 of the baseline plus gain, None where unknown.
+        undrawn: Measured candidates that lack this cost.
+        digits: Decimals of an mAP.
+    """
+
+    axis: Axis
+    points: tuple[Point, ...]
+    steps: tuple[tuple[float, float], ...]
+    firm: bool
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    second_x: Linear | None
+    second_y: Linear | None
+    undrawn: int
+    digits: int
+
+    @property
+    def baseline(self) -> Point | None:
+        """The point that all others are compared with."""
+        return next((point for point in self.points if point.mark is Mark.BASELINE), None)
+
+
+def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits: int) -> FrontFigure:
+    """The record of one picture.
+
+    Args:
+        record: For the descriptions.
+        summary: From `summarise`.
+        axis: The cost to draw against.
+        digits: Decimals of an mAP.
+    """
+    compared = summary[summary["standing"] != Standing.UNMEASURED]
+    drawn = compared[compared[axis.column].notna()]
+    on_front = front(summary, ("gain_map50_95", axis.column))
+    points = tuple(
+        _point(record, str(name), row, axis, on_front=bool(on_front[name]), digits=digits)
+        for name, row in drawn.iterrows()
+    )
+    x_range, y_range = _ranges(points)
+    firm = any(point.on_front and point.mark not in {Mark.BASELINE, Mark.SCREENING} for point in points)
+    return FrontFigure(
+        axis=axis,
+        points=points,
+        steps=_staircase([p for p in points if not firm or p.mark is not Mark.SCREENING], x_range[1]),
+        firm=firm,
+        x_range=x_range,
+        y_range=y_range,
+        second_x=_second_x(summary.loc[BASELINE], axis),
+        second_y=_shift(summary.loc[BASELINE, "map50_95"]),
+        undrawn=len(compared) - len(drawn),
+        digits=digits,
+    )
+
+
+def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bool, digits: int) -> Point:
+    """One architecture's point."""
+    scale = _SCALE[axis.key]
+    x = float(row[axis.column]) * scale
+    low, high = (float(row.get(f"{axis.column}_{end}", math.nan)) * scale for end in ("low", "high"))
+    known = record.architectures.get(name)
+    ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
+    ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
+    notes = (
+        *(placement.describe() for placement in (known.placements if known else ())),
+        f"gain {words.signed(row['gain_map50_95'], digits)} {ends} mAP50-95, {row['gain_basis']}",
+        f"mAP50-95 {words.plain(row['map50_95'], digits)} "
+        f"{words.interval(row['map50_95_low'], row['map50_95_high'], digits)}",
+        f"latency {ratio}, {words.milliseconds(row['latency_ms_p50'])}",
+        f"{words.amount(row['macs'])} MACs, {words.amount(row['params'])} parameters",
+    )
+    return Point(
+        architecture=name,
+        mark=_mark(row),
+        on_front=on_front,
+        x=x,
+        x_low=low,
+        x_high=high,
+        gain=float(row["gain_map50_95"]),
+        low=float(row["gain_low"]),
+        high=float(row["gain_high"]),
+        notes=notes,
+    )
+
+
+def _mark(row: Any) -> Mark:
+    """A point's mark: evidence first, then verdict. A screening candidate may be a loss, never a gain."""
+    if row["standing"] == Standing.BASELINE:
+        return Mark.BASELINE
+    if row["verdict"] == Verdict.LOSS:
+        return Mark.LOSS
+    if row["standing"] == Standing.SCREENING:
+        return Mark.SCREENING
+    return Mark.GAIN if row["verdict"] == Verdict.GAIN else Mark.UNDECIDED
+
+
+def _staircase(points: list[Point], edge: float) -> tuple[tuple[float, float], ...]:
+    """Corners of the line below which everything is beaten: right first, then up."""
+    members = sorted((point.x, point.gain) for point in points if point.on_front)
+    corners: list[tuple[float, float]] = []
+    for x, gain in members:
+        if corners:
+            corners.append((x, corners[-1][1]))
+        corners.append((x, gain))
+    return (*corners, (edge, corners[-1][1])) if corners else ()
+
+
+def _ranges(points: tuple[Point, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What to show: all points and the bars of judged ones; a screening bar may leave the picture."""
+    xs = [value for p in points for value in (p.x, p.x_low, p.x_high) if math.isfinite(value)]
+    ys = [0.0, *(p.gain for p in points)]
+    ys += [v for p in points if p.mark is not Mark.SCREENING for v in (p.low, p.high) if math.isfinite(v)]
+    return _padded(xs or [1.0], 0.06), _padded(ys, 0.10)
+
+
+def _padded(values: list[float], share: float) -> tuple[float, float]:
+    """The values' range with a margin; a single value gets one of a hundredth."""
+    low, high = min(values), max(values)
+    margin = (high - low) * share or max(abs(high), 1.0) * 0.01
+    return low - margin, high + margin
+
+
+def _second_x(base: Any, axis: Axis) -> Linear | None:
+    """Milliseconds for a ratio, percent for MACs."""
+    if axis.key == "latency":
+        milliseconds = float(base["latency_ms_p50"])
+        return Linear(offset=0.0, factor=milliseconds) if math.isfinite(milliseconds) else None
+    macs = float(base["macs"]) * _SCALE["macs"]
+    return Linear(offset=-100.0, factor=100 / macs) if math.isfinite(macs) else None
+
+
+def _shift(baseline: Any) -> Linear | None:
+    """mAP50-95 for a gain."""
+    value = float(baseline)
+    return Linear(offset=value, factor=1.0) if math.isfinite(value) else None

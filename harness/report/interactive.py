@@ -1,0 +1,144 @@
+"""A `FrontFigure` as data for plotly.js: plain JSON, with every text escaped."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import Any
+
+from harness.report.figures import FrontFigure, Linear, Mark, Point
+from harness.report.looks import FAINT, LEGEND, LOOKS, MOST_BARS
+
+
+def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
+    """`data` and `layout` for plotly.js: plain JSON without NaN, all text escaped.
+
+    Traces carry `meta.role`, from which the page sets colours for its theme; `layout.meta` holds the
+    second scales, which the page keeps in step when one zooms.
+    """
+    traces = [_steps_trace(figure)] if figure.steps else []
+    for mark in LOOKS:
+        for on_front in (False, True):
+            points = [p for p in figure.points if p.mark is mark and p.on_front is on_front]
+            if points:
+                traces.append(_points_trace(figure, mark, points, on_front=on_front))
+    if figure.second_x or figure.second_y:
+        traces.append(
+            {"x": [None], "y": [None], "xaxis": "x2", "yaxis": "y2", "showlegend": False, "hoverinfo": "skip"}
+        )
+    return {"data": traces, "layout": _layout(figure)}
+
+
+def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
+    """The front."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "front" if figure.firm else "front, screening only",
+        "x": [x for x, _ in figure.steps],
+        "y": [y for _, y in figure.steps],
+        "line": {"width": 2, "dash": "solid" if figure.firm else "dot"},
+        "hoverinfo": "skip",
+        "meta": {"role": "front"},
+    }
+
+
+def _points_trace(figure: FrontFigure, mark: Mark, points: list[Point], *, on_front: bool) -> dict[str, Any]:
+    """Points of one mark."""
+    look = LOOKS[mark]
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers+text" if on_front and mark is not Mark.SCREENING else "markers",
+        "name": LEGEND[mark],
+        "legendgroup": mark.value,
+        "showlegend": on_front or not any(p.mark is mark and p.on_front for p in figure.points),
+        "x": [p.x for p in points],
+        "y": [p.gain for p in points],
+        "text": [html.escape(p.architecture) for p in points],
+        "textposition": "bottom right",
+        "customdata": ["<br>".join(html.escape(note) for note in p.notes) for p in points],
+        "hovertemplate": "<b>%{text}</b><br>%{customdata}<extra></extra>",
+        "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
+        "opacity": 1.0 if on_front or mark is Mark.BASELINE else FAINT,
+        "meta": {"role": mark.name.lower()},
+    }
+    if mark is not Mark.BASELINE and (mark is not Mark.SCREENING or len(points) <= MOST_BARS):
+        thin = {"color": look.color, "thickness": 0.7 if mark is Mark.SCREENING else 1.4, "width": 0}
+        trace["error_y"] = _bars([(p.low, p.gain, p.high) for p in points]) | thin
+        trace["error_x"] = _bars([(p.x_low, p.x, p.x_high) for p in points]) | thin
+    return trace
+
+
+def _bars(triples: list[tuple[float, float, float]]) -> dict[str, Any]:
+    """Plotly's lengths of error bars; none where there is no interval."""
+    up = [high - mid if math.isfinite(high) else 0.0 for _, mid, high in triples]
+    down = [mid - low if math.isfinite(low) else 0.0 for low, mid, _ in triples]
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+
+
+def _layout(figure: FrontFigure) -> dict[str, Any]:
+    """Axes, reference lines, legend."""
+    base = figure.baseline
+    shapes: list[dict[str, Any]] = [
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": 0,
+            "y1": 0,
+            "line": {"width": 1, "dash": "dash"},
+        }
+    ]
+    if base is not None:
+        shapes.append(
+            {
+                "type": "line",
+                "yref": "paper",
+                "y0": 0,
+                "y1": 1,
+                "x0": base.x,
+                "x1": base.x,
+                "line": {"width": 1, "dash": "dash"},
+            }
+        )
+    layout: dict[str, Any] = {
+        "height": 480,
+        "margin": {"l": 70, "r": 70, "t": 50, "b": 110},
+        "hovermode": "closest",
+        "dragmode": False,
+        "shapes": shapes,
+        "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        "xaxis": {"title": {"text": figure.axis.title}, "range": list(figure.x_range), "zeroline": False},
+        "yaxis": {
+            "title": {"text": "gain in mAP50-95"},
+            "range": list(figure.y_range),
+            "zeroline": False,
+            "tickformat": f"+.{figure.digits}f",
+        },
+        "meta": {"second_x": _pair(figure.second_x), "second_y": _pair(figure.second_y)},
+    }
+    if figure.second_x:
+        layout["xaxis2"] = _second(figure.axis.relative, "x", "top", figure.x_range, figure.second_x)
+    if figure.second_y:
+        layout["yaxis2"] = _second(
+            "mAP50-95 (baseline + gain)", "y", "right", figure.y_range, figure.second_y
+        ) | {"tickformat": f".{figure.digits}f"}
+    return layout
+
+
+def _pair(scale: Linear | None) -> list[float] | None:
+    """Offset and factor as JSON."""
+    return [scale.offset, scale.factor] if scale else None
+
+
+def _second(title: str, over: str, side: str, first: tuple[float, float], scale: Linear) -> dict[str, Any]:
+    """A second axis over the first."""
+    return {
+        "title": {"text": title},
+        "overlaying": over,
+        "side": side,
+        "range": [scale.offset + scale.factor * end for end in first],
+        "showgrid": False,
+        "zeroline": False,
+    }

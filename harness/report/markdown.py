@@ -1,0 +1,38 @@
+"""The report as Markdown that GitHub renders, beside `pareto.png`."""
+
+from __future__ import annotations
+
+import re
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.report.content import Content
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~!&$@])")
+
+
+def render_markdown(content: Content) -> str:
+    """The whole page. Every value is escaped unless a filter has made it safe."""
+    environment = Environment(  # noqa: S701  # escaped for Markdown by `finalize`, not for HTML
+        loader=PackageLoader("harness.report"),
+        finalize=lambda value: value if isinstance(value, Markup) else escape(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["code"] = code
+    return environment.get_template("report.md.j2").render(content=content)
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, on one line: no tag, link, cell or mention can begin in it."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> Markup:
+    """A line of code, fenced by more backticks than it holds."""
+    line = " ".join(text.split())
+    longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Markup(f"{fence}shell\n{line}\n{fence}")  # noqa: S704  # a fenced block shows text as it is

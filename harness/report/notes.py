@@ -1,0 +1,144 @@
+"""What surrounds the numbers: how they were measured, where, with what, and what is not known."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.report import words
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+Pairs = tuple[tuple[str, str], ...]
+
+JUDGING = (
+    "Gain: a candidate's mAP50-95 minus the baseline's, of the same seed and number of epochs.",
+    "Interval: 95 %, Student's t, from the scatter between seeds pooled over all candidates that have "
+    "two or more; it assumes that all candidates are equally noisy. Differences of one seed share the "
+    "baseline's training, which makes the degrees of freedom a little optimistic.",
+    "The seed on which the search picked its finalists does not judge them: the highest of many noisy "
+    "readings is too high on average. mAP columns are means over all complete seeds and therefore need "
+    "not differ by the gain.",
+    "“gain” needs Holm's correction over all judged candidates, because with many looks one passes a "
+    "5 % test by luck; it can therefore be withheld although the plain 95 % interval excludes zero.",
+    "“loss” needs only the whole interval below zero; one seed can rule a candidate out, never in.",
+    "Front: baseline and judged candidates that none of these equals or beats on both axes. A candidate "
+    "of one seed that they do not beat is listed as “screening only”, and pushes nobody off the front.",
+)
+
+
+def measured(record: StudyRecord) -> Pairs:
+    """What each number is and how it came about."""
+    settings = record.settings
+    start = (
+        "random initialisation"
+        if settings.get("from_scratch")
+        else "one trained baseline, the same for all; inserted blocks start as the identity"
+    )
+    given = [
+        f"{settings[key]} {unit}"
+        for key, unit in (("epochs", "epochs"), ("batch", "images a batch"), ("imgsz", "pixels"))
+        if key in settings
+    ]
+    return (
+        ("mAP50-95, mAP50", "Ultralytics' validator, on the validation set of the data; 0 to 1"),
+        ("Training", f"{', '.join(given) or 'see settings'}; from {start}"),
+        ("Baseline", "the unmodified base, trained under the same budget and seeds as a candidate"),
+        (
+            "Latency",
+            "one image a forward pass, candidate and baseline interleaved so that drift cancels; the median, "
+            "and the ratio of the two with its 95 % interval; on the device below, and on no other",
+        ),
+        ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
+        ("Not counted in MACs", _uncounted(record.environment.get("uncounted"))),
+    )
+
+
+def provenance(record: StudyRecord) -> Pairs:
+    """Settings and surroundings, flattened."""
+    proposals = record.proposals
+    return (
+        *(("space", text) for text in (_space(record.space),) if text),
+        (
+            "proposals not trained",
+            f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the "
+            f"record, {proposals.get('illegal', 0)} were not allowed",
+        ),
+        *_flat(record.settings),
+        *_flat(record.environment),
+    )
+
+
+def unknowns(record: StudyRecord) -> tuple[str, ...]:
+    """The limits of what this study can say."""
+    settings = record.settings
+    epochs = settings.get("epochs")
+    budget = words.count(epochs, "epoch") if isinstance(epochs, int) else "its few epochs"
+    return (
+        f"Fidelity: nobody has measured here that {budget} rank architectures as long training does.",
+        f"One data set ({settings.get('data', 'not recorded')}): a gain there need not be one elsewhere.",
+        f"One device ({record.environment.get('device', settings.get('device', 'not recorded'))}): "
+        "another one's front is another front.",
+        "Validation images are the same for all seeds; the intervals hold the scatter of training, not "
+        "that of another sample of images.",
+        "Only the architectures in the table were tried; the space holds more than these."
+        if _holds_more(record)
+        else "Architectures outside the search space were not tried.",
+    )
+
+
+def commands(record: StudyRecord, architectures: tuple[str, ...]) -> Pairs:
+    """What to type to get each thing again."""
+    study = shlex.quote(record.name)
+    typed = record.environment.get("command", "")
+    search = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+    return (
+        *((("Finish or repeat this search (nothing is trained twice)", search),) if search else ()),
+        ("Make this report again", f"clo report {study}"),
+        *((f"Export {name}", f"clo export {study} {shlex.quote(name)} --to yaml") for name in architectures),
+    )
+
+
+def _uncounted(operators: Any) -> str:
+    """The ledger of what fvcore leaves out."""
+    if not isinstance(operators, Mapping) or not operators:
+        return "elementwise operations; clo cost lists them for a model"
+    return ", ".join(f"{name} ({number}×)" for name, number in operators.items())
+
+
+def _space(space: Mapping[str, Any]) -> str:
+    """The search space in a line."""
+    if not space:
+        return ""
+    parts = [str(space.get("name", "unnamed"))]
+    size = space.get("size")
+    parts.append(f"{size} distinct architectures" if size is not None else "size not counted")
+    for key, unit in (("macs", "MACs"), ("params", "parameters")):
+        low, high = space.get(f"{key}_min"), space.get(f"{key}_max")
+        if low is not None and high is not None:
+            parts.append(f"{words.amount(float(low))} to {words.amount(float(high))} {unit}")
+    if "sites" in space:
+        parts.append("sites " + ", ".join(map(str, space["sites"])))
+    return "; ".join(parts)
+
+
+def _holds_more(record: StudyRecord) -> bool:
+    """Whether the space has architectures that the study has not tried; an uncounted one has."""
+    size = record.space.get("size")
+    return not isinstance(size, int) or size > record.trials["architecture"].nunique() - 1
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Pairs:
+    """Nested settings as `versions.torch` → `2.13.0`."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            pairs += _flat(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            pairs.append((name, ", ".join(map(str, value)) or words.DASH))
+        else:
+            pairs.append((name, words.DASH if value is None else str(value)))
+    return tuple(pairs)

@@ -1,0 +1,73 @@
+"""Half-sentences that the answer, the tables and the notes share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.noise import Noise, seeds_needed
+from harness.report import words
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+WANTED_GAIN = 0.01
+"""The gain, in mAP50-95, for which the report says how many seeds would show it."""
+
+
+def noise_sentence(noise: Noise) -> str:
+    """How much one seed's paired difference scatters, and what that costs in seeds."""
+    if noise.df == 0:
+        return (
+            "No candidate was trained with two seeds, so the noise of a paired difference is not known here "
+            "and no gain can be told from it."
+        )
+    if not noise.usable:
+        return (
+            "The paired differences do not vary between seeds at all. That is no evidence of precision: "
+            "either the seeds change nothing or all candidates equal the baseline. No interval is given."
+        )
+    digits = words.digits_for(noise)
+    sentence = (
+        f"The paired difference of one seed has a standard deviation of {words.plain(noise.sd, digits)} "
+        f"{words.interval(noise.low, noise.high, digits)} mAP50-95"
+    )
+    seeds = seeds_needed(noise, WANTED_GAIN)
+    if seeds is None:
+        return sentence + "."
+    return (
+        f"{sentence}; to see a true gain of {WANTED_GAIN} takes {words.count(seeds, 'seed')} "
+        "per architecture besides the one that picks it (power 80 %, test at 5 %)."
+    )
+
+
+def name_of(record: StudyRecord, architecture: str) -> str:
+    """An identity with what it stands for: `3fa9c1d2 (neck.P4 block: …)`."""
+    known = record.architectures.get(architecture)
+    return f"{architecture} ({known.describe()})" if known else architecture
+
+
+def ci(low: float, high: float, digits: int, *, sign: bool = False) -> str:
+    """An interval with its level."""
+    text = words.interval(low, high, digits, sign=sign)
+    return f"{text} 95 %" if text.startswith("[") else text
+
+
+def map_of(row: Any, digits: int) -> str:
+    """An architecture's own mAP50-95 with its interval."""
+    ends = words.interval(row["map50_95_low"], row["map50_95_high"], digits)
+    seeds = words.count(int(row["seeds"]), "seed")
+    return f"{words.plain(row['map50_95'], digits)} {ends if ends.startswith('[') else f'({seeds}, {ends})'}"
+
+
+def gain_of(row: Any, digits: int) -> str:
+    """A gain with its interval: `+0.012 [+0.006, +0.018]`."""
+    ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
+    return f"{words.signed(row['gain_map50_95'], digits)} {ends if ends.startswith('[') else f'({ends})'}"
+
+
+def price_of(row: Any) -> str:
+    """What a gain costs: ` for 1.21× [1.19, 1.23] the latency, +8.0 % MACs and +3.0 % parameters`."""
+    ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
+    latency = " at a latency not measured" if ratio == words.DASH else f" for {ratio} the latency"
+    macs, params = words.percent(row["macs_ratio"]), words.percent(row["params_ratio"])
+    return f"{latency}, {macs} MACs and {params} parameters"

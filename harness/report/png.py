@@ -1,0 +1,109 @@
+"""`FrontFigure`s as a print: matplotlib without its global state."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from harness.report.figures import FrontFigure, Mark, Point
+from harness.report.looks import FAINT, LEGEND, LOOKS, MOST_BARS
+
+
+def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
+    """All pictures side by side at print quality.
+
+    Args:
+        figures: Records of the pictures.
+        title: Above them; untrusted, so never read as mathematics.
+        subtitle: Below the title.
+    """
+    canvas = Figure(figsize=(6.2 * len(figures), 5.4), dpi=200, layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.subplots(1, len(figures), squeeze=False)[0]
+    for axis, figure in zip(axes, figures, strict=True):
+        _draw(axis, figure)
+    handles: dict[str, Any] = {}
+    for axis in axes:
+        handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if handles:
+        canvas.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8.5
+        )
+    canvas.suptitle(f"{title}\n{subtitle}", fontsize=11, parse_math=False)
+    out = io.BytesIO()
+    canvas.savefig(out, format="png", facecolor="white")
+    return out.getvalue()
+
+
+def _draw(axes: Axes, figure: FrontFigure) -> None:
+    """One picture on paper."""
+    axes.axhline(0, color="#8a9099", linewidth=0.8, linestyle="--", zorder=1)
+    if figure.baseline:
+        axes.axvline(figure.baseline.x, color="#8a9099", linewidth=0.8, linestyle="--", zorder=1)
+    if figure.steps:
+        xs, ys = zip(*figure.steps, strict=True)
+        label = "front" if figure.firm else "front, screening only"
+        axes.plot(
+            xs,
+            ys,
+            color="#1b1f24",
+            linewidth=1.4,
+            linestyle="-" if figure.firm else ":",
+            label=label,
+            zorder=2,
+        )
+    few = sum(point.mark is Mark.SCREENING for point in figure.points) <= MOST_BARS
+    for point in figure.points:
+        _draw_point(axes, point, bars=few or point.mark is not Mark.SCREENING)
+    axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel="gain in mAP50-95")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.{figure.digits}f}".replace("-", "−"))
+    axes.grid(color="#e6e8eb", linewidth=0.6, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    if second := figure.second_y:
+        right = axes.secondary_yaxis(
+            "right", functions=(lambda y: y + second.offset, lambda y: y - second.offset)
+        )
+        right.set_ylabel("mAP50-95 (baseline + gain)")
+        right.yaxis.set_major_formatter(f"{{x:.{figure.digits}f}}")
+    if not figure.points:
+        axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", va="center")
+
+
+def _draw_point(axes: Axes, point: Point, *, bars: bool) -> None:
+    """One architecture on paper."""
+    look = LOOKS[point.mark]
+    alpha = 1.0 if point.on_front or point.mark is Mark.BASELINE else FAINT
+    if bars and point.mark is not Mark.BASELINE:
+        thin = {"color": look.color, "alpha": alpha, "zorder": 2, "linewidth": 0.6 if look.hollow else 1.1}
+        if math.isfinite(point.low) and math.isfinite(point.high):
+            axes.plot([point.x, point.x], [point.low, point.high], **thin)
+        if math.isfinite(point.x_low) and math.isfinite(point.x_high):
+            axes.plot([point.x_low, point.x_high], [point.gain, point.gain], **thin)
+    axes.plot(
+        [point.x],
+        [point.gain],
+        marker=look.marker,
+        markersize=look.size * 0.62,
+        color=look.color,
+        markerfacecolor="white" if look.hollow else look.color,
+        alpha=alpha,
+        linestyle="none",
+        label=LEGEND[point.mark],
+        zorder=4,
+    )
+    if point.on_front and point.mark is not Mark.SCREENING:
+        axes.annotate(
+            point.architecture,
+            (point.x, point.gain),
+            xytext=(6, -10),
+            textcoords="offset points",
+            fontsize=8,
+            parse_math=False,
+            zorder=5,
+        )

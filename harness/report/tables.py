@@ -1,0 +1,229 @@
+"""The report's tables as data: HTML and Markdown draw the same cells."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.analysis.statistics import Standing
+from harness.architecture import BASELINE
+from harness.report import words
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spark:
+    """A gain and its interval as positions on a strip that all rows of a table share, 0 to 100."""
+
+    low: float
+    mid: float
+    high: float
+    zero: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: What it says first.
+        detail: What it adds in a smaller voice: an interval, a difference.
+        sort: What it is sorted by; the text where None, last where NaN.
+        spark: A drawing of the interval, where there is one.
+    """
+
+    text: str
+    detail: str = ""
+    sort: float | None = None
+    spark: Spark | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row; `kind` is the verdict or whatever else styles it."""
+
+    kind: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column; `unit` stands below the name."""
+
+    name: str
+    unit: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with its caption."""
+
+    key: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+CANDIDATE_COLUMNS = (
+    Column(name="Architecture", unit="blocks added to the base", numeric=False),
+    Column(name="Verdict", unit="95 % confidence", numeric=False),
+    Column(name="Gain", unit="mAP50-95, 95 % interval"),
+    Column(name="mAP50-95", unit="0 to 1, 95 % interval"),
+    Column(name="mAP50", unit="0 to 1, 95 % interval"),
+    Column(name="Latency", unit="× baseline, 95 % interval; median"),
+    Column(name="MACs", unit="per image; to baseline"),
+    Column(name="Parameters", unit="to baseline"),
+    Column(name="Evidence", unit="seeds behind the gain", numeric=False),
+)
+
+
+def candidates(record: StudyRecord, summary: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
+    """Architectures, the baseline first, then by evidence and gain.
+
+    Args:
+        record: For the descriptions.
+        summary: The rows to show, from `summarise`.
+        digits: Decimals of an mAP.
+        key: The table's name in the page.
+        caption: What the table shows.
+    """
+    order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
+    rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
+    ordered = summary.assign(_rank=rank).sort_values(
+        ["_rank", "gain_map50_95"], ascending=[True, False], kind="stable"
+    )
+    span = _span(summary)
+    rows = tuple(_candidate(record, str(name), row, digits, span) for name, row in ordered.iterrows())
+    return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
+
+
+def failures(trials: pd.DataFrame) -> Table:
+    """Trainings that did not finish, grouped by state and reason."""
+    rows = trials[trials["state"] != "complete"]
+    counts = Counter(zip(rows["state"].astype(str), rows["reason"].fillna("").astype(str), strict=True))
+    examples = rows.fillna({"reason": ""}).groupby(["state", "reason"])["architecture"].unique()
+    return Table(
+        key="failures",
+        caption="Trainings that did not finish, by reason",
+        columns=(
+            Column(name="State", numeric=False),
+            Column(name="Reason", numeric=False),
+            Column(name="Trainings"),
+            Column(name="Architectures", numeric=False),
+        ),
+        rows=tuple(
+            Row(
+                kind="failed",
+                cells=(
+                    Cell(text=state.replace("_", " ")),
+                    Cell(text=reason or words.DASH),
+                    Cell(text=str(number), sort=number),
+                    Cell(text=_listed([str(name) for name in examples[state, reason]])),
+                ),
+            )
+            for (state, reason), number in counts.most_common()
+        ),
+    )
+
+
+def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tuple[float, float]) -> Row:
+    """One architecture's row."""
+    known = record.architectures.get(name)
+    gain_ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
+    is_baseline = name == BASELINE
+    verdict = str(row["verdict"])
+    failed = f"{words.count(int(row['failed']), 'training')} failed: {row['reason']}" if row["failed"] else ""
+    basis = [str(row["gain_basis"]), _tested(row), failed]
+    cells = (
+        Cell(text=name, detail=known.describe() if known else ""),
+        Cell(text=verdict, detail="screening only" if row["standing"] == Standing.SCREENING else ""),
+        Cell(
+            text=words.signed(row["gain_map50_95"], digits),
+            detail="by definition"
+            if verdict == "reference"
+            else ""
+            if verdict == "unmeasured"
+            else gain_ends,
+            sort=row["gain_map50_95"],
+            spark=None if is_baseline else _spark(row, span),
+        ),
+        _accuracy(row, "map50_95", digits),
+        _accuracy(row, "map50", digits),
+        _latency(row, is_baseline=is_baseline),
+        _cost(row, "macs", is_baseline=is_baseline),
+        _cost(row, "params", is_baseline=is_baseline),
+        Cell(
+            text=words.count(int(row["gain_seeds"]), "seed"),
+            detail="; ".join(part for part in basis if part),
+            sort=row["gain_seeds"],
+        ),
+    )
+    return Row(kind=verdict, cells=cells)
+
+
+def _accuracy(row: Any, column: str, digits: int) -> Cell:
+    """A mean over seeds with its interval."""
+    ends = words.interval(row[f"{column}_low"], row[f"{column}_high"], digits)
+    value = row[column]
+    return Cell(text=words.plain(value, digits), detail=ends if math.isfinite(value) else "", sort=value)
+
+
+def _latency(row: Any, *, is_baseline: bool) -> Cell:
+    """The ratio to the baseline with its interval, and milliseconds."""
+    ratio = row["latency_ratio"]
+    milliseconds = words.milliseconds(row["latency_ms_p50"])
+    if is_baseline:
+        return Cell(
+            text=words.times(ratio, ratio, math.nan), detail=f"by definition; {milliseconds}", sort=ratio
+        )
+    if not math.isfinite(ratio):
+        return Cell(text=words.DASH, detail="not measured", sort=math.nan)
+    ends = words.interval(row["latency_ratio_low"], row["latency_ratio_high"], 2)
+    return Cell(text=words.times(ratio, math.nan, math.nan), detail=f"{ends}; {milliseconds}", sort=ratio)
+
+
+def _cost(row: Any, column: str, *, is_baseline: bool) -> Cell:
+    """An exact count and its change."""
+    change = "" if is_baseline else words.percent(row[f"{column}_ratio"])
+    return Cell(text=words.amount(row[column]), detail=change, sort=row[column])
+
+
+def _tested(row: Any) -> str:
+    """The corrected test, where there was one."""
+    text = words.p_value(row["p_holm"])
+    return f"Holm-corrected {text}" if text else ""
+
+
+def _span(summary: pd.DataFrame) -> tuple[float, float]:
+    """The gains that the table's strip must hold, zero included."""
+    values = summary[["gain_map50_95", "gain_low", "gain_high"]].to_numpy(dtype=float).ravel()
+    finite = [0.0, *(value for value in values if math.isfinite(value))]
+    return min(finite), max(finite)
+
+
+def _spark(row: Any, span: tuple[float, float]) -> Spark | None:
+    """Positions on the strip."""
+    low, high = span
+    mid = row["gain_map50_95"]
+    if not math.isfinite(mid) or high <= low:
+        return None
+
+    def at(value: float) -> float:
+        return round(4 + 92 * (value - low) / (high - low), 2)
+
+    ends = (row["gain_low"], row["gain_high"])
+    left, right = ends if all(math.isfinite(end) for end in ends) else (mid, mid)
+    return Spark(low=at(left), mid=at(mid), high=at(right), zero=at(0.0))
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    """Some names and how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

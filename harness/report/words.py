@@ -1,0 +1,82 @@
+"""Numbers as people read them: signed, with unit and interval, a dash where nothing was measured."""
+
+from __future__ import annotations
+
+import math
+
+from harness.analysis.noise import Noise
+
+DASH = "—"
+MINUS = "−"
+
+
+def digits_for(noise: Noise) -> int:
+    """Decimals of an mAP that the noise makes meaningful: three, up to five where it is small."""
+    if not noise.usable:
+        return 3
+    return min(5, max(3, math.ceil(-math.log10(noise.sd))))
+
+
+def plain(value: float, digits: int) -> str:
+    """`0.497`."""
+    return DASH if _absent(value) else f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float, digits: int) -> str:
+    """`+0.012`, `−0.004`, and `0.000` for what rounds to zero."""
+    if _absent(value):
+        return DASH
+    rounded = round(value, digits)
+    return plain(0.0, digits) if rounded == 0 else f"{rounded:+.{digits}f}".replace("-", MINUS)
+
+
+def interval(low: float, high: float, digits: int, *, sign: bool = False) -> str:
+    """`[+0.006, +0.018]`, or `no interval`."""
+    if _absent(low) or _absent(high):
+        return "no interval"
+    show = signed if sign else plain
+    return f"[{show(low, digits)}, {show(high, digits)}]"
+
+
+def times(ratio: float, low: float, high: float) -> str:
+    """`1.21× [1.19, 1.23]`."""
+    if _absent(ratio):
+        return DASH
+    return f"{ratio:.2f}×" if _absent(low) or _absent(high) else f"{ratio:.2f}× {interval(low, high, 2)}"
+
+
+def percent(ratio: float) -> str:
+    """A ratio to the baseline as a change: `+8.0 %`."""
+    return DASH if _absent(ratio) else f"{signed(100 * (ratio - 1), 1)} %"
+
+
+def amount(value: float) -> str:
+    """A count with a prefix: `58.3 M`, `4.52 G`."""
+    if _absent(value):
+        return DASH
+    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g} {prefix}"
+    return f"{value:.0f}"
+
+
+def milliseconds(value: float) -> str:
+    """`12.3 ms`."""
+    return DASH if _absent(value) else f"{value:.3g} ms"
+
+
+def p_value(value: float) -> str:
+    """`p = 0.012`, `p < 0.001`."""
+    if _absent(value):
+        return ""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 architecture`, `11 architectures`."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _absent(value: float) -> bool:
+    """Whether there is no number to show."""
+    return value is None or not math.isfinite(value)

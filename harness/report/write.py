@@ -1,0 +1,104 @@
+"""Writes a study's report: each file whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harness.errors import UserError
+from harness.report.content import content
+from harness.report.html import render_html
+from harness.report.markdown import render_markdown
+from harness.report.png import draw_png
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+TRIAL_COLUMNS = (
+    "trial", "architecture", "seed", "epochs", "state", "reason", "map50_95", "map50", "gain_map50_95",
+    "latency_ms_p50", "latency_ratio", "macs", "params",
+)  # fmt: skip
+"""Columns that trials.csv always has, first and in this order."""
+WHOLE_NUMBERS = ("trial", "seed", "epochs", "macs", "flops", "params")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str, str] | None = None) -> None:
+    """Write or renew everything in a study's folder that can be made from its record.
+
+    `report.html`, `report.md`, `pareto.png`, `trials.csv`, `front.csv`, `environment.json` and
+    `architectures/<id>.yaml`. Works for a study that has only begun, and for one where all failed.
+
+    Args:
+        record: The study.
+        folder: Where to; made if need be.
+        model_yamls: Identity to trainable Ultralytics YAML; the record's own by default.
+
+    Raises:
+        UserError: The folder cannot be written to, for instance because the disk is full.
+        ValueError: An identity that is no file name.
+    """
+    said = content(record)
+    png = draw_png(said.figures, f"clo-nas study {said.study}", said.answer.headline)
+    files: dict[str, bytes] = {
+        "trials.csv": trials_csv(record.trials).encode(),
+        "front.csv": _csv(said.front.reset_index()).encode(),
+        "environment.json": _environment(record).encode(),
+        "pareto.png": png,
+        "report.md": render_markdown(said).encode(),
+        "report.html": render_html(said, png).encode(),
+    }
+    yamls = record.model_yamls if model_yamls is None else model_yamls
+    for name, text in yamls.items():
+        if not _SAFE_NAME.fullmatch(name):
+            raise ValueError(f"architecture {name!r} cannot name a file")
+        files[f"architectures/{name}.yaml"] = text.encode()
+    try:
+        for name, data in files.items():
+            write_whole(folder / name, data)
+    except OSError as error:
+        raise UserError(
+            f"report: {error.filename or folder} cannot be written ({error.strerror}); the study itself is "
+            f"safe in its storage: make room or choose another folder, then run `clo report {record.name}`"
+        ) from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file in one step, so that a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def trials_csv(trials: pd.DataFrame) -> str:
+    """The table of trainings: the contract's columns first, the others after them."""
+    others = [column for column in trials.columns if column not in TRIAL_COLUMNS]
+    return _csv(trials.reindex(columns=[*TRIAL_COLUMNS, *others]))
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """CSV with whole numbers written as such; an empty field is what was not measured."""
+    whole = {column: "Int64" for column in WHOLE_NUMBERS if column in frame.columns}
+    rounded = frame.assign(**{column: frame[column].astype(float).round() for column in whole})
+    return rounded.astype(whole).to_csv(index=False, lineterminator="\n")
+
+
+def _environment(record: StudyRecord) -> str:
+    """The surroundings at the top level, the study's options under their own names."""
+    data = record.environment | {
+        "study": record.name,
+        "settings": record.settings,
+        "space": record.space,
+        "proposals": record.proposals,
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"

@@ -1,0 +1,118 @@
+"""The common base: trained once, kept in the cache under a hash of everything that determines it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness.data.check import DatasetInfo
+from harness.detectors import Base, build, transfer
+from harness.isolation import cache_folder
+from harness.measure.accuracy import Schedule, Training
+from harness.search.executors import run_in_child
+from harness.search.outcome import Failure
+from harness.search.trial import train_base
+from harness.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonBase:
+    """The weights that every candidate starts from.
+
+    Attributes:
+        weights: Checkpoint, or None when everything is trained from scratch.
+        origin: Where they come from, for people.
+        map50_95: Accuracy of the base itself where it was trained here.
+    """
+
+    weights: Path | None
+    origin: str
+    map50_95: float | None = None
+
+
+def common_base(
+    base: Base,
+    data: DatasetInfo,
+    schedule: Schedule,
+    *,
+    seed: int,
+    device: str,
+    threads: int,
+    loader_workers: int,
+    on_progress: Callable[[Any], None],
+) -> CommonBase:
+    """Find the trained base in the cache, or train it.
+
+    A checkpoint with the data's classes is taken as it is. One with other classes lacks class outputs:
+    it is trained on from there, as a description without weights is from random ones.
+
+    Raises:
+        UserError: The base cannot be trained.
+    """
+    classes = len(data.names)
+    moved = None
+    if base.checkpoint:
+        moved = transfer(base.load(), build(base.config, classes), {i: i for i in range(_layers(base))})
+        if not moved.left_behind:
+            return CommonBase(weights=base.checkpoint, origin=f"{base.name}, {moved}")
+    key = {
+        "config": base.config,
+        "weights": _file_hash(base.checkpoint) if base.checkpoint else None,
+        "data": data.fingerprint,
+        "schedule": asdict(schedule),
+        "seed": seed,
+        "device": "cpu" if device == "cpu" else "cuda",
+        "threads": threads,
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "ultralytics", "clo-nas")},
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    path = cache_folder() / "bases" / f"{base.name}-{digest}.pt"
+    note = path.with_suffix(".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not (path.is_file() and note.is_file()):
+            result = run_in_child(
+                train_base,
+                Training(
+                    config=base.config,
+                    base_config=base.config,
+                    base_weights=base.checkpoint,
+                    layers={i: i for i in range(_layers(base))},
+                    data=str(data.path),
+                    classes=classes,
+                    schedule=schedule,
+                    seed=seed,
+                    device=device,
+                    threads=threads,
+                    loader_workers=loader_workers,
+                    save_to=path,
+                ),
+                on_progress,
+            )
+            if isinstance(result, Failure):
+                raise UserError(f"base {base.name} cannot be trained: {result.reason}")
+            note.write_text(json.dumps({"map50_95": result.map50_95, "train_seconds": result.train_seconds, "key": key}, default=str))
+        accuracy = json.loads(note.read_text())["map50_95"]
+    origin = f"{base.name}, trained {schedule.epochs} epochs"
+    return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)
+
+
+def base_schedule(schedule: Schedule, base_epochs: int) -> Schedule:
+    """The schedule of the base itself: from random weights, at the rate that suits them."""
+    return replace(schedule, epochs=base_epochs, learning_rate=2e-3, block_rate_factor=1.0)
+
+
+def _layers(base: Base) -> int:
+    return len(base.config["backbone"]) + len(base.config["head"])
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

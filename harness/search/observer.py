@@ -1,0 +1,26 @@
+"""What a search tells whoever watches it; the terminal is one watcher, tests are another."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from harness.records import StudyRecord
+
+
+class Observer(Protocol):
+    """Receives what happens, in order."""
+
+    def phase(self, text: str) -> None:
+        """Something new begins; `text` is a short line."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Steps of the current phase."""
+
+    def space(self, summary: dict[str, Any]) -> None:
+        """The cost of the whole search space is known."""
+
+    def finished(self, record: StudyRecord) -> None:
+        """A training ended; the whole study as it is now."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""

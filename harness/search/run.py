@@ -1,0 +1,293 @@
+"""A search, from the settings to a finished study: ask, measure, tell."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from harness.architecture import BASELINE, Architecture
+from harness.data.check import DatasetInfo, check_dataset
+from harness.detectors import Base, Site, build, find_sites, index_map, insert, map_sizes, resolve_base, to_yaml
+from harness.errors import UserError
+from harness.isolation import cache_folder
+from harness.measure.accuracy import Schedule, Training
+from harness.measure.cost import model_cost
+from harness.measure.environment import environment
+from harness.measure.latency import Latency
+from harness.records import ENVIRONMENT, SPACE, StudyRecord
+from harness.search.base import CommonBase, base_schedule, common_base
+from harness.search.budget import finalists
+from harness.search.executors import run_in_child, start_server
+from harness.search.observer import Observer
+from harness.search.outcome import Failure, State
+from harness.search.proposals import ask_for, propose
+from harness.search.space_cost import AdditiveCost, summarise_space
+from harness.search.study import STARTUP, SearchStudy, open_study
+from harness.search.trial import Job, Measured, run_trial
+from harness.settings import SearchSettings
+from harness.space import SearchSpace, load_space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """All that stays the same through a search."""
+
+    settings: SearchSettings
+    base: Base
+    data: DatasetInfo
+    sites: dict[str, Site]
+    space: SearchSpace
+    schedule: Schedule
+    device: str
+    threads: int
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the data."""
+        return len(self.data.names)
+
+
+def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
+    """Run a search, or what is missing of it.
+
+    Ctrl-C ends the running trial and leaves the study whole.
+
+    Args:
+        settings: What was asked for.
+        observer: Told what happens.
+        command: The command line, for the record.
+
+    Returns:
+        The study as it is at the end.
+
+    Raises:
+        UserError: Something that was given is wrong.
+        KeyboardInterrupt: Ctrl-C; everything finished is in storage.
+    """
+    deadline = time.monotonic() + settings.timeout_s if settings.timeout_s else float("inf")
+    start_server()
+    observer.phase("reading base, data and search space")
+    setting = _prepare(settings)
+    comparable = {
+        "data_fingerprint": setting.data.fingerprint,
+        "space_file": setting.space.file.model_dump(mode="json"),
+        "device_kind": "cpu" if setting.device == "cpu" else torch.cuda.get_device_name(int(setting.device.split(",")[0])),
+    }
+    with open_study(settings, comparable) as study:
+        observer.phase("counting the cost of the whole search space")
+        cost = AdditiveCost(
+            base=model_cost(setting.base.build(setting.classes), settings.imgsz), sites=setting.sites, imgsz=settings.imgsz
+        )
+        summary = summarise_space(setting.space, cost)
+        study.optuna.set_user_attr(SPACE, summary)
+        observer.space(summary)
+        observer.phase(f"training the common base {setting.base.name} ({settings.base_epochs} epochs, kept for later searches)")
+        common = _common_base(setting, observer)
+        observer.note(f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else ""))
+        details = environment(device=setting.device, data_fingerprint=setting.data.fingerprint, command=command)
+        study.optuna.set_user_attr(
+            ENVIRONMENT,
+            {**details, "torch_threads": setting.threads, "base_origin": common.origin, "base_map50_95": common.map50_95,
+             "train_images": setting.data.train_images, "val_images": setting.data.val_images},
+        )
+        _Loop(study, setting, common, observer, deadline).run()
+        return study.record()
+
+
+class _Loop:
+    """Baseline, candidates, then more seeds for the best."""
+
+    def __init__(
+        self, study: SearchStudy, setting: Setting, common: CommonBase, observer: Observer, deadline: float
+    ) -> None:
+        self.study = study
+        self.setting = setting
+        self.common = common
+        self.observer = observer
+        self.deadline = deadline
+
+    def run(self) -> None:
+        """Do what is missing, in order."""
+        settings = self.setting.settings
+        retry = self.study.close_interrupted()
+        base = Architecture(base=self.setting.base.name)
+        if not self._has(BASELINE, settings.seed):
+            self._train(base, settings.seed, "baseline")
+            if not self._has(BASELINE, settings.seed):
+                reason = self.study.record().trials.iloc[0].reason
+                raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
+        target = self._candidates() + settings.more if settings.more else settings.trials
+        while self._candidates() < target and self._in_time():
+            name = f"candidate {self._candidates() + 1} of {target}"
+            if retry:
+                self._train(retry.pop(0), settings.seed, name)
+                continue
+            rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
+            proposal = propose(self.study.optuna, self.setting.space, self.study.known, rng, STARTUP)
+            if proposal is None:
+                self.observer.note(f"all {self.setting.space.size} candidates of the space are done")
+                break
+            self._train(proposal.architecture, settings.seed, name, proposal.trial)
+        self._repeat_best(base)
+
+    def _repeat_best(self, base: Architecture) -> None:
+        settings = self.setting.settings
+        record = self.study.record()
+        best = finalists(record.trials, seed=settings.seed, count=settings.finalists)
+        if not best:
+            return
+        for seed in settings.all_seeds[1:]:
+            for identity in (BASELINE, *best):
+                if self._in_time() and not self._settled(identity, seed):
+                    architecture = base if identity == BASELINE else record.architectures[identity]
+                    self._train(architecture, seed, f"seed {seed} of {identity}")
+
+    def _train(self, architecture: Architecture, seed: int, name: str, trial: Any = None) -> None:
+        """One trial, whatever becomes of it."""
+        setting, settings = self.setting, self.setting.settings
+        trial = trial or ask_for(self.study.optuna, setting.space, architecture)
+        identity = setting.space.identity(architecture)
+        config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
+        comment = f"{identity}: {architecture.describe()}\nbase {setting.base.name}; made by clo-nas; needs `import harness`"
+        row = {"seed": seed, "epochs": settings.epochs, "selected_on": seed == settings.seed}
+        self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
+        self.observer.phase(f"{name}: {architecture.describe()}")
+        try:
+            cost = model_cost(build(config), settings.imgsz)
+        except Exception as error:  # whatever fails here is the candidate's failure, not the search's
+            self.study.end(trial, State.FAILED, {}, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
+            self.observer.finished(self.study.record())
+            return
+        figures: dict[str, Any] = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
+        job = Job(
+            training=Training(
+                config=config,
+                base_config=setting.base.config,
+                base_weights=self.common.weights,
+                layers=index_map(setting.base, architecture, setting.sites),
+                data=str(setting.data.path),
+                classes=setting.classes,
+                schedule=setting.schedule,
+                seed=seed,
+                device=setting.device,
+                threads=setting.threads,
+                loader_workers=settings.workers,
+            ),
+            measure_latency=seed == settings.seed,
+        )
+        try:
+            result = run_in_child(run_trial, job, lambda message: self.observer.progress(*message[1:]))
+        except KeyboardInterrupt:
+            self.study.end(trial, State.INTERRUPTED, figures, "stopped by Ctrl-C")
+            raise
+        if isinstance(result, Failure):
+            self.study.end(trial, result.state, figures, result.reason)
+        else:
+            self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result)})
+        self.observer.finished(self.study.record())
+
+    def _figures(self, identity: str, result: Measured) -> dict[str, Any]:
+        accuracy = result.accuracy
+        return {
+            "map50_95": accuracy.map50_95,
+            "map50": accuracy.map50,
+            "train_seconds": accuracy.train_seconds,
+            "transferred": accuracy.transferred,
+            **(_latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
+        }
+
+    def _candidates(self) -> int:
+        return sum(identity != BASELINE for identity in self.study.known())
+
+    def _has(self, identity: str, seed: int) -> bool:
+        rows = self.study.record().trials
+        return bool(((rows.architecture == identity) & (rows.seed == seed) & (rows.state == State.COMPLETE)).any())
+
+    def _settled(self, identity: str, seed: int) -> bool:
+        rows = self.study.record().trials
+        states = rows[(rows.architecture == identity) & (rows.seed == seed)].state
+        return any(State(state).settled for state in states)
+
+    def _in_time(self) -> bool:
+        return time.monotonic() < self.deadline
+
+
+def _latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:
+    """The table's latency columns; the baseline against its own copy is 1 by definition."""
+    ratio = (1.0, 1.0, 1.0) if is_baseline else (latency.ratio, *latency.ratio_ci95)
+    return {
+        "latency_ms_p50": latency.candidate.p50,
+        "latency_ms_p90": latency.candidate.p90,
+        "latency_ratio": ratio[0],
+        "latency_ratio_low": ratio[1],
+        "latency_ratio_high": ratio[2],
+    }
+
+
+def _prepare(settings: SearchSettings) -> Setting:
+    device = resolve_device(settings.device)
+    base = resolve_base(settings.base)
+    sites = find_sites(base)
+    space = SearchSpace(
+        load_space(settings.space),
+        base=base.name,
+        channels={site.name: site.channels for site in sites.values()},
+        maps=map_sizes(sites, settings.imgsz),
+    )
+    return Setting(
+        settings=settings,
+        base=base,
+        data=check_dataset(settings.data, settings.imgsz, cache=cache_folder()),
+        sites=sites,
+        space=space,
+        schedule=Schedule(
+            epochs=settings.epochs,
+            batch=settings.batch,
+            imgsz=settings.imgsz,
+            learning_rate=settings.learning_rate,
+            block_rate_factor=settings.block_rate_factor,
+        ),
+        device=device,
+        threads=settings.threads or torch.get_num_threads(),
+    )
+
+
+def _common_base(setting: Setting, observer: Observer) -> CommonBase:
+    settings = setting.settings
+    if settings.from_scratch:
+        return CommonBase(weights=None, origin="none: every training starts from random weights")
+    return common_base(
+        setting.base,
+        setting.data,
+        base_schedule(setting.schedule, settings.base_epochs),
+        seed=settings.seed,
+        device=setting.device,
+        threads=setting.threads,
+        loader_workers=settings.workers,
+        on_progress=lambda message: observer.progress(*message[1:]),
+    )
+
+
+def resolve_device(device: str) -> str:
+    """`cpu` or CUDA device numbers such as `0` or `0,1`.
+
+    Raises:
+        UserError: The device does not exist here.
+    """
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "0" if available else "cpu"
+    if device == "cpu":
+        return device
+    numbers = device.removeprefix("cuda:").split(",")
+    if not all(number.strip().isdigit() for number in numbers):
+        raise UserError(f"--device {device}: not a device; use auto, cpu or a CUDA device's number such as 0")
+    missing = [number for number in numbers if int(number) >= available]
+    if missing:
+        have = f"there are {available}" if available else "there is no CUDA GPU"
+        raise UserError(f"--device {device}: CUDA device {missing[0]} does not exist here, {have}; use auto or cpu")
+    return ",".join(numbers)

@@ -1,0 +1,181 @@
+"""The Optuna study behind a search: opened or continued, locked, and told what became of trials."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.trial import TrialState
+
+from harness.architecture import BASELINE, Architecture
+from harness.errors import UserError
+from harness.records import ARCHITECTURE, MODEL_YAML, ROLE, ROW, SETTINGS, TRAINING, StudyRecord, open_storage, record_of
+from harness.search.outcome import State
+from harness.search.proposals import Known
+from harness.settings import COMPARABLE, Objective, Sampler, SearchSettings
+
+STARTUP = 6
+"""Candidates drawn evenly before the sampler chooses."""
+
+
+class SearchStudy:
+    """One study, open for writing by one search at a time."""
+
+    def __init__(self, study: optuna.Study, settings: SearchSettings) -> None:
+        self.optuna = study
+        self.settings = settings
+
+    def record(self) -> StudyRecord:
+        """Everything so far, as data."""
+        return record_of(self.optuna)
+
+    def begin(
+        self, trial: optuna.trial.Trial, architecture: Architecture, identity: str, model_yaml: str, row: Mapping[str, Any]
+    ) -> None:
+        """Write down what a trial is before it starts, so that a kill leaves its name."""
+        trial.set_user_attr(ARCHITECTURE, architecture.to_dict())
+        trial.set_user_attr(MODEL_YAML, model_yaml)
+        trial.set_user_attr(ROW, {**row, "architecture": identity, "state": State.INTERRUPTED, "reason": "", "started": _now()})
+        trial.set_user_attr(ROLE, TRAINING)
+
+    def end(self, trial: optuna.trial.Trial, state: State, figures: Mapping[str, Any], reason: str = "") -> None:
+        """Record how a trial ended, then tell Optuna."""
+        row = {**trial.user_attrs[ROW], **figures, "state": state, "reason": reason, "finished": _now()}
+        trial.set_user_attr(ROW, row)
+        if state is State.COMPLETE:
+            self.optuna.tell(trial, self._values(trial.number, row))
+        else:
+            self.optuna.tell(trial, state=state.optuna)
+
+    def _values(self, number: int, row: Mapping[str, Any]) -> list[float]:
+        """What the sampler learns: figures freed of drift and of the seed's own level.
+
+        mAP is the first control's plus the paired gain, latency the first control's times the interleaved
+        ratio. For the first seed and in a steady machine these are the raw figures.
+        """
+        rows = self.record().trials
+        controls = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)]
+        anchor = controls.iloc[0] if len(controls) else None
+        mine = rows[rows.trial == number].iloc[0]
+        values = {
+            Objective.MAP50_95: row["map50_95"] if anchor is None else anchor.map50_95 + mine.gain_map50_95,
+            Objective.LATENCY: row["latency_ms_p50"] if anchor is None else anchor.latency_ms_p50 * row["latency_ratio"],
+            Objective.MACS: row["macs"],
+            Objective.PARAMS: row["params"],
+        }
+        return [float(values[objective]) for objective in self.settings.objectives]
+
+    def known(self) -> dict[str, Known]:
+        """Every architecture that was settled, by identity, with what Optuna was told of its first seed."""
+        known: dict[str, Known] = {}
+        for trial in self.optuna.get_trials(deepcopy=False):
+            if trial.user_attrs.get(ROLE) != TRAINING or not State(trial.user_attrs[ROW]["state"]).settled:
+                continue
+            row = trial.user_attrs[ROW]
+            if row["seed"] == self.settings.seed:
+                values = tuple(trial.values) if trial.state == TrialState.COMPLETE else None
+                known[row["architecture"]] = Known(values=values)
+        return known
+
+    def close_interrupted(self) -> list[Architecture]:
+        """Tell Optuna of trials that a killed search left running.
+
+        Returns:
+            Candidates whose first training was cut short and has no result since: to be run again first.
+        """
+        for trial in self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            row = trial.user_attrs.get(ROW, {})
+            if trial.user_attrs.get(ROLE) == TRAINING and row["state"] == State.COMPLETE:
+                self.optuna.tell(trial.number, self._values(trial.number, row))  # killed between record and tell
+            else:
+                self.optuna.tell(trial.number, state=TrialState.FAIL)
+        known = self.known()
+        left: dict[str, Architecture] = {}
+        for trial in self.optuna.get_trials(deepcopy=False):
+            if trial.user_attrs.get(ROLE) == TRAINING:
+                row = trial.user_attrs[ROW]
+                if row["seed"] == self.settings.seed and row["architecture"] not in known:
+                    left[row["architecture"]] = Architecture.from_dict(trial.user_attrs[ARCHITECTURE])
+        left.pop(BASELINE, None)
+        return list(left.values())
+
+
+@contextmanager
+def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Iterator[SearchStudy]:
+    """Create the study, or continue it.
+
+    Args:
+        settings: What was asked for.
+        comparable: What all trials of the study must share, beyond the settings: data, space, base.
+
+    Raises:
+        UserError: Another search holds the study, it was made with other settings, or its storage does not open.
+    """
+    _quiet_optuna()
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{settings.folder}: cannot be made ({error.strerror}); choose another --results folder") from error
+    lock = FileLock(settings.folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(f"study {settings.study}: another clo search is running on it; wait for it or choose another --study") from error
+    try:
+        storage = open_storage(settings.storage_url)
+        study = optuna.create_study(
+            study_name=settings.study,
+            storage=storage,
+            directions=[objective.direction for objective in settings.objectives],
+            sampler=_sampler(settings),
+            load_if_exists=True,
+        )
+        _check_same(study, settings, comparable)
+        yield SearchStudy(study, settings)
+    finally:
+        lock.release()
+
+
+def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mapping[str, Any]) -> None:
+    now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **comparable}
+    before = study.user_attrs.get(SETTINGS)
+    if before is None:
+        study.set_user_attr(SETTINGS, now)
+        study.set_metric_names([str(objective) for objective in settings.objectives])
+        return
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise UserError(
+                f"study {settings.study} exists with another {name} ({_short(before.get(name))}, now {_short(value)}); "
+                f"choose another --study, or give what it was made with"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _sampler(settings: SearchSettings) -> optuna.samplers.BaseSampler:
+    if settings.sampler is Sampler.NSGA2:
+        return optuna.samplers.NSGAIISampler(seed=settings.seed, population_size=20)
+    if settings.sampler is Sampler.RANDOM:
+        return optuna.samplers.RandomSampler(seed=settings.seed)
+    return optuna.samplers.TPESampler(
+        seed=settings.seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=False
+    )
+
+
+def _quiet_optuna() -> None:
+    optuna.logging.set_verbosity(logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,122 @@
+"""Every option of a search that a person can set, with its unit and default."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from harness.errors import UserError
+
+EMBEDDED_DATA = "digits"
+"""Name of the data set that clo-nas makes itself."""
+
+
+class Objective(StrEnum):
+    """What a search may optimise, and towards which side."""
+
+    MAP50_95 = "map50_95"
+    LATENCY = "latency"
+    MACS = "macs"
+    PARAMS = "params"
+
+    @property
+    def direction(self) -> str:
+        """Optuna's name of the good direction."""
+        return "maximize" if self is Objective.MAP50_95 else "minimize"
+
+
+class Sampler(StrEnum):
+    """Which of Optuna's samplers proposes candidates."""
+
+    TPE = "tpe"
+    NSGA2 = "nsga2"
+    RANDOM = "random"
+
+
+class SearchSettings(BaseModel):
+    """What `clo search` was asked to do.
+
+    The fields in `COMPARABLE` decide which numbers a training yields: a study holds one value of each
+    for all its trials, and a second run with another value is refused.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str = "yolov5n"
+    data: str = EMBEDDED_DATA
+    space: str = "default"
+    device: str = "auto"
+    imgsz: int = Field(default=128, ge=32, description="side of the square input, in pixels")
+    epochs: int = Field(default=3, ge=1, description="epochs of each candidate and of the baseline's control")
+    base_epochs: int = Field(default=30, ge=1, description="epochs of the common base before the search")
+    batch: int = Field(default=32, ge=1, description="images a step")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    block_rate_factor: float = Field(default=1.0, gt=0)
+    from_scratch: bool = False
+    objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
+    sampler: Sampler = Sampler.TPE
+    trials: int = Field(default=12, ge=0, description="candidates in the study when the search is done")
+    more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
+    seed: int = Field(default=0, ge=0, description="first seed; the others follow it")
+    seeds: int = Field(default=4, ge=1, description="seeds of the baseline and of each finalist")
+    finalists: int = Field(default=3, ge=0, description="candidates that are trained with every seed")
+    timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; all cores by default")
+    workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")
+    study: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    storage: str | None = None
+    results: Path = Path("results")
+
+    @field_validator("objectives")
+    @classmethod
+    def _accuracy_and_a_cost(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if len(set(objectives)) != len(objectives) or Objective.MAP50_95 not in objectives or len(objectives) < 2:
+            raise ValueError("objectives are map50_95 and one or more of latency, macs, params, each once")
+        return objectives
+
+    @field_validator("imgsz")
+    @classmethod
+    def _whole_grid(cls, imgsz: int) -> int:
+        if imgsz % 32:
+            raise ValueError(f"an image size is a multiple of the detector's stride, 32; {imgsz} is not")
+        return imgsz
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return self.results / self.study
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds, the one that screens candidates first."""
+        return tuple(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def storage_url(self) -> str:
+        """Optuna's storage; a SQLite file in the study's folder by default."""
+        return self.storage or f"sqlite:///{(self.folder / 'study.db').as_posix()}"
+
+
+COMPARABLE = (
+    "base", "data", "space", "imgsz", "epochs", "base_epochs", "batch", "learning_rate", "block_rate_factor",
+    "from_scratch", "objectives", "sampler", "seed",
+)  # fmt: skip
+"""Fields of `SearchSettings` that all trials of a study share."""
+
+
+def search_settings(**values: Any) -> SearchSettings:
+    """Settings from the command line; options left out (None) take their default.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+    try:
+        return SearchSettings(**{name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + "-".join(str(part) for part in first["loc"][:1]).replace("_", "-").removesuffix("-s")
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{option} {first['input']}: {message}") from error

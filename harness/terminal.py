@@ -1,0 +1,175 @@
+"""The search on the terminal: a live view for people, plain lines where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.architecture import BASELINE
+from harness.records import StudyRecord
+
+_ROWS = 12
+_NOTES = 4
+
+
+def seconds(value: float) -> str:
+    """Minutes and seconds, such as `3:07`."""
+    return f"{int(value) // 60}:{int(value) % 60:02d}"
+
+
+def space_line(summary: dict[str, Any]) -> str:
+    """Size and cost of a space in one line."""
+    macs = " … ".join(f"{summary[f'macs_{q}'] / 1e6:.1f}" for q in ("min", "median", "max"))
+    params = " … ".join(f"{summary[f'params_{q}'] / 1e6:.2f}" for q in ("min", "median", "max"))
+    return (
+        f"space {summary['name']}: {summary['size']:,} candidates; MACs {macs} M (base {summary['macs_base'] / 1e6:.1f}); "
+        f"parameters {params} M (base {summary['params_base'] / 1e6:.2f})  [min … median … max]"
+    )
+
+
+class Lines:
+    """One line an event, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = time.monotonic()
+        self._seen = 0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"[{seconds(time.monotonic() - self._started)}] {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def phase(self, text: str) -> None:
+        self._say(text)
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def space(self, summary: dict[str, Any]) -> None:
+        self._say(space_line(summary))
+
+    def finished(self, record: StudyRecord) -> None:
+        row = record.trials.sort_values("trial").iloc[-1]
+        if row.state == "complete":
+            text = f"mAP50-95 {row.map50_95:.4f}, gain {row.gain_map50_95:+.4f}, {row.train_seconds:.0f} s"
+            ratio = f", latency ×{row.latency_ratio:.2f}" if row.latency_ratio == row.latency_ratio else ""
+            self._say(f"  {row.architecture} seed {row.seed}: {text}{ratio}")
+        else:
+            self._say(f"  {row.architecture} seed {row.seed}: {row.state}: {row.reason}")
+
+    def note(self, text: str) -> None:
+        self._say(text)
+
+
+class Quiet(Lines):
+    """Says nothing until the end."""
+
+    def _say(self, text: str) -> None: ...
+
+
+class LiveView:
+    """A view that is redrawn in place: what runs now, how far it is, and the table so far."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._title = title
+        self._started = time.monotonic()
+        self._phase = "starting"
+        self._phase_started = self._started
+        self._done, self._total = 0, 0
+        self._space = ""
+        self._record: StudyRecord | None = None
+        self._notes: deque[str] = deque(maxlen=_NOTES)
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
+
+    def __enter__(self) -> LiveView:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def phase(self, text: str) -> None:
+        self._phase, self._phase_started = text, time.monotonic()
+        self._done, self._total = 0, 0
+
+    def progress(self, done: int, total: int) -> None:
+        if total != self._total:
+            self._phase_started = time.monotonic()
+        self._done, self._total = done, total
+
+    def space(self, summary: dict[str, Any]) -> None:
+        self._space = space_line(summary)
+
+    def finished(self, record: StudyRecord) -> None:
+        self._record = record
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def render(self) -> RenderableType:
+        """The whole view."""
+        now = time.monotonic()
+        parts: list[RenderableType] = [
+            Text.assemble((self._title, "bold"), f"   {seconds(now - self._started)}", overflow="fold")
+        ]
+        if self._space:
+            parts.append(Text(self._space, style="dim"))
+        parts.append(Text(f"▶ {self._phase}", style="cyan"))
+        if self._total:
+            elapsed = now - self._phase_started
+            left = f"about {seconds(elapsed / self._done * (self._total - self._done))} left" if self._done else ""
+            bar = Table.grid(padding=(0, 1))
+            bar.add_row(ProgressBar(total=self._total, completed=self._done, width=40), f"{self._done}/{self._total}", left)
+            parts.append(bar)
+        parts += [Text(f"• {note}", style="dim") for note in self._notes]
+        if self._record is not None:
+            parts.append(trials_table(self._record))
+        return Group(*parts)
+
+
+def trials_table(record: StudyRecord) -> Table:
+    """The baseline and the candidates by mean gain, best first."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("architecture", "seeds", "mAP50-95", "gain", "latency", "MACs M", "blocks"):
+        table.add_column(name, justify="left" if name in {"architecture", "blocks"} else "right", no_wrap=name != "blocks")
+    done = record.trials[record.trials.state == "complete"]
+    means = done.groupby("architecture").agg(
+        seeds=("seed", "size"), map50_95=("map50_95", "mean"), gain=("gain_map50_95", "mean"),
+        ratio=("latency_ratio", "first"), macs=("macs", "first"),
+    )  # fmt: skip
+    ranked = means.drop(index=BASELINE, errors="ignore").sort_values("gain", ascending=False).head(_ROWS)
+    for identity, row in [*means.loc[means.index == BASELINE].iterrows(), *ranked.iterrows()]:
+        architecture = record.architectures[str(identity)]
+        table.add_row(
+            str(identity), str(int(row.seeds)), f"{row.map50_95:.4f}",
+            "" if identity == BASELINE else f"{row.gain:+.4f}",
+            f"×{row.ratio:.2f}", f"{row.macs / 1e6:.1f}", architecture.describe(),
+        )  # fmt: skip
+    failed = record.trials[record.trials.state != "complete"]
+    for row in failed.itertuples():
+        table.add_row(str(row.architecture), "", str(row.state), "", "", "", str(row.reason), style="red")
+    return table
+
+
+def observer(title: str, *, quiet: bool, machine: bool) -> Lines | LiveView:
+    """The watcher that suits where the output goes; with `machine`, people's lines go to standard error."""
+    console = Console(stderr=machine)
+    if quiet:
+        return Quiet(console)
+    if console.is_terminal and sys.stdout.isatty() and not machine:
+        return LiveView(console, title)
+    return Lines(console)

@@ -1,0 +1,133 @@
+"""The commands of this project; `nox -s search` and `nox -s tests` are the two to begin with.
+
+All sessions share one environment, `.nox/clo-nas`: torch is several GB and is installed once, by
+whichever session runs first. A stamp of everything that determines the environment lets the next
+session start at once. Why it is made like this: docs/decisions/0001-one-environment.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+from filelock import FileLock  # comes with nox, by way of virtualenv
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["tests"]
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".nox" / "clo-nas"
+STAMP = ENVIRONMENT / "installed"
+UNDER_WAY = ENVIRONMENT / "install-under-way"
+SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
+DOWNLOAD = "about 3.1 GB to download on Linux (torch's CUDA build is 2.7 GB of it), 0.6 GB with CPU torch"
+
+
+@nox.session(venv_backend="none")
+def search(session: nox.Session) -> None:
+    """Search a space for better detectors: `nox -s search -- --help`."""
+    _become_clo(session, "search", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def report(session: nox.Session) -> None:
+    """Write a study's report anew: `nox -s report -- --help`."""
+    _become_clo(session, "report", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def clo(session: nox.Session) -> None:
+    """Run any command of the program: `nox -s clo -- sites yolov8n`."""
+    _become_clo(session, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run all tests, the slow ones included; further arguments go to pytest."""
+    _run(session, PYTHON, "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Check style, format and the direction of imports."""
+    _run(session, PYTHON, "-m", "ruff", "check", ".")
+    _run(session, PYTHON, "-m", "ruff", "format", "--check", ".")
+    _run(session, SCRIPTS / "lint-imports")
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check types with mypy, strictly; further arguments go to mypy."""
+    _run(session, PYTHON, "-m", "mypy", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Print the benchmarks' tables; name files to run only those."""
+    for file in session.posargs or sorted(map(str, Path("benchmarks").glob("*.py"))):
+        _run(session, PYTHON, file)
+
+
+def _run(session: nox.Session, program: Path, *arguments: str) -> None:
+    """Run a program of the shared environment; Ctrl-C leaves it the time to end by itself."""
+    _install(session)
+    session.run(str(program), *arguments, external=True, interrupt_timeout=None)
+
+
+def _become_clo(session: nox.Session, *arguments: str) -> None:
+    """Let `clo` take nox's place, so that Ctrl-C, kill and the exit code are its own.
+
+    Nox would kill it half a second after Ctrl-C, in the middle of the report, and turn every exit
+    code into 1.
+    """
+    _install(session)
+    command = [str(PYTHON), "-m", "harness", *arguments]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name == "nt":
+        sys.exit(subprocess.call(command))  # Windows has no exec that keeps the console
+    os.execv(command[0], command)
+
+
+def _install(session: nox.Session) -> None:
+    """Bring the shared environment up to date; nothing is run when it is.
+
+    An install that was interrupted may have left packages half written that pip takes for whole,
+    so that environment is made anew. The lock lets two first runs at once share one install.
+    """
+    if sys.version_info < (3, 11):  # noqa: UP036 - nox itself may run on an older Python
+        session.error(f"clo-nas needs Python 3.11 or newer; nox runs on {platform.python_version()}")
+    if _is_current():
+        return
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    with FileLock(ENVIRONMENT.with_suffix(".lock")):
+        if _is_current():
+            return
+        if UNDER_WAY.exists() or not PYTHON.exists():
+            session.log(f"Installing into {ENVIRONMENT.relative_to(ROOT)}, once: {DOWNLOAD}.")
+            create = ["-m", "virtualenv", "--quiet", "--clear", "--no-periodic-update", str(ENVIRONMENT)]
+            session.run(sys.executable, *create, external=True)
+        else:
+            session.log("The project's requirements have changed: updating the environment.")
+        STAMP.unlink(missing_ok=True)
+        UNDER_WAY.touch()
+        install = ["-m", "pip", "install", "--disable-pip-version-check", "--editable", ".[dev]"]
+        session.run(str(PYTHON), *install, "--constraint", "constraints.txt", external=True)
+        STAMP.write_text(_fingerprint())
+        UNDER_WAY.unlink()
+
+
+def _is_current() -> bool:
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _fingerprint()
+
+
+def _fingerprint() -> str:
+    """Hash of what determines the environment: the requirements and where the clone lies."""
+    files = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
+    return hashlib.sha256(b"\0".join([str(ROOT).encode(), *files])).hexdigest()

@@ -1,0 +1,73 @@
+"""What holds for every test: no network, no files in the home folder, few threads.
+
+Tests of one session share a cache folder, so that the digits data set is written once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Ultralytics reads these when it is imported, and child processes inherit them.
+_CACHE = Path(tempfile.mkdtemp(prefix="clo-nas-tests-"))
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+os.environ |= {
+    "CLO_NAS_CACHE": str(_CACHE),
+    "YOLO_CONFIG_DIR": str(_CACHE),
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "MPLBACKEND": "Agg",
+    "NO_COLOR": "1",
+}
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+
+_THIS_MACHINE = ("127.", "::1", "localhost")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none; torch is imported only if a test asks for it."""
+    asking = [item for item in items if item.get_closest_marker("cuda")]
+    if not asking:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in asking:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Refuse every connection that would leave this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _only_to_this_machine(getattr(socket.socket, name)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits() -> Path:
+    """The embedded data set's YAML, written once a session."""
+    from harness.data.digits import ensure_digits
+
+    return ensure_digits(_CACHE)
+
+
+def _only_to_this_machine(connect: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        is_internet = self.family in {socket.AF_INET, socket.AF_INET6}
+        if is_internet and not str(address[0]).startswith(_THIS_MACHINE):
+            raise RuntimeError(f"a test reached for the network, {address}; tests run without one")
+        return connect(self, address)
+
+    return guarded
