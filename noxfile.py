@@ -58,7 +58,7 @@ def lint(session: nox.Session) -> None:
     """Check style, format and the direction of imports."""
     _run(session, PYTHON, "-m", "ruff", "check", ".")
     _run(session, PYTHON, "-m", "ruff", "format", "--check", ".")
-    _run(session, SCRIPTS / "lint-imports")
+    _run(session, PYTHON, "-c", "from importlinter.cli import lint_imports_command as main; main()")
 
 
 @nox.session(venv_backend="none")

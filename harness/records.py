@@ -11,14 +11,15 @@ from typing import Any, cast
 
 import optuna
 import pandas as pd
+import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from harness.architecture import BASELINE, Architecture
 from harness.errors import UserError
 
 ROLE = "role"
-"""User attribute that says what an Optuna trial stands for: one of the three below."""
-TRAINING, DUPLICATE, ILLEGAL = "training", "duplicate", "illegal"
+"""User attribute that says what an Optuna trial stands for: one of the two below."""
+TRAINING, DUPLICATE = "training", "duplicate"
 ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
 SETTINGS, ENVIRONMENT, SPACE = "settings", "environment", "space"
 
@@ -61,7 +62,7 @@ class StudyRecord:
         settings: The options that all trials share, and those of the last run.
         environment: Where and with what it ran.
         space: Name, sites and size of the search space.
-        proposals: How often the sampler proposed something already known (`duplicate`) or not allowed (`illegal`).
+        proposals: How often the sampler proposed something already known (`duplicate`).
         model_yamls: Identity to trainable Ultralytics YAML.
     """
 
@@ -83,10 +84,21 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     """
     engine = {"connect_args": {"timeout": 30}} if url.startswith("sqlite") else {}
     try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=engine)
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
+        if url.startswith("sqlite"):
+            # Write-ahead log: a report can be read while a search writes, and a commit costs no disk flush.
+            # A killed process loses nothing; a power cut may cost the last trial.
+            sqlalchemy.event.listen(storage.engine, "connect", _pragmas)
+            storage.engine.dispose()
+        return storage
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise UserError(f"storage {url}: cannot be opened ({cause}); is it an Optuna database, and not locked?") from error
+
+
+def _pragmas(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def load_record(url: str, name: str) -> StudyRecord:
@@ -123,9 +135,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
         settings=cast(dict[str, Any], attributes.get(SETTINGS, {})),
         environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})),
         space=cast(dict[str, Any], attributes.get(SPACE, {})),
-        proposals={
-            role: sum(t.user_attrs.get(ROLE) == role for t in trials) for role in (DUPLICATE, ILLEGAL)
-        },
+        proposals={DUPLICATE: sum(t.user_attrs.get(ROLE) == DUPLICATE for t in trials)},
         model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
     )
 

@@ -96,14 +96,17 @@ class SearchSpace:
                 )
 
     def suggest(self, trial: optuna.trial.Trial) -> Architecture:
-        """Let Optuna choose, asking only for parameters that matter under the choices made before.
+        """Let Optuna choose, asking only for what matters under the choices made before.
 
-        The result may hold more than `max_blocks` blocks; see `excess_blocks`.
+        Sites are asked about in the file's order until `max_blocks` blocks are placed, so that nothing
+        illegal can be proposed and a multivariate, grouped TPE sees which choices belong together.
         """
         choices = self.file.placement
-        placements = []
+        placements: list[Placement] = []
         for site in self.file.sites:
-            kind = trial.suggest_categorical(f"{site}:kind", [NO_BLOCK, *choices.kind])
+            if len(placements) == self.file.max_blocks:
+                break
+            kind = trial.suggest_categorical(f"{site}:kind", [NO_BLOCK, *(str(kind) for kind in choices.kind)])
             if kind == NO_BLOCK:
                 continue
             heads = trial.suggest_categorical(f"{site}:heads", self.heads[site])
@@ -121,9 +124,13 @@ class SearchSpace:
         """The Optuna parameters under which `suggest` yields this architecture."""
         by_site = {placement.site: placement for placement in architecture.placements}
         parameters: dict[str, Any] = {}
+        left = self.file.max_blocks
         for site in self.file.sites:
+            if left == 0:
+                break
             placement = by_site.get(site)
-            parameters[f"{site}:kind"] = placement.kind if placement else NO_BLOCK
+            left -= placement is not None
+            parameters[f"{site}:kind"] = str(placement.kind) if placement else NO_BLOCK
             if placement is None:
                 continue
             local = placement.heads - placement.global_heads
@@ -138,10 +145,6 @@ class SearchSpace:
             if placement.kind is Kind.BLOCK and len(self.file.placement.ffn_ratio) > 1:
                 parameters[f"{site}:ffn_ratio"] = placement.ffn_ratio
         return parameters
-
-    def excess_blocks(self, architecture: Architecture) -> int:
-        """Blocks beyond what the space allows; 0 for a legal architecture, else the constraint's violation."""
-        return max(0, len(architecture.placements) - self.file.max_blocks)
 
     @cached_property
     def placements(self) -> dict[str, list[Placement]]:

@@ -32,7 +32,9 @@ class AttnConv(nn.Module):
     def __init__(self, width: int, kernel_size: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
-        self.aggregate = nn.Conv2d(3 * width, 3 * width, kernel_size, padding=kernel_size // 2, groups=3 * width)
+        self.aggregate = nn.Conv2d(
+            3 * width, 3 * width, kernel_size, padding=kernel_size // 2, groups=3 * width
+        )
         self.gate_in = nn.Conv2d(width, width, 1)
         self.gate_out = nn.Conv2d(width, width, 1)
 
@@ -40,7 +42,8 @@ class AttnConv(nn.Module):
         """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
         query, key, value = self.aggregate(qkv).chunk(3, dim=1)
         gate = self.gate_out(F.silu(self.gate_in(query * key)))
-        return torch.tanh(gate * self.scale) * value
+        out: Tensor = torch.tanh(gate * self.scale) * value
+        return out
 
 
 class PooledAttention(nn.Module):
@@ -68,11 +71,13 @@ class PooledAttention(nn.Module):
     def _tokens(self, x: Tensor) -> Tensor:
         """Turn a map into (B, heads, pixels, head_dim).
 
-        Contiguous because PyTorch's fused kernels want a head's channels side by side and fall back to
-        plain matrix products where they are not; free where the map is channels_last.
+        PyTorch's fused kernels want a head's channels side by side and fall back to plain matrix products
+        where they are not; a channels_last map has them so. (Not `contiguous()`: fake tensors on `cuda`
+        cannot do that where PyTorch was built without CUDA.)
         """
-        tokens = x.unflatten(1, (self.heads, -1)).flatten(3).transpose(-1, -2)
-        return tokens if tokens.stride(-1) == 1 else tokens.contiguous()
+        batch, channels, height, width = x.shape
+        tokens = x.reshape(batch, self.heads, channels // self.heads, height * width).transpose(-1, -2)
+        return tokens if tokens.stride(-1) == 1 else tokens.clone(memory_format=torch.contiguous_format)
 
 
 class CloAttention(OfficialModule):
@@ -170,7 +175,9 @@ def _check(
             "it has one for each kernel and a last one for the global branch"
         )
     if any(heads < 1 for heads in groups[:-1]):
-        raise ValueError(f"group_split {groups}: every local group (all entries but the last) has 1 head or more")
+        raise ValueError(
+            f"group_split {groups}: every local group (all entries but the last) has 1 head or more"
+        )
     if groups[-1] < 0:
         raise ValueError(f"group_split {groups}: the global branch (the last entry) has 0 heads or more")
     if sum(groups) != num_heads:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from harness.blocks.attention import CloAttention
 from harness.blocks.ffn import ConvFFN
-from harness.blocks.layout import in_layout_of, working_layout
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
 
 Init = Literal["identity", "official"]
@@ -57,7 +56,7 @@ class CloBlock(OfficialModule):
         init: Init = "identity",
     ) -> None:
         super().__init__()
-        _check(dim, out_dim, mlp_ratio, stride, init)
+        _check(dim, out_dim, mlp_kernel_size, mlp_ratio, stride, init)
         self.norm1 = nn.GroupNorm(1, dim)
         self.attn = CloAttention(dim, num_heads, group_split, kernel_sizes, window_size)
         self.layer_scale1 = _layer_scale(dim, init)
@@ -78,12 +77,11 @@ class CloBlock(OfficialModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, dim, H, W) to (B, out_dim, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        work = working_layout(x)
-        work = _residual(work, self.attn(self.norm1(work)), self.layer_scale1)
-        if self.mlp is not None and self.norm2 is not None:
-            skip = work if self.downsample is None else self.downsample(work)
-            work = _residual(skip, self.mlp(self.norm2(work)), self.layer_scale2)
-        return in_layout_of(work, x)
+        x = _residual(x, self.attn(_normalised(x, self.norm1)), self.layer_scale1)
+        if self.mlp is None or self.norm2 is None:
+            return x
+        skip = x if self.downsample is None else self.downsample(x)
+        return _residual(skip, self.mlp(_normalised(x, self.norm2)), self.layer_scale2)
 
     def official_tensors(self) -> dict[str, Tensor]:
         """See `OfficialModule.official_tensors`."""
@@ -99,14 +97,24 @@ class CloBlock(OfficialModule):
         """
         if self.layer_scale1 is not None:
             raise OfficialStateDictError(
-                'this CloBlock was built with init="identity"; its layer scales have no official counterpart: '
-                'build it with init="official" to load official weights'
+                'this CloBlock was built with init="identity" and has layer scales, which official weights '
+                'lack: build it with init="official" to load them'
             )
         super().load_official_state_dict(mapping)
 
 
 def _layer_scale(channels: int, init: Init) -> nn.Parameter | None:
     return nn.Parameter(torch.zeros(channels)) if init == "identity" else None
+
+
+def _normalised(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """Normalise the map as a list of pixels.
+
+    A trap: on CPU, PyTorch's GroupNorm of a channels_last map that needs no gradient (a frozen base
+    before the block) dies of a segmentation fault in the backward pass. A list of pixels has no such layout.
+    """
+    normalised: Tensor = norm(x.flatten(2))
+    return normalised.reshape(x.shape)
 
 
 def _residual(skip: Tensor, branch: Tensor, scale: Tensor | None) -> Tensor:
@@ -116,7 +124,7 @@ def _residual(skip: Tensor, branch: Tensor, scale: Tensor | None) -> Tensor:
     return skip + branch.to(skip.dtype)
 
 
-def _check(dim: int, out_dim: int, mlp_ratio: float, stride: int, init: str) -> None:
+def _check(dim: int, out_dim: int, mlp_kernel_size: int, mlp_ratio: float, stride: int, init: str) -> None:
     """Refuse what only the block can refuse, naming the value and what is allowed."""
     if init not in ("identity", "official"):
         raise ValueError(f"init is {init!r}; it is 'identity' or 'official'")
@@ -124,7 +132,15 @@ def _check(dim: int, out_dim: int, mlp_ratio: float, stride: int, init: str) -> 
         raise ValueError(f"stride is {stride}; it is 1 or 2")
     if stride == 1 and out_dim != dim:
         raise ValueError(f"out_dim is {out_dim}; with stride 1 it is dim, {dim}")
+    if out_dim < 1:
+        raise ValueError(f"out_dim is {out_dim}; it is 1 or more")
+    if mlp_kernel_size < 1 or mlp_kernel_size % 2 == 0:
+        raise ValueError(f"mlp_kernel_size is {mlp_kernel_size}; it is odd and positive (3, 5, 7, 9, …)")
     if mlp_ratio < 0 or 0 < mlp_ratio * dim < 1:
-        raise ValueError(f"mlp_ratio is {mlp_ratio}; it is 0 (no ConvFFN) or {1 / dim:g} (one hidden channel) or more")
+        raise ValueError(
+            f"mlp_ratio is {mlp_ratio}; it is 0 (no ConvFFN) or {1 / dim:g} (one hidden channel) or more"
+        )
     if not mlp_ratio and stride == 2:
-        raise ValueError("stride is 2 and mlp_ratio is 0; without ConvFFN nothing can downsample: stride is 1")
+        raise ValueError(
+            "stride is 2 and mlp_ratio is 0; without ConvFFN nothing can downsample: stride is 1"
+        )

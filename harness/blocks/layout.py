@@ -16,7 +16,9 @@ def working_layout(x: Tensor) -> Tensor:
 
 
 def in_layout_of(x: Tensor, original: Tensor) -> Tensor:
-    """Lay `x` out as `original`, so that a block in a network leaves its neighbours' layout alone."""
+    """Undo `working_layout`: lay `x` out as `original`, so that a block leaves its neighbours alone."""
+    if original.device.type != "cpu":
+        return x
     if original.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous()

@@ -58,6 +58,7 @@ class DigitsSettings:
     digits_max: int = 10
     height_min: float = 9.0  # pixels, before rotation
     height_max: float = 40.0
+    small_share: float = 1.0  # 0: all heights are equally common; 1: small ones far more than large ones
     contrast_min: int = 30  # grey levels between a digit and its surroundings
     contrast_max: int = 130
     noise_max: int = 12  # grey levels, standard deviation
@@ -139,8 +140,9 @@ def compose_scene(
     inks: list[int] = []
     for _ in range(_integer(rng, settings.digits_min, settings.digits_max)):
         digit = next(deck)
-        # Squared, so that small digits are the common ones, as in real detection data.
-        height = settings.height_min + (settings.height_max - settings.height_min) * rng.random() ** 2
+        tall = rng.random()
+        tall -= settings.small_share * tall * (1 - tall)  # the square at 1; small objects are common in real data
+        height = settings.height_min + (settings.height_max - settings.height_min) * tall
         alpha = _warp(glyphs[digit], height, rng)
         ink = alpha >= _INK
         corner = _find_place(ink, owner, inks, rng, settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import yaml
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
+from ultralytics.utils import LOGGER
 
 from harness.architecture import Architecture
 from harness.errors import UserError
@@ -55,7 +58,8 @@ def resolve_base(spec: str) -> Base:
         return Base(name=path.name, config=_single_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
     name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
     try:
-        config = yaml_model_load(path if path.is_file() else name)
+        with _silence():
+            config = yaml_model_load(path if path.is_file() else name)
     except FileNotFoundError as error:
         raise UserError(f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file") from error
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
@@ -101,16 +105,32 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     Raises:
         UserError: Ultralytics cannot build it, or it is not a detector.
     """
+    config = copy.deepcopy(config)
+    if config.get("scales"):
+        config.setdefault("scale", next(iter(config["scales"])))
     try:
-        model = DetectionModel(copy.deepcopy(config), nc=classes, verbose=False)
+        with _silence():
+            model = DetectionModel(config, nc=classes, verbose=False)
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
         raise UserError(f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}") from error
     return model
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without Ultralytics' remarks on every model it builds; errors still come through."""
+    level = LOGGER.level
+    LOGGER.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)
+
+
 def _load_checkpoint(path: Path) -> DetectionModel:
     try:
-        model, _ = load_checkpoint(path)
+        with _silence():
+            model, _ = load_checkpoint(path)
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
         raise UserError(f"{path}: not a loadable checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})") from error
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):

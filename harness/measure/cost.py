@@ -245,7 +245,7 @@ _ELEMENTWISE: Mapping[str, Callable[..., float]] = {
     "grid_sampler": elementwise_flop_counter(0, 4),
 }
 
-_MOVES = "alias clone expand_as flip mT movedim repeat reshape_as unflatten view_as".split()
+_MOVES = ("alias", "clone", "expand_as", "flip", "mT", "movedim", "repeat", "reshape_as", "view_as")
 """What only moves data or changes its shape and is younger than fvcore's list of such operators."""
 
 _HANDLERS: Mapping[str, Handler | None] = {

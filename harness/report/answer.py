@@ -114,7 +114,7 @@ def _statement(
 ) -> tuple[str, str]:
     """Headline and lead."""
     digits = words.digits_for(noise)
-    base = summary.loc[BASELINE]
+    base: Any = summary.loc[BASELINE]
     baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}"
     compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
     every = words.count(compared, "architecture")
@@ -127,7 +127,7 @@ def _statement(
         )
     if outcome is Outcome.NOTHING or best is None:
         return "No training has finished.", "There is no accuracy to report."
-    row = summary.loc[best]
+    row: Any = summary.loc[best]
     gain, named = phrases.gain_of(row, digits), phrases.name_of(record, best)
     if outcome is Outcome.GAIN:
         winners = int((summary["verdict"] == Verdict.GAIN).sum())
@@ -187,7 +187,9 @@ def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
 def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
     """The figures of the answer at a glance."""
     digits = words.digits_for(noise)
-    base = summary.loc[BASELINE]
+    base: Any = summary.loc[BASELINE]
+    if base["seeds"] == 0:
+        return []
     tiles = [
         Tile(
             label="Baseline mAP50-95",
@@ -196,7 +198,7 @@ def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
         )
     ]
     if best is not None:
-        row = summary.loc[best]
+        row: Any = summary.loc[best]
         ratio_low, ratio_high = row["latency_ratio_low"], row["latency_ratio_high"]
         macs = f"{words.percent(row['macs_ratio'])} MACs"
         tiles += [

@@ -116,6 +116,11 @@ class FrontFigure:
     undrawn: int
     digits: int
 
+    def label_left(self, point: Point) -> bool:
+        """Whether a point stands so far right that its name belongs to its left."""
+        low, high = self.x_range
+        return point.x > low + 0.7 * (high - low)
+
     @property
     def baseline(self) -> Point | None:
         """The point that all others are compared with."""
@@ -134,8 +139,9 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
     compared = summary[summary["standing"] != Standing.UNMEASURED]
     drawn = compared[compared[axis.column].notna()]
     on_front = front(summary, ("gain_map50_95", axis.column))
+    members = set(summary.index[on_front])
     points = tuple(
-        _point(record, str(name), row, axis, on_front=bool(on_front[name]), digits=digits)
+        _point(record, str(name), row, axis, on_front=name in members, digits=digits)
         for name, row in drawn.iterrows()
     )
     x_range, y_range = _ranges(points)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,6 +19,17 @@ from plotly.offline import get_plotlyjs
 
 from harness.report.content import Content
 from harness.report.interactive import plotly_figure
+from harness.report.looks import LEGEND, LOOKS
+
+_SHAPES = {
+    "front": Markup('<path class="line" d="M1 7H19"/>'),
+    "baseline": Markup('<path d="M10 1l6 6-6 6-6-6z"/>'),
+    "gain": Markup('<circle cx="10" cy="7" r="5.5"/>'),
+    "undecided": Markup('<path d="M5 2h10v10H5z"/>'),
+    "loss": Markup('<path d="M4 2h12l-6 10z"/>'),
+    "screening": Markup('<circle class="line" cx="10" cy="7" r="4.5"/>'),
+}
+"""The marks of the figures as SVG, for the legend."""
 
 
 def render_html(content: Content, png: bytes) -> str:
@@ -30,6 +42,7 @@ def render_html(content: Content, png: bytes) -> str:
     environment = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
+        finalize=_unbroken,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -42,8 +55,28 @@ def render_html(content: Content, png: bytes) -> str:
         scripts=[Markup(script) for script in scripts],
         script_hashes=[_hash(script) for script in scripts],
         data=Markup(json_for_page(figures)),
+        legend=_legend(content),
+        shapes=_SHAPES,
+        firm=all(figure.firm for figure in content.figures if figure.steps),
         picture=base64.b64encode(png).decode(),
     )
+
+
+def _unbroken(value: object) -> object:
+    """Keep numbers with their units and intervals in one piece; what is markup stays as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    value = re.sub(r"(?<=\d) (?=%|ms\b)", "\u00a0", value)
+    return re.sub(r"\[([^\[\], ]+), ([^\[\], ]+)\]", "[\\1,\u00a0\\2]", value)
+
+
+def _legend(content: Content) -> list[tuple[str, str]]:
+    """Role and meaning of the marks that the figures hold, the line first."""
+    drawn = {point.mark for figure in content.figures for point in figure.points}
+    marks = [(mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn]
+    lines = [figure.firm for figure in content.figures if figure.steps]
+    name = "front" if all(lines) else "front, on one seed only: screening"
+    return [("front", name), *marks] if lines else marks
 
 
 def json_for_page(value: object) -> str:
@@ -65,7 +98,7 @@ def _plotly() -> str:
 
 def _template_text(environment: Environment, name: str) -> str:
     """A file beside the templates, as it is."""
-    assert environment.loader is not None  # noqa: S101  # set two lines above
+    assert environment.loader is not None  # set by the caller
     return environment.loader.get_source(environment, name)[0]
 
 

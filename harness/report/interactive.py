@@ -23,9 +23,7 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
             if points:
                 traces.append(_points_trace(figure, mark, points, on_front=on_front))
     if figure.second_x or figure.second_y:
-        traces.append(
-            {"x": [None], "y": [None], "xaxis": "x2", "yaxis": "y2", "showlegend": False, "hoverinfo": "skip"}
-        )
+        traces.append({"x": [None], "y": [None], "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"})
     return {"data": traces, "layout": _layout(figure)}
 
 
@@ -50,12 +48,10 @@ def _points_trace(figure: FrontFigure, mark: Mark, points: list[Point], *, on_fr
         "type": "scatter",
         "mode": "markers+text" if on_front and mark is not Mark.SCREENING else "markers",
         "name": LEGEND[mark],
-        "legendgroup": mark.value,
-        "showlegend": on_front or not any(p.mark is mark and p.on_front for p in figure.points),
         "x": [p.x for p in points],
         "y": [p.gain for p in points],
         "text": [html.escape(p.architecture) for p in points],
-        "textposition": "bottom right",
+        "textposition": [f"bottom {'left' if figure.label_left(p) else 'right'}" for p in points],
         "customdata": ["<br>".join(html.escape(note) for note in p.notes) for p in points],
         "hovertemplate": "<b>%{text}</b><br>%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
@@ -103,12 +99,12 @@ def _layout(figure: FrontFigure) -> dict[str, Any]:
             }
         )
     layout: dict[str, Any] = {
-        "height": 480,
-        "margin": {"l": 70, "r": 70, "t": 50, "b": 110},
+        "height": 440,
+        "margin": {"l": 70, "r": 70, "t": 50, "b": 56},
         "hovermode": "closest",
         "dragmode": False,
         "shapes": shapes,
-        "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        "showlegend": False,
         "xaxis": {"title": {"text": figure.axis.title}, "range": list(figure.x_range), "zeroline": False},
         "yaxis": {
             "title": {"text": "gain in mAP50-95"},
@@ -139,6 +135,7 @@ def _second(title: str, over: str, side: str, first: tuple[float, float], scale:
         "overlaying": over,
         "side": side,
         "range": [scale.offset + scale.factor * end for end in first],
+        "tickmode": "auto",
         "showgrid": False,
         "zeroline": False,
     }

@@ -33,6 +33,6 @@ LEGEND = {
     Mark.GAIN: "beats the baseline",
     Mark.BASELINE: "baseline",
 }
-FAINT = 0.45
+FAINT = 0.55
 MOST_BARS = 30
 """Screening bars beyond this many are left to the hover text: they would hide the rest."""

@@ -24,8 +24,8 @@ JUDGING = (
     "“gain” needs Holm's correction over all judged candidates, because with many looks one passes a "
     "5 % test by luck; it can therefore be withheld although the plain 95 % interval excludes zero.",
     "“loss” needs only the whole interval below zero; one seed can rule a candidate out, never in.",
-    "Front: baseline and judged candidates that none of these equals or beats on both axes. A candidate "
-    "of one seed that they do not beat is listed as “screening only”, and pushes nobody off the front.",
+    "Front: the baseline and the judged candidates that none of these beats, by their means; the verdict "
+    "says what the noise allows. A candidate of one seed that they do not beat is listed as “screening only”, and pushes nobody off the front.",
 )
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -60,14 +61,15 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
         )
     few = sum(point.mark is Mark.SCREENING for point in figure.points) <= MOST_BARS
     for point in figure.points:
-        _draw_point(axes, point, bars=few or point.mark is not Mark.SCREENING)
+        _draw_point(axes, point, left=figure.label_left(point), bars=few or point.mark is not Mark.SCREENING)
     axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel="gain in mAP50-95")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.{figure.digits}f}".replace("-", "−"))
     axes.grid(color="#e6e8eb", linewidth=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
-    if second := figure.second_y:
+    if figure.second_y:
+        shift = figure.second_y.offset
         right = axes.secondary_yaxis(
-            "right", functions=(lambda y: y + second.offset, lambda y: y - second.offset)
+            "right", functions=(lambda y: np.asarray(y) + shift, lambda y: np.asarray(y) - shift)
         )
         right.set_ylabel("mAP50-95 (baseline + gain)")
         right.yaxis.set_major_formatter(f"{{x:.{figure.digits}f}}")
@@ -75,12 +77,17 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", va="center")
 
 
-def _draw_point(axes: Axes, point: Point, *, bars: bool) -> None:
+def _draw_point(axes: Axes, point: Point, *, left: bool, bars: bool) -> None:
     """One architecture on paper."""
     look = LOOKS[point.mark]
     alpha = 1.0 if point.on_front or point.mark is Mark.BASELINE else FAINT
     if bars and point.mark is not Mark.BASELINE:
-        thin = {"color": look.color, "alpha": alpha, "zorder": 2, "linewidth": 0.6 if look.hollow else 1.1}
+        thin: dict[str, Any] = {
+            "color": look.color,
+            "alpha": alpha,
+            "zorder": 2,
+            "linewidth": 0.6 if look.hollow else 1.1,
+        }
         if math.isfinite(point.low) and math.isfinite(point.high):
             axes.plot([point.x, point.x], [point.low, point.high], **thin)
         if math.isfinite(point.x_low) and math.isfinite(point.x_high):
@@ -101,7 +108,8 @@ def _draw_point(axes: Axes, point: Point, *, bars: bool) -> None:
         axes.annotate(
             point.architecture,
             (point.x, point.gain),
-            xytext=(6, -10),
+            xytext=(-6 if left else 6, -10),
+            horizontalalignment="right" if left else "left",
             textcoords="offset points",
             fontsize=8,
             parse_math=False,

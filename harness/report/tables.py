@@ -33,13 +33,13 @@ class Cell:
 
     Attributes:
         text: What it says first.
-        detail: What it adds in a smaller voice: an interval, a difference.
+        details: What it adds in a smaller voice, a line each: an interval, a difference.
         sort: What it is sorted by; the text where None, last where NaN.
         spark: A drawing of the interval, where there is one.
     """
 
     text: str
-    detail: str = ""
+    details: tuple[str, ...] = ()
     sort: float | None = None
     spark: Spark | None = None
 
@@ -75,12 +75,11 @@ CANDIDATE_COLUMNS = (
     Column(name="Architecture", unit="blocks added to the base", numeric=False),
     Column(name="Verdict", unit="95 % confidence", numeric=False),
     Column(name="Gain", unit="mAP50-95, 95 % interval"),
-    Column(name="mAP50-95", unit="0 to 1, 95 % interval"),
-    Column(name="mAP50", unit="0 to 1, 95 % interval"),
-    Column(name="Latency", unit="× baseline, 95 % interval; median"),
-    Column(name="MACs", unit="per image; to baseline"),
-    Column(name="Parameters", unit="to baseline"),
-    Column(name="Evidence", unit="seeds behind the gain", numeric=False),
+    Column(name="mAP50-95", unit="mean, 0 to 1, 95 % interval"),
+    Column(name="Latency", unit="× baseline, 95 % interval"),
+    Column(name="MACs", unit="per image"),
+    Column(name="Parameters", unit="in all"),
+    Column(name="Evidence", unit="what the gain rests on", numeric=False),
 )
 
 
@@ -140,59 +139,71 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
     is_baseline = name == BASELINE
     verdict = str(row["verdict"])
     failed = f"{words.count(int(row['failed']), 'training')} failed: {row['reason']}" if row["failed"] else ""
-    basis = [str(row["gain_basis"]), _tested(row), failed]
     cells = (
-        Cell(text=name, detail=known.describe() if known else ""),
-        Cell(text=verdict, detail="screening only" if row["standing"] == Standing.SCREENING else ""),
+        Cell(text=name, details=(known.describe(),) if known else ()),
+        Cell(text=verdict, details=_standing(row)),
         Cell(
             text=words.signed(row["gain_map50_95"], digits),
-            detail="by definition"
-            if verdict == "reference"
-            else ""
-            if verdict == "unmeasured"
-            else gain_ends,
+            details={"reference": ("by definition",), "unmeasured": ()}.get(verdict, (gain_ends,)),
             sort=row["gain_map50_95"],
             spark=None if is_baseline else _spark(row, span),
         ),
-        _accuracy(row, "map50_95", digits),
-        _accuracy(row, "map50", digits),
+        _accuracy(row, digits),
         _latency(row, is_baseline=is_baseline),
         _cost(row, "macs", is_baseline=is_baseline),
         _cost(row, "params", is_baseline=is_baseline),
         Cell(
-            text=words.count(int(row["gain_seeds"]), "seed"),
-            detail="; ".join(part for part in basis if part),
+            text=str(row["gain_basis"]),
+            details=tuple(part for part in (_tested(row), failed) if part),
             sort=row["gain_seeds"],
         ),
     )
     return Row(kind=verdict, cells=cells)
 
 
-def _accuracy(row: Any, column: str, digits: int) -> Cell:
-    """A mean over seeds with its interval."""
-    ends = words.interval(row[f"{column}_low"], row[f"{column}_high"], digits)
-    value = row[column]
-    return Cell(text=words.plain(value, digits), detail=ends if math.isfinite(value) else "", sort=value)
+def _standing(row: Any) -> tuple[str, ...]:
+    """On one seed only, and on which fronts, where that is known."""
+    screening = ("screening only",) if row["standing"] == Standing.SCREENING else ()
+    fronts = {(True, True): "both fronts", (True, False): "latency front", (False, True): "MACs front"}
+    shown = fronts.get((bool(row.get("front_latency", False)), bool(row.get("front_macs", False))))
+    return (*screening, *((shown,) if shown else ()))
+
+
+def _accuracy(row: Any, digits: int) -> Cell:
+    """Means over seeds with their intervals."""
+    strict, lenient = (
+        (
+            words.plain(row[name], digits),
+            words.interval(row[f"{name}_low"], row[f"{name}_high"], digits),
+        )
+        for name in ("map50_95", "map50")
+    )
+    if not math.isfinite(row["map50_95"]):
+        return Cell(text=words.DASH, sort=math.nan)
+    details = (strict[1], f"mAP50 {lenient[0]}", lenient[1])
+    return Cell(text=strict[0], details=details, sort=row["map50_95"])
 
 
 def _latency(row: Any, *, is_baseline: bool) -> Cell:
     """The ratio to the baseline with its interval, and milliseconds."""
     ratio = row["latency_ratio"]
-    milliseconds = words.milliseconds(row["latency_ms_p50"])
-    if is_baseline:
-        return Cell(
-            text=words.times(ratio, ratio, math.nan), detail=f"by definition; {milliseconds}", sort=ratio
-        )
     if not math.isfinite(ratio):
-        return Cell(text=words.DASH, detail="not measured", sort=math.nan)
+        return Cell(text=words.DASH, details=("not measured",), sort=math.nan)
     ends = words.interval(row["latency_ratio_low"], row["latency_ratio_high"], 2)
-    return Cell(text=words.times(ratio, math.nan, math.nan), detail=f"{ends}; {milliseconds}", sort=ratio)
+    return Cell(
+        text=words.times(ratio, math.nan, math.nan),
+        details=(
+            "by definition" if is_baseline else ends,
+            f"median {words.milliseconds(row['latency_ms_p50'])}",
+        ),
+        sort=ratio,
+    )
 
 
 def _cost(row: Any, column: str, *, is_baseline: bool) -> Cell:
     """An exact count and its change."""
-    change = "" if is_baseline else words.percent(row[f"{column}_ratio"])
-    return Cell(text=words.amount(row[column]), detail=change, sort=row[column])
+    change = () if is_baseline else (words.percent(row[f"{column}_ratio"]),)
+    return Cell(text=words.amount(row[column]), details=change, sort=row[column])
 
 
 def _tested(row: Any) -> str:

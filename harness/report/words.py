@@ -79,4 +79,4 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 def _absent(value: float) -> bool:
     """Whether there is no number to show."""
-    return value is None or not math.isfinite(value)
+    return not math.isfinite(value)

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from harness.architecture import Architecture
-from harness.records import DUPLICATE, ILLEGAL, ROLE
+from harness.records import DUPLICATE, ROLE
 from harness.space import SearchSpace
 
 _PATIENCE = 30
@@ -43,8 +43,8 @@ def propose(
 ) -> Proposal | None:
     """Ask until something new comes.
 
-    The first `startup` candidates are drawn evenly over numbers of blocks, sites and shapes; a sampler's
-    own start would mostly propose more blocks than are allowed. After that the sampler chooses.
+    The first `startup` candidates are drawn evenly over numbers of blocks, sites and shapes, which a
+    sampler's own random start is not. After that the sampler chooses.
 
     Args:
         study: Optuna study to ask.
@@ -68,15 +68,9 @@ def propose(
             trial = study.ask()
         architecture = space.suggest(trial)
         identity = space.identity(architecture)
-        excess = space.excess_blocks(architecture)
-        trial.set_constraint("excess_blocks", float(excess))
-        if not excess and identity not in results:
+        if identity not in results:
             return Proposal(trial=trial, architecture=architecture, identity=identity)
         fruitless += 1
-        if excess:
-            trial.set_user_attr(ROLE, ILLEGAL)
-            study.tell(trial, state=TrialState.PRUNED)
-            continue
         trial.set_user_attr(ROLE, DUPLICATE)
         values = results[identity].values
         if values is None:

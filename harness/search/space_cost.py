@@ -1,38 +1,64 @@
 """The cost of a whole search space before anything is trained.
 
 Insertion is local: blocks keep channels and stride, so cost(candidate) = cost(base) + Σ cost(block at
-its site). Counting each block once gives the cost of every architecture exactly.
+its site). A block's cost is arithmetic, so every architecture's is known exactly without building it.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from harness.architecture import Architecture, MapSize, Placement
-from harness.blocks import CloBlock
+from harness.architecture import Architecture, Kind, MapSize, Placement
 from harness.detectors import Site
-from harness.detectors.insert import block_arguments
-from harness.measure.cost import Cost, module_cost
+from harness.measure.cost import Cost
 from harness.space import SearchSpace
 
-_DRAWS = 20_000
+_DRAWS = 5_000
 
 
-@cache
-def _block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[int, int]:
-    cost = module_cost(CloBlock(*block_arguments(placement, channels)), (1, channels, *map_size))
-    return cost.params, cost.macs
+def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[int, int]:
+    """Parameters and MACs of one block in closed form, batch 1; equal to fvcore's count of the built block.
+
+    With C channels, N pixels, M pooled tokens, c channels of a branch and kernel k, the branches cost
+    3·C·c·N + 3·c·k²·N + 2·c²·N (local) and C·c·N + 2·C·c·M + 2·c·N·M (global), the fusion C²·N.
+
+    Args:
+        placement: The block.
+        channels: Channels of its map.
+        map_size: Height and width of its map, in pixels.
+    """
+    height, width = map_size
+    pixels = height * width
+    tokens = math.ceil(height / placement.kv_pool) * math.ceil(width / placement.kv_pool)
+    per_head = channels // placement.heads
+    params = 2 * channels + channels  # norm, layer scale
+    macs = 0
+    for group in placement.groups:
+        own = group.heads * per_head
+        params += _conv(channels, 3 * own) + 3 * own * (group.kernel**2 + 1) + 2 * _conv(own, own)
+        macs += pixels * (3 * channels * own + 3 * own * group.kernel**2 + 2 * own**2)
+    if placement.global_heads:
+        own = placement.global_heads * per_head
+        params += _conv(channels, own) + _conv(channels, 2 * own)
+        macs += channels * own * pixels + 2 * channels * own * tokens + 2 * own * pixels * tokens
+    params += _conv(channels, channels)
+    macs += channels**2 * pixels
+    if placement.kind is Kind.BLOCK:
+        hidden = int(channels * placement.ffn_ratio)
+        params += 3 * channels + _conv(channels, hidden) + hidden * (placement.ffn_kernel**2 + 1) + _conv(hidden, channels)
+        macs += pixels * hidden * (2 * channels + placement.ffn_kernel**2)
+    return params, macs
 
 
-def _anywhere(placement: Placement) -> Placement:
-    """The placement without its place: sites of one shape share their counts."""
-    return Placement(**{**{f: getattr(placement, f) for f in placement.__dataclass_fields__}, "site": "any"})
+def _conv(inputs: int, outputs: int) -> int:
+    """Parameters of a 1×1 convolution with bias."""
+    return (inputs + 1) * outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +78,7 @@ class AdditiveCost:
     def block(self, placement: Placement) -> tuple[int, int]:
         """Parameters and MACs that one block adds."""
         site = self.sites[placement.site]
-        return _block_cost(_anywhere(placement), site.channels, site.map_size(self.imgsz))
+        return block_cost(placement, site.channels, site.map_size(self.imgsz))
 
     def of(self, architecture: Architecture) -> tuple[int, int]:
         """Parameters and MACs of an architecture, batch 1."""
@@ -71,10 +97,7 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
     }
     most = min(space.file.max_blocks, len(blocks))
     rng = random.Random(0)
-    drawn = np.zeros((_DRAWS, 2), dtype=np.int64)
-    for row in drawn:
-        for site in rng.sample(list(blocks), rng.randint(1, most)):
-            row += blocks[site][rng.randrange(len(blocks[site]))]
+    drawn = np.array([cost.of(space.draw(rng)) for _ in range(_DRAWS)], dtype=np.int64) - (cost.base.params, cost.base.macs)
     summary: dict[str, Any] = {
         "name": space.file.name,
         "sites": list(space.file.sites),

@@ -133,7 +133,7 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
             study_name=settings.study,
             storage=storage,
             directions=[objective.direction for objective in settings.objectives],
-            sampler=_sampler(settings),
+            sampler=sampler_of(settings),
             load_if_exists=True,
         )
         _check_same(study, settings, comparable)
@@ -162,7 +162,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _sampler(settings: SearchSettings) -> optuna.samplers.BaseSampler:
+def sampler_of(settings: SearchSettings) -> optuna.samplers.BaseSampler:
+    """The sampler that the settings name, seeded."""
     if settings.sampler is Sampler.NSGA2:
         return optuna.samplers.NSGAIISampler(seed=settings.seed, population_size=20)
     if settings.sampler is Sampler.RANDOM:

@@ -24,7 +24,7 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
         "state": "complete",
         "reason": "",
         "map50_95": BASELINE_MAP[seed] + (0.0 if architecture == BASELINE else gain),
-        "map50": 0.7,
+        "map50": BASELINE_MAP[seed] + 0.2 + (0.0 if architecture == BASELINE else gain),
         "gain_map50_95": 0.0 if architecture == BASELINE else gain,
         "latency_ms_p50": 10.0,
         "latency_ms_p90": 11.0,
@@ -43,7 +43,9 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
     return defaults | values
 
 
-def failed(architecture: str, seed: int, state: str = "failed", reason: str = "loss is NaN") -> dict[str, Any]:
+def failed(
+    architecture: str, seed: int, state: str = "failed", reason: str = "loss is NaN"
+) -> dict[str, Any]:
     """A row without an accuracy."""
     nothing = {"map50_95": NAN, "map50": NAN, "gain_map50_95": NAN}
     return row(architecture, seed, state=state, reason=reason, **nothing)
@@ -54,7 +56,9 @@ def baseline(*seeds: int) -> list[dict[str, Any]]:
     return [row(BASELINE, seed) for seed in seeds]
 
 
-def candidate(architecture: str, gains: list[float], ratio: float = 1.1, macs: float = 108e6) -> list[dict[str, Any]]:
+def candidate(
+    architecture: str, gains: list[float], ratio: float = 1.1, macs: float = 108e6
+) -> list[dict[str, Any]]:
     """A candidate's rows, the first gain being that of the seed that picks."""
     costs = {
         "latency_ratio": ratio,
@@ -69,7 +73,9 @@ def candidate(architecture: str, gains: list[float], ratio: float = 1.1, macs: f
 
 def frame(*groups: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as `StudyRecord.trials`, numbered in order."""
-    rows = [each | {"trial": number} for number, each in enumerate(each for group in groups for each in group)]
+    rows = [
+        each | {"trial": number} for number, each in enumerate(each for group in groups for each in group)
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 

@@ -1,0 +1,384 @@
+"""How fast a detector is beside its baseline, on this device, with the interval that belongs to it.
+
+A shared or throttling machine changes speed by more than the effect of a small block. So candidate (A)
+and baseline (B) take turns, A B B A: within such a round a linear drift adds the same to both, and
+the round's ratio is free of it. Rounds follow each other until the interval of the ratio is narrow
+enough or the time is over.
+
+The ratio is the interquartile mean of the rounds' log ratios, exponentiated. A ratio of medians over all
+samples loses the pairing: on a machine that alternates between two speeds, one median may fall into the
+fast and the other into the slow part. (On two cores with a load of 6, YOLOv5n against its copy, the
+bootstrap spread of the ratio of medians was twice that of any paired estimate.) The plain median
+of the rounds is as robust as the interquartile mean where it counts, up to a quarter of rounds spoilt on
+either side, but a fifth noisier.
+
+The interval is a circular block bootstrap over the sequence of rounds [1], since neighbours on the machine
+come and go for several rounds; the block length grows as the cube root of their number [2].
+
+[1] Politis & Romano, "A circular block-resampling procedure for stationary data" (1992).
+[2] Hall, Horowitz & Jing, "On blocking rules for the bootstrap with dependent data" (1995).
+[3] Tukey & McLaughlin, "Less vulnerable confidence and significance procedures … trimming" (1963): a
+    trimmed mean has as many degrees of freedom as values it keeps, less one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import inspect
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+import torch
+from torch import Tensor, nn
+
+from harness.errors import UserError
+
+Samples = npt.NDArray[np.float64]
+
+_FEWEST_ROUNDS = 5
+"""Rounds that are measured even beyond the time limit; fewer have no interval."""
+_WARM_UP_ROUNDS = 4
+"""Rounds whose median time is compared with that of as many rounds before."""
+_STILL_WARMING = 0.97
+"""The models warm up while a group of rounds takes less than this much of the group before."""
+_WARM_UP_SHARE = 0.15
+"""Most of the time limit that warming up may take."""
+_GROWTH = 1.2
+"""Factor between the numbers of rounds at which the interval is looked at."""
+_RESAMPLES = 1000
+
+
+class Clock(Protocol):
+    """How work is timed; a fake one makes tests exact."""
+
+    def seconds(self) -> float:
+        """Time that passes, from any origin: for the time limit."""
+
+    def milliseconds(self, work: Callable[[], object]) -> float:
+        """Do the work, all of it, and say how long it took."""
+
+
+class WallClock:
+    """The host's monotonic clock."""
+
+    def seconds(self) -> float:
+        """See `Clock.seconds`."""
+        return time.perf_counter()
+
+    def milliseconds(self, work: Callable[[], object]) -> float:
+        """See `Clock.milliseconds`; the work runs on the host."""
+        start = time.perf_counter_ns()
+        work()
+        return (time.perf_counter_ns() - start) / 1e6
+
+
+class CudaClock(WallClock):
+    """CUDA events on the current stream: kernels run on after the call that starts them returned."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.current_stream(device)
+
+    def milliseconds(self, work: Callable[[], object]) -> float:
+        """See `Clock.milliseconds`; the work is queued on the stream."""
+        start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self.stream.synchronize()
+        start.record(self.stream)
+        work()
+        end.record(self.stream)
+        end.synchronize()
+        return float(start.elapsed_time(end))
+
+
+class Stop(StrEnum):
+    """Why measuring ended."""
+
+    PRECISE = "precise"
+    """The interval of the ratio is as narrow as asked."""
+    TIME_LIMIT = "time limit"
+    """The time was over before."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Timing:
+    """Forward passes of one model.
+
+    Attributes:
+        p50: Median time of a pass over the whole batch, in ms.
+        p90: 90th percentile, in ms.
+        p99: 99th percentile, in ms; with fewer than 100 passes it says little.
+        repetitions: Number of passes.
+        samples: Time of each pass in the order of measuring, in ms; shape (repetitions,).
+    """
+
+    p50: float
+    p90: float
+    p99: float
+    repetitions: int
+    samples: Samples
+
+    @classmethod
+    def of(cls, samples: Samples) -> Timing:
+        """Summarise the times of passes, in ms."""
+        p50, p90, p99 = (float(value) for value in np.percentile(samples, [50, 90, 99]))
+        return cls(p50=p50, p90=p90, p99=p99, repetitions=len(samples), samples=samples)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Latency:
+    """A candidate's latency beside its baseline's, and under which conditions.
+
+    Attributes:
+        ratio: Candidate over baseline; below 1 the candidate is faster.
+        ratio_ci95: Lower and upper end of the ratio's 95 % interval.
+        candidate: The candidate's passes.
+        baseline: The baseline's passes.
+        stopped: Why measuring ended.
+        rounds: Rounds A B B A, warm-up not included.
+        warm_up_rounds: Rounds before, whose times were thrown away.
+        device: Device as torch names it.
+        threads: Threads of torch's CPU operators.
+        dtype: Number format of weights and image.
+        memory_format: `contiguous` or `channels_last`.
+        imgsz: Side of the image, in pixels.
+        batch: Images a pass.
+        fused: Whether both models had their batch norms merged into convolutions.
+        nms: Whether suppression of overlapping detections is in the time.
+        load_average_start: The machine's load over the last minute when measuring began; None where the
+            system does not tell.
+        load_average_end: The same when it ended.
+    """
+
+    ratio: float
+    ratio_ci95: tuple[float, float]
+    candidate: Timing
+    baseline: Timing
+    stopped: Stop
+    rounds: int
+    warm_up_rounds: int
+    device: str
+    threads: int
+    dtype: str
+    memory_format: str
+    imgsz: int
+    batch: int
+    fused: bool
+    nms: str = "not included"
+    load_average_start: float | None
+    load_average_end: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, without the samples."""
+        plain = asdict(self) | {"ratio_ci95": list(self.ratio_ci95), "stopped": self.stopped.value}
+        for name in ("candidate", "baseline"):
+            plain[name] = {f"latency_ms_{p}": plain[name][p] for p in ("p50", "p90", "p99")} | {
+                "repetitions": plain[name]["repetitions"]
+            }
+        return plain
+
+
+def interleaved_latency(
+    candidate: nn.Module,
+    baseline: nn.Module,
+    *,
+    imgsz: int,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    batch: int = 1,
+    channels: int = 3,
+    target_half_width: float = 0.01,
+    max_seconds: float = 20.0,
+    min_rounds: int = 25,
+    seed: int = 0,
+    clock: Clock | None = None,
+) -> Latency:
+    """Time two models in turns. Both are copied, fused and put into eval mode; neither changes.
+
+    Args:
+        candidate: A; takes images (batch, channels, imgsz, imgsz).
+        baseline: B; takes the same.
+        imgsz: Side of the image, in pixels.
+        device: `cpu`, `cuda`, `cuda:1` or the number of a CUDA device; of several, the first.
+        dtype: Number format of weights and image.
+        batch: Images a pass.
+        channels: Channels of the image.
+        target_half_width: Stop once the ratio's 95 % interval is at most the ratio times 1 ± this.
+        max_seconds: Time limit, warm-up included. Five rounds are measured whatever it is.
+        min_rounds: Rounds before the interval is trusted to stop measuring.
+        seed: Of the bootstrap and of the image.
+        clock: Default: CUDA events on a CUDA device, else the host's clock.
+
+    Raises:
+        UserError: The device is not there, an option makes no sense, or a time is zero or not a number.
+    """
+    for name, value in (("batch", batch), ("imgsz", imgsz), ("min_rounds", min_rounds)):
+        if value < 1:
+            raise UserError(f"latency: {name} is {value}; it is 1 or more")
+    for name, limit in (("target_half_width", target_half_width), ("max_seconds", max_seconds)):
+        if not limit > 0:
+            raise UserError(f"latency: {name} is {limit}; it is above 0")
+    place = _device(device)
+    on_cuda = place.type == "cuda"
+    memory_format = torch.channels_last if on_cuda else torch.contiguous_format
+    a, b = (_prepared(model).to(place, dtype) for model in (candidate, baseline))
+    for model in (a, b):
+        model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs miss this one
+    image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed))
+    image = image.to(place, dtype).contiguous(memory_format=memory_format)
+    course = _Course(a, b, image, clock or (CudaClock(place) if on_cuda else WallClock()))
+
+    load_start = _load_average()
+    with torch.inference_mode(), _on(place), _no_garbage_collection():
+        deadline = course.clock.seconds() + max_seconds
+        warm_up_rounds = course.warm_up(course.clock.seconds() + _WARM_UP_SHARE * max_seconds)
+        rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed)
+    low, ratio, high = ratio_with_interval(rounds, seed)
+    return Latency(
+        ratio=ratio,
+        ratio_ci95=(low, high),
+        candidate=Timing.of(rounds[:, [0, 3]].ravel()),
+        baseline=Timing.of(rounds[:, [1, 2]].ravel()),
+        stopped=stopped,
+        rounds=len(rounds),
+        warm_up_rounds=warm_up_rounds,
+        device=torch.cuda.get_device_name(place) if on_cuda else "cpu",
+        threads=torch.get_num_threads(),
+        dtype=str(dtype).removeprefix("torch."),
+        memory_format="channels_last" if on_cuda else "contiguous",
+        imgsz=imgsz,
+        batch=batch,
+        fused=all(hasattr(model, "fuse") for model in (candidate, baseline)),
+        load_average_start=load_start,
+        load_average_end=_load_average(),
+    )
+
+
+def ratio_with_interval(rounds: Samples, seed: int = 0) -> tuple[float, float, float]:
+    """Ratio A over B with its 95 % interval: lower end, ratio, upper end.
+
+    Args:
+        rounds: Times of A, B, B, A; shape (rounds, 4), at least five rounds; any unit.
+        seed: Of the bootstrap.
+    """
+    logs = np.log((rounds[:, 0] + rounds[:, 3]) / (rounds[:, 1] + rounds[:, 2]))
+    n = len(logs)
+    length = math.ceil(n ** (1 / 3))
+    starts = np.random.default_rng(seed).integers(n, size=(_RESAMPLES, math.ceil(n / length), 1))
+    resampled = logs[(starts + np.arange(length)).reshape(_RESAMPLES, -1)[:, :n] % n]
+    middle = _interquartile_mean(logs)
+    ends = np.percentile(_interquartile_mean(resampled), [2.5, 97.5])
+    # Few rounds: resampled blocks vary too little, by (n - length) / n, and tails are Student's [3].
+    student = scipy.stats.t.ppf(0.975, n - 2 * (n // 4) - 1) / scipy.stats.norm.ppf(0.975)
+    low, high = middle + (ends - middle) * student * math.sqrt(n / (n - length))
+    return float(np.exp(low)), float(np.exp(middle)), float(np.exp(high))
+
+
+def _interquartile_mean(values: Samples) -> Samples:
+    """Mean over the last axis without its lowest and highest quarter."""
+    n = values.shape[-1]
+    middle: Samples = np.sort(values, axis=-1)[..., n // 4 : n - n // 4].mean(axis=-1)
+    return middle
+
+
+@dataclass(frozen=True)
+class _Course:
+    """Two models ready to run in turns."""
+
+    a: nn.Module
+    b: nn.Module
+    image: Tensor
+    clock: Clock
+
+    def round(self) -> list[float]:
+        """Times of one round A B B A, in ms."""
+        times = []
+        candidate, baseline = ("candidate", self.a), ("baseline", self.b)
+        for name, model in (candidate, baseline, baseline, candidate):
+            elapsed = self.clock.milliseconds(lambda model=model: model(self.image))  # type: ignore[misc]
+            if not (math.isfinite(elapsed) and elapsed > 0):
+                raise UserError(
+                    f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0"
+                )
+            times.append(elapsed)
+        return times
+
+    def warm_up(self, deadline: float) -> int:
+        """Run rounds until they no longer get faster; at most to the deadline. Gives their number."""
+        times: list[float] = []
+        while not times or self.clock.seconds() < deadline:
+            times.append(sum(self.round()))
+            before, last = times[-2 * _WARM_UP_ROUNDS : -_WARM_UP_ROUNDS], times[-_WARM_UP_ROUNDS:]
+            if len(before) == _WARM_UP_ROUNDS and np.median(last) > _STILL_WARMING * np.median(before):
+                break
+        return len(times)
+
+    def measure(
+        self, deadline: float, min_rounds: int, target_half_width: float, seed: int
+    ) -> tuple[Samples, Stop]:
+        """Rounds (n, 4) until the ratio is precise or the deadline is over."""
+        rounds: list[list[float]] = []
+        look_at = max(min_rounds, _FEWEST_ROUNDS)
+        while len(rounds) < _FEWEST_ROUNDS or self.clock.seconds() < deadline:
+            rounds.append(self.round())
+            if len(rounds) >= look_at:
+                low, ratio, high = ratio_with_interval(np.array(rounds), seed)
+                if high - low <= 2 * target_half_width * ratio:
+                    return np.array(rounds), Stop.PRECISE
+                look_at = math.ceil(_GROWTH * len(rounds))
+        return np.array(rounds), Stop.TIME_LIMIT
+
+
+def _prepared(model: nn.Module) -> nn.Module:
+    """A copy as it would be deployed: in eval mode, batch norms fused where the model can do that."""
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    fuse = getattr(model, "fuse", None)
+    if fuse is not None:
+        quiet = {"verbose": False} if "verbose" in inspect.signature(fuse).parameters else {}
+        fuse(**quiet)
+    return model
+
+
+def _device(device: str) -> torch.device:
+    """The device by torch's or Ultralytics' name for it."""
+    first = device.partition(",")[0].strip()
+    try:
+        place = torch.device("cuda", int(first)) if first.isdigit() else torch.device(first)
+    except RuntimeError as error:
+        raise UserError(f"device {device}: not a device; use cpu, cuda or a CUDA device's number") from error
+    if place.type not in {"cpu", "cuda"}:
+        raise UserError(f"device {device}: latency is measured on cpu and cuda alone")
+    available = torch.cuda.device_count() if place.type == "cuda" and torch.cuda.is_available() else 0
+    if place.type == "cuda" and (place.index or 0) >= available:
+        raise UserError(f"device {device}: there are {available} CUDA GPUs here; use cpu")
+    return place
+
+
+def _on(place: torch.device) -> contextlib.AbstractContextManager[object]:
+    return torch.cuda.device(place) if place.type == "cuda" else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A collection in the middle of a pass would be measured as the model's."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _load_average() -> float | None:
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

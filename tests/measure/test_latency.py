@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.errors import UserError
+from harness.measure.latency import (
+    Latency,
+    Samples,
+    Stop,
+    WallClock,
+    interleaved_latency,
+    ratio_with_interval,
+)
+
+
+@dataclass
+class FakeClock:
+    """Time passes only while fake models work, `speed` times as fast as they say."""
+
+    slowness: Callable[[float], float] = lambda now: 1.0
+    """Factor on the duration of work that starts at a time, in ms."""
+    now: float = 0.0
+    log: list[str] = field(default_factory=list)
+
+    def seconds(self) -> float:
+        return self.now / 1000
+
+    def milliseconds(self, work: Callable[[], object]) -> float:
+        before = self.now
+        work()
+        return self.now - before
+
+    def __deepcopy__(self, memo: object) -> FakeClock:
+        return self
+
+
+class FakeModel(nn.Module):
+    """Takes `milliseconds` of a fake clock; the first `cold` passes take ten times as long."""
+
+    def __init__(self, name: str, clock: FakeClock, milliseconds: float, cold: int = 0) -> None:
+        super().__init__()
+        self.name, self.clock, self.duration, self.cold = name, clock, milliseconds, cold
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.clock.log.append(self.name)
+        self.clock.now += self.duration * (10 if self.cold > 0 else 1) * self.clock.slowness(self.clock.now)
+        self.cold -= 1
+        return x
+
+
+def timed(
+    clock: FakeClock,
+    a: float = 6.0,
+    b: float = 5.0,
+    *,
+    cold: int = 0,
+    max_seconds: float = 20.0,
+    min_rounds: int = 25,
+) -> Latency:
+    return interleaved_latency(
+        FakeModel("A", clock, a, cold),
+        FakeModel("B", clock, b, cold),
+        imgsz=8,
+        max_seconds=max_seconds,
+        min_rounds=min_rounds,
+        clock=clock,
+    )
+
+
+def noise(scale: float, seed: int = 0) -> Callable[[float], float]:
+    rng = np.random.default_rng(seed)
+    return lambda now: float(np.exp(rng.normal(0, scale)))
+
+
+# --- Turns --------------------------------------------------------------------------------------
+
+
+def test_the_models_take_turns_a_b_b_a() -> None:
+    clock = FakeClock()
+    latency = timed(clock)
+    rounds = latency.warm_up_rounds + latency.rounds
+    assert "".join(clock.log) == "ABBA" * rounds
+
+
+def test_the_ratio_is_candidate_over_baseline() -> None:
+    latency = timed(FakeClock(), a=6, b=5)
+    assert latency.ratio == pytest.approx(6 / 5)
+    assert latency.ratio_ci95 == pytest.approx((6 / 5, 6 / 5))
+    assert (latency.candidate.p50, latency.baseline.p50) == pytest.approx((6, 5))
+
+
+def test_a_linear_drift_cancels_where_one_model_after_the_other_would_be_wrong() -> None:
+    def grows_by_half_in_a_second(now: float) -> float:
+        return 1 + now / 2000
+
+    latency = timed(FakeClock(grows_by_half_in_a_second), a=5, b=5, min_rounds=50)
+    assert latency.ratio == pytest.approx(1, abs=1e-4)
+
+    clock = FakeClock(grows_by_half_in_a_second)
+    first, second = (
+        sum(clock.milliseconds(lambda: FakeModel("", clock, 5)(torch.zeros(1))) for _ in range(100))
+        for _ in range(2)
+    )
+    assert second / first > 1.2
+
+
+def test_a_machine_that_alternates_between_two_speeds_does_not_move_the_ratio() -> None:
+    latency = timed(FakeClock(lambda now: 2.5 if (now // 137) % 2 else 1.0), a=6, b=5)
+    assert latency.ratio == pytest.approx(6 / 5, rel=0.01)
+
+
+def test_a_fifth_of_interrupted_passes_does_not_move_the_ratio() -> None:
+    rng = np.random.default_rng(0)
+    latency = timed(FakeClock(lambda now: 20.0 if rng.random() < 0.05 else 1.0), a=6, b=5)
+    assert latency.ratio == pytest.approx(6 / 5, rel=0.02)
+    assert latency.candidate.p99 > 10 * latency.candidate.p50
+
+
+# --- Beginning and end --------------------------------------------------------------------------
+
+
+def test_warming_up_goes_on_until_it_no_longer_gets_faster_and_is_thrown_away() -> None:
+    latency = timed(FakeClock(), cold=24)  # 24 cold passes of each: 12 rounds
+    assert latency.warm_up_rounds >= 12
+    assert latency.candidate.samples == pytest.approx(6)
+
+
+def test_warming_up_takes_at_most_its_share_of_the_time() -> None:
+    clock = FakeClock(lambda now: 0.7 ** (now / 100))  # ever faster
+    assert timed(clock, max_seconds=0.5, min_rounds=1000).warm_up_rounds < 8
+
+
+def test_it_stops_when_the_interval_is_narrow_enough() -> None:
+    latency = timed(FakeClock(noise(0.05)))
+    low, high = latency.ratio_ci95
+    assert latency.stopped is Stop.PRECISE
+    assert (high - low) / 2 <= 0.01 * latency.ratio
+    assert low < 6 / 5 < high
+    assert latency.rounds > 25
+
+
+def test_steady_models_need_no_more_than_the_fewest_rounds() -> None:
+    assert timed(FakeClock(), min_rounds=30).rounds == 30
+
+
+def test_it_stops_at_the_time_limit_and_says_so() -> None:
+    clock = FakeClock(noise(1.0))
+    latency = timed(clock, max_seconds=2)
+    low, high = latency.ratio_ci95
+    assert latency.stopped is Stop.TIME_LIMIT
+    assert 2 <= clock.seconds() < 2.5
+    assert high - low > 0.02 * latency.ratio
+
+
+def test_a_model_slower_than_the_time_limit_is_still_measured_five_times() -> None:
+    latency = timed(FakeClock(), a=60_000, b=50_000)
+    assert (latency.stopped, latency.rounds) == (Stop.TIME_LIMIT, 5)
+    assert latency.ratio == pytest.approx(6 / 5)
+
+
+# --- Interval -----------------------------------------------------------------------------------
+
+
+def noisy_rounds(rng: np.random.Generator, n: int, correlation: float = 0.0) -> Samples:
+    """Rounds of equal models whose log ratios have spread 0.1 and a correlation with their neighbours."""
+    logs = rng.normal(0, 0.1, n)
+    for i in range(1, n):
+        logs[i] = correlation * logs[i - 1] + math.sqrt(1 - correlation**2) * logs[i]
+    rounds = np.ones((n, 4))
+    rounds[:, [0, 3]] = np.exp(logs)[:, None]
+    return rounds
+
+
+@pytest.mark.parametrize(("n", "correlation"), [(5, 0.0), (25, 0.0), (100, 0.0), (300, 0.4)])
+def test_the_interval_holds_the_truth_about_19_times_of_20(n: int, correlation: float) -> None:
+    rng = np.random.default_rng(n)
+    intervals = [ratio_with_interval(noisy_rounds(rng, n, correlation)) for _ in range(100)]
+    assert 87 <= sum(low <= 1 <= high for low, _, high in intervals) <= 100  # 95 ± 4 binomial deviations
+
+
+def test_swapping_the_models_inverts_ratio_and_interval() -> None:
+    rounds = noisy_rounds(np.random.default_rng(0), 50)
+    low, ratio, high = ratio_with_interval(rounds)
+    assert ratio_with_interval(rounds[:, [1, 0, 3, 2]]) == pytest.approx(
+        (1 / high, 1 / ratio, 1 / low), rel=1e-3
+    )
+
+
+def test_the_same_seed_gives_the_same_interval_and_touches_no_global_state() -> None:
+    rounds = noisy_rounds(np.random.default_rng(0), 40)
+    state = np.random.get_state()[1]  # noqa: NPY002
+    assert ratio_with_interval(rounds, 3) == ratio_with_interval(rounds, 3) != ratio_with_interval(rounds, 4)
+    assert np.array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+
+
+# --- What is recorded ---------------------------------------------------------------------------
+
+
+def test_percentiles_and_repetitions_are_of_every_pass() -> None:
+    latency = timed(FakeClock(noise(0.3)), max_seconds=3)
+    samples = latency.baseline.samples
+    assert latency.baseline.repetitions == len(samples) == 2 * latency.rounds
+    assert latency.baseline.p90 == pytest.approx(np.percentile(samples, 90))
+    assert latency.baseline.p50 < latency.baseline.p90 < latency.baseline.p99
+
+
+def test_conditions_are_recorded_and_plain_json() -> None:
+    plain = timed(FakeClock()).to_dict()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain["nms"] == "not included"
+    assert plain["stopped"] == "precise"
+    assert (plain["device"], plain["dtype"], plain["memory_format"]) == ("cpu", "float32", "contiguous")
+    assert (plain["imgsz"], plain["batch"], plain["fused"]) == (8, 1, False)
+    assert plain["threads"] == torch.get_num_threads()
+    assert set(plain["candidate"]) == {"latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "repetitions"}
+
+
+def test_the_models_are_fused_copies_in_eval_mode_without_gradients_or_garbage_collection() -> None:
+    seen: list[tuple[bool, ...]] = []
+
+    class Fusible(nn.Module):
+        fused = False
+
+        def fuse(self, verbose: bool = True) -> None:
+            self.fused = not verbose
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((self.fused, self.training, torch.is_inference_mode_enabled(), gc.isenabled()))
+            return x
+
+    model = Fusible()
+    latency = interleaved_latency(model, model, imgsz=8, max_seconds=0.2)
+    assert set(seen) == {(True, False, True, False)}
+    assert latency.fused and model.training and not model.fused and gc.isenabled()
+
+
+# --- Bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf])
+def test_a_time_that_is_none_is_refused(time: float) -> None:
+    class BrokenClock(FakeClock):
+        def milliseconds(self, work: Callable[[], object]) -> float:
+            return time
+
+    with pytest.raises(UserError, match="a pass of the candidate took"):
+        timed(BrokenClock())
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("batch", 0), ("imgsz", 0), ("min_rounds", 0), ("target_half_width", 0.0), ("max_seconds", math.nan)],
+)
+def test_an_option_that_makes_no_sense_is_refused(option: str, value: float) -> None:
+    options = {"imgsz": 8, option: value}
+    with pytest.raises(UserError, match=f"{option} is {value}"):
+        interleaved_latency(nn.Identity(), nn.Identity(), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "99", "99,1", "abacus", "meta"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(UserError, match=f"device {device}"):
+        interleaved_latency(nn.Identity(), nn.Identity(), imgsz=8, device=device)
+
+
+# --- Real clocks --------------------------------------------------------------------------------
+
+
+def conv_net(width: int) -> nn.Module:
+    layers = [nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.SiLU(), nn.Conv2d(width, width, 3), nn.SiLU()]
+    return nn.Sequential(*layers)
+
+
+def test_the_wall_clock_measures_work() -> None:
+    clock = WallClock()
+    before = clock.seconds()
+    elapsed = clock.milliseconds(lambda: sum(range(200_000)))
+    assert 0 < elapsed <= 1000 * (clock.seconds() - before)
+
+
+@pytest.mark.slow
+def test_a_model_against_its_copy_has_a_ratio_near_one() -> None:
+    model = conv_net(16)
+    latency = interleaved_latency(model, copy.deepcopy(model), imgsz=64, max_seconds=5)
+    low, high = latency.ratio_ci95
+    assert low <= latency.ratio <= high
+    assert 0.8 < latency.ratio < 1.25  # loose: the machine may be busy
+
+
+@pytest.mark.slow
+def test_eight_times_the_work_is_measured_as_slower() -> None:
+    latency = interleaved_latency(conv_net(64), conv_net(8), imgsz=64, max_seconds=5)
+    assert latency.ratio_ci95[0] > 1.5
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_on_cuda_kernels_are_timed_and_not_their_launch(dtype: torch.dtype) -> None:
+    latency = interleaved_latency(
+        conv_net(256), conv_net(256), imgsz=256, batch=8, device="0", dtype=dtype, max_seconds=10
+    )
+    assert latency.memory_format == "channels_last"
+    assert latency.device == torch.cuda.get_device_name(0)
+    assert 0.8 < latency.ratio < 1.25
