@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,6 +74,7 @@ def search(
     title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
     interrupted = False
     with observer(title, quiet=quiet, machine=as_json) as watch:
+        watch.phase("loading torch and Ultralytics")
         from harness.records import load_record
         from harness.search.run import search as run
 
@@ -108,7 +110,8 @@ def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json 
 
     found = [site.to_dict() for site in find_sites(resolve_base(model)).values()]
     if as_json:
-        return _print_json(found)
+        _print_json(found)
+        return
     _print_table(["site", "layer", "channels", "stride"], [list(site.values()) for site in found])
 
 
@@ -120,7 +123,8 @@ def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSiz
 
     counted = model_cost(load_model(model), imgsz)
     if as_json:
-        return _print_json(counted.to_dict())
+        _print_json({"model": model, "imgsz": imgsz, "flops": counted.flops, **asdict(counted)})
+        return
     rows = [[name, f"{macs:,}", f"{macs / max(1, counted.macs):.1%}"] for name, macs in counted.by_operator.items()]
     print(f"{model} at {imgsz} × {imgsz}: {counted.params:,} parameters, {counted.macs:,} MACs, {counted.flops:,} FLOPs")
     _print_table(["operator", "MACs", "share"], rows)
@@ -149,7 +153,11 @@ def latency(
     chosen = resolve_device(device)
     measured = interleaved_latency(load_model(a), load_model(b), imgsz=imgsz, device=chosen, max_seconds=seconds)
     if as_json:
-        return _print_json(measured.to_dict())
+        plain = measured.to_dict()
+        plain |= {"a": {"model": a, **plain.pop("candidate")}, "b": {"model": b, **plain.pop("baseline")}}
+        plain["latency_ms_p50"] = {"a": measured.candidate.p50, "b": measured.baseline.p50}
+        _print_json(plain)
+        return
     low, high = measured.ratio_ci95
     print(f"A over B: {measured.ratio:.3f} [95 % interval {low:.3f} to {high:.3f}], stopped: {measured.stopped}")
     rows = [[n, *(f"{v:.3f}" for v in (t.p50, t.p90, t.p99))] for n, t in ((a, measured.candidate), (b, measured.baseline))]
@@ -181,7 +189,8 @@ def export(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     if as_json:
-        return _print_json({"study": study, "architecture": architecture, "file": str(path)})
+        _print_json({"study": study, "architecture": architecture, "file": str(path)})
+        return
     print(f"{path}\nTrain it: python -c \"import harness; from ultralytics import YOLO; YOLO('{path}').train(data='your.yaml')\"")
 
 
@@ -230,16 +239,17 @@ def _record(study: str, storage: str | None, results: Path) -> tuple[Any, Path]:
 def _write(record: Any, folder: Path) -> Path:
     from harness.report import write_report
 
-    write_report(record, folder, model_yamls=record.model_yamls)
+    write_report(record, folder)
     return folder
 
 
 def _close(record: Any, folder: Path, as_json: bool) -> None:
     from harness.report import closing
 
-    summary = {"study": record.name, "folder": str(folder), **closing(record)}
+    summary = {**closing(record), "folder": str(folder)}
     if as_json:
-        return _print_json(summary)
+        _print_json(summary)
+        return
     print(f"\n{summary['answer']}\n\nReport: {folder / 'report.html'}")
 
 

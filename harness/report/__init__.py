@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.report.closing import closing
 from harness.report.write import write_report
 
-__all__ = ["write_report"]
+__all__ = ["closing", "write_report"]

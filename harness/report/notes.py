@@ -24,8 +24,9 @@ JUDGING = (
     "“gain” needs Holm's correction over all judged candidates, because with many looks one passes a "
     "5 % test by luck; it can therefore be withheld although the plain 95 % interval excludes zero.",
     "“loss” needs only the whole interval below zero; one seed can rule a candidate out, never in.",
-    "Front: the baseline and the judged candidates that none of these beats, by their means; the verdict "
-    "says what the noise allows. A candidate of one seed that they do not beat is listed as “screening only”, and pushes nobody off the front.",
+    "Front: the baseline and the judged candidates that none of these beats, by their means; whether the "
+    "noise tells a member from the baseline is the verdict's to say. A candidate of one seed that they do "
+    "not beat is listed as “screening only”, and pushes nobody off the front.",
 )
 
 
@@ -60,7 +61,7 @@ def provenance(record: StudyRecord) -> Pairs:
     """Settings and surroundings, flattened."""
     proposals = record.proposals
     return (
-        *(("space", text) for text in (_space(record.space),) if text),
+        *(("search space", text) for text in (_space(record.space),) if text),
         (
             "proposals not trained",
             f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the "

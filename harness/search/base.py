@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from harness._version import version
 from harness.data.check import DatasetInfo
 from harness.detectors import Base, build, transfer
 from harness.isolation import cache_folder
@@ -47,6 +48,7 @@ def common_base(
     threads: int,
     loader_workers: int,
     on_progress: Callable[[Any], None],
+    log: Path | None = None,
 ) -> CommonBase:
     """Find the trained base in the cache, or train it.
 
@@ -70,7 +72,7 @@ def common_base(
         "seed": seed,
         "device": "cpu" if device == "cpu" else "cuda",
         "threads": threads,
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "ultralytics", "clo-nas")},
+        "versions": {"clo-nas": version(), **{name: importlib.metadata.version(name) for name in ("torch", "ultralytics")}},
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
     path = cache_folder() / "bases" / f"{base.name}-{digest}.pt"
@@ -95,6 +97,7 @@ def common_base(
                     save_to=path,
                 ),
                 on_progress,
+                log,
             )
             if isinstance(result, Failure):
                 raise UserError(f"base {base.name} cannot be trained: {result.reason}")

@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import UserError
@@ -37,7 +38,10 @@ def start_server() -> None:
 
 
 def run_in_child(
-    function: Callable[..., Result], argument: Any, on_progress: Callable[[Any], None] | None = None
+    function: Callable[..., Result],
+    argument: Any,
+    on_progress: Callable[[Any], None] | None = None,
+    log: Path | None = None,
 ) -> Result | Failure:
     """Run `function(argument, report)` in a child process.
 
@@ -45,6 +49,7 @@ def run_in_child(
         function: Importable function; whatever it passes to `report` reaches `on_progress`.
         argument: Picklable argument.
         on_progress: Called in this process.
+        log: File that takes what the child prints; it would tear a live view apart.
 
     Returns:
         Its result, or how it failed.
@@ -56,7 +61,7 @@ def run_in_child(
     start_server()
     context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_child, args=(theirs, function, argument))
+    process = context.Process(target=_child, args=(theirs, function, argument, log))
     process.start()
     theirs.close()
     try:
@@ -94,14 +99,18 @@ def _death(exitcode: int | None) -> Failure:
     return Failure(state=State.FAILED, reason=f"the training process ended with exit code {exitcode}")
 
 
-def _child(pipe: Connection, function: Callable[..., Any], argument: Any) -> None:
+def _child(pipe: Connection, function: Callable[..., Any], argument: Any, log: Path | None) -> None:
+    if log is not None:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the search's to handle
     threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
     try:
         message = ("result", function(argument, lambda content: pipe.send(("progress", content))))
     except UserError as error:
         message = ("user_error", str(error))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever ends a trial is recorded with its reason
         message = ("failure", _describe(error))
     pipe.send(message)
 
@@ -112,7 +121,7 @@ def _describe(error: BaseException) -> tuple[State, str]:
     if out_of_memory:
         return State.OUT_OF_MEMORY, text
     if type(error).__name__ != "NotANumberError":
-        traceback.print_exc(file=sys.__stderr__)
+        traceback.print_exc()
     return State.FAILED, text
 
 

@@ -31,6 +31,9 @@ from harness.search.trial import Job, Measured, run_trial
 from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
 
+LOG = "trainings.log"
+"""File in the study's folder that takes what trainings print."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -180,7 +183,7 @@ class _Loop:
             measure_latency=seed == settings.seed,
         )
         try:
-            result = run_in_child(run_trial, job, lambda message: self.observer.progress(*message[1:]))
+            result = run_in_child(run_trial, job, lambda message: self.observer.progress(*message[1:]), log=settings.folder / LOG)
         except KeyboardInterrupt:
             self.study.end(trial, State.INTERRUPTED, figures, "stopped by Ctrl-C")
             raise
@@ -269,6 +272,7 @@ def _common_base(setting: Setting, observer: Observer) -> CommonBase:
         threads=setting.threads,
         loader_workers=settings.workers,
         on_progress=lambda message: observer.progress(*message[1:]),
+        log=settings.folder / LOG,
     )
 
 

@@ -63,9 +63,10 @@ class SearchStudy:
         controls = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)]
         anchor = controls.iloc[0] if len(controls) else None
         mine = rows[rows.trial == number].iloc[0]
+        ratios = rows[rows.architecture == mine.architecture].latency_ratio.dropna()  # measured with the first seed only
         values = {
             Objective.MAP50_95: row["map50_95"] if anchor is None else anchor.map50_95 + mine.gain_map50_95,
-            Objective.LATENCY: row["latency_ms_p50"] if anchor is None else anchor.latency_ms_p50 * row["latency_ratio"],
+            Objective.LATENCY: row["latency_ms_p50"] if anchor is None else anchor.latency_ms_p50 * ratios.iloc[0],
             Objective.MACS: row["macs"],
             Objective.PARAMS: row["params"],
         }

@@ -143,7 +143,8 @@ def test_the_processor_is_named_where_linux_does_not_tell(monkeypatch: pytest.Mo
 def test_ultralytics_is_not_imported() -> None:
     code = (
         "import sys; from harness.measure.environment import environment; "
-        "environment(device='cpu', data_fingerprint=None, command=[]); assert 'ultralytics' not in sys.modules"
+        "environment(device='cpu', data_fingerprint=None, command=[]); "
+        "assert 'ultralytics' not in sys.modules"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ.copy(), check=False)

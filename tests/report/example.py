@@ -104,9 +104,10 @@ def record(trials: pd.DataFrame, **values: Any) -> StudyRecord:
         "trials": trials,
         "architectures": architectures,
         "settings": {
-            "base": "yolov5n", "data": "digits", "imgsz": 128, "epochs": 3, "batch": 32, "learning_rate": 1e-3,
-            "device": "cpu", "seed": 0, "seeds": 4, "trials": len(names), "space": "default",
-            "from_scratch": False, "objectives": ["map50_95", "latency"],
+            "base": "yolov5n", "data": "digits", "imgsz": 128, "epochs": 3, "batch": 32,
+            "learning_rate": 1e-3, "device": "cpu", "seed": 0, "seeds": 4,
+            "trials": len(names), "space": "default", "from_scratch": False,
+            "objectives": ["map50_95", "latency"],
         },
         "environment": {
             "command": "clo search --trials 12 --study demo",

@@ -1,0 +1,31 @@
+"""A finished search in one object: what a script reads, and the sentence a person reads last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.architecture import BASELINE
+from harness.report.content import content
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+def closing(record: StudyRecord) -> dict[str, Any]:
+    """The contract of `clo search --json`, without the folder.
+
+    Returns:
+        `finished` and `failed`: candidates with and without a complete training, interrupted ones in
+        neither; `front`: identities on a front, best gain first; `answer`: the report's first sentence.
+    """
+    said = content(record)
+    candidates = record.trials[record.trials.architecture != BASELINE]
+    complete = set(candidates[candidates.state == "complete"].architecture)
+    failed = set(candidates[~candidates.state.isin(["complete", "interrupted"])].architecture) - complete
+    return {
+        "study": record.name,
+        "finished": len(complete),
+        "failed": len(failed),
+        "front": [str(identity) for identity in said.front.index],
+        "answer": f"{said.answer.headline} {said.answer.lead}".strip(),
+    }

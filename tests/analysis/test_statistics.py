@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from harness.analysis.statistics import Standing, Verdict, front, gain_noise, summarise
+
+NAN = math.nan
+
+
+def rows(architecture: str, gains: dict[int, float], **values: Any) -> list[dict[str, Any]]:
+    """Complete rows by seed; seed 0 picks the finalists."""
+    return [
+        {
+            "architecture": architecture, "seed": seed, "state": "complete", "reason": "",
+            "selected_on": seed == 0,
+            "map50_95": 0.5 + (gain if math.isfinite(gain) else 0.0), "map50": 0.7, "gain_map50_95": gain,
+            "latency_ms_p50": 10.0, "latency_ms_p90": 11.0, "latency_ratio": 1.0, "latency_ratio_low": 0.99,
+            "latency_ratio_high": 1.01, "macs": 100.0, "params": 10.0,
+        } | values
+        for seed, gain in gains.items()
+    ]  # fmt: skip
+
+
+def table(*groups: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame([row for group in groups for row in group])
+
+
+def at(summary: pd.DataFrame, architecture: str, column: str) -> Any:
+    return summary.loc[architecture, column]
+
+
+def gains(*values: float) -> dict[int, float]:
+    return dict(enumerate(values))
+
+
+BASE = rows("baseline", gains(0.0, 0.0, 0.0))
+UP = rows("up", gains(0.050, 0.021, 0.019), latency_ratio=1.2, macs=120.0)
+FLAT = rows("flat", gains(0.012, 0.000, 0.004), latency_ratio=1.1, macs=110.0)
+
+
+def test_the_gain_leaves_out_the_seed_that_picked_the_candidate() -> None:
+    summary = summarise(table(BASE, UP))
+    assert at(summary, "up", "gain_map50_95") == pytest.approx(0.020)
+    assert at(summary, "up", "gain_seeds") == 2
+    assert at(summary, "up", "gain_basis") == "2 seeds that did not pick it (1, 2)"
+    assert at(summary, "up", "seeds") == 3
+
+
+def test_the_noise_is_pooled_over_all_seeds_of_all_candidates() -> None:
+    # up: mean 0.030, squares 400 + 81 + 121 = 602; flat: mean 16/3, squares (20² + 16² + 4²)/9 = 672/9
+    noise = gain_noise(table(BASE, UP, FLAT))
+    assert noise.df == 4
+    assert noise.sd == pytest.approx(1e-3 * math.sqrt((602 + 672 / 9) / 4))
+
+
+def test_the_interval_is_the_mean_and_t_standard_errors() -> None:
+    summary = summarise(table(BASE, UP, FLAT))
+    sd = 1e-3 * math.sqrt((602 + 672 / 9) / 4)
+    half = 2.776445 * sd / math.sqrt(2)  # t of 0.975 with 4 degrees of freedom; two seeds judge
+    assert at(summary, "flat", "gain_low") == pytest.approx(0.002 - half, rel=1e-5)
+    assert at(summary, "flat", "gain_high") == pytest.approx(0.002 + half, rel=1e-5)
+
+
+def test_the_corrected_test_is_holms_over_the_judged_candidates_alone() -> None:
+    screened = rows("screened", gains(0.03))
+    summary = summarise(table(BASE, UP, FLAT, screened))
+    sd = gain_noise(table(BASE, UP, FLAT)).sd
+    p_up, p_flat = (2 * stats.t.sf(mean / (sd / math.sqrt(2)), 4) for mean in (0.020, 0.002))
+    assert at(summary, "up", "p_holm") == pytest.approx(2 * p_up)
+    assert at(summary, "flat", "p_holm") == pytest.approx(p_flat)
+    assert math.isnan(at(summary, "screened", "p_holm"))
+
+
+def test_a_plain_interval_above_zero_is_no_gain_when_the_corrected_test_withholds_it() -> None:
+    # sd 0.004 (each: −0.004, 0, +0.004), 8 degrees of freedom; interval ± 2.306 · 0.004 / √3 = ± 0.0053
+    steady = {1: -0.004, 2: 0.0, 3: 0.004}
+    others = [rows(f"c{n}", steady) for n in range(3)]
+    near = rows("near", {seed: 0.0058 + value for seed, value in steady.items()})
+    alone = summarise(table(rows("baseline", gains(0, 0, 0, 0)), near))
+    summary = summarise(table(rows("baseline", gains(0, 0, 0, 0)), *others, near))
+    assert at(summary, "near", "gain_low") > 0
+    assert at(summary, "near", "p_value") < 0.05 < at(summary, "near", "p_holm")
+    assert at(summary, "near", "verdict") == Verdict.UNDECIDED
+    assert at(alone, "near", "p_holm") == at(alone, "near", "p_value")
+
+
+def test_verdicts() -> None:
+    quiet = [rows(f"q{n}", gains(0.001, 0.0, -0.001, 0.0)) for n in range(4)]
+    summary = summarise(
+        table(
+            rows("baseline", gains(0, 0, 0, 0)),
+            *quiet,
+            rows("winner", gains(0.03, 0.02, 0.02, 0.02)),
+            rows("loser", gains(0.001, -0.02, -0.021, -0.019)),
+            rows("lucky", gains(0.03)),
+            rows("hopeless", gains(-0.03)),
+            rows("failed", gains(NAN), state="failed", map50_95=NAN, reason="out of memory"),
+        )
+    )
+    assert summary["verdict"].to_dict() == {
+        "baseline": Verdict.REFERENCE,
+        **{f"q{n}": Verdict.UNDECIDED for n in range(4)},
+        "winner": Verdict.GAIN,
+        "loser": Verdict.LOSS,
+        "lucky": Verdict.UNDECIDED,  # one seed is never called a gain
+        "hopeless": Verdict.LOSS,
+        "failed": Verdict.UNMEASURED,
+    }
+    assert at(summary, "lucky", "gain_low") > 0
+    assert at(summary, "lucky", "gain_basis") == "one seed: only a screening reading"
+    assert at(summary, "lucky", "standing") == Standing.SCREENING
+
+
+def test_without_repeated_seeds_there_is_no_interval_and_no_verdict() -> None:
+    summary = summarise(table(rows("baseline", gains(0)), rows("a", gains(-0.4)), rows("b", gains(0.4))))
+    assert summary.loc[["a", "b"], ["gain_low", "gain_high"]].isna().all(axis=None)
+    assert set(summary.loc[["a", "b"], "verdict"]) == {Verdict.UNDECIDED}
+    assert "no candidate has two seeds" in at(summary, "a", "gain_basis")
+
+
+def test_seeds_that_do_not_differ_make_no_infinite_t() -> None:
+    summary = summarise(table(BASE, rows("copy", gains(0.01, 0.01, 0.01))))
+    assert math.isnan(at(summary, "copy", "p_value"))
+    assert math.isnan(at(summary, "copy", "gain_low"))
+    assert at(summary, "copy", "verdict") == Verdict.UNDECIDED
+    assert "do not differ at all" in at(summary, "copy", "gain_basis")
+
+
+def test_a_candidate_without_the_baselines_row_of_its_seed_is_unmeasured() -> None:
+    summary = summarise(table(rows("baseline", gains(0)), rows("a", {7: NAN})))
+    assert at(summary, "a", "verdict") == Verdict.UNMEASURED
+    assert at(summary, "a", "gain_basis") == "the baseline has no complete row of the same seed"
+    assert at(summary, "a", "map50_95") == 0.5
+
+
+def test_a_study_without_the_baseline_still_has_its_row_first() -> None:
+    summary = summarise(table(rows("a", gains(NAN))))
+    assert list(summary.index) == ["baseline", "a"]
+    assert at(summary, "baseline", "verdict") == Verdict.UNMEASURED
+    assert math.isnan(at(summary, "a", "macs_ratio"))
+
+
+def test_an_empty_table_gives_the_baseline_alone() -> None:
+    summary = summarise(table(BASE)[:0])
+    assert list(summary.index) == ["baseline"]
+    assert at(summary, "baseline", "seeds") == 0
+
+
+def test_when_every_seed_took_part_in_the_selection_none_can_judge() -> None:
+    summary = summarise(table(BASE, FLAT, rows("a", gains(0.1, 0.1, 0.1), selected_on=True)))
+    assert at(summary, "a", "standing") == Standing.SCREENING
+    assert at(summary, "a", "verdict") != Verdict.GAIN
+
+
+def test_a_seed_trained_twice_counts_once() -> None:
+    again = rows("up", {1: 0.023})
+    summary = summarise(table(BASE, UP, again))
+    assert at(summary, "up", "seeds") == 3
+    assert at(summary, "up", "gain_map50_95") == pytest.approx((0.023 + 0.019) / 2)
+
+
+@pytest.mark.parametrize("nonsense", [0.0, -1.0, math.inf, NAN])
+def test_a_latency_that_is_no_time_was_not_measured(nonsense: float) -> None:
+    summary = summarise(table(BASE, rows("a", gains(0.01), latency_ratio=nonsense)))
+    assert math.isnan(at(summary, "a", "latency_ratio"))
+    assert not front(summary)["a"]
+
+
+def test_costs_are_medians_and_ratios_to_the_baseline() -> None:
+    summary = summarise(
+        table(
+            BASE,
+            *(
+                rows("a", {seed: 0.0}, latency_ratio=ratio, macs=150.0)
+                for seed, ratio in enumerate((1.1, 1.2, 1.9))
+            ),
+        )
+    )
+    assert at(summary, "a", "latency_ratio") == 1.2
+    assert at(summary, "a", "macs_ratio") == 1.5
+
+
+def test_states_are_counted_and_the_last_reason_is_kept() -> None:
+    lost = [
+        row | {"map50_95": NAN, "gain_map50_95": NAN, "state": "failed"} for row in rows("up", {3: 0, 4: 0})
+    ]
+    lost[0]["reason"], lost[1]["reason"] = "first", "second"
+    summary = summarise(table(BASE, UP, lost))
+    assert [at(summary, "up", name) for name in ("complete", "failed", "reason")] == [3, 2, "second"]
+    assert [at(summary, "baseline", name) for name in ("complete", "failed", "reason")] == [3, 0, ""]
+
+
+def test_an_accuracy_has_an_interval_from_the_scatter_of_all_architectures() -> None:
+    # baseline 0.5 three times: squares 0; up: 602e-6 over 2 degrees of freedom; 4 degrees together
+    summary = summarise(table(BASE, UP))
+    half = 2.776445 * math.sqrt(602e-6 / 4) / math.sqrt(3)
+    assert at(summary, "baseline", "map50_95_high") == pytest.approx(0.5 + half, rel=1e-5)
+
+
+def test_the_front_holds_the_baseline_and_the_judged_that_nothing_beats() -> None:
+    worse = rows("worse", gains(0.0, -0.01, -0.012), latency_ratio=1.3)
+    summary = summarise(table(BASE, UP, FLAT, worse))
+    assert front(summary).to_dict() == {"baseline": True, "up": True, "flat": True, "worse": False}
+    assert front(summary, ("gain_map50_95", "macs")).to_dict() == {
+        "baseline": True, "up": True, "flat": True, "worse": False,
+    }  # fmt: skip
+
+
+def test_a_lucky_single_reading_pushes_nobody_off_the_front() -> None:
+    lucky = rows("lucky", gains(0.9), latency_ratio=0.5)
+    dull = rows("dull", gains(0.001), latency_ratio=1.5)
+    summary = summarise(table(BASE, UP, lucky, dull))
+    assert front(summary).to_dict() == {"baseline": True, "up": True, "lucky": True, "dull": False}
+    assert at(summary, "lucky", "standing") == "screening only"

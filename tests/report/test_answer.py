@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from harness.analysis.noise import Noise, seeds_needed
+from harness.analysis.statistics import gain_noise, summarise
+from harness.records import StudyRecord
+from harness.report.answer import Answer, Outcome, answer, failure_counts
+from tests.report import example
+
+
+def answered(record: StudyRecord) -> Answer:
+    return answer(record, summarise(record.trials), gain_noise(record.trials))
+
+
+def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() -> None:
+    said = answered(example.winning())
+    assert said.outcome is Outcome.GAIN
+    assert said.headline == "2 of 11 architectures beat the baseline at 95 % confidence."
+    assert said.lead.startswith("The baseline reaches mAP50-95 0.497 [")
+    assert "The best, 3fa9c1d2 (neck.P3 attention: " in said.lead
+    assert (
+        "gains +0.014 [+0.006, +0.022] mAP50-95 for 1.21× [1.19, 1.23] the latency, +8.0 % MACs" in said.lead
+    )
+    assert said.best == "3fa9c1d2"
+
+
+def test_the_remarks_say_what_was_screened_lost_and_failed() -> None:
+    remarks = " ".join(answered(example.winning()).remarks)
+    assert "3 of them were judged on repeated seeds; the other 8 have one seed" in remarks
+    assert "1 is worse than the baseline" in remarks
+    assert "1 training did not finish (1 out of memory)" in remarks
+
+
+def test_no_gain_says_what_it_would_take_to_see_one() -> None:
+    record = example.none_gains()
+    said = answered(record)
+    seeds = seeds_needed(gain_noise(record.trials), 0.01)
+    assert said.outcome is Outcome.NO_GAIN
+    assert said.headline == "None of 3 architectures beats the baseline, given this noise."
+    assert "The largest judged gain is +0.002 [−0.005, +0.009] mAP50-95, of aaaaaaaa" in said.lead
+    assert f"to see a true gain of 0.01 takes {seeds} seeds" in said.lead
+
+
+@pytest.mark.parametrize(
+    ("groups", "outcome", "headline"),
+    [
+        ([], Outcome.NOTHING, "No training has finished."),
+        ([[example.failed("aaaa", 0)]], Outcome.NOTHING, "No training has finished."),
+        ([example.baseline(0, 1)], Outcome.BASELINE_ONLY, "Only the baseline has been measured."),
+        (
+            [[example.row("aaaa", 0, map50_95=0.5)]],
+            Outcome.NO_BASELINE,
+            "The baseline is missing, so nothing can be compared.",
+        ),
+        (
+            [example.baseline(0), example.candidate("aaaa", [0.05])],
+            Outcome.UNJUDGED,
+            "No gain can be claimed yet.",
+        ),
+        (
+            [example.baseline(0, 1, 2), example.candidate("aaaa", [0.05, 0.05, 0.05])],
+            Outcome.UNJUDGED,
+            "No gain can be claimed yet.",
+        ),
+        (
+            [example.baseline(0, 1, 2), example.candidate("aaaa", [0.05, -0.01, 0.01])],
+            Outcome.NO_GAIN,
+            "The one architecture tried does not beat the baseline, given this noise.",
+        ),
+        (
+            [example.baseline(0, 1, 2, 3), example.candidate("aaaa", [0.05, 0.052, 0.049, 0.051])],
+            Outcome.GAIN,
+            "1 of 1 architecture beats the baseline at 95 % confidence.",
+        ),
+    ],
+)
+def test_every_state_of_a_study_has_its_answer(
+    groups: list[list[dict[str, object]]], outcome: Outcome, headline: str
+) -> None:
+    said = answered(example.record(example.frame(*groups)))
+    assert (said.outcome, said.headline) == (outcome, headline)
+    assert said.lead
+    assert "nan" not in f"{said.lead} {said.tiles}".lower()
+
+
+def test_a_running_search_says_how_far_it_is() -> None:
+    record = example.record(example.frame(example.baseline(0), example.candidate("aaaa", [0.01])))
+    running = dataclasses.replace(record, settings=record.settings | {"trials": 12})
+    assert "The search is not done: 1 of 12 candidates tried so far." in answered(running).remarks
+
+
+def test_unvarying_seeds_are_not_taken_for_precision() -> None:
+    trials = example.frame(example.baseline(0, 1), example.candidate("aaaa", [0.05, 0.05]))
+    assert "no evidence of precision" in answered(example.record(trials)).lead
+
+
+def test_failures_are_counted_by_state_the_most_frequent_first() -> None:
+    rows = [example.failed("a", 0), example.failed("b", 0, "illegal"), example.failed("c", 0, "illegal")]
+    assert list(failure_counts(example.frame(rows)).items()) == [("illegal", 2), ("failed", 1)]
+
+
+NUMBER = re.compile(r"[+−]?\d+\.\d+")
+
+
+def known_numbers(summary: pd.DataFrame, noise: Noise) -> list[float]:
+    """Everything that the analysis computed, and changes in percent."""
+    columns = summary.select_dtypes("number").to_numpy().ravel().tolist()
+    percents = (100 * (summary[["macs_ratio", "params_ratio"]] - 1)).to_numpy().ravel().tolist()
+    return [
+        value
+        for value in [*columns, *percents, noise.sd, noise.low, noise.high, 0.01]
+        if math.isfinite(value)
+    ]
+
+
+@pytest.mark.parametrize("record", [example.winning(), example.none_gains()], ids=["winning", "none"])
+def test_every_number_of_the_answer_is_one_of_the_analysis(record: StudyRecord) -> None:
+    summary, noise = summarise(record.trials), gain_noise(record.trials)
+    said = answer(record, summary, noise)
+    tiles = [f"{tile.value} {tile.detail}" for tile in said.tiles]
+    found = NUMBER.findall(" ".join([said.headline, said.lead, *said.remarks, *tiles]))
+    known = known_numbers(summary, noise)
+    assert len(found) > 10
+    for text in found:
+        value, digits = float(text.replace("−", "-")), len(text.split(".")[1])
+        assert any(abs(value - other) <= 0.5 * 10**-digits + 1e-12 for other in known), text

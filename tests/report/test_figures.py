@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.analysis.statistics import summarise
+from harness.records import StudyRecord
+from harness.report.figures import LATENCY, MACS, Axis, FrontFigure, Mark, front_figure
+from tests.report import example
+
+
+def figure(record: StudyRecord, axis: Axis = LATENCY) -> FrontFigure:
+    return front_figure(record, summarise(record.trials), axis, 3)
+
+
+def test_points_are_marked_by_evidence_and_verdict() -> None:
+    marks = {point.architecture: point.mark for point in figure(example.winning()).points}
+    assert marks["baseline"] is Mark.BASELINE
+    assert marks["3fa9c1d2"] is Mark.GAIN
+    assert marks["c41d9e02"] is Mark.UNDECIDED
+    assert marks["09ab33f1"] is Mark.SCREENING
+    assert marks["a0a1a2a3"] is Mark.LOSS
+
+
+def test_failed_candidates_are_not_drawn() -> None:
+    assert "f0f1f2f3" not in {point.architecture for point in figure(example.winning()).points}
+
+
+def test_the_staircase_goes_right_then_up_through_the_judged_and_ends_at_the_edge() -> None:
+    drawn = figure(example.winning())
+    gains = {point.architecture: point.gain for point in drawn.points}
+    cheap, best = gains["77e0b1aa"], gains["3fa9c1d2"]
+    assert drawn.firm
+    assert list(drawn.steps) == [
+        (1.0, 0.0), (1.06, 0.0), (1.06, cheap), (1.21, cheap), (1.21, best), (drawn.x_range[1], best),
+    ]  # fmt: skip
+
+
+def test_without_judged_candidates_the_line_is_not_firm() -> None:
+    drawn = figure(example.record(example.frame(example.baseline(0), example.candidate("aaaa", [0.01]))))
+    assert not drawn.firm
+    assert len(drawn.steps) == 4
+    assert all(math.isnan(point.low) for point in drawn.points if point.mark is Mark.SCREENING)
+
+
+def test_the_second_scales_say_the_same_in_other_words() -> None:
+    latency, macs = figure(example.winning()), figure(example.winning(), MACS)
+    assert latency.second_x is not None and macs.second_x is not None and latency.second_y is not None
+    assert latency.second_x.factor * 1.21 == pytest.approx(12.1)  # ms
+    assert macs.second_x.offset + macs.second_x.factor * 108 == pytest.approx(8)  # %
+    assert latency.second_y.offset == pytest.approx(0.497)  # mAP50-95
+
+
+def test_a_candidate_without_a_latency_is_counted_and_drawn_against_macs_alone() -> None:
+    rows = example.candidate("aaaa", [0.01], ratio=math.nan)
+    record = example.record(example.frame(example.baseline(0), rows))
+    assert figure(record).undrawn == 1
+    assert len(figure(record, MACS).points) == 2
+
+
+def test_the_ranges_hold_every_point_and_the_bars_of_the_judged() -> None:
+    drawn = figure(example.winning())
+    for point in drawn.points:
+        assert drawn.x_range[0] < point.x < drawn.x_range[1]
+        assert drawn.y_range[0] < point.gain < drawn.y_range[1]
+        if point.mark is Mark.GAIN:
+            assert drawn.y_range[0] < point.low < point.high < drawn.y_range[1]
+
+
+def test_nothing_measured_is_an_empty_figure() -> None:
+    drawn = figure(example.record(example.frame()))
+    assert (drawn.points, drawn.steps, drawn.baseline) == ((), (), None)
+
+
+def test_names_at_the_right_edge_stand_on_the_left() -> None:
+    drawn = figure(example.winning())
+    sides = {point.architecture: drawn.label_left(point) for point in drawn.points}
+    assert sides["b0b1b2b3"] and not sides["baseline"]

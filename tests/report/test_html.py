@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from harness.architecture import Architecture, Placement
+from harness.records import StudyRecord
+from harness.report.content import content
+from harness.report.html import json_for_page, render_html
+from tests.report import example
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
+
+
+class Page(HTMLParser):
+    """The page's elements and texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.words: list[str] = []
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.words.append(data)
+
+
+def hostile_record() -> StudyRecord:
+    """Everything that comes from outside carries an attack."""
+    record = example.winning()
+    trials = record.trials.assign(
+        reason=record.trials["reason"].where(record.trials["reason"] == "", HOSTILE)
+    )
+    site = Architecture(base=HOSTILE, placements=(Placement(site=HOSTILE, global_heads=1),))
+    return dataclasses.replace(
+        record,
+        name=HOSTILE,
+        trials=trials,
+        architectures=record.architectures | {"3fa9c1d2": site},
+        settings=record.settings | {"data": HOSTILE, HOSTILE: HOSTILE},
+        environment={"command": HOSTILE, "device": HOSTILE, "uncounted": {HOSTILE: 1}},
+        space={"name": HOSTILE, "sites": [HOSTILE]},
+    )
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return render_html(content(example.winning()), b"png")
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_nothing_is_fetched(page: Page) -> None:
+    fetched = [
+        value
+        for tag, attributes in page.elements
+        for name, value in attributes.items()
+        if name in {"src", "srcset", "data", "action", "poster"} or (name == "href" and tag != "a")
+    ]
+    assert fetched
+    assert all(value is not None and value.startswith("data:") for value in fetched)
+    links = [attributes.get("href") or "" for tag, attributes in page.elements if tag == "a"]
+    assert links and all(link.startswith("#") for link in links)
+
+
+def test_styles_fetch_nothing(text: str) -> None:
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_policy_allows_exactly_the_scripts_of_the_page(page: Page) -> None:
+    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    code = [
+        s
+        for s, (_, a) in zip(page.scripts, (e for e in page.elements if e[0] == "script"), strict=True)
+        if not a
+    ]
+    hashes = ["sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in code]
+    assert re.findall(r"'(sha256-[^']+)'", policy) == hashes
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+
+
+def test_the_page_is_small_enough_to_send(text: str) -> None:
+    assert len(text.encode()) < 5_800_000
+
+
+def test_the_answer_is_the_first_heading(page: Page, text: str) -> None:
+    assert re.findall(r"<h1>(.*?)</h1>", text) == [
+        "2 of 11 architectures beat the baseline at 95\u00a0% confidence."
+    ]
+    assert [tag for tag, _ in page.elements if tag in {"h1", "h2"}].index("h1") == 0
+
+
+def test_tables_are_marked_up_for_those_who_hear_them(page: Page) -> None:
+    count = sum(tag == "table" for tag, _ in page.elements)
+    assert count == sum(tag == "caption" for tag, _ in page.elements) == 3
+    assert all("scope" in attributes for tag, attributes in page.elements if tag == "th")
+    assert all(attributes.get("alt") for tag, attributes in page.elements if tag == "img")
+
+
+def test_the_embedded_figures_are_json(page: Page) -> None:
+    figures = json.loads(page.scripts[0])
+    assert set(figures) == {"latency", "macs"}
+
+
+def test_hostile_names_stay_text() -> None:
+    rendered = render_html(content(hostile_record()), b"png")
+    page = Page(rendered)
+    assert sum(tag == "script" for tag, _ in page.elements) == 3  # data, plotly.js, our own
+    assert not [a for tag, a in page.elements if tag == "img" and a.get("src") == "x"]
+    assert not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
+    assert any("alert(1)" in words for words in page.words)
+    assert "49" not in re.findall(r"<title>(.*?)</title>", rendered)[0]
+    json.loads(page.scripts[0])
+
+
+def test_json_in_the_page_cannot_end_its_script() -> None:
+    encoded = json_for_page({"name": "</script><!--&"})
+    assert not set("<>&") & set(encoded)
+    assert json.loads(encoded) == {"name": "</script><!--&"}
+    with pytest.raises(ValueError, match="JSON"):
+        json_for_page(float("nan"))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [],
+        [example.baseline(0)],
+        [[example.failed("a", 0, reason="crashed")]],
+        [example.baseline(0), example.candidate("a", [0.1])],
+    ],
+    ids=["nothing", "baseline only", "only failures", "one seed"],
+)
+def test_every_state_of_a_study_renders(groups: list[list[dict[str, object]]]) -> None:
+    rendered = render_html(content(example.record(example.frame(*groups))), b"png")
+    visible = " ".join(Page(rendered).words)
+    assert "How sure this is" in visible
+    assert " nan" not in visible.lower()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+
+import plotly.graph_objects as go
+import pytest
+
+from harness.analysis.statistics import summarise
+from harness.architecture import Architecture, Placement
+from harness.records import StudyRecord
+from harness.report.figures import AXES, LATENCY, front_figure
+from harness.report.interactive import plotly_figure
+from tests.report import example
+
+EMPTY = example.record(example.frame())
+SCREENED = example.record(example.frame(example.baseline(0), example.candidate("aaaa", [0.01])))
+
+
+@pytest.mark.parametrize("record", [example.winning(), EMPTY, SCREENED], ids=["winning", "empty", "screened"])
+def test_plotly_accepts_the_figure_and_json_has_no_nan(record: StudyRecord) -> None:
+    for axis in AXES:
+        figure = plotly_figure(front_figure(record, summarise(record.trials), axis, 3))
+        assert go.Figure(figure).layout.showlegend is False
+        assert json.loads(json.dumps(figure, allow_nan=False)) == figure
+
+
+def test_bars_are_lengths_from_the_mean() -> None:
+    record = example.winning()
+    summary = summarise(record.trials)
+    figure = plotly_figure(front_figure(record, summary, LATENCY, 3))
+    trace = next(trace for trace in figure["data"] if trace.get("meta", {}).get("role") == "gain")
+    row = summary.loc[trace["text"][0]]
+    assert trace["error_y"]["array"][0] == pytest.approx(row["gain_high"] - row["gain_map50_95"])
+    assert trace["error_y"]["arrayminus"][0] == pytest.approx(row["gain_map50_95"] - row["gain_low"])
+
+
+def test_names_in_hover_texts_are_text() -> None:
+    record = example.winning()
+    hostile = Architecture(base="x", placements=(Placement(site="<a href='https://x'>", global_heads=1),))
+    record.architectures["3fa9c1d2"] = hostile
+    figure = plotly_figure(front_figure(record, summarise(record.trials), LATENCY, 3))
+    shown = json.dumps([trace.get("customdata") for trace in figure["data"]])
+    assert "<a" not in shown
+    assert "&lt;a href=" in shown

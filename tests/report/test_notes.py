@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import dataclasses
+
+from harness.report import notes
+from tests.report import example
+
+RECORD = example.none_gains()
+
+
+def test_each_number_says_how_it_came_about() -> None:
+    said = dict(notes.measured(RECORD))
+    assert "Ultralytics' validator" in said["mAP50-95, mAP50"]
+    assert "interleaved" in said["Latency"]
+    assert "fvcore" in said["MACs, parameters"]
+    assert said["Training"].startswith("3 epochs, 32 images a batch, 128 pixels; from one trained baseline")
+
+
+def test_training_from_scratch_is_said() -> None:
+    scratch = dataclasses.replace(RECORD, settings=RECORD.settings | {"from_scratch": True})
+    assert "random initialisation" in dict(notes.measured(scratch))["Training"]
+
+
+def test_uncounted_operators_are_listed() -> None:
+    record = dataclasses.replace(RECORD, environment={"uncounted": {"aten::softmax": 2}})
+    assert dict(notes.measured(record))["Not counted in MACs"] == "aten::softmax (2×)"
+
+
+def test_commands_quote_what_a_shell_would_read() -> None:
+    record = dataclasses.replace(
+        RECORD, name="a; rm -rf b", environment={"command": ["clo", "search", "--data", "my set.yaml"]}
+    )
+    said = dict(notes.commands(record, ("aaaaaaaa",)))
+    assert said["Export aaaaaaaa"] == "clo export 'a; rm -rf b' aaaaaaaa --to yaml"
+    assert "clo search --data 'my set.yaml'" in said.values()
+
+
+def test_what_is_not_known_names_budget_data_and_device() -> None:
+    said = " ".join(notes.unknowns(RECORD))
+    for part in ("3 epochs", "digits", "Example CPU", "the space holds more"):
+        assert part in said
+    small = dataclasses.replace(RECORD, space={"size": 3})
+    assert "outside the search space" in " ".join(notes.unknowns(small))
+
+
+def test_provenance_is_flat_and_holds_the_space() -> None:
+    said = dict(notes.provenance(RECORD))
+    assert said["versions.torch"] == "2.13.0"
+    assert "123456 distinct architectures" in said["search space"]
+    assert "101 M to 190 M MACs" in said["search space"]
+    assert "3 repeated" in said["proposals not trained"]
+
+
+def test_a_bare_record_needs_nothing() -> None:
+    bare = dataclasses.replace(RECORD, settings={}, environment={}, space={}, proposals={})
+    assert notes.measured(bare) and notes.unknowns(bare) and notes.provenance(bare)
+    assert dict(notes.commands(bare, ())) == {"Make this report again": "clo report demo"}

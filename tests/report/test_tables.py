@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from harness.analysis.statistics import summarise
+from harness.records import StudyRecord
+from harness.report import tables
+from tests.report import example
+
+
+def candidates(record: StudyRecord, summary: pd.DataFrame | None = None) -> tables.Table:
+    rows = summarise(record.trials) if summary is None else summary
+    return tables.candidates(record, rows, 3, key="k", caption="c")
+
+
+def names(table: tables.Table) -> list[str]:
+    return [row.cells[0].text for row in table.rows]
+
+
+def test_the_baseline_is_first_then_evidence_then_gain() -> None:
+    order = names(candidates(example.winning()))
+    assert order[:4] == ["baseline", "3fa9c1d2", "77e0b1aa", "c41d9e02"]
+    assert order[4] == "9b8c7d6e"  # the highest of the screened
+    assert order[-1] == "f0f1f2f3"  # never measured
+
+
+def test_every_row_has_a_cell_for_every_column() -> None:
+    table = candidates(example.winning())
+    assert {len(row.cells) for row in table.rows} == {len(table.columns)}
+
+
+def test_a_gain_carries_its_interval_and_a_screening_row_says_so() -> None:
+    rows = {row.cells[0].text: row for row in candidates(example.winning()).rows}
+    assert rows["3fa9c1d2"].cells[2].text == "+0.014"
+    assert rows["3fa9c1d2"].cells[2].details == ("[+0.006, +0.022]",)
+    assert rows["09ab33f1"].cells[1].details == ("screening only",)
+    assert rows["baseline"].cells[2].details == ("by definition",)
+
+
+def test_a_failure_is_named_in_its_row() -> None:
+    row = candidates(example.winning()).rows[-1]
+    assert row.cells[-1].details == ("1 training failed: 9.1 GB asked for, 4 GB free",)
+    assert math.isnan(row.cells[2].sort or 0.0)
+
+
+def test_strips_share_one_scale_with_zero_on_it() -> None:
+    sparks = [row.cells[2].spark for row in candidates(example.winning()).rows]
+    drawn = [spark for spark in sparks if spark]
+    assert len({spark.zero for spark in drawn}) == 1
+    assert all(0 <= spark.low <= spark.mid <= spark.high <= 100 for spark in drawn)
+
+
+def test_front_rows_say_of_which_front_they_are() -> None:
+    record = example.winning()
+    summary = summarise(record.trials).loc[["baseline", "3fa9c1d2"]]
+    marked = summary.assign(front_latency=[True, False], front_macs=[True, True])
+    details = [row.cells[1].details for row in candidates(record, marked).rows]
+    assert details == [("both fronts",), ("MACs front",)]
+
+
+def test_failures_are_grouped_by_reason_with_examples() -> None:
+    rows = [example.failed(f"a{number}", 0) for number in range(6)] + [example.failed("b", 0, "illegal", "")]
+    first, second = tables.failures(example.frame(rows)).rows
+    assert [cell.text for cell in first.cells] == ["failed", "loss is NaN", "6", "a0, a1, a2, a3 and 2 more"]
+    assert [cell.text for cell in second.cells] == ["illegal", "—", "1", "b"]
+
+
+def test_a_study_without_failures_has_an_empty_table() -> None:
+    assert tables.failures(example.frame(example.baseline(0))).rows == ()
