@@ -22,8 +22,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")]
-ImageSize = Annotated[int, typer.Option("--imgsz", help="Side of the square input, in pixels; a multiple of the stride.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")
+]
+ImageSize = Annotated[
+    int, typer.Option("--imgsz", help="Side of the square input, in pixels; a multiple of the stride.")
+]
 Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL [default: SQLite in the study's folder].")]
 Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
 MODEL_HELP = "Model name (yolov5n, yolov8s), model YAML, checkpoint (.pt) or architecture file."
@@ -31,12 +35,23 @@ MODEL_HELP = "Model name (yolov5n, yolov8s), model YAML, checkpoint (.pt) or arc
 
 @app.command()
 def search(
-    trials: Annotated[int | None, typer.Option(help="Candidates in the study when done, the baseline not counted. [default: 10]")] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="Candidates in the study when done, the baseline not counted. [default: 10]"),
+    ] = None,
     more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
     timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
-    data: Annotated[str | None, typer.Option(help="Dataset YAML (coco.yaml, coco128.yaml, your own). [default: digits, embedded]")] = None,
-    base: Annotated[str | None, typer.Option(help="YOLOv5 or YOLOv8 detector: name, YAML or trained .pt. [default: yolov5n]")] = None,
-    space: Annotated[str | None, typer.Option(help="Search space: a YAML, or one that ships by name (default, small).")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Dataset YAML (coco.yaml, coco128.yaml, your own). [default: digits, embedded]"),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="YOLOv5 or YOLOv8 detector: name, YAML or trained .pt. [default: yolov5n]"),
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Search space: a YAML, or one that ships by name (default, small).")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto (CUDA if there), cpu, or a CUDA device's number.")] = None,
     imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. [default: 128]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
@@ -46,12 +61,21 @@ def search(
     seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
     finalists: Annotated[int | None, typer.Option(help="Best candidates that are trained with every seed.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start every training from random weights.")] = False,
-    objectives: Annotated[str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")] = None,
+    latency_seconds: Annotated[
+        float | None, typer.Option(help="Most seconds to measure one candidate's latency.")
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start every training from random weights.")
+    ] = False,
+    objectives: Annotated[
+        str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a training. [default: all cores]")] = None,
     workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
-    study: Annotated[str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")
+    ] = None,
     storage: Storage = None,
     results: Results = Path("results"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
@@ -67,7 +91,7 @@ def search(
     settings = search_settings(
         trials=trials, more=more, timeout_s=_duration(timeout), data=data, base=base, space=space, device=device,
         imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
-        learning_rate=learning_rate, from_scratch=from_scratch,
+        learning_rate=learning_rate, latency_seconds=latency_seconds, from_scratch=from_scratch,
         objectives=tuple(objectives.split(",")) if objectives else None, sampler=sampler, threads=threads,
         workers=workers, study=study, storage=storage, results=results,
     )  # fmt: skip
@@ -126,7 +150,9 @@ def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSiz
         _print_json({"model": model, "imgsz": imgsz, "flops": counted.flops, **asdict(counted)})
         return
     rows = [[name, f"{macs:,}", f"{macs / max(1, counted.macs):.1%}"] for name, macs in counted.by_operator.items()]
-    print(f"{model} at {imgsz} × {imgsz}: {counted.params:,} parameters, {counted.macs:,} MACs, {counted.flops:,} FLOPs")
+    print(
+        f"{model} at {imgsz} × {imgsz}: {counted.params:,} parameters, {counted.macs:,} MACs, {counted.flops:,} FLOPs"
+    )
     _print_table(["operator", "MACs", "share"], rows)
     print("not counted (calls): " + (", ".join(f"{k} {v}" for k, v in counted.uncounted.items()) or "nothing"))
 
@@ -160,7 +186,9 @@ def latency(
         return
     low, high = measured.ratio_ci95
     print(f"A over B: {measured.ratio:.3f} [95 % interval {low:.3f} to {high:.3f}], stopped: {measured.stopped}")
-    rows = [[n, *(f"{v:.3f}" for v in (t.p50, t.p90, t.p99))] for n, t in ((a, measured.candidate), (b, measured.baseline))]
+    rows = [
+        [n, *(f"{v:.3f}" for v in (t.p50, t.p90, t.p99))] for n, t in ((a, measured.candidate), (b, measured.baseline))
+    ]
     _print_table(["model", "p50 ms", "p90 ms", "p99 ms"], rows)
 
 
@@ -168,8 +196,12 @@ def latency(
 def export(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     architecture: Annotated[str, typer.Argument(help="Identity of the architecture, as in the tables.")],
-    to: Annotated[str, typer.Option(help="yaml: trainable Ultralytics model; architecture: base and placements.")] = "yaml",
-    out: Annotated[Path | None, typer.Option(help="File to write. [default: <id>.yaml in the study's export folder]")] = None,
+    to: Annotated[
+        str, typer.Option(help="yaml: trainable Ultralytics model; architecture: base and placements.")
+    ] = "yaml",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. [default: <id>.yaml in the study's export folder]")
+    ] = None,
     storage: Storage = None,
     results: Results = Path("results"),
     as_json: Json = False,
@@ -179,7 +211,9 @@ def export(
 
     record, folder = _record(study, storage, results)
     if architecture not in record.model_yamls:
-        raise UserError(f"study {study} has no architecture '{architecture}'; it has {', '.join(record.model_yamls) or 'none'}")
+        raise UserError(
+            f"study {study} has no architecture '{architecture}'; it has {', '.join(record.model_yamls) or 'none'}"
+        )
     if to not in {"yaml", "architecture"}:
         raise UserError(f"--to {to}: choose yaml or architecture")
     text = record.model_yamls[architecture]
@@ -191,7 +225,8 @@ def export(
     if as_json:
         _print_json({"study": study, "architecture": architecture, "file": str(path)})
         return
-    print(f"{path}\nTrain it: python -c \"import harness; from ultralytics import YOLO; YOLO('{path}').train(data='your.yaml')\"")
+    script = f"import harness; from ultralytics import YOLO; YOLO('{path}').train(data='your.yaml')"
+    print(f'{path}\nTrain it: python -c "{script}"')
 
 
 def main() -> None:

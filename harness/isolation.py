@@ -35,5 +35,7 @@ def isolate_ultralytics() -> None:
         os.environ.setdefault(name, value)
     if "OMP_NUM_THREADS" not in os.environ:
         # Ultralytics would set 1 and cripple CPU training; torch's own default is one a core.
-        os.environ["OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        os.environ["OMP_NUM_THREADS"] = str(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)

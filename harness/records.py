@@ -93,7 +93,9 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         return storage
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise UserError(f"storage {url}: cannot be opened ({cause}); is it an Optuna database, and not locked?") from error
+        raise UserError(
+            f"storage {url}: cannot be opened ({cause}); is it an Optuna database, and not locked?"
+        ) from error
 
 
 def _pragmas(connection: Any, _record: Any) -> None:
@@ -130,7 +132,8 @@ def record_of(study: optuna.Study) -> StudyRecord:
         name=study.study_name,
         trials=rows.reset_index(drop=True),
         architectures={
-            t.user_attrs[ROW]["architecture"]: Architecture.from_dict(t.user_attrs[ARCHITECTURE]) for t in reversed(trained)
+            t.user_attrs[ROW]["architecture"]: Architecture.from_dict(t.user_attrs[ARCHITECTURE])
+            for t in reversed(trained)
         },
         settings=cast(dict[str, Any], attributes.get(SETTINGS, {})),
         environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})),
@@ -145,4 +148,6 @@ def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
     is_control = (rows.architecture == BASELINE) & (rows.state == "complete")
     controls = rows[is_control].drop_duplicates(["seed", "epochs"], keep="last").set_index(["seed", "epochs"]).map50_95
     control = [controls.get(key, float("nan")) for key in zip(rows.seed, rows.epochs, strict=True)]
-    return rows.assign(gain_map50_95=rows.map50_95.astype("float64") - pd.Series(control, index=rows.index, dtype="float64"))
+    return rows.assign(
+        gain_map50_95=rows.map50_95.astype("float64") - pd.Series(control, index=rows.index, dtype="float64")
+    )

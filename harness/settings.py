@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -23,7 +23,7 @@ class Objective(StrEnum):
     PARAMS = "params"
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["maximize", "minimize"]:
         """Optuna's name of the good direction."""
         return "maximize" if self is Objective.MAP50_95 else "minimize"
 
@@ -51,18 +51,19 @@ class SearchSettings(BaseModel):
     device: str = "auto"
     imgsz: int = Field(default=128, ge=32, description="side of the square input, in pixels")
     epochs: int = Field(default=3, ge=1, description="epochs of each candidate and of the baseline's control")
-    base_epochs: int = Field(default=30, ge=1, description="epochs of the common base before the search")
-    batch: int = Field(default=32, ge=1, description="images a step")
+    base_epochs: int = Field(default=25, ge=1, description="epochs of the common base before the search")
+    batch: int = Field(default=16, ge=1, description="images a step")
     learning_rate: float = Field(default=1e-3, gt=0)
     block_rate_factor: float = Field(default=1.0, gt=0)
     from_scratch: bool = False
     objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
     sampler: Sampler = Sampler.TPE
-    trials: int = Field(default=12, ge=0, description="candidates in the study when the search is done")
+    trials: int = Field(default=10, ge=0, description="candidates in the study when the search is done")
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
     seed: int = Field(default=0, ge=0, description="first seed; the others follow it")
-    seeds: int = Field(default=4, ge=1, description="seeds of the baseline and of each finalist")
+    seeds: int = Field(default=3, ge=1, description="seeds of the baseline and of each finalist")
     finalists: int = Field(default=3, ge=0, description="candidates that are trained with every seed")
+    latency_seconds: float = Field(default=10.0, gt=0, description="most seconds to measure one candidate's latency")
     timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; all cores by default")
     workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")

@@ -76,9 +76,7 @@ class SearchSpace:
         UserError: A site is not one of the base's, or no number of heads divides a site's channels.
     """
 
-    def __init__(
-        self, file: SpaceFile, *, base: str, channels: Mapping[str, int], maps: Mapping[str, MapSize]
-    ) -> None:
+    def __init__(self, file: SpaceFile, *, base: str, channels: Mapping[str, int], maps: Mapping[str, MapSize]) -> None:
         self.file = file
         self.base = base
         self.maps = dict(maps)
@@ -155,7 +153,12 @@ class SearchSpace:
         choices = self.file.placement
         seen: set[Placement] = set()
         for kind, heads, share, kernel, pool, ratio in itertools.product(
-            choices.kind, self.heads[site], choices.local_share, choices.kernel, sorted(choices.kv_pool), choices.ffn_ratio
+            choices.kind,
+            self.heads[site],
+            choices.local_share,
+            choices.kernel,
+            sorted(choices.kv_pool),
+            choices.ffn_ratio,
         ):
             placement = _placement(site, kind, heads, _local_heads(share, heads), kernel, pool, ratio)
             canonical = placement.canonical(self.maps[site])
@@ -240,9 +243,7 @@ def _local_heads(share: float, heads: int) -> int:
     return round(share * heads)
 
 
-def _placement(
-    site: str, kind: Kind, heads: int, local: int, kernel: int | None, pool: int, ratio: float
-) -> Placement:
+def _placement(site: str, kind: Kind, heads: int, local: int, kernel: int | None, pool: int, ratio: float) -> Placement:
     return Placement(
         site=site,
         kind=kind,

@@ -31,7 +31,8 @@ def space_line(summary: dict[str, Any]) -> str:
     macs = " … ".join(f"{summary[f'macs_{q}'] / 1e6:.1f}" for q in ("min", "median", "max"))
     params = " … ".join(f"{summary[f'params_{q}'] / 1e6:.2f}" for q in ("min", "median", "max"))
     return (
-        f"space {summary['name']}: {summary['size']:,} candidates; MACs {macs} M (base {summary['macs_base'] / 1e6:.1f}); "
+        f"space {summary['name']}: {summary['size']:,} candidates; "
+        f"MACs {macs} M (base {summary['macs_base'] / 1e6:.1f}); "
         f"parameters {params} M (base {summary['params_base'] / 1e6:.2f})  [min … median … max]"
     )
 
@@ -50,17 +51,26 @@ class Lines:
     def __exit__(self, *_: object) -> None: ...
 
     def _say(self, text: str) -> None:
-        self._console.print(f"[{seconds(time.monotonic() - self._started)}] {text}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"[{seconds(time.monotonic() - self._started)}] {text}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def phase(self, text: str) -> None:
+        """A line."""
         self._say(text)
 
-    def progress(self, done: int, total: int) -> None: ...
+    def progress(self, done: int, total: int) -> None:
+        """Not worth a line."""
 
     def space(self, summary: dict[str, Any]) -> None:
+        """A line."""
         self._say(space_line(summary))
 
     def finished(self, record: StudyRecord) -> None:
+        """What came of the last training."""
         row = record.trials.sort_values("trial").iloc[-1]
         if row.state == "complete":
             text = f"mAP50-95 {row.map50_95:.4f}, gain {row.gain_map50_95:+.4f}, {row.train_seconds:.0f} s"
@@ -70,6 +80,7 @@ class Lines:
             self._say(f"  {row.architecture} seed {row.seed}: {row.state}: {row.reason}")
 
     def note(self, text: str) -> None:
+        """A line."""
         self._say(text)
 
 
@@ -103,21 +114,26 @@ class LiveView:
         self._live.stop()
 
     def phase(self, text: str) -> None:
+        """Show it with a fresh bar."""
         self._phase, self._phase_started = text, time.monotonic()
         self._done, self._total = 0, 0
 
     def progress(self, done: int, total: int) -> None:
+        """Move the bar."""
         if total != self._total:
             self._phase_started = time.monotonic()
         self._done, self._total = done, total
 
     def space(self, summary: dict[str, Any]) -> None:
+        """Keep it in view."""
         self._space = space_line(summary)
 
     def finished(self, record: StudyRecord) -> None:
+        """Show the table so far."""
         self._record = record
 
     def note(self, text: str) -> None:
+        """Keep it in view until newer ones push it out."""
         self._notes.append(text)
 
     def render(self) -> RenderableType:
@@ -133,7 +149,11 @@ class LiveView:
             elapsed = now - self._phase_started
             left = f"about {seconds(elapsed / self._done * (self._total - self._done))} left" if self._done else ""
             bar = Table.grid(padding=(0, 1))
-            bar.add_row(ProgressBar(total=self._total, completed=self._done, width=40), f"{self._done}/{self._total}", left)
+            bar.add_row(
+                ProgressBar(total=self._total, completed=self._done, width=40),
+                f"{self._done}/{self._total}",
+                left,
+            )
             parts.append(bar)
         parts += [Text(f"• {note}", style="dim") for note in self._notes]
         if self._record is not None:
@@ -145,7 +165,9 @@ def trials_table(record: StudyRecord) -> Table:
     """The baseline and the candidates by mean gain, best first."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("architecture", "seeds", "mAP50-95", "gain", "latency", "MACs M", "blocks"):
-        table.add_column(name, justify="left" if name in {"architecture", "blocks"} else "right", no_wrap=name != "blocks")
+        table.add_column(
+            name, justify="left" if name in {"architecture", "blocks"} else "right", no_wrap=name != "blocks"
+        )
     done = record.trials[record.trials.state == "complete"]
     means = done.groupby("architecture").agg(
         seeds=("seed", "size"), map50_95=("map50_95", "mean"), gain=("gain_map50_95", "mean"),
@@ -160,8 +182,8 @@ def trials_table(record: StudyRecord) -> Table:
             f"×{row.ratio:.2f}", f"{row.macs / 1e6:.1f}", architecture.describe(),
         )  # fmt: skip
     failed = record.trials[record.trials.state != "complete"]
-    for row in failed.itertuples():
-        table.add_row(str(row.architecture), "", str(row.state), "", "", "", str(row.reason), style="red")
+    for failure in failed.itertuples():
+        table.add_row(str(failure.architecture), "", str(failure.state), "", "", "", str(failure.reason), style="red")
     return table
 
 

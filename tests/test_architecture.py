@@ -93,8 +93,14 @@ def test_what_is_written_is_read_again(kind: Kind, kernel: int, local: int, othe
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "colour": 1}]}, "unknown key 'colour'"),
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "groups": [[4, 2]]}]}, "kernel 4"),
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "kind": "both", "global_heads": 1}]}, "both"),
-        ({"base": "yolov5n", "placements": [{"site": "neck.P3", "global_heads": 1, "kv_pool": 0}]}, "kv_pool is 0"),
-        ({"base": "b", "placements": [{"site": "s", "global_heads": 1}, {"site": "s", "global_heads": 2}]}, "twice"),
+        (
+            {"base": "yolov5n", "placements": [{"site": "neck.P3", "global_heads": 1, "kv_pool": 0}]},
+            "kv_pool is 0",
+        ),
+        (
+            {"base": "b", "placements": [{"site": "s", "global_heads": 1}, {"site": "s", "global_heads": 2}]},
+            "twice",
+        ),
     ],
 )
 def test_what_is_no_architecture_is_refused_by_name(data: dict[str, object], sentence: str) -> None:

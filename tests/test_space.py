@@ -36,7 +36,10 @@ def test_size_counts_what_differs_only(tmp_path: Path) -> None:
     space = space_of(GOOD, tmp_path)
     # P3, 16×16: 2 kinds × (all-global: 2 pools; half: 2 kernels × 2 pools; all-local: 2 kernels) = 16
     # P5, 4×4: pools 4 and 8 both leave one token: 2 kinds × (1 + 2 × 1 + 2) = 10
-    assert {site: len(placements) for site, placements in space.placements.items()} == {"neck.P3": 16, "neck.P5": 10}
+    assert {site: len(placements) for site, placements in space.placements.items()} == {
+        "neck.P3": 16,
+        "neck.P5": 10,
+    }
     assert space.size == 16 + 10 + 16 * 10
     identities = [space.identity(architecture) for architecture in space.enumerate()]
     assert len(identities) == len(set(identities)) == space.size
@@ -84,8 +87,14 @@ def test_heads_that_divide_no_site_are_left_out_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("name: tiny", "name: tiny\ncolour: red"), r"line 2: colour: unknown key; known keys here: name, .*max_blocks"),
-        (("  kind:", "  shape: 1\n  kind:"), r"line 5: placement.shape: unknown key; known keys here: kind, kernel"),
+        (
+            ("name: tiny", "name: tiny\ncolour: red"),
+            r"line 2: colour: unknown key; known keys here: name, .*max_blocks",
+        ),
+        (
+            ("  kind:", "  shape: 1\n  kind:"),
+            r"line 5: placement.shape: unknown key; known keys here: kind, kernel",
+        ),
         (("kernel: [3, 5]", "kernel: [3, 4]"), r"line 6: placement.kernel: kernel 4 is even"),
         (("kv_pool: [4, 8]", "kv_pool: [0]"), r"line 7: placement.kv_pool: .*greater than or equal to 1"),
         (("kv_pool: [4, 8]", "kv_pool: []"), r"line 7: placement.kv_pool"),
@@ -93,7 +102,10 @@ def test_heads_that_divide_no_site_are_left_out_there(tmp_path: Path) -> None:
         (("0, 0.5, 1", "0, 1.5"), r"line 9: placement.local_share: .*less than or equal to 1"),
         (("0, 0.5, 1", "0, 0"), r"line 9: placement.local_share: the choice 0.* twice"),
         (("max_blocks: 2\n", ""), r"line 1: max_blocks: Field required"),
-        (("sites: [neck.P3, neck.P5]", "sites: [neck.P9]"), r"unknown site 'neck.P9' in yolov5n; its sites: neck.P3"),
+        (
+            ("sites: [neck.P3, neck.P5]", "sites: [neck.P9]"),
+            r"unknown site 'neck.P9' in yolov5n; its sites: neck.P3",
+        ),
         (("heads: [4]", "heads: [6]"), r"none of the heads \[6\] divides the 64 channels of neck.P3"),
         (("name: tiny", "name: [tiny"), r"not readable as YAML"),
     ],

@@ -172,8 +172,7 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, noise: Noise) -> N
     summary["gain_seeds"] = [each.readings for each in judged]
     summary["gain_basis"] = [each.basis + _why_no_interval(each, noise) for each in judged]
     summary["p_value"] = [
-        noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan
-        for each in judged
+        noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan for each in judged
     ]
     summary["p_holm"] = holm(summary["p_value"])
     summary["verdict"] = [

@@ -32,9 +32,7 @@ class AttnConv(nn.Module):
     def __init__(self, width: int, kernel_size: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
-        self.aggregate = nn.Conv2d(
-            3 * width, 3 * width, kernel_size, padding=kernel_size // 2, groups=3 * width
-        )
+        self.aggregate = nn.Conv2d(3 * width, 3 * width, kernel_size, padding=kernel_size // 2, groups=3 * width)
         self.gate_in = nn.Conv2d(width, width, 1)
         self.gate_out = nn.Conv2d(width, width, 1)
 
@@ -117,9 +115,7 @@ class CloAttention(OfficialModule):
             AttnConv(width, kernel_size, head_dim**-0.5)
             for width, kernel_size in zip(self.local_widths, kernel_sizes, strict=True)
         )
-        self.global_branch = (
-            PooledAttention(dim, group_split[-1], head_dim, window_size) if self.global_width else None
-        )
+        self.global_branch = PooledAttention(dim, group_split[-1], head_dim, window_size) if self.global_width else None
         self.project_out = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -160,9 +156,7 @@ def mean_over_windows(x: Tensor, window_size: int) -> Tensor:
     return F.avg_pool2d(x, window_size, ceil_mode=True, count_include_pad=False)
 
 
-def _check(
-    dim: int, num_heads: int, group_split: Sequence[int], kernel_sizes: Sequence[int], window_size: int
-) -> None:
+def _check(dim: int, num_heads: int, group_split: Sequence[int], kernel_sizes: Sequence[int], window_size: int) -> None:
     """Refuse what makes no attention, naming the value and what is allowed."""
     groups, kernels = list(group_split), list(kernel_sizes)
     if num_heads < 1:
@@ -175,9 +169,7 @@ def _check(
             "it has one for each kernel and a last one for the global branch"
         )
     if any(heads < 1 for heads in groups[:-1]):
-        raise ValueError(
-            f"group_split {groups}: every local group (all entries but the last) has 1 head or more"
-        )
+        raise ValueError(f"group_split {groups}: every local group (all entries but the last) has 1 head or more")
     if groups[-1] < 0:
         raise ValueError(f"group_split {groups}: the global branch (the last entry) has 0 heads or more")
     if sum(groups) != num_heads:

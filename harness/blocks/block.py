@@ -137,10 +137,6 @@ def _check(dim: int, out_dim: int, mlp_kernel_size: int, mlp_ratio: float, strid
     if mlp_kernel_size < 1 or mlp_kernel_size % 2 == 0:
         raise ValueError(f"mlp_kernel_size is {mlp_kernel_size}; it is odd and positive (3, 5, 7, 9, …)")
     if mlp_ratio < 0 or 0 < mlp_ratio * dim < 1:
-        raise ValueError(
-            f"mlp_ratio is {mlp_ratio}; it is 0 (no ConvFFN) or {1 / dim:g} (one hidden channel) or more"
-        )
+        raise ValueError(f"mlp_ratio is {mlp_ratio}; it is 0 (no ConvFFN) or {1 / dim:g} (one hidden channel) or more")
     if not mlp_ratio and stride == 2:
-        raise ValueError(
-            "stride is 2 and mlp_ratio is 0; without ConvFFN nothing can downsample: stride is 1"
-        )
+        raise ValueError("stride is 2 and mlp_ratio is 0; without ConvFFN nothing can downsample: stride is 1")

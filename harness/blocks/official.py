@@ -52,9 +52,7 @@ def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
 
 
-def convolution(
-    prefix: str, module: nn.Conv2d, first: int = 0, count: int | None = None
-) -> dict[str, Tensor]:
+def convolution(prefix: str, module: nn.Conv2d, first: int = 0, count: int | None = None) -> dict[str, Tensor]:
     """Weight and bias of a convolution, or of some of its output channels, as views.
 
     Args:

@@ -67,9 +67,7 @@ def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetIn
         if not count:
             kind = "validation" if split == "val" else "training"
             where = Path(paths[0]).parent
-            raise UserError(
-                f"The {kind} set of {yaml} has images but not a single label; labels belong in {where}."
-            )
+            raise UserError(f"The {kind} set of {yaml} has images but not a single label; labels belong in {where}.")
     return DatasetInfo(
         path=yaml,
         names=names,
@@ -115,13 +113,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         content["val"] = content.pop("validation")
     for key in ("train", "val"):
         if not content.get(key):
-            raise UserError(
-                f"Data set {path} has no key {key!r}; it must name the folder of its {key} images."
-            )
+            raise UserError(f"Data set {path} has no key {key!r}; it must name the folder of its {key} images.")
         if not _is_text_or_texts(content[key]):
-            raise UserError(
-                f"Data set {path}: {key!r} must be a path or a list of paths, not {content[key]!r}."
-            )
+            raise UserError(f"Data set {path}: {key!r} must be a path or a list of paths, not {content[key]!r}.")
     return content
 
 
@@ -135,18 +129,12 @@ def _names(content: Mapping[str, Any], yaml: Path) -> dict[int, str]:
     if names is None and isinstance(number, int) and number > 0:
         names = [f"class_{index}" for index in range(number)]
     if not names:
-        raise UserError(
-            f"Data set {yaml} has no class names; it needs a key 'names' such as 'names: [cat, dog]'."
-        )
+        raise UserError(f"Data set {yaml} has no class names; it needs a key 'names' such as 'names: [cat, dog]'.")
     if not isinstance(names, (list, dict)):
-        raise UserError(
-            f"Data set {yaml}: 'names' must be a list or a mapping of class names, not {names!r}."
-        )
+        raise UserError(f"Data set {yaml}: 'names' must be a list or a mapping of class names, not {names!r}.")
     found = dict(enumerate(names)) if isinstance(names, list) else names
     if sorted(found, key=str) != sorted(range(len(found)), key=str):
-        raise UserError(
-            f"Data set {yaml}: 'names' must number its {len(found)} classes from 0 to {len(found) - 1}."
-        )
+        raise UserError(f"Data set {yaml}: 'names' must number its {len(found)} classes from 0 to {len(found) - 1}.")
     if isinstance(number, int) and number != len(found):
         raise UserError(f"Data set {yaml} names {len(found)} classes, but its 'nc' says {number}.")
     return {index: str(found[index]) for index in range(len(found))}
@@ -183,9 +171,7 @@ def _images_of(split: str, content: Mapping[str, Any], root: Path, yaml: Path) -
 
 def _missing(split: str, place: Path, content: Mapping[str, Any], yaml: Path) -> str:
     if content.get("download"):
-        return (
-            f"The images of {yaml.name} must be downloaded first: the {split} images are expected at {place}."
-        )
+        return f"The images of {yaml.name} must be downloaded first: the {split} images are expected at {place}."
     return f"Data set {yaml}: {place}, where its {split!r} images should be, does not exist."
 
 

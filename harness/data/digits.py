@@ -163,8 +163,7 @@ def compose_scene(
         canvas = _blur(canvas)
     canvas += _noise(rng, canvas.shape, _integer(rng, 2, settings.noise_max))
     placed = [
-        PlacedDigit(digit=digit, label=int(labels[digit]), box=_box(owner == place))
-        for place, digit in enumerate(used)
+        PlacedDigit(digit=digit, label=int(labels[digit]), box=_box(owner == place)) for place, digit in enumerate(used)
     ]
     return np.clip(canvas, 0, 255).astype(np.uint8).transpose(1, 2, 0), placed, owner
 

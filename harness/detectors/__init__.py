@@ -6,6 +6,17 @@ from harness.detectors.sites import Site, find_sites, map_sizes
 from harness.detectors.weights import Transfer, transfer
 
 __all__ = [
-    "Base", "Site", "Transfer", "build", "find_sites", "index_map", "insert",
-    "load_model", "map_sizes", "read_yaml", "resolve_base", "to_yaml", "transfer",
+    "Base",
+    "Site",
+    "Transfer",
+    "build",
+    "find_sites",
+    "index_map",
+    "insert",
+    "load_model",
+    "map_sizes",
+    "read_yaml",
+    "resolve_base",
+    "to_yaml",
+    "transfer",
 ]

@@ -53,7 +53,9 @@ def resolve_base(spec: str) -> Base:
     path = Path(spec)
     if path.suffix == ".pt":
         if not path.is_file():
-            raise UserError(f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n")
+            raise UserError(
+                f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n"
+            )
         model = _load_checkpoint(path)
         return Base(name=path.name, config=_single_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
     name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
@@ -61,7 +63,9 @@ def resolve_base(spec: str) -> Base:
         with _silence():
             config = yaml_model_load(path if path.is_file() else name)
     except FileNotFoundError as error:
-        raise UserError(f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file") from error
+        raise UserError(
+            f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise UserError(f"base {spec}: not a readable model YAML ({str(error).splitlines()[0]})") from error
     return Base(name=path.stem if path.suffix else path.name, config=_single_scale(config, spec))
@@ -112,7 +116,9 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
         with _silence():
             model = DetectionModel(config, nc=classes, verbose=False)
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
-        raise UserError(f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}") from error
+        raise UserError(
+            f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}"
+        ) from error
     return model
 
 
@@ -132,7 +138,9 @@ def _load_checkpoint(path: Path) -> DetectionModel:
         with _silence():
             model, _ = load_checkpoint(path)
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
-        raise UserError(f"{path}: not a loadable checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+        raise UserError(
+            f"{path}: not a loadable checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):
         raise UserError(f"{path}: holds no Ultralytics detection model")
     return model

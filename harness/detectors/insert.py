@@ -53,7 +53,11 @@ def insert(
             channels = next(site.channels for site in sites.values() if site.layer == index)
             section.append([-1, 1, "CloBlock", block_arguments(blocks[index], channels)])
     result: dict[str, Any] = {"nc": classes or config["nc"]}
-    passed_on = {k: v for k, v in config.items() if k not in {"nc", "backbone", "head", "scale", "scales", "yaml_file", "ch", "names"}}
+    passed_on = {
+        k: v
+        for k, v in config.items()
+        if k not in {"nc", "backbone", "head", "scale", "scales", "yaml_file", "ch", "names"}
+    }
     result |= passed_on
     result["scales"] = config.get("scales") or _scales_of_a_plain_config(result)
     return result | {"backbone": sections[0], "head": sections[1]}

@@ -8,7 +8,7 @@ the top-down path at stride 16 before another layer feeds the head there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,9 @@ from harness.errors import UserError
 
 _OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "C2PSA", "C2fPSA", "PSA", "AIFI"})
 """Layers that end the backbone after its last stage; each is a site under its own name."""
-_NO_STAGE = frozenset({"Conv", "Concat", "Upsample", "DWConv", "GhostConv", "ConvTranspose2d", "Identity", "SCDown", "ADown"})
+_NO_STAGE = frozenset(
+    {"Conv", "Concat", "Upsample", "DWConv", "GhostConv", "ConvTranspose2d", "Identity", "SCDown", "ADown"}
+)
 """Layers of a neck that move, resize or join maps, and so do not end a stage."""
 _SMALLEST_STRIDE = 4
 
@@ -103,18 +105,17 @@ def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int]
 
     handles = [layer.register_forward_hook(note(index)) for index, layer in enumerate(layers)]
     try:
-        _forward(layers, imgsz)
+        _forward(layers.eval(), imgsz)
     finally:
         for handle in handles:
             handle.remove()
     return maps
 
 
-def _forward(layers: nn.Sequential, imgsz: int) -> None:
+def _forward(layers: Iterable[Any], imgsz: int) -> None:
     """Run the layers as Ultralytics does: each takes the previous output or those its `f` names."""
     outputs: list[Any] = []
     x: Any = torch.zeros(1, 3, imgsz, imgsz)
-    layers.eval()
     with torch.no_grad():
         for layer in layers:
             if layer.f != -1:

@@ -212,13 +212,13 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     if hasattr(model, "criterion"):
-        model.criterion = None  # it may hold buffers of the training
-    model = model.to(memory_format=torch.contiguous_format)  # Ultralytics fuses with `.view()`
+        del model.criterion  # it may hold buffers of the training; Ultralytics makes another when it needs one
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # Ultralytics fuses with `.view()`
     torch.save({"model": model, "ema": None, "epoch": -1, "train_args": {"task": "detect"}}, part)
     part.replace(path)
 
 
-class _TailAverage(ModelEMA):  # type: ignore[misc]
+class _TailAverage(ModelEMA):
     """Uniform average of the weights over the last share of a run; before it, the weights themselves."""
 
     def __init__(self, model: nn.Module, first: int) -> None:
@@ -226,7 +226,7 @@ class _TailAverage(ModelEMA):  # type: ignore[misc]
         self.decay = lambda step: 0.0 if step < first else 1 - 1 / (step - first + 1)
 
 
-class _Trainer(DetectionTrainer):  # type: ignore[misc]
+class _Trainer(DetectionTrainer):
     """Ultralytics' trainer with the departures listed at the top of this file."""
 
     def __init__(self, model: nn.Module, training: Training, folder: Path, progress: Progress | None) -> None:
@@ -258,7 +258,8 @@ class _Trainer(DetectionTrainer):  # type: ignore[misc]
             **schedule.augmentation,
         }
         super().__init__(overrides={"model": "yolov8n.yaml", **options})
-        self.model = model.to(memory_format=torch.channels_last)  # on one CPU thread a third faster
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on one CPU thread
+        self.model = model
         self.add_callback("on_train_batch_start", _Trainer._anneal)
         self.add_callback("on_train_batch_end", _Trainer._report)
 
@@ -347,5 +348,12 @@ def _label_cache(path: Path) -> Path:
 
 
 __all__ = [
-    "Accuracy", "NotANumberError", "OutOfMemoryError", "Schedule", "Training", "initial_model", "save_checkpoint", "train",
+    "Accuracy",
+    "NotANumberError",
+    "OutOfMemoryError",
+    "Schedule",
+    "Training",
+    "initial_model",
+    "save_checkpoint",
+    "train",
 ]

@@ -306,9 +306,7 @@ class _Course:
         for name, model in (candidate, baseline, baseline, candidate):
             elapsed = self.clock.milliseconds(lambda model=model: model(self.image))  # type: ignore[misc]
             if not (math.isfinite(elapsed) and elapsed > 0):
-                raise UserError(
-                    f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0"
-                )
+                raise UserError(f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0")
             times.append(elapsed)
         return times
 
@@ -322,9 +320,7 @@ class _Course:
                 break
         return len(times)
 
-    def measure(
-        self, deadline: float, min_rounds: int, target_half_width: float, seed: int
-    ) -> tuple[Samples, Stop]:
+    def measure(self, deadline: float, min_rounds: int, target_half_width: float, seed: int) -> tuple[Samples, Stop]:
         """Rounds (n, 4) until the ratio is precise or the deadline is over."""
         rounds: list[list[float]] = []
         look_at = max(min_rounds, _FEWEST_ROUNDS)

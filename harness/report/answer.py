@@ -142,8 +142,7 @@ def _statement(
             f"None of {every} beats the baseline, given this noise."
             if compared > 1
             else "The one architecture tried does not beat the baseline, given this noise.",
-            f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. "
-            + phrases.noise_sentence(noise),
+            f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. " + phrases.noise_sentence(noise),
         )
     return (
         "No gain can be claimed yet.",

@@ -60,9 +60,7 @@ def content(record: StudyRecord) -> Content:
     digits = words.digits_for(noise)
     figures = tuple(front_figure(record, summary, axis, digits) for axis in AXES)
     best = front_rows(summary, figures)
-    on_table = summary[
-        (summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)
-    ]
+    on_table = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
     return Content(
         study=record.name,
         answer=answer(record, summary, noise),

@@ -141,8 +141,7 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
     on_front = front(summary, ("gain_map50_95", axis.column))
     members = set(summary.index[on_front])
     points = tuple(
-        _point(record, str(name), row, axis, on_front=name in members, digits=digits)
-        for name, row in drawn.iterrows()
+        _point(record, str(name), row, axis, on_front=name in members, digits=digits) for name, row in drawn.iterrows()
     )
     x_range, y_range = _ranges(points)
     firm = any(point.on_front and point.mark not in {Mark.BASELINE, Mark.SCREENING} for point in points)

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from harness.report.content import Content
-from harness.report.interactive import plotly_figure
+from harness.report.interactive import hover_texts, plotly_figure
 from harness.report.looks import LEGEND, LOOKS
 
 _SHAPES = {
@@ -32,12 +32,11 @@ _SHAPES = {
 """The marks of the figures as SVG, for the legend."""
 
 
-def render_html(content: Content, png: bytes) -> str:
+def render_html(content: Content) -> str:
     """The whole page.
 
     Args:
         content: What it says.
-        png: The picture for readers without JavaScript.
     """
     environment = Environment(
         loader=PackageLoader("harness.report"),
@@ -54,11 +53,10 @@ def render_html(content: Content, png: bytes) -> str:
         style=Markup(_template_text(environment, "report.css")),
         scripts=[Markup(script) for script in scripts],
         script_hashes=[_hash(script) for script in scripts],
-        data=Markup(json_for_page(figures)),
+        data=Markup(json_for_page({"figures": figures, "notes": hover_texts(content.figures)})),
         legend=_legend(content),
         shapes=_SHAPES,
         firm=all(figure.firm for figure in content.figures if figure.steps),
-        picture=base64.b64encode(png).decode(),
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from harness.report.figures import FrontFigure, Linear, Mark, Point
-from harness.report.looks import FAINT, LEGEND, LOOKS, MOST_BARS
+from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS
 
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
@@ -25,6 +26,15 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
     if figure.second_x or figure.second_y:
         traces.append({"x": [None], "y": [None], "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"})
     return {"data": traces, "layout": _layout(figure)}
+
+
+def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
+    """What to say of an architecture when it is pointed at: once for all figures, by its trace's text."""
+    return {
+        html.escape(point.architecture): "<br>".join(html.escape(note) for note in point.notes)
+        for figure in figures
+        for point in figure.points
+    }
 
 
 def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
@@ -48,17 +58,16 @@ def _points_trace(figure: FrontFigure, mark: Mark, points: list[Point], *, on_fr
         "type": "scatter",
         "mode": "markers+text" if on_front and mark is not Mark.SCREENING else "markers",
         "name": LEGEND[mark],
-        "x": [p.x for p in points],
-        "y": [p.gain for p in points],
+        "x": [_short(p.x) for p in points],
+        "y": [_short(p.gain) for p in points],
         "text": [html.escape(p.architecture) for p in points],
         "textposition": [f"bottom {'left' if figure.label_left(p) else 'right'}" for p in points],
-        "customdata": ["<br>".join(html.escape(note) for note in p.notes) for p in points],
         "hovertemplate": "<b>%{text}</b><br>%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
         "opacity": 1.0 if on_front or mark is Mark.BASELINE else FAINT,
         "meta": {"role": mark.name.lower()},
     }
-    if mark is not Mark.BASELINE and (mark is not Mark.SCREENING or len(points) <= MOST_BARS):
+    if mark is not Mark.BASELINE and (mark in ALWAYS_BARRED or len(points) <= MOST_BARS):
         thin = {"color": look.color, "thickness": 0.7 if mark is Mark.SCREENING else 1.4, "width": 0}
         trace["error_y"] = _bars([(p.low, p.gain, p.high) for p in points]) | thin
         trace["error_x"] = _bars([(p.x_low, p.x, p.x_high) for p in points]) | thin
@@ -67,9 +76,14 @@ def _points_trace(figure: FrontFigure, mark: Mark, points: list[Point], *, on_fr
 
 def _bars(triples: list[tuple[float, float, float]]) -> dict[str, Any]:
     """Plotly's lengths of error bars; none where there is no interval."""
-    up = [high - mid if math.isfinite(high) else 0.0 for _, mid, high in triples]
-    down = [mid - low if math.isfinite(low) else 0.0 for low, mid, _ in triples]
+    up = [_short(high - mid) if math.isfinite(high) else 0.0 for _, mid, high in triples]
+    down = [_short(mid - low) if math.isfinite(low) else 0.0 for low, mid, _ in triples]
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+
+
+def _short(value: float) -> float:
+    """Six significant digits: more than a picture shows, in half the page."""
+    return float(f"{value:.6g}")
 
 
 def _layout(figure: FrontFigure) -> dict[str, Any]:
@@ -117,9 +131,9 @@ def _layout(figure: FrontFigure) -> dict[str, Any]:
     if figure.second_x:
         layout["xaxis2"] = _second(figure.axis.relative, "x", "top", figure.x_range, figure.second_x)
     if figure.second_y:
-        layout["yaxis2"] = _second(
-            "mAP50-95 (baseline + gain)", "y", "right", figure.y_range, figure.second_y
-        ) | {"tickformat": f".{figure.digits}f"}
+        layout["yaxis2"] = _second("mAP50-95 (baseline + gain)", "y", "right", figure.y_range, figure.second_y) | {
+            "tickformat": f".{figure.digits}f"
+        }
     return layout
 
 

@@ -35,4 +35,6 @@ LEGEND = {
 }
 FAINT = 0.55
 MOST_BARS = 30
-"""Screening bars beyond this many are left to the hover text: they would hide the rest."""
+"""Bars of single seeds and losses beyond this many are left to the hover text: they would hide the rest."""
+ALWAYS_BARRED = frozenset({Mark.GAIN, Mark.UNDECIDED})
+"""Judged candidates that matter to the answer keep their bars, however many there are."""

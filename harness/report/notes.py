@@ -23,7 +23,8 @@ JUDGING = (
     "not differ by the gain.",
     "“gain” needs Holm's correction over all judged candidates, because with many looks one passes a "
     "5 % test by luck; it can therefore be withheld although the plain 95 % interval excludes zero.",
-    "“loss” needs only the whole interval below zero; one seed can rule a candidate out, never in.",
+    "“loss” needs only the whole interval below zero, uncorrected: of candidates equal to the baseline about "
+    "one in forty is called so. One seed can rule a candidate out, never in.",
     "Front: the baseline and the judged candidates that none of these beats, by their means; whether the "
     "noise tells a member from the baseline is the verdict's to say. A candidate of one seed that they do "
     "not beat is listed as “screening only”, and pushes nobody off the front.",

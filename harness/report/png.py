@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from harness.report.figures import FrontFigure, Mark, Point
-from harness.report.looks import FAINT, LEGEND, LOOKS, MOST_BARS
+from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
@@ -59,9 +60,14 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
             label=label,
             zorder=2,
         )
-    few = sum(point.mark is Mark.SCREENING for point in figure.points) <= MOST_BARS
+    counts = Counter(point.mark for point in figure.points)
     for point in figure.points:
-        _draw_point(axes, point, left=figure.label_left(point), bars=few or point.mark is not Mark.SCREENING)
+        _draw_point(
+            axes,
+            point,
+            left=figure.label_left(point),
+            bars=point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS,
+        )
     axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel="gain in mAP50-95")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.{figure.digits}f}".replace("-", "−"))
     axes.grid(color="#e6e8eb", linewidth=0.6, zorder=0)

@@ -95,9 +95,7 @@ def candidates(record: StudyRecord, summary: pd.DataFrame, digits: int, *, key: 
     """
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
-    ordered = summary.assign(_rank=rank).sort_values(
-        ["_rank", "gain_map50_95"], ascending=[True, False], kind="stable"
-    )
+    ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
     span = _span(summary)
     rows = tuple(_candidate(record, str(name), row, digits, span) for name, row in ordered.iterrows())
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)

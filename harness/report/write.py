@@ -52,7 +52,7 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         "environment.json": _environment(record).encode(),
         "pareto.png": png,
         "report.md": render_markdown(said).encode(),
-        "report.html": render_html(said, png).encode(),
+        "report.html": render_html(said).encode(),
     }
     yamls = record.model_yamls if model_yamls is None else model_yamls
     for name, text in yamls.items():

@@ -15,12 +15,12 @@ from filelock import FileLock
 from harness._version import version
 from harness.data.check import DatasetInfo
 from harness.detectors import Base, build, transfer
+from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule, Training
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.trial import train_base
-from harness.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,10 @@ def common_base(
         "seed": seed,
         "device": "cpu" if device == "cpu" else "cuda",
         "threads": threads,
-        "versions": {"clo-nas": version(), **{name: importlib.metadata.version(name) for name in ("torch", "ultralytics")}},
+        "versions": {
+            "clo-nas": version(),
+            **{name: importlib.metadata.version(name) for name in ("torch", "ultralytics")},
+        },
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
     path = cache_folder() / "bases" / f"{base.name}-{digest}.pt"
@@ -101,7 +104,12 @@ def common_base(
             )
             if isinstance(result, Failure):
                 raise UserError(f"base {base.name} cannot be trained: {result.reason}")
-            note.write_text(json.dumps({"map50_95": result.map50_95, "train_seconds": result.train_seconds, "key": key}, default=str))
+            note.write_text(
+                json.dumps(
+                    {"map50_95": result.map50_95, "train_seconds": result.train_seconds, "key": key},
+                    default=str,
+                )
+            )
         accuracy = json.loads(note.read_text())["map50_95"]
     origin = f"{base.name}, trained {schedule.epochs} epochs"
     return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)

@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,7 +60,7 @@ def run_in_child(
         KeyboardInterrupt: Ctrl-C; the child is gone when this is raised.
     """
     start_server()
-    context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
+    context = _context()
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(theirs, function, argument, log))
     process.start()
@@ -93,9 +94,18 @@ def run_in_child(
         ours.close()
 
 
+def _context() -> ForkServerContext | SpawnContext:
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    return multiprocessing.get_context("forkserver")
+
+
 def _death(exitcode: int | None) -> Failure:
     if exitcode in _MEMORY_SIGNALS:
-        return Failure(state=State.OUT_OF_MEMORY, reason="the training process was killed (signal 9), probably out of memory")
+        return Failure(
+            state=State.OUT_OF_MEMORY,
+            reason="the training process was killed (signal 9), probably out of memory",
+        )
     return Failure(state=State.FAILED, reason=f"the training process ended with exit code {exitcode}")
 
 
@@ -117,7 +127,9 @@ def _child(pipe: Connection, function: Callable[..., Any], argument: Any, log: P
 
 def _describe(error: BaseException) -> tuple[State, str]:
     text = f"{type(error).__name__}: {error}".splitlines()[0]
-    out_of_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error)
+    out_of_memory = (
+        isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error)
+    )
     if out_of_memory:
         return State.OUT_OF_MEMORY, text
     if type(error).__name__ != "NotANumberError":

@@ -39,7 +39,11 @@ class Proposal:
 
 
 def propose(
-    study: optuna.Study, space: SearchSpace, known: Callable[[], Mapping[str, Known]], rng: random.Random, startup: int
+    study: optuna.Study,
+    space: SearchSpace,
+    known: Callable[[], Mapping[str, Known]],
+    rng: random.Random,
+    startup: int,
 ) -> Proposal | None:
     """Ask until something new comes.
 
@@ -62,10 +66,8 @@ def propose(
     fruitless = 0
     draw = len(results) - 1 < startup
     while True:
-        if draw or fruitless >= _PATIENCE:
-            trial = ask_for(study, space, _unknown(space, results, rng))
-        else:
-            trial = study.ask()
+        at_random = draw or fruitless >= _PATIENCE
+        trial = ask_for(study, space, _unknown(space, results, rng)) if at_random else study.ask()
         architecture = space.suggest(trial)
         identity = space.identity(architecture)
         if identity not in results:

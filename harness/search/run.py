@@ -11,7 +11,17 @@ import torch
 
 from harness.architecture import BASELINE, Architecture
 from harness.data.check import DatasetInfo, check_dataset
-from harness.detectors import Base, Site, build, find_sites, index_map, insert, map_sizes, resolve_base, to_yaml
+from harness.detectors import (
+    Base,
+    Site,
+    build,
+    find_sites,
+    index_map,
+    insert,
+    map_sizes,
+    resolve_base,
+    to_yaml,
+)
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule, Training
@@ -78,24 +88,38 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     comparable = {
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
-        "device_kind": "cpu" if setting.device == "cpu" else torch.cuda.get_device_name(int(setting.device.split(",")[0])),
+        "device_kind": "cpu"
+        if setting.device == "cpu"
+        else torch.cuda.get_device_name(int(setting.device.split(",")[0])),
     }
     with open_study(settings, comparable) as study:
         observer.phase("counting the cost of the whole search space")
         cost = AdditiveCost(
-            base=model_cost(setting.base.build(setting.classes), settings.imgsz), sites=setting.sites, imgsz=settings.imgsz
+            base=model_cost(setting.base.build(setting.classes), settings.imgsz),
+            sites=setting.sites,
+            imgsz=settings.imgsz,
         )
         summary = summarise_space(setting.space, cost)
         study.optuna.set_user_attr(SPACE, summary)
         observer.space(summary)
-        observer.phase(f"training the common base {setting.base.name} ({settings.base_epochs} epochs, kept for later searches)")
+        observer.phase(
+            f"training the common base {setting.base.name} ({settings.base_epochs} epochs, kept for later searches)"
+        )
         common = _common_base(setting, observer)
-        observer.note(f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else ""))
+        observer.note(
+            f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else "")
+        )
         details = environment(device=setting.device, data_fingerprint=setting.data.fingerprint, command=command)
         study.optuna.set_user_attr(
             ENVIRONMENT,
-            {**details, "torch_threads": setting.threads, "base_origin": common.origin, "base_map50_95": common.map50_95,
-             "train_images": setting.data.train_images, "val_images": setting.data.val_images},
+            {
+                **details,
+                "torch_threads": setting.threads,
+                "base_origin": common.origin,
+                "base_map50_95": common.map50_95,
+                "train_images": setting.data.train_images,
+                "val_images": setting.data.val_images,
+            },
         )
         _Loop(study, setting, common, observer, deadline).run()
         return study.record()
@@ -155,13 +179,15 @@ class _Loop:
         trial = trial or ask_for(self.study.optuna, setting.space, architecture)
         identity = setting.space.identity(architecture)
         config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
-        comment = f"{identity}: {architecture.describe()}\nbase {setting.base.name}; made by clo-nas; needs `import harness`"
+        comment = (
+            f"{identity}: {architecture.describe()}\nbase {setting.base.name}; made by clo-nas; needs `import harness`"
+        )
         row = {"seed": seed, "epochs": settings.epochs, "selected_on": seed == settings.seed}
         self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
         self.observer.phase(f"{name}: {architecture.describe()}")
         try:
             cost = model_cost(build(config), settings.imgsz)
-        except Exception as error:  # whatever fails here is the candidate's failure, not the search's
+        except Exception as error:  # noqa: BLE001 - whatever fails here is the candidate's failure, not the search's
             self.study.end(trial, State.FAILED, {}, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
             self.observer.finished(self.study.record())
             return
@@ -181,9 +207,15 @@ class _Loop:
                 loader_workers=settings.workers,
             ),
             measure_latency=seed == settings.seed,
+            latency_seconds=settings.latency_seconds,
         )
         try:
-            result = run_in_child(run_trial, job, lambda message: self.observer.progress(*message[1:]), log=settings.folder / LOG)
+            result = run_in_child(
+                run_trial,
+                job,
+                lambda message: self.observer.progress(*message[1:]),
+                log=settings.folder / LOG,
+            )
         except KeyboardInterrupt:
             self.study.end(trial, State.INTERRUPTED, figures, "stopped by Ctrl-C")
             raise

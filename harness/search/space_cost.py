@@ -51,7 +51,9 @@ def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[
     macs += channels**2 * pixels
     if placement.kind is Kind.BLOCK:
         hidden = int(channels * placement.ffn_ratio)
-        params += 3 * channels + _conv(channels, hidden) + hidden * (placement.ffn_kernel**2 + 1) + _conv(hidden, channels)
+        params += (
+            3 * channels + _conv(channels, hidden) + hidden * (placement.ffn_kernel**2 + 1) + _conv(hidden, channels)
+        )
         macs += pixels * hidden * (2 * channels + placement.ffn_kernel**2)
     return params, macs
 
@@ -97,7 +99,10 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
     }
     most = min(space.file.max_blocks, len(blocks))
     rng = random.Random(0)
-    drawn = np.array([cost.of(space.draw(rng)) for _ in range(_DRAWS)], dtype=np.int64) - (cost.base.params, cost.base.macs)
+    drawn = np.array([cost.of(space.draw(rng)) for _ in range(_DRAWS)], dtype=np.int64) - (
+        cost.base.params,
+        cost.base.macs,
+    )
     summary: dict[str, Any] = {
         "name": space.file.name,
         "sites": list(space.file.sites),

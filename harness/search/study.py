@@ -15,7 +15,17 @@ from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture
 from harness.errors import UserError
-from harness.records import ARCHITECTURE, MODEL_YAML, ROLE, ROW, SETTINGS, TRAINING, StudyRecord, open_storage, record_of
+from harness.records import (
+    ARCHITECTURE,
+    MODEL_YAML,
+    ROLE,
+    ROW,
+    SETTINGS,
+    TRAINING,
+    StudyRecord,
+    open_storage,
+    record_of,
+)
 from harness.search.outcome import State
 from harness.search.proposals import Known
 from harness.settings import COMPARABLE, Objective, Sampler, SearchSettings
@@ -36,12 +46,20 @@ class SearchStudy:
         return record_of(self.optuna)
 
     def begin(
-        self, trial: optuna.trial.Trial, architecture: Architecture, identity: str, model_yaml: str, row: Mapping[str, Any]
+        self,
+        trial: optuna.trial.Trial,
+        architecture: Architecture,
+        identity: str,
+        model_yaml: str,
+        row: Mapping[str, Any],
     ) -> None:
         """Write down what a trial is before it starts, so that a kill leaves its name."""
         trial.set_user_attr(ARCHITECTURE, architecture.to_dict())
         trial.set_user_attr(MODEL_YAML, model_yaml)
-        trial.set_user_attr(ROW, {**row, "architecture": identity, "state": State.INTERRUPTED, "reason": "", "started": _now()})
+        trial.set_user_attr(
+            ROW,
+            {**row, "architecture": identity, "state": State.INTERRUPTED, "reason": "", "started": _now()},
+        )
         trial.set_user_attr(ROLE, TRAINING)
 
     def end(self, trial: optuna.trial.Trial, state: State, figures: Mapping[str, Any], reason: str = "") -> None:
@@ -63,7 +81,9 @@ class SearchStudy:
         controls = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)]
         anchor = controls.iloc[0] if len(controls) else None
         mine = rows[rows.trial == number].iloc[0]
-        ratios = rows[rows.architecture == mine.architecture].latency_ratio.dropna()  # measured with the first seed only
+        ratios = rows[
+            rows.architecture == mine.architecture
+        ].latency_ratio.dropna()  # measured with the first seed only
         values = {
             Objective.MAP50_95: row["map50_95"] if anchor is None else anchor.map50_95 + mine.gain_map50_95,
             Objective.LATENCY: row["latency_ms_p50"] if anchor is None else anchor.latency_ms_p50 * ratios.iloc[0],
@@ -122,12 +142,16 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{settings.folder}: cannot be made ({error.strerror}); choose another --results folder") from error
+        raise UserError(
+            f"{settings.folder}: cannot be made ({error.strerror}); choose another --results folder"
+        ) from error
     lock = FileLock(settings.folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise UserError(f"study {settings.study}: another clo search is running on it; wait for it or choose another --study") from error
+        raise UserError(
+            f"study {settings.study}: another clo search is running on it; wait for it or choose another --study"
+        ) from error
     try:
         storage = open_storage(settings.storage_url)
         study = optuna.create_study(

@@ -27,7 +27,7 @@ class Job:
 
     training: Training
     measure_latency: bool
-    latency_seconds: float = 20.0
+    latency_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,5 +59,3 @@ def run_trial(job: Job, report: Report) -> Measured:
 def train_base(training: Training, report: Report) -> Accuracy:
     """Train the common base from which all candidates start."""
     return train(training, lambda done, total: report(("training", done, total)))
-
-

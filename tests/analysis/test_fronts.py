@@ -26,9 +26,7 @@ from hypothesis import strategies as st
 
 from harness.analysis.fronts import Keep, non_dominated
 
-TABLE = pd.DataFrame(
-    {"map": [0.5, 0.5, 0.6, 0.5, 0.4, 0.6], "ms": [10, 12, 12, 10, 12, 20]}, index=list("abcdef")
-)
+TABLE = pd.DataFrame({"map": [0.5, 0.5, 0.6, 0.5, 0.4, 0.6], "ms": [10, 12, 12, 10, 12, 20]}, index=list("abcdef"))
 STRICT = {"a": "be", "b": "e", "c": "bef", "d": "be", "e": "", "f": ""}
 WEAK = {"a": "e", "b": "", "c": "", "d": "e", "e": "", "f": ""}
 
@@ -42,9 +40,7 @@ def members(frame: pd.DataFrame, keep: str = "strict") -> str:
 @pytest.mark.parametrize(("keep", "beats"), [("strict", STRICT), ("weak", WEAK)])
 @pytest.mark.parametrize("first", TABLE.index)
 @pytest.mark.parametrize("second", TABLE.index)
-def test_every_pair_follows_the_table_of_dominance(
-    first: str, second: str, keep: str, beats: dict[str, str]
-) -> None:
+def test_every_pair_follows_the_table_of_dominance(first: str, second: str, keep: str, beats: dict[str, str]) -> None:
     if first == second:
         assert members(TABLE.loc[[first]], keep) == first
         return

@@ -175,10 +175,7 @@ def test_costs_are_medians_and_ratios_to_the_baseline() -> None:
     summary = summarise(
         table(
             BASE,
-            *(
-                rows("a", {seed: 0.0}, latency_ratio=ratio, macs=150.0)
-                for seed, ratio in enumerate((1.1, 1.2, 1.9))
-            ),
+            *(rows("a", {seed: 0.0}, latency_ratio=ratio, macs=150.0) for seed, ratio in enumerate((1.1, 1.2, 1.9))),
         )
     )
     assert at(summary, "a", "latency_ratio") == 1.2
@@ -186,9 +183,7 @@ def test_costs_are_medians_and_ratios_to_the_baseline() -> None:
 
 
 def test_states_are_counted_and_the_last_reason_is_kept() -> None:
-    lost = [
-        row | {"map50_95": NAN, "gain_map50_95": NAN, "state": "failed"} for row in rows("up", {3: 0, 4: 0})
-    ]
+    lost = [row | {"map50_95": NAN, "gain_map50_95": NAN, "state": "failed"} for row in rows("up", {3: 0, 4: 0})]
     lost[0]["reason"], lost[1]["reason"] = "first", "second"
     summary = summarise(table(BASE, UP, lost))
     assert [at(summary, "up", name) for name in ("complete", "failed", "reason")] == [3, 2, "second"]

@@ -100,17 +100,11 @@ def norm(x: Tensor, weights: Weights, name: str) -> Tensor:
     return scaled * weights[f"{name}.weight"].view(-1, 1, 1) + weights[f"{name}.bias"].view(-1, 1, 1)
 
 
-def conv(
-    x: Tensor, weights: Weights, name: str, stride: int = 1, padding: int = 0, groups: int = 1
-) -> Tensor:
+def conv(x: Tensor, weights: Weights, name: str, stride: int = 1, padding: int = 0, groups: int = 1) -> Tensor:
     """One convolution with its bias."""
     return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride, padding, groups=groups)
 
 
 def below(prefix: str, weights: Weights) -> dict[str, Tensor]:
     """The entries under a prefix, without it."""
-    return {
-        key.removeprefix(f"{prefix}."): value
-        for key, value in weights.items()
-        if key.startswith(prefix + ".")
-    }
+    return {key.removeprefix(f"{prefix}."): value for key, value in weights.items() if key.startswith(prefix + ".")}

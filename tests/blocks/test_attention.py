@@ -30,9 +30,7 @@ def test_every_golden_file_of_the_attention_is_there() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    height=st.integers(1, 13), width=st.integers(1, 13), window=st.integers(1, 15), seed=st.integers(0, 2**16)
-)
+@given(height=st.integers(1, 13), width=st.integers(1, 13), window=st.integers(1, 15), seed=st.integers(0, 2**16))
 def test_kv_windows_are_clipped_at_the_border(height: int, width: int, window: int, seed: int) -> None:
     image = torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed))
     means = mean_over_windows(image[None], window)[0]

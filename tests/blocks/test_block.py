@@ -43,9 +43,7 @@ def test_both_golden_files_of_the_block_are_there() -> None:
 
 # GroupNorm refuses a single value: one channel on a 1×1 map. Heads here have at least two channels.
 @settings(deadline=None, max_examples=40)
-@given(
-    case=settings_strategy(smallest_head=2), stride=st.sampled_from([1, 2]), kernel=st.sampled_from([1, 3, 5])
-)
+@given(case=settings_strategy(smallest_head=2), stride=st.sampled_from([1, 2]), kernel=st.sampled_from([1, 3, 5]))
 def test_equals_the_published_equations_on_every_map(case: Settings, stride: int, kernel: int) -> None:
     out_dim = case.dim if stride == 1 else case.dim + 3
     attention = (sum(case.heads), case.heads, case.kernels, case.window)
@@ -57,9 +55,7 @@ def test_equals_the_published_equations_on_every_map(case: Settings, stride: int
 
 
 @settings(deadline=None, max_examples=40)
-@given(
-    case=settings_strategy(smallest_head=2), ratio=st.sampled_from([0, 1, 2.5]), channels_last=st.booleans()
-)
+@given(case=settings_strategy(smallest_head=2), ratio=st.sampled_from([0, 1, 2.5]), channels_last=st.booleans())
 def test_a_fresh_block_is_the_identity_bit_for_bit(case: Settings, ratio: float, channels_last: bool) -> None:
     block = CloBlock(case.dim, case.dim, sum(case.heads), case.heads, case.kernels, case.window, 5, ratio, 1)
     x = case.map() * 100
@@ -95,9 +91,7 @@ def test_layer_scales_of_one_make_the_official_function() -> None:
 
 
 def test_layer_scales_have_one_factor_a_channel() -> None:
-    shapes = {
-        name: tuple(p.shape) for name, p in build(stride=2, out_dim=24).named_parameters() if "scale" in name
-    }
+    shapes = {name: tuple(p.shape) for name, p in build(stride=2, out_dim=24).named_parameters() if "scale" in name}
     assert shapes == {"layer_scale1": (16,), "layer_scale2": (24,)}
 
 

@@ -19,9 +19,7 @@ from tests.blocks.plain import plain_ffn
     width=st.integers(1, 9),
     out_channels=st.integers(1, 7),
 )
-def test_equals_the_published_equations(
-    kernel: int, stride: int, height: int, width: int, out_channels: int
-) -> None:
+def test_equals_the_published_equations(kernel: int, stride: int, height: int, width: int, out_channels: int) -> None:
     ffn = ConvFFN(6, 11, kernel, stride, out_channels).eval()
     x = torch.randn(2, 6, height, width, generator=torch.Generator().manual_seed(height * width))
     with torch.no_grad():

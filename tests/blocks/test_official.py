@@ -35,9 +35,7 @@ def weights(module: OfficialModule) -> dict[str, Tensor]:
 def test_keys_are_exactly_the_official_ones(name: str) -> None:
     case = golden.load(name)
     module = (
-        CloAttention(**case.arguments)
-        if name.startswith("attention")
-        else CloBlock(**case.arguments, init="official")
+        CloAttention(**case.arguments) if name.startswith("attention") else CloBlock(**case.arguments, init="official")
     )
     assert set(module.official_tensors()) == set(case.weights)
 

@@ -40,9 +40,7 @@ def test_forward_on_cuda_makes_no_cpu_tensor(module: nn.Module) -> None:
     """Fake tensors follow devices without a GPU: mixing cpu and cuda raises."""
     state = module.state_dict()
     with FakeTensorMode():
-        fake = {
-            key: torch.empty(value.shape, dtype=value.dtype, device="cuda") for key, value in state.items()
-        }
+        fake = {key: torch.empty(value.shape, dtype=value.dtype, device="cuda") for key, value in state.items()}
         x = torch.empty(2, 16, 9, 7, device="cuda")
         out = torch.func.functional_call(module, fake, (x,))
     assert out.device.type == "cuda"

@@ -105,9 +105,7 @@ def test_ultralytics_finds_the_same_images_and_names(data: Path) -> None:
         ({"names": {1: "dog", 0: "cat"}}, 3),
     ],
 )
-def test_every_way_of_writing_a_yaml_is_read(
-    data: Path, change: dict[str, object], train_images: int
-) -> None:
+def test_every_way_of_writing_a_yaml_is_read(data: Path, change: dict[str, object], train_images: int) -> None:
     listed = ["./images/train/0.png", str(data.parent / "images/train/1.png"), "", "notes.md"]
     (data.parent / "listed.txt").write_text("\n".join(listed), encoding="utf-8")
     info = check_dataset(edit(data, **change), 64)

@@ -12,7 +12,16 @@ import yaml
 
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
 from harness.blocks import CloBlock
-from harness.detectors import build, find_sites, index_map, insert, load_model, resolve_base, to_yaml, transfer
+from harness.detectors import (
+    build,
+    find_sites,
+    index_map,
+    insert,
+    load_model,
+    resolve_base,
+    to_yaml,
+    transfer,
+)
 from harness.errors import UserError
 
 SITES = [
@@ -69,7 +78,9 @@ def test_the_map_of_layers_is_the_same_shift() -> None:
 
 
 def test_the_yaml_has_one_scale_and_reads_back_as_written() -> None:
-    config = insert(resolve_base("yolov8s"), Architecture(base="yolov8s", placements=(placement("neck.P5"),)), classes=3)
+    config = insert(
+        resolve_base("yolov8s"), Architecture(base="yolov8s", placements=(placement("neck.P5"),)), classes=3
+    )
     again = yaml.safe_load(to_yaml(config, "a comment"))
     assert again == config
     assert again["scales"] == {"s": [0.33, 0.50, 1024]}
@@ -101,7 +112,8 @@ def test_plain_ultralytics_trains_the_yaml_and_reloads_it_in_a_fresh_process(tmp
     train = f"""
 import harness, harness.torchvision_compat as c; c.ensure_torchvision()
 from ultralytics import YOLO
-YOLO("clo.yaml").train(data={str(digits)!r}, imgsz=64, epochs=1, batch=32, fraction=0.1, plots=False, project={str(tmp_path)!r}, name="run", val=False)
+options = dict(imgsz=64, epochs=1, batch=32, fraction=0.1, plots=False, val=False)
+YOLO("clo.yaml").train(data={str(digits)!r}, project={str(tmp_path)!r}, name="run", **options)
 """
     reload = """
 import harness

@@ -7,7 +7,7 @@ import sys
 import types
 
 import pytest
-import ultralytics.nn.tasks as tasks
+from ultralytics.nn import tasks
 
 from harness.blocks import CloBlock
 from harness.detectors.parser import register

@@ -53,9 +53,7 @@ def detector(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize(("stride", "padding", "groups"), [(1, 1, 1), (2, 1, 1), (1, 0, 2), (2, 0, 6)])
-def test_a_convolution_multiplies_its_kernel_once_per_output_pixel(
-    stride: int, padding: int, groups: int
-) -> None:
+def test_a_convolution_multiplies_its_kernel_once_per_output_pixel(stride: int, padding: int, groups: int) -> None:
     batch, c_in, c_out, k, height, width = 2, 6, 12, 3, 9, 13
     cost = module_cost(
         nn.Conv2d(c_in, c_out, k, stride, padding, groups=groups, bias=False), (batch, c_in, height, width)
@@ -85,9 +83,7 @@ def test_attention_multiplies_queries_with_keys_and_weights_with_values() -> Non
         return F.scaled_dot_product_attention(x, key, value)
 
     cost = counted(attention, batch, heads, queries, width)
-    assert cost.by_operator == {
-        "scaled_dot_product_attention": batch * heads * queries * keys * (width + value_width)
-    }
+    assert cost.by_operator == {"scaled_dot_product_attention": batch * heads * queries * keys * (width + value_width)}
 
 
 def test_multi_head_attention_is_counted_although_pytorch_has_an_opaque_fast_path_for_it() -> None:
@@ -130,9 +126,7 @@ def test_clo_attention_adds_projections_depthwise_kernels_gates_and_pooled_atten
 
 
 def test_normalisation_and_interpolation_are_named_beside_the_macs() -> None:
-    cost = module_cost(
-        nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Upsample(scale_factor=2)), (1, 3, 5, 5)
-    )
+    cost = module_cost(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Upsample(scale_factor=2)), (1, 3, 5, 5))
     assert cost.macs == 3 * 4 * 5 * 5
     assert cost.elementwise == {"batch_norm": 2 * 4 * 5 * 5, "upsample_nearest2d": 4 * 10 * 10}
 
@@ -155,9 +149,7 @@ def test_moving_data_is_in_no_list() -> None:
 
 
 def test_a_contraction_of_three_operands_is_listed_because_its_order_is_not_known() -> None:
-    cost = counted(
-        lambda x: torch.einsum("bcij,jk,kl->bcil", x, torch.zeros(4, 5), torch.zeros(5, 6)), 1, 2, 3, 4
-    )
+    cost = counted(lambda x: torch.einsum("bcij,jk,kl->bcil", x, torch.zeros(4, 5), torch.zeros(5, 6)), 1, 2, 3, 4)
     assert cost.macs == 0
     assert cost.uncounted == {"einsum of an ellipsis or not two operands": 1}
 
@@ -198,9 +190,7 @@ def test_a_detector_equals_the_second_oracle_at_changing_sizes(name: str) -> Non
 @pytest.mark.parametrize(
     ("name", "params", "gigaflops"), [("yolov5n.yaml", 2_654_816, 7.7), ("yolov8n.yaml", 3_157_200, 8.7)]
 )
-def test_a_detector_has_the_published_parameters_and_operations(
-    name: str, params: int, gigaflops: float
-) -> None:
+def test_a_detector_has_the_published_parameters_and_operations(name: str, params: int, gigaflops: float) -> None:
     cost = model_cost(detector(name), 640)
     assert cost.params == params
     assert round(cost.flops / 1e9, 1) == gigaflops

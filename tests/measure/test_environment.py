@@ -19,16 +19,12 @@ from harness.measure.environment import PACKAGES, environment
 
 
 def on_cpu(**changes: Any) -> dict[str, Any]:
-    return environment(
-        **{"device": "cpu", "data_fingerprint": "abc", "command": ["clo", "search"], **changes}
-    )
+    return environment(**{"device": "cpu", "data_fingerprint": "abc", "command": ["clo", "search"], **changes})
 
 
 def git(folder: Path, *arguments: str) -> str:
     nobody = ["-c", "user.name=n", "-c", "user.email=n@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(
-        ["git", *nobody, *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
+    done = subprocess.run(["git", *nobody, *arguments], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
@@ -69,9 +65,7 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     assert shlex.split(on_cpu(command=words)["command"]) == words
 
 
-def test_neither_host_nor_user_nor_home_folder_is_kept(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_neither_host_nor_user_nor_home_folder_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home = tmp_path / "very-private-person"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(socket, "gethostname", lambda: "very-private-host")

@@ -108,8 +108,7 @@ def test_a_linear_drift_cancels_where_one_model_after_the_other_would_be_wrong()
 
     clock = FakeClock(grows_by_half_in_a_second)
     first, second = (
-        sum(clock.milliseconds(lambda: FakeModel("", clock, 5)(torch.zeros(1))) for _ in range(100))
-        for _ in range(2)
+        sum(clock.milliseconds(lambda: FakeModel("", clock, 5)(torch.zeros(1))) for _ in range(100)) for _ in range(2)
     )
     assert second / first > 1.2
 
@@ -191,9 +190,7 @@ def test_the_interval_holds_the_truth_about_19_times_of_20(n: int, correlation: 
 def test_swapping_the_models_inverts_ratio_and_interval() -> None:
     rounds = noisy_rounds(np.random.default_rng(0), 50)
     low, ratio, high = ratio_with_interval(rounds)
-    assert ratio_with_interval(rounds[:, [1, 0, 3, 2]]) == pytest.approx(
-        (1 / high, 1 / ratio, 1 / low), rel=1e-3
-    )
+    assert ratio_with_interval(rounds[:, [1, 0, 3, 2]]) == pytest.approx((1 / high, 1 / ratio, 1 / low), rel=1e-3)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

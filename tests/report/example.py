@@ -43,9 +43,7 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
     return defaults | values
 
 
-def failed(
-    architecture: str, seed: int, state: str = "failed", reason: str = "loss is NaN"
-) -> dict[str, Any]:
+def failed(architecture: str, seed: int, state: str = "failed", reason: str = "loss is NaN") -> dict[str, Any]:
     """A row without an accuracy."""
     nothing = {"map50_95": NAN, "map50": NAN, "gain_map50_95": NAN}
     return row(architecture, seed, state=state, reason=reason, **nothing)
@@ -56,9 +54,7 @@ def baseline(*seeds: int) -> list[dict[str, Any]]:
     return [row(BASELINE, seed) for seed in seeds]
 
 
-def candidate(
-    architecture: str, gains: list[float], ratio: float = 1.1, macs: float = 108e6
-) -> list[dict[str, Any]]:
+def candidate(architecture: str, gains: list[float], ratio: float = 1.1, macs: float = 108e6) -> list[dict[str, Any]]:
     """A candidate's rows, the first gain being that of the seed that picks."""
     costs = {
         "latency_ratio": ratio,
@@ -73,9 +69,7 @@ def candidate(
 
 def frame(*groups: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as `StudyRecord.trials`, numbered in order."""
-    rows = [
-        each | {"trial": number} for number, each in enumerate(each for group in groups for each in group)
-    ]
+    rows = [each | {"trial": number} for number, each in enumerate(each for group in groups for each in group)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 

@@ -24,9 +24,7 @@ def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() 
     assert said.headline == "2 of 11 architectures beat the baseline at 95 % confidence."
     assert said.lead.startswith("The baseline reaches mAP50-95 0.497 [")
     assert "The best, 3fa9c1d2 (neck.P3 attention: " in said.lead
-    assert (
-        "gains +0.014 [+0.006, +0.022] mAP50-95 for 1.21× [1.19, 1.23] the latency, +8.0 % MACs" in said.lead
-    )
+    assert "gains +0.014 [+0.006, +0.022] mAP50-95 for 1.21× [1.19, 1.23] the latency, +8.0 % MACs" in said.lead
     assert said.best == "3fa9c1d2"
 
 
@@ -112,11 +110,7 @@ def known_numbers(summary: pd.DataFrame, noise: Noise) -> list[float]:
     """Everything that the analysis computed, and changes in percent."""
     columns = summary.select_dtypes("number").to_numpy().ravel().tolist()
     percents = (100 * (summary[["macs_ratio", "params_ratio"]] - 1)).to_numpy().ravel().tolist()
-    return [
-        value
-        for value in [*columns, *percents, noise.sd, noise.low, noise.high, 0.01]
-        if math.isfinite(value)
-    ]
+    return [value for value in [*columns, *percents, noise.sd, noise.low, noise.high, 0.01] if math.isfinite(value)]
 
 
 @pytest.mark.parametrize("record", [example.winning(), example.none_gains()], ids=["winning", "none"])

@@ -48,9 +48,7 @@ class Page(HTMLParser):
 def hostile_record() -> StudyRecord:
     """Everything that comes from outside carries an attack."""
     record = example.winning()
-    trials = record.trials.assign(
-        reason=record.trials["reason"].where(record.trials["reason"] == "", HOSTILE)
-    )
+    trials = record.trials.assign(reason=record.trials["reason"].where(record.trials["reason"] == "", HOSTILE))
     site = Architecture(base=HOSTILE, placements=(Placement(site=HOSTILE, global_heads=1),))
     return dataclasses.replace(
         record,
@@ -65,7 +63,7 @@ def hostile_record() -> StudyRecord:
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return render_html(content(example.winning()), b"png")
+    return render_html(content(example.winning()))
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +92,7 @@ def test_styles_fetch_nothing(text: str) -> None:
 def test_the_policy_allows_exactly_the_scripts_of_the_page(page: Page) -> None:
     policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
-    code = [
-        s
-        for s, (_, a) in zip(page.scripts, (e for e in page.elements if e[0] == "script"), strict=True)
-        if not a
-    ]
+    code = [s for s, (_, a) in zip(page.scripts, (e for e in page.elements if e[0] == "script"), strict=True) if not a]
     hashes = ["sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in code]
     assert re.findall(r"'(sha256-[^']+)'", policy) == hashes
     assert policy.startswith("default-src 'none'")
@@ -110,9 +104,7 @@ def test_the_page_is_small_enough_to_send(text: str) -> None:
 
 
 def test_the_answer_is_the_first_heading(page: Page, text: str) -> None:
-    assert re.findall(r"<h1>(.*?)</h1>", text) == [
-        "2 of 11 architectures beat the baseline at 95\u00a0% confidence."
-    ]
+    assert re.findall(r"<h1>(.*?)</h1>", text) == ["2 of 11 architectures beat the baseline at 95\u00a0% confidence."]
     assert [tag for tag, _ in page.elements if tag in {"h1", "h2"}].index("h1") == 0
 
 
@@ -125,11 +117,13 @@ def test_tables_are_marked_up_for_those_who_hear_them(page: Page) -> None:
 
 def test_the_embedded_figures_are_json(page: Page) -> None:
     figures = json.loads(page.scripts[0])
-    assert set(figures) == {"latency", "macs"}
+    assert set(figures["figures"]) == {"latency", "macs"}
+    names = [name for each in figures["figures"]["macs"]["data"] for name in each.get("text", [])]
+    assert set(names) == set(figures["notes"])
 
 
 def test_hostile_names_stay_text() -> None:
-    rendered = render_html(content(hostile_record()), b"png")
+    rendered = render_html(content(hostile_record()))
     page = Page(rendered)
     assert sum(tag == "script" for tag, _ in page.elements) == 3  # data, plotly.js, our own
     assert not [a for tag, a in page.elements if tag == "img" and a.get("src") == "x"]
@@ -158,7 +152,7 @@ def test_json_in_the_page_cannot_end_its_script() -> None:
     ids=["nothing", "baseline only", "only failures", "one seed"],
 )
 def test_every_state_of_a_study_renders(groups: list[list[dict[str, object]]]) -> None:
-    rendered = render_html(content(example.record(example.frame(*groups))), b"png")
+    rendered = render_html(content(example.record(example.frame(*groups))))
     visible = " ".join(Page(rendered).words)
     assert "How sure this is" in visible
     assert " nan" not in visible.lower()

@@ -9,7 +9,7 @@ from harness.analysis.statistics import summarise
 from harness.architecture import Architecture, Placement
 from harness.records import StudyRecord
 from harness.report.figures import AXES, LATENCY, front_figure
-from harness.report.interactive import plotly_figure
+from harness.report.interactive import hover_texts, plotly_figure
 from tests.report import example
 
 EMPTY = example.record(example.frame())
@@ -30,15 +30,25 @@ def test_bars_are_lengths_from_the_mean() -> None:
     figure = plotly_figure(front_figure(record, summary, LATENCY, 3))
     trace = next(trace for trace in figure["data"] if trace.get("meta", {}).get("role") == "gain")
     row = summary.loc[trace["text"][0]]
-    assert trace["error_y"]["array"][0] == pytest.approx(row["gain_high"] - row["gain_map50_95"])
-    assert trace["error_y"]["arrayminus"][0] == pytest.approx(row["gain_map50_95"] - row["gain_low"])
+    assert trace["error_y"]["array"][0] == pytest.approx(row["gain_high"] - row["gain_map50_95"], rel=1e-5)
+    assert trace["error_y"]["arrayminus"][0] == pytest.approx(row["gain_map50_95"] - row["gain_low"], rel=1e-5)
 
 
 def test_names_in_hover_texts_are_text() -> None:
     record = example.winning()
     hostile = Architecture(base="x", placements=(Placement(site="<a href='https://x'>", global_heads=1),))
     record.architectures["3fa9c1d2"] = hostile
-    figure = plotly_figure(front_figure(record, summarise(record.trials), LATENCY, 3))
-    shown = json.dumps([trace.get("customdata") for trace in figure["data"]])
+    shown = hover_texts([front_figure(record, summarise(record.trials), LATENCY, 3)])["3fa9c1d2"]
     assert "<a" not in shown
     assert "&lt;a href=" in shown
+
+
+def test_bars_of_many_single_seeds_are_left_to_the_hover_text() -> None:
+    many = [example.candidate(f"c{number}", [0.001 * number]) for number in range(40)]
+    judged = example.candidate("judged", [0.01, 0.02, 0.0])
+    record = example.record(example.frame(example.baseline(0, 1, 2), judged, *many))
+    figure = plotly_figure(front_figure(record, summarise(record.trials), LATENCY, 3))
+    barred = {trace["meta"]["role"] for trace in figure["data"] if "error_y" in trace}
+    screened = [t for t in figure["data"] if t.get("meta", {}).get("role") == "screening"]
+    assert "undecided" in barred
+    assert not any("error_y" in trace for trace in screened if len(trace["x"]) > 30)

@@ -31,9 +31,7 @@ def test_every_table_row_has_as_many_cells_as_its_head() -> None:
 def test_what_comes_from_outside_cannot_become_markup() -> None:
     record = example.winning()
     hostile = "<script>x</script>|[a](javascript:b)`c`\n# head"
-    trials = record.trials.assign(
-        reason=record.trials["reason"].where(record.trials["reason"] == "", hostile)
-    )
+    trials = record.trials.assign(reason=record.trials["reason"].where(record.trials["reason"] == "", hostile))
     rendered = render_markdown(content(dataclasses.replace(record, name=hostile, trials=trials)))
     prose = re.sub(r"(`{3,})shell\n.*?\n\1", "", rendered, flags=re.DOTALL)
     assert "script" in prose

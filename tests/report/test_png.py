@@ -12,9 +12,7 @@ from harness.report.png import draw_png
 from tests.report import example
 
 
-@pytest.mark.parametrize(
-    "record", [example.winning(), example.record(example.frame())], ids=["winning", "empty"]
-)
+@pytest.mark.parametrize("record", [example.winning(), example.record(example.frame())], ids=["winning", "empty"])
 def test_the_picture_is_a_png_at_print_quality(record: StudyRecord) -> None:
     figures = [front_figure(record, summarise(record.trials), axis, 3) for axis in AXES]
     image = matplotlib.image.imread(io.BytesIO(draw_png(figures, "a study", "an answer")))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -75,7 +76,7 @@ def test_the_child_dies_with_a_killed_search() -> None:
         "from harness.search.executors import run_in_child\nfrom test_executors import sleep\n"
         "if __name__ == '__main__':\n    run_in_child(sleep, 600.0, lambda m: print(m[1], flush=True))\n"
     )
-    folder = os.path.dirname(__file__)
+    folder = str(Path(__file__).parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
     search = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=env)
     assert search.stdout is not None

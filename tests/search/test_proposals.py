@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 from harness.architecture import BASELINE, Architecture
 from harness.records import ROLE, open_storage
 from harness.search.proposals import Known, ask_for, propose
-from harness.settings import SearchSettings
 from harness.search.study import sampler_of
+from harness.settings import SearchSettings
 from harness.space import SearchSpace, SpaceFile
 
 SITES = {"neck.P3": 64, "neck.P4": 128, "neck.P5": 256}
@@ -26,7 +26,13 @@ def space_of(max_blocks: int) -> SearchSpace:
             "name": "tiny",
             "sites": list(SITES),
             "max_blocks": max_blocks,
-            "placement": {"kind": ["attention", "block"], "kernel": [3], "kv_pool": [4, 8], "heads": [4], "local_share": [0, 1]},
+            "placement": {
+                "kind": ["attention", "block"],
+                "kernel": [3],
+                "kv_pool": [4, 8],
+                "heads": [4],
+                "local_share": [0, 1],
+            },
         }
     )
     return SearchSpace(file, base="yolov5n", channels=SITES, maps=MAPS)

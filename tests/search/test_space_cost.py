@@ -65,6 +65,12 @@ def test_extremes_of_the_summary_are_those_of_the_whole_space() -> None:
     summary = summarise_space(space, cost)
     everything = [cost.of(architecture) for architecture in space.enumerate()]
     assert summary["size"] == len(everything)
-    assert (summary["params_min"], summary["params_max"]) == (min(p for p, _ in everything), max(p for p, _ in everything))
-    assert (summary["macs_min"], summary["macs_max"]) == (min(m for _, m in everything), max(m for _, m in everything))
+    assert (summary["params_min"], summary["params_max"]) == (
+        min(p for p, _ in everything),
+        max(p for p, _ in everything),
+    )
+    assert (summary["macs_min"], summary["macs_max"]) == (
+        min(m for _, m in everything),
+        max(m for _, m in everything),
+    )
     assert summary["macs_min"] <= summary["macs_q25"] <= summary["macs_median"] <= summary["macs_max"]

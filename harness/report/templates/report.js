@@ -3,7 +3,7 @@
 (() => {
   const NARROW = 640;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const { figures, notes } = JSON.parse(document.getElementById("data").textContent);
   const config = { displaylogo: false, responsive: true, modeBarButtons: [["zoom2d", "resetScale2d", "toImage"]] };
 
   const themed = (figure, width) => {
@@ -12,6 +12,7 @@
     for (const trace of data) {
       if (!trace.meta) continue;
       const color = css(`--${trace.meta.role}`);
+      if (trace.text) trace.customdata = trace.text.map((name) => notes[name]);
       if (trace.line) trace.line.color = color;
       if (trace.marker) trace.marker.color = color;
       for (const bars of [trace.error_x, trace.error_y]) if (bars) bars.color = color;
@@ -31,6 +32,7 @@
       layout.xaxis.title.text = layout.xaxis.title.text.replace(/ \(.*\)/, "");
     }
     Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" });
+    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: css("--soft"), activecolor: css("--accent") };
     layout.font = { color: css("--ink"), family: getComputedStyle(document.body).fontFamily };
     layout.hoverlabel = { bgcolor: css("--card"), bordercolor: css("--rule"), align: "left", font: { color: css("--ink"), size: 12 } };
     return { data, layout };
