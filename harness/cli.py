@@ -61,6 +61,13 @@ def search(
     seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
     finalists: Annotated[int | None, typer.Option(help="Best candidates that are trained with every seed.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
+    block_rate_factor: Annotated[float | None, typer.Option(help="Rate of new blocks over the base's.")] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Try this candidate first: an architecture file, or STUDY/ID of an earlier study. Repeatable."
+        ),
+    ] = None,
     latency_seconds: Annotated[
         float | None, typer.Option(help="Most seconds to measure one candidate's latency.")
     ] = None,
@@ -91,7 +98,8 @@ def search(
     settings = search_settings(
         trials=trials, more=more, timeout_s=_duration(timeout), data=data, base=base, space=space, device=device,
         imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
-        learning_rate=learning_rate, latency_seconds=latency_seconds, from_scratch=from_scratch,
+        learning_rate=learning_rate, block_rate_factor=block_rate_factor,
+        include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
         objectives=tuple(objectives.split(",")) if objectives else None, sampler=sampler, threads=threads,
         workers=workers, study=study, storage=storage, results=results,
     )  # fmt: skip

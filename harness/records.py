@@ -21,7 +21,7 @@ ROLE = "role"
 """User attribute that says what an Optuna trial stands for: one of the two below."""
 TRAINING, DUPLICATE = "training", "duplicate"
 ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
-SETTINGS, ENVIRONMENT, SPACE = "settings", "environment", "space"
+SETTINGS, LAST_RUN, ENVIRONMENT, SPACE = "settings", "last_run", "environment", "space"
 
 COLUMNS: dict[str, str] = {
     "trial": "int64",
@@ -135,7 +135,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
             t.user_attrs[ROW]["architecture"]: Architecture.from_dict(t.user_attrs[ARCHITECTURE])
             for t in reversed(trained)
         },
-        settings=cast(dict[str, Any], attributes.get(SETTINGS, {})),
+        settings={**attributes.get(LAST_RUN, {}), **attributes.get(SETTINGS, {})},
         environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})),
         space=cast(dict[str, Any], attributes.get(SPACE, {})),
         proposals={DUPLICATE: sum(t.user_attrs.get(ROLE) == DUPLICATE for t in trials)},

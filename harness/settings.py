@@ -58,6 +58,7 @@ class SearchSettings(BaseModel):
     from_scratch: bool = False
     objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
     sampler: Sampler = Sampler.TPE
+    include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
     trials: int = Field(default=10, ge=0, description="candidates in the study when the search is done")
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
     seed: int = Field(default=0, ge=0, description="first seed; the others follow it")

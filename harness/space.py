@@ -120,7 +120,7 @@ class SearchSpace:
 
     def parameters(self, architecture: Architecture) -> dict[str, Any]:
         """The Optuna parameters under which `suggest` yields this architecture."""
-        by_site = {placement.site: placement for placement in architecture.placements}
+        by_site = {placement.site: self._own(placement) for placement in architecture.placements}
         parameters: dict[str, Any] = {}
         left = self.file.max_blocks
         for site in self.file.sites:
@@ -143,6 +143,11 @@ class SearchSpace:
             if placement.kind is Kind.BLOCK and len(self.file.placement.ffn_ratio) > 1:
                 parameters[f"{site}:ffn_ratio"] = placement.ffn_ratio
         return parameters
+
+    def _own(self, placement: Placement) -> Placement:
+        """The space's own placement that computes the same as a given one."""
+        canonical = placement.canonical(self.maps[placement.site])
+        return next(p for p in self.placements[placement.site] if p.canonical(self.maps[p.site]) == canonical)
 
     @cached_property
     def placements(self) -> dict[str, list[Placement]]:
@@ -185,6 +190,17 @@ class SearchSpace:
             for sites in itertools.combinations(self.file.sites, blocks):
                 for chosen in itertools.product(*(self.placements[site] for site in sites)):
                     yield Architecture(base=self.base, placements=chosen)
+
+    def holds(self, architecture: Architecture) -> bool:
+        """Whether the space has an architecture that computes the same."""
+        if len(architecture.placements) > self.file.max_blocks:
+            return False
+        return all(
+            placement.site in self.placements
+            and placement.canonical(self.maps[placement.site])
+            in {own.canonical(self.maps[placement.site]) for own in self.placements[placement.site]}
+            for placement in architecture.placements
+        )
 
     def identity(self, architecture: Architecture) -> str:
         """`Architecture.identity` at this space's image size."""

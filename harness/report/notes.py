@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from harness.architecture import BASELINE
 from harness.report import words
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def provenance(record: StudyRecord) -> Pairs:
         *(("search space", text) for text in (_space(record.space),) if text),
         (
             "proposals not trained",
-            f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the "
-            f"record, {proposals.get('illegal', 0)} were not allowed",
+            f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the record",
         ),
         *_flat(record.settings),
         *_flat(record.environment),
@@ -99,8 +99,31 @@ def commands(record: StudyRecord, architectures: tuple[str, ...]) -> Pairs:
     return (
         *((("Finish or repeat this search (nothing is trained twice)", search),) if search else ()),
         ("Make this report again", f"clo report {study}"),
+        *(
+            (f"Measure {name} again, beside the baseline", _again(record, name))
+            for name in architectures
+            if name != BASELINE
+        ),
         *((f"Export {name}", f"clo export {study} {shlex.quote(name)} --to yaml") for name in architectures),
     )
+
+
+_OPTIONS = (
+    "base", "data", "space", "imgsz", "epochs", "base_epochs", "batch", "learning_rate", "block_rate_factor", "seed",
+    "seeds",
+)  # fmt: skip
+"""Settings that decide a row's figures and are command-line options."""
+
+
+def _again(record: StudyRecord, architecture: str) -> str:
+    """A search of this one candidate under the study's own settings: the same rows on the same machine."""
+    typed = ["clo", "search", "--include", f"{record.name}/{architecture}", "--study", f"{record.name}-{architecture}"]
+    for name in _OPTIONS:
+        if name in record.settings:
+            typed += [f"--{name.replace('_', '-')}", str(record.settings[name])]
+    if record.settings.get("from_scratch"):
+        typed.append("--from-scratch")
+    return shlex.join([*typed, "--trials", "1", "--finalists", "1"])
 
 
 def _uncounted(operators: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from harness.detectors import (
     index_map,
     insert,
     map_sizes,
+    read_yaml,
     resolve_base,
     to_yaml,
 )
@@ -28,7 +30,7 @@ from harness.measure.accuracy import Schedule, Training
 from harness.measure.cost import model_cost
 from harness.measure.environment import environment
 from harness.measure.latency import Latency
-from harness.records import ENVIRONMENT, SPACE, StudyRecord
+from harness.records import ENVIRONMENT, LAST_RUN, SPACE, StudyRecord, load_record
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.budget import finalists
 from harness.search.executors import run_in_child, start_server
@@ -117,6 +119,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
                 "torch_threads": setting.threads,
                 "base_origin": common.origin,
                 "base_map50_95": common.map50_95,
+                "uncounted": cost.base.uncounted,
                 "train_images": setting.data.train_images,
                 "val_images": setting.data.val_images,
             },
@@ -140,7 +143,7 @@ class _Loop:
     def run(self) -> None:
         """Do what is missing, in order."""
         settings = self.setting.settings
-        retry = self.study.close_interrupted()
+        first = [*self.study.close_interrupted(), *_included(self.setting)]
         base = Architecture(base=self.setting.base.name)
         if not self._has(BASELINE, settings.seed):
             self._train(base, settings.seed, "baseline")
@@ -148,10 +151,13 @@ class _Loop:
                 reason = self.study.record().trials.iloc[0].reason
                 raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
         target = self._candidates() + settings.more if settings.more else settings.trials
+        self.study.optuna.set_user_attr(LAST_RUN, {**settings.model_dump(mode="json"), "trials": target})
         while self._candidates() < target and self._in_time():
             name = f"candidate {self._candidates() + 1} of {target}"
-            if retry:
-                self._train(retry.pop(0), settings.seed, name)
+            if first:
+                architecture = first.pop(0)
+                if self.setting.space.identity(architecture) not in self.study.known():
+                    self._train(architecture, settings.seed, name)
                 continue
             rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
             proposal = propose(self.study.optuna, self.setting.space, self.study.known, rng, STARTUP)
@@ -249,6 +255,32 @@ class _Loop:
 
     def _in_time(self) -> bool:
         return time.monotonic() < self.deadline
+
+
+def _included(setting: Setting) -> list[Architecture]:
+    """The candidates that the user wants tried first.
+
+    Raises:
+        UserError: One does not exist, or is not in the space.
+    """
+    found = []
+    for spec in setting.settings.include:
+        study, _, identity = spec.rpartition("/")
+        if Path(spec).is_file():
+            architecture = Architecture.from_dict(read_yaml(Path(spec)))
+        elif study and (setting.settings.results / study / "study.db").is_file():
+            record = load_record(f"sqlite:///{(setting.settings.results / study / 'study.db').as_posix()}", study)
+            if identity not in record.architectures:
+                raise UserError(f"--include {spec}: study {study} has no architecture '{identity}'")
+            architecture = record.architectures[identity]
+        else:
+            raise UserError(
+                f"--include {spec}: neither an architecture file nor STUDY/ID of a study in the results folder"
+            )
+        if not setting.space.holds(architecture):
+            raise UserError(f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'")
+        found.append(architecture)
+    return found
 
 
 def _latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def test_the_new_detector_starts_as_the_base_bit_for_bit(name: str, site: str, k
     original = base.build(10)
     for module in original.modules():  # as if trained: nothing at its neutral value
         if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 1.5)
             module.weight.data.uniform_(0.5, 1.5)

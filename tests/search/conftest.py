@@ -18,7 +18,9 @@ Clo = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty-eight easy scenes to train on, twenty-four to validate on."""
-    easy = DigitsSettings(train_images=48, val_images=24, height_min=24, height_max=60, contrast_min=90, contrast_max=140)
+    easy = DigitsSettings(
+        train_images=48, val_images=24, height_min=24, height_max=60, contrast_min=90, contrast_max=140
+    )
     return ensure_digits(tmp_path_factory.mktemp("data"), easy)
 
 

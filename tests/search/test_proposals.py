@@ -13,7 +13,7 @@ from harness.architecture import BASELINE, Architecture
 from harness.records import ROLE, open_storage
 from harness.search.proposals import Known, ask_for, propose
 from harness.search.study import sampler_of
-from harness.settings import SearchSettings
+from harness.settings import Sampler, SearchSettings
 from harness.space import SearchSpace, SpaceFile
 
 SITES = {"neck.P3": 64, "neck.P4": 128, "neck.P5": 256}
@@ -42,7 +42,7 @@ def study_in(folder: Path, sampler: str) -> optuna.Study:
     return optuna.create_study(
         directions=["maximize", "minimize"],
         storage=open_storage(f"sqlite:///{folder / 'study.db'}"),
-        sampler=sampler_of(SearchSettings(sampler=sampler)),
+        sampler=sampler_of(SearchSettings(sampler=Sampler(sampler))),
     )
 
 
