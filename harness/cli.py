@@ -293,7 +293,10 @@ def _close(record: Any, folder: Path, as_json: bool) -> None:
     if as_json:
         _print_json(summary)
         return
-    print(f"\n{summary['answer']}\n\nReport: {folder / 'report.html'}")
+    from rich.console import Console
+
+    Console().print(f"\n{summary['answer']}\n", markup=False, highlight=False)
+    print(f"Report: {folder / 'report.html'}")
 
 
 def _print_json(data: Any) -> None:

@@ -71,10 +71,10 @@ def test_optuna_holds_the_same_study(finished: Path) -> None:
     study = optuna.load_study(study_name="x", storage=f"sqlite:///{finished}/results/x/study.db")
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     rows = trials(finished).set_index("trial")
-    assert study.trials[0].values == pytest.approx([rows.map50_95[0], rows.latency_ms_p50[0]])
+    assert study.trials[0].values == pytest.approx([rows.map50_95[0], rows.latency_ms_p50[0]])  # noqa: PD011 - Optuna
     first = rows[(rows.architecture != "baseline") & (rows.seed == 0)]
     for number, row in first.iterrows():
-        told = study.trials[int(str(number))].values
+        told = study.trials[int(str(number))].values  # noqa: PD011
         assert told == pytest.approx([row.map50_95, rows.latency_ms_p50[0] * row.latency_ratio])
 
 
