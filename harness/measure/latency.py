@@ -5,20 +5,7 @@ and baseline (B) take turns, A B B A: within such a round a linear drift adds th
 the round's ratio is free of it. Rounds follow each other until the interval of the ratio is narrow
 enough or the time is over.
 
-The ratio is the interquartile mean of the rounds' log ratios, exponentiated. A ratio of medians over all
-samples loses the pairing: on a machine that alternates between two speeds, one median may fall into the
-fast and the other into the slow part. (On two cores with a load of 6, YOLOv5n against its copy, the
-bootstrap spread of the ratio of medians was twice that of any paired estimate.) The plain median
-of the rounds is as robust as the interquartile mean where it counts, up to a quarter of rounds spoilt on
-either side, but a fifth noisier.
-
-The interval is a circular block bootstrap over the sequence of rounds [1], since neighbours on the machine
-come and go for several rounds; the block length grows as the cube root of their number [2].
-
-[1] Politis & Romano, "A circular block-resampling procedure for stationary data" (1992).
-[2] Hall, Horowitz & Jing, "On blocking rules for the bootstrap with dependent data" (1995).
-[3] Tukey & McLaughlin, "Less vulnerable confidence and significance procedures … trimming" (1963): a
-    trimmed mean has as many degrees of freedom as values it keeps, less one.
+`clocks` times the passes, and `intervals` turns the rounds into a ratio with its interval.
 """
 
 from __future__ import annotations
@@ -29,21 +16,30 @@ import gc
 import inspect
 import math
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import scipy.stats
 import torch
 from torch import Tensor, nn
 
 from harness.errors import UserError
+from harness.measure.clocks import Clock, CudaClock, WallClock, clock_for
+from harness.measure.intervals import Samples, ratio_with_interval
 
-Samples = npt.NDArray[np.float64]
+__all__ = [
+    "Clock",
+    "CudaClock",
+    "Latency",
+    "Samples",
+    "Stop",
+    "Timing",
+    "WallClock",
+    "interleaved_latency",
+    "ratio_with_interval",
+]
 
 _FEWEST_ROUNDS = 5
 """Rounds that are measured even beyond the time limit; fewer have no interval."""
@@ -55,49 +51,6 @@ _WARM_UP_SHARE = 0.15
 """Most of the time limit that warming up may take."""
 _GROWTH = 1.2
 """Factor between the numbers of rounds at which the interval is looked at."""
-_RESAMPLES = 1000
-
-
-class Clock(Protocol):
-    """How work is timed; a fake one makes tests exact."""
-
-    def seconds(self) -> float:
-        """Time that passes, from any origin: for the time limit."""
-
-    def milliseconds(self, work: Callable[[], object]) -> float:
-        """Do the work, all of it, and say how long it took."""
-
-
-class WallClock:
-    """The host's monotonic clock."""
-
-    def seconds(self) -> float:
-        """See `Clock.seconds`."""
-        return time.perf_counter()
-
-    def milliseconds(self, work: Callable[[], object]) -> float:
-        """See `Clock.milliseconds`; the work runs on the host."""
-        start = time.perf_counter_ns()
-        work()
-        return (time.perf_counter_ns() - start) / 1e6
-
-
-class CudaClock(WallClock):
-    """CUDA events on the current stream: kernels run on after the call that starts them returned."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.stream = torch.cuda.current_stream(device)
-
-    def milliseconds(self, work: Callable[[], object]) -> float:
-        """See `Clock.milliseconds`; the work is queued on the stream."""
-        start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        self.stream.synchronize()
-        start.record(self.stream)
-        work()
-        end.record(self.stream)
-        end.synchronize()
-        return float(start.elapsed_time(end))
 
 
 class Stop(StrEnum):
@@ -235,7 +188,7 @@ def interleaved_latency(
         model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs miss this one
     image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed))
     image = image.to(place, dtype).contiguous(memory_format=memory_format)
-    course = _Course(a, b, image, clock or (CudaClock(place) if on_cuda else WallClock()))
+    course = _Course(a, b, image, clock or clock_for(place))
 
     load_start = _load_average()
     with torch.inference_mode(), _on(place), _no_garbage_collection():
@@ -261,33 +214,6 @@ def interleaved_latency(
         load_average_start=load_start,
         load_average_end=_load_average(),
     )
-
-
-def ratio_with_interval(rounds: Samples, seed: int = 0) -> tuple[float, float, float]:
-    """Ratio A over B with its 95 % interval: lower end, ratio, upper end.
-
-    Args:
-        rounds: Times of A, B, B, A; shape (rounds, 4), at least five rounds; any unit.
-        seed: Of the bootstrap.
-    """
-    logs = np.log((rounds[:, 0] + rounds[:, 3]) / (rounds[:, 1] + rounds[:, 2]))
-    n = len(logs)
-    length = math.ceil(n ** (1 / 3))
-    starts = np.random.default_rng(seed).integers(n, size=(_RESAMPLES, math.ceil(n / length), 1))
-    resampled = logs[(starts + np.arange(length)).reshape(_RESAMPLES, -1)[:, :n] % n]
-    middle = _interquartile_mean(logs)
-    ends = np.percentile(_interquartile_mean(resampled), [2.5, 97.5])
-    # Few rounds: resampled blocks vary too little, by (n - length) / n, and tails are Student's [3].
-    student = scipy.stats.t.ppf(0.975, n - 2 * (n // 4) - 1) / scipy.stats.norm.ppf(0.975)
-    low, high = middle + (ends - middle) * student * math.sqrt(n / (n - length))
-    return float(np.exp(low)), float(np.exp(middle)), float(np.exp(high))
-
-
-def _interquartile_mean(values: Samples) -> Samples:
-    """Mean over the last axis without its lowest and highest quarter."""
-    n = values.shape[-1]
-    middle: Samples = np.sort(values, axis=-1)[..., n // 4 : n - n // 4].mean(axis=-1)
-    return middle
 
 
 @dataclass(frozen=True)

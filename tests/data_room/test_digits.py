@@ -1,4 +1,4 @@
-"""The embedded data set: real digits, each in one split, tightly labelled, the same bytes everywhere."""
+"""The embedded data set: real digits, each in one split, the same bytes everywhere."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from harness.data import digits as module
-from harness.data.digits import DigitsSettings, compose_scene, ensure_digits, split_digits
+from harness.data.digits import DigitsSettings, ensure_digits, split_digits
 from harness.errors import UserError
 
 SMALL = DigitsSettings(train_images=6, val_images=4)
-GLYPHS = load_digits().images.astype(np.float64)
 LABELS = load_digits().target.astype(np.int64)
 
 
@@ -34,12 +33,6 @@ def scenes_of(data: Path, split: str) -> dict[str, list[dict[str, Any]]]:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def scene(seed: int, **settings: Any) -> tuple[Any, list[module.PlacedDigit], Any]:
-    rng = np.random.Generator(np.random.PCG64(seed))
-    deck = iter(range(20 * seed, 20 * seed + 20))
-    return compose_scene(deck, GLYPHS, LABELS, rng, DigitsSettings(**settings))
 
 
 # --- Which digits ---------------------------------------------------------------------------------
@@ -117,72 +110,6 @@ def test_opencv_reads_back_the_pixels_that_were_stored(height: int, width: int, 
     read = cv2.imdecode(np.frombuffer(module._png(image), np.uint8), cv2.IMREAD_COLOR)
     assert read is not None
     np.testing.assert_array_equal(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), image)
-
-
-# --- Scenes ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_boxes_are_tight_around_visible_ink(seed: int) -> None:
-    _, placed, owner = scene(seed)
-    assert placed
-    for place, one in enumerate(placed):
-        rows, columns = np.nonzero(owner == place)
-        assert one.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-
-
-def test_ink_differs_from_its_surroundings_where_the_box_says() -> None:
-    """Seen from the pixels alone: without noise and blur, a lone digit shows just inside its box."""
-    alone = {"digits_min": 1, "digits_max": 1, "contrast_min": 120, "noise_max": 2}
-    image, placed, owner = scene(4, **alone)
-    left, top, right, bottom = placed[0].box
-    inside = np.zeros(owner.shape, bool)
-    inside[top:bottom, left:right] = True
-    ink, paper = image[owner == 0].mean(0), image[inside & (owner < 0)].mean(0)
-    assert np.abs(ink - paper).max() > 60
-
-
-@pytest.mark.parametrize(("covered", "accepted"), [(0, True), (4, True), (5, False), (8, False)])
-def test_an_earlier_digit_keeps_its_share_of_ink(covered: int, accepted: bool) -> None:
-    """An 8x8 scene has one place for an 8x8 newcomer; a quarter of 16 pixels may be covered."""
-    owner = np.full((8, 8), -1, np.int32)
-    owner[:, :2] = 0
-    newcomer = np.zeros((8, 8), bool)
-    newcomer[:, 2:] = True
-    newcomer[:covered, 1] = True
-    assert (place_in_8x8(newcomer, owner, ink=16) == (0, 0)) == accepted
-
-
-@pytest.mark.parametrize(("beside", "accepted"), [(12, True), (11, False), (0, False)])
-def test_a_newcomer_lies_mostly_beside_other_ink(beside: int, accepted: bool) -> None:
-    """Strokes upon strokes cannot be read: 4 pixels on another digit need 12 beside it."""
-    owner = np.full((8, 8), -1, np.int32)
-    owner[:4] = 0
-    newcomer = np.zeros((8, 8), bool)
-    newcomer[0, :4] = True
-    newcomer[4:].flat[:beside] = True
-    assert (place_in_8x8(newcomer, owner, ink=32) == (0, 0)) == accepted
-
-
-def place_in_8x8(newcomer: Any, owner: Any, ink: int) -> tuple[int, int] | None:
-    settings = DigitsSettings(image_size=8, visible_min=0.75, touching=0.0)
-    return module._find_place(newcomer, owner, [ink], np.random.default_rng(0), settings)
-
-
-def test_digits_come_light_and_dark_and_coloured() -> None:
-    """A digit's colour tells nothing about its class, and the set is not grey."""
-    lighter: dict[int, list[bool]] = {label: [] for label in range(10)}
-    for seed in range(80):
-        image, placed, owner = scene(seed)
-        grey = image.astype(np.float64).mean(2)
-        for place, one in enumerate(placed):
-            left, top, right, bottom = one.box
-            window, mine = grey[top:bottom, left:right], owner[top:bottom, left:right] == place
-            if not mine.all():
-                lighter[one.label].append(bool(window[mine].mean() > window[~mine].mean()))
-        assert np.ptp(image.reshape(-1, 3).mean(0)) > 0
-    shares = [sum(values) / len(values) for values in lighter.values()]
-    assert all(0.2 < share < 0.8 for share in shares)
 
 
 # --- Once, whole, the same ------------------------------------------------------------------------

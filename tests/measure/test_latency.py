@@ -13,14 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.measure.latency import (
-    Latency,
-    Samples,
-    Stop,
-    WallClock,
-    interleaved_latency,
-    ratio_with_interval,
-)
+from harness.measure.latency import Latency, Stop, interleaved_latency
 
 
 @dataclass
@@ -167,37 +160,6 @@ def test_a_model_slower_than_the_time_limit_is_still_measured_five_times() -> No
     assert latency.ratio == pytest.approx(6 / 5)
 
 
-# --- Interval -----------------------------------------------------------------------------------
-
-
-def noisy_rounds(rng: np.random.Generator, n: int, correlation: float = 0.0) -> Samples:
-    """Rounds of equal models whose log ratios have spread 0.1 and a correlation with their neighbours."""
-    logs = rng.normal(0, 0.1, n)
-    for i in range(1, n):
-        logs[i] = correlation * logs[i - 1] + math.sqrt(1 - correlation**2) * logs[i]
-    rounds = np.ones((n, 4))
-    rounds[:, [0, 3]] = np.exp(logs)[:, None]
-    return rounds
-
-
-@pytest.mark.parametrize(("n", "correlation"), [(5, 0.0), (25, 0.0), (100, 0.0), (300, 0.4)])
-def test_the_interval_holds_the_truth_about_19_times_of_20(n: int, correlation: float) -> None:
-    rng = np.random.default_rng(n)
-    intervals = [ratio_with_interval(noisy_rounds(rng, n, correlation)) for _ in range(100)]
-    assert 87 <= sum(low <= 1 <= high for low, _, high in intervals) <= 100  # 95 ± 4 binomial deviations
-
-
-def test_swapping_the_models_inverts_ratio_and_interval() -> None:
-    rounds = noisy_rounds(np.random.default_rng(0), 50)
-    low, ratio, high = ratio_with_interval(rounds)
-    assert ratio_with_interval(rounds[:, [1, 0, 3, 2]]) == pytest.approx((1 / high, 1 / ratio, 1 / low), rel=1e-3)
-
-
-def test_the_same_seed_gives_the_same_interval() -> None:
-    rounds = noisy_rounds(np.random.default_rng(0), 40)
-    assert ratio_with_interval(rounds, 3) == ratio_with_interval(rounds, 3) != ratio_with_interval(rounds, 4)
-
-
 # --- What is recorded ---------------------------------------------------------------------------
 
 
@@ -269,19 +231,12 @@ def test_a_device_that_is_not_there_is_refused(device: str) -> None:
         interleaved_latency(nn.Identity(), nn.Identity(), imgsz=8, device=device)
 
 
-# --- Real clocks --------------------------------------------------------------------------------
+# --- Real models --------------------------------------------------------------------------------
 
 
 def conv_net(width: int) -> nn.Module:
     layers = [nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.SiLU(), nn.Conv2d(width, width, 3), nn.SiLU()]
     return nn.Sequential(*layers)
-
-
-def test_the_wall_clock_measures_work() -> None:
-    clock = WallClock()
-    before = clock.seconds()
-    elapsed = clock.milliseconds(lambda: sum(range(200_000)))
-    assert 0 < elapsed <= 1000 * (clock.seconds() - before)
 
 
 @pytest.mark.slow

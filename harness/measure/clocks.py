@@ -1,0 +1,56 @@
+"""How a forward pass is timed: by the host's clock, or on a GPU by the GPU's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+
+class Clock(Protocol):
+    """How work is timed; a fake one makes tests exact."""
+
+    def seconds(self) -> float:
+        """Time that passes, from any origin: for the time limit."""
+
+    def milliseconds(self, work: Callable[[], object]) -> float:
+        """Do the work, all of it, and say how long it took."""
+
+
+class WallClock:
+    """The host's monotonic clock."""
+
+    def seconds(self) -> float:
+        """See `Clock.seconds`."""
+        return time.perf_counter()
+
+    def milliseconds(self, work: Callable[[], object]) -> float:
+        """See `Clock.milliseconds`; the work runs on the host."""
+        start = time.perf_counter_ns()
+        work()
+        return (time.perf_counter_ns() - start) / 1e6
+
+
+class CudaClock(WallClock):
+    """CUDA events on the current stream: kernels run on after the call that starts them returned."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.current_stream(device)
+
+    def milliseconds(self, work: Callable[[], object]) -> float:
+        """See `Clock.milliseconds`; the work is queued on the stream."""
+        start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self.stream.synchronize()
+        start.record(self.stream)
+        work()
+        end.record(self.stream)
+        end.synchronize()
+        return float(start.elapsed_time(end))
+
+
+def clock_for(device: torch.device) -> Clock:
+    """The clock that sees all the work of a model on this device."""
+    return CudaClock(device) if device.type == "cuda" else WallClock()
