@@ -48,10 +48,11 @@ def _schedule(**changes: Any) -> Schedule:
 
 
 SCHEDULES = {
-    "hot: rate 1e-3 for all": _schedule(learning_rate=1e-3, block_rate_factor=1.0),
+    "default: base 1e-3, blocks 5e-3": _schedule(),
+    "base 1e-3, blocks 1e-3": _schedule(learning_rate=1e-3, block_rate_factor=1.0),
     "base 5e-4, blocks 5e-3": _schedule(learning_rate=5e-4, block_rate_factor=10.0),
-    "base 1e-4, blocks 5e-3": _schedule(learning_rate=1e-4, block_rate_factor=50.0),
-    "base 1e-4, blocks 5e-3, no averaging": _schedule(learning_rate=1e-4, block_rate_factor=50.0, averaged_tail=0.01),
+    "base 2e-3, blocks 1e-2": _schedule(learning_rate=2e-3, block_rate_factor=5.0),
+    "default without averaging": _schedule(averaged_tail=0.01),
 }
 
 

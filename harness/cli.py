@@ -180,7 +180,7 @@ def latency(
 
     from harness.detectors import load_model
     from harness.measure.latency import interleaved_latency
-    from harness.search.run import resolve_device
+    from harness.search.setting import resolve_device
 
     if threads:
         torch.set_num_threads(threads)

@@ -22,6 +22,8 @@ ROLE = "role"
 TRAINING, DUPLICATE = "training", "duplicate"
 ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
 SETTINGS, LAST_RUN, ENVIRONMENT, SPACE = "settings", "last_run", "environment", "space"
+AA_CHECK = "latency_aa_check"
+"""Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
 
 COLUMNS: dict[str, str] = {
     "trial": "int64",

@@ -54,7 +54,7 @@ class SearchSettings(BaseModel):
     base_epochs: int = Field(default=25, ge=1, description="epochs of the common base before the search")
     batch: int = Field(default=16, ge=1, description="images a step")
     learning_rate: float = Field(default=1e-3, gt=0)
-    block_rate_factor: float = Field(default=1.0, gt=0)
+    block_rate_factor: float = Field(default=5.0, gt=0, description="rate of the new blocks over the base's")
     from_scratch: bool = False
     objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
     sampler: Sampler = Sampler.TPE

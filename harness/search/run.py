@@ -4,66 +4,37 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness.architecture import BASELINE, Architecture
-from harness.data.check import DatasetInfo, check_dataset
 from harness.detectors import (
-    Base,
-    Site,
     build,
-    find_sites,
     index_map,
     insert,
-    map_sizes,
-    read_yaml,
-    resolve_base,
     to_yaml,
 )
 from harness.errors import UserError
-from harness.isolation import cache_folder
-from harness.measure.accuracy import Schedule, Training
+from harness.measure.accuracy import Training
 from harness.measure.cost import model_cost
 from harness.measure.environment import environment
 from harness.measure.latency import Latency
-from harness.records import ENVIRONMENT, LAST_RUN, SPACE, StudyRecord, load_record
+from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.budget import finalists
 from harness.search.executors import run_in_child, start_server
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
 from harness.search.proposals import ask_for, propose
+from harness.search.setting import Setting, included, prepare
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import STARTUP, SearchStudy, open_study
 from harness.search.trial import Job, Measured, run_trial
 from harness.settings import SearchSettings
-from harness.space import SearchSpace, load_space
 
 LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """All that stays the same through a search."""
-
-    settings: SearchSettings
-    base: Base
-    data: DatasetInfo
-    sites: dict[str, Site]
-    space: SearchSpace
-    schedule: Schedule
-    device: str
-    threads: int
-
-    @property
-    def classes(self) -> int:
-        """Number of classes of the data."""
-        return len(self.data.names)
 
 
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
@@ -86,7 +57,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     deadline = time.monotonic() + settings.timeout_s if settings.timeout_s else float("inf")
     start_server()
     observer.phase("reading base, data and search space")
-    setting = _prepare(settings)
+    setting = prepare(settings)
     comparable = {
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
@@ -122,6 +93,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
                 "uncounted": cost.base.uncounted,
                 "train_images": setting.data.train_images,
                 "val_images": setting.data.val_images,
+                AA_CHECK: study.record().environment.get(AA_CHECK),
             },
         )
         _Loop(study, setting, common, observer, deadline).run()
@@ -143,7 +115,7 @@ class _Loop:
     def run(self) -> None:
         """Do what is missing, in order."""
         settings = self.setting.settings
-        first = [*self.study.close_interrupted(), *_included(self.setting)]
+        first = [*self.study.close_interrupted(), *included(self.setting)]
         base = Architecture(base=self.setting.base.name)
         if not self._has(BASELINE, settings.seed):
             self._train(base, settings.seed, "baseline")
@@ -233,6 +205,8 @@ class _Loop:
 
     def _figures(self, identity: str, result: Measured) -> dict[str, Any]:
         accuracy = result.accuracy
+        if identity == BASELINE and result.latency:
+            self._keep_aa_check(result.latency)
         return {
             "map50_95": accuracy.map50_95,
             "map50": accuracy.map50,
@@ -240,6 +214,12 @@ class _Loop:
             "transferred": accuracy.transferred,
             **(_latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
         }
+
+    def _keep_aa_check(self, latency: Latency) -> None:
+        """The baseline was timed against its own copy: a ratio away from 1 would discredit all others."""
+        check = {"ratio": latency.ratio, "ratio_ci95": list(latency.ratio_ci95)}
+        environment = {**self.study.optuna.user_attrs[ENVIRONMENT], AA_CHECK: check}
+        self.study.optuna.set_user_attr(ENVIRONMENT, environment)
 
     def _candidates(self) -> int:
         return sum(identity != BASELINE for identity in self.study.known())
@@ -257,32 +237,6 @@ class _Loop:
         return time.monotonic() < self.deadline
 
 
-def _included(setting: Setting) -> list[Architecture]:
-    """The candidates that the user wants tried first.
-
-    Raises:
-        UserError: One does not exist, or is not in the space.
-    """
-    found = []
-    for spec in setting.settings.include:
-        study, _, identity = spec.rpartition("/")
-        if Path(spec).is_file():
-            architecture = Architecture.from_dict(read_yaml(Path(spec)))
-        elif study and (setting.settings.results / study / "study.db").is_file():
-            record = load_record(f"sqlite:///{(setting.settings.results / study / 'study.db').as_posix()}", study)
-            if identity not in record.architectures:
-                raise UserError(f"--include {spec}: study {study} has no architecture '{identity}'")
-            architecture = record.architectures[identity]
-        else:
-            raise UserError(
-                f"--include {spec}: neither an architecture file nor STUDY/ID of a study in the results folder"
-            )
-        if not setting.space.holds(architecture):
-            raise UserError(f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'")
-        found.append(architecture)
-    return found
-
-
 def _latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:
     """The table's latency columns; the baseline against its own copy is 1 by definition."""
     ratio = (1.0, 1.0, 1.0) if is_baseline else (latency.ratio, *latency.ratio_ci95)
@@ -293,34 +247,6 @@ def _latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:
         "latency_ratio_low": ratio[1],
         "latency_ratio_high": ratio[2],
     }
-
-
-def _prepare(settings: SearchSettings) -> Setting:
-    device = resolve_device(settings.device)
-    base = resolve_base(settings.base)
-    sites = find_sites(base)
-    space = SearchSpace(
-        load_space(settings.space),
-        base=base.name,
-        channels={site.name: site.channels for site in sites.values()},
-        maps=map_sizes(sites, settings.imgsz),
-    )
-    return Setting(
-        settings=settings,
-        base=base,
-        data=check_dataset(settings.data, settings.imgsz, cache=cache_folder()),
-        sites=sites,
-        space=space,
-        schedule=Schedule(
-            epochs=settings.epochs,
-            batch=settings.batch,
-            imgsz=settings.imgsz,
-            learning_rate=settings.learning_rate,
-            block_rate_factor=settings.block_rate_factor,
-        ),
-        device=device,
-        threads=settings.threads or torch.get_num_threads(),
-    )
 
 
 def _common_base(setting: Setting, observer: Observer) -> CommonBase:
@@ -338,24 +264,3 @@ def _common_base(setting: Setting, observer: Observer) -> CommonBase:
         on_progress=lambda message: observer.progress(*message[1:]),
         log=settings.folder / LOG,
     )
-
-
-def resolve_device(device: str) -> str:
-    """`cpu` or CUDA device numbers such as `0` or `0,1`.
-
-    Raises:
-        UserError: The device does not exist here.
-    """
-    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "0" if available else "cpu"
-    if device == "cpu":
-        return device
-    numbers = device.removeprefix("cuda:").split(",")
-    if not all(number.strip().isdigit() for number in numbers):
-        raise UserError(f"--device {device}: not a device; use auto, cpu or a CUDA device's number such as 0")
-    missing = [number for number in numbers if int(number) >= available]
-    if missing:
-        have = f"there are {available}" if available else "there is no CUDA GPU"
-        raise UserError(f"--device {device}: CUDA device {missing[0]} does not exist here, {have}; use auto or cpu")
-    return ",".join(numbers)

@@ -1,0 +1,117 @@
+"""What a search works on: the base, its sites, the data, the space and the device, each checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.architecture import Architecture
+from harness.data.check import DatasetInfo, check_dataset
+from harness.detectors import Base, Site, find_sites, map_sizes, read_yaml, resolve_base
+from harness.errors import UserError
+from harness.isolation import cache_folder
+from harness.measure.accuracy import Schedule
+from harness.records import load_record
+from harness.settings import SearchSettings
+from harness.space import SearchSpace, load_space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """All that stays the same through a search."""
+
+    settings: SearchSettings
+    base: Base
+    data: DatasetInfo
+    sites: dict[str, Site]
+    space: SearchSpace
+    schedule: Schedule
+    device: str
+    threads: int
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the data."""
+        return len(self.data.names)
+
+
+def prepare(settings: SearchSettings) -> Setting:
+    """Read and check everything that was named.
+
+    Raises:
+        UserError: Something does not exist or does not fit together.
+    """
+    device = resolve_device(settings.device)
+    base = resolve_base(settings.base)
+    sites = find_sites(base)
+    space = SearchSpace(
+        load_space(settings.space),
+        base=base.name,
+        channels={site.name: site.channels for site in sites.values()},
+        maps=map_sizes(sites, settings.imgsz),
+    )
+    return Setting(
+        settings=settings,
+        base=base,
+        data=check_dataset(settings.data, settings.imgsz, cache=cache_folder()),
+        sites=sites,
+        space=space,
+        schedule=Schedule(
+            epochs=settings.epochs,
+            batch=settings.batch,
+            imgsz=settings.imgsz,
+            learning_rate=settings.learning_rate,
+            block_rate_factor=settings.block_rate_factor,
+        ),
+        device=device,
+        threads=settings.threads or torch.get_num_threads(),
+    )
+
+
+def included(setting: Setting) -> list[Architecture]:
+    """The candidates that the user wants tried first.
+
+    Raises:
+        UserError: One does not exist, or is not in the space.
+    """
+    found = []
+    for spec in setting.settings.include:
+        study, _, identity = spec.rpartition("/")
+        if Path(spec).is_file():
+            architecture = Architecture.from_dict(read_yaml(Path(spec)))
+        elif study and (setting.settings.results / study / "study.db").is_file():
+            record = load_record(f"sqlite:///{(setting.settings.results / study / 'study.db').as_posix()}", study)
+            if identity not in record.architectures:
+                raise UserError(f"--include {spec}: study {study} has no architecture '{identity}'")
+            architecture = record.architectures[identity]
+        else:
+            raise UserError(
+                f"--include {spec}: neither an architecture file nor STUDY/ID of a study in the results folder"
+            )
+        if not setting.space.holds(architecture):
+            raise UserError(f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'")
+        found.append(architecture)
+    return found
+
+
+def resolve_device(device: str) -> str:
+    """`cpu` or CUDA device numbers such as `0` or `0,1`.
+
+    Raises:
+        UserError: The device does not exist here.
+    """
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "0" if available else "cpu"
+    if device == "cpu":
+        return device
+    numbers = device.removeprefix("cuda:").split(",")
+    if not all(number.strip().isdigit() for number in numbers):
+        raise UserError(f"--device {device}: not a device; use auto, cpu or a CUDA device's number such as 0")
+    missing = [number for number in numbers if int(number) >= available]
+    if missing:
+        have = f"there are {available}" if available else "there is no CUDA GPU"
+        raise UserError(f"--device {device}: CUDA device {missing[0]} does not exist here, {have}; use auto or cpu")
+    return ",".join(numbers)
