@@ -54,6 +54,7 @@ def measured(record: StudyRecord) -> Pairs:
             "one image a forward pass, candidate and baseline interleaved so that drift cancels; the median, "
             "and the ratio of the two with its 95 % interval; on the device below, and on no other",
         ),
+        *((("Latency check", text),) if (text := _aa_check(record.environment)) else ()),
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
         ("Not counted in MACs", _uncounted(record.environment.get("uncounted"))),
     )
@@ -124,6 +125,18 @@ def _again(record: StudyRecord, architecture: str) -> str:
     if record.settings.get("from_scratch"):
         typed.append("--from-scratch")
     return shlex.join([*typed, "--trials", "1", "--finalists", "1"])
+
+
+def _aa_check(environment: Mapping[str, Any]) -> str:
+    """The baseline timed against its own copy."""
+    check = environment.get("latency_aa_check")
+    if not isinstance(check, Mapping):
+        return ""
+    low, high = check["ratio_ci95"]
+    return (
+        f"the baseline against its own copy in the same way: {check['ratio']:.3f}x [{low:.3f}, {high:.3f}] 95 %; "
+        + ("the interval holds 1, as it should" if low <= 1 <= high else "the interval misses 1: distrust small ratios")
+    )
 
 
 def _uncounted(operators: Any) -> str:

@@ -55,3 +55,15 @@ def test_a_bare_record_needs_nothing() -> None:
     bare = dataclasses.replace(RECORD, settings={}, environment={}, space={}, proposals={})
     assert notes.measured(bare) and notes.unknowns(bare) and notes.provenance(bare)
     assert dict(notes.commands(bare, ())) == {"Make this report again": "clo report demo"}
+
+
+def test_the_latency_check_says_whether_its_interval_holds_one() -> None:
+    def check(low: float, high: float) -> str:
+        environment = {"latency_aa_check": {"ratio": 1.01, "ratio_ci95": [low, high]}}
+        return dict(notes.measured(dataclasses.replace(RECORD, environment=environment)))["Latency check"]
+
+    assert check(0.99, 1.03) == (
+        "the baseline against its own copy in the same way: 1.010x [0.990, 1.030] 95 %; the interval holds 1, as it should"
+    )
+    assert check(1.005, 1.03).endswith("the interval misses 1: distrust small ratios")
+    assert "Latency check" not in dict(notes.measured(dataclasses.replace(RECORD, environment={})))
