@@ -1,4 +1,4 @@
-"""The Clo block of CloFormer as plain `torch.nn` modules; knows nothing of detectors.
+"""The Clo block and CloFormer as plain `torch.nn` modules; knows nothing of detectors.
 
 Reference: Fan et al., "Rethinking Local Perception in Lightweight Vision Transformer" (CloFormer),
 arXiv:2303.17803, 2023.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from harness.blocks.attention import CloAttention
 from harness.blocks.block import CloBlock
+from harness.blocks.cloformer import CloFormer
 from harness.blocks.ffn import ConvFFN
 
-__all__ = ["CloAttention", "CloBlock", "ConvFFN"]
+__all__ = ["CloAttention", "CloBlock", "CloFormer", "ConvFFN"]
