@@ -17,7 +17,6 @@ from typing import Literal, Self
 from torch import Tensor, nn
 
 from harness.blocks.block import CloBlock
-from harness.blocks.layout import working_layout
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
 
 Downsample = Literal["official", "article"]
@@ -53,9 +52,7 @@ VARIANTS: Mapping[str, Variant] = {
     "xxs": Variant(widths=_XXS_WIDTHS, heads=_XXS_HEADS, groups=((3, 1), (2, 2), (4, 4), (4, 12))),
     "xs": Variant(widths=(48, 96, 160, 352), heads=(3, 6, 10, 22), groups=((2, 1), (3, 3), (5, 5), (7, 15))),
     "s": Variant(widths=(64, 128, 224, 448), heads=(4, 8, 14, 28), groups=((3, 1), (4, 4), (7, 7), (7, 21))),
-    "global": Variant(
-        widths=_XXS_WIDTHS, heads=_XXS_HEADS, groups=((4,), (4,), (8,), (16,)), kernels=((), (), (), ())
-    ),
+    "global": Variant(widths=_XXS_WIDTHS, heads=_XXS_HEADS, groups=((4,), (4,), (8,), (16,)), kernels=((), (), (), ())),
     "no_global": Variant(widths=_XXS_WIDTHS, heads=_XXS_HEADS, groups=((4, 0), (4, 0), (8, 0), (16, 0))),
 }
 """XXS, XS and S of [1]; `global` is XXS without local heads, `no_global` XXS without global ones."""
@@ -82,7 +79,7 @@ class ConvStem(OfficialModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, 3, H, W) to (B, width, ⌈⌈H/2⌉/2⌉, ⌈⌈W/2⌉/2⌉)."""
-        x: Tensor = self.project(self.steps(working_layout(image)))
+        x: Tensor = self.project(self.steps(image))
         normalised: Tensor = self.norm(x.flatten(2))  # a list of pixels: see `_normalised` in block.py
         return normalised.reshape(x.shape)
 
@@ -100,12 +97,12 @@ class CloFormer(OfficialModule):
     The article and the published code disagree on the skip between two stages. The code, our default, uses a full
     5×5 convolution with stride 2 that mixes all c channels, BatchNorm and a 1×1 convolution; the published parameter
     counts and weights are its. The article writes of a depth-wise convolution and a fully connected layer: no mixing
-    before the 1×1 convolution and no BatchNorm, 25·c² − 23·c parameters fewer at each of the three transitions.
+    before the 1×1 convolution, no BatchNorm, and 25·c² − 23·c parameters fewer at each of the three transitions.
 
     | parameters | xxs       | xs        | s          | global    | no_global |
     |------------|-----------|-----------|------------|-----------|-----------|
-    | official   | 0 | 0 | 0 | 0 | 0 |
-    | article    | 0 | 0 | 0 | 0 | 0 |
+    | official   | 4,166,728 | 7,172,216 | 12,345,576 | 3,998,024 | 4,733,256 |
+    | article    | 3,634,280 | 6,251,208 | 10,588,744 | 3,465,576 | 4,200,808 |
 
     Blocks have no layer scale, as published. The official training's stochastic depth (rate 0 to 0.06, off in
     evaluation) is left out.
@@ -121,7 +118,10 @@ class CloFormer(OfficialModule):
 
     def __init__(self, variant: Variant, num_classes: int = 1000, downsample: Downsample = "official") -> None:
         super().__init__()
-        _check(num_classes, downsample)
+        if num_classes < 0:
+            raise ValueError(f"num_classes is {num_classes}; it is 0 (no fully connected layer) or more")
+        if downsample not in ("official", "article"):
+            raise ValueError(f"downsample is {downsample!r}; it is 'official' or 'article'")
         self.downsample = downsample
         self.widths = variant.widths
         self.stem = ConvStem(variant.widths[0])
@@ -164,10 +164,9 @@ class CloFormer(OfficialModule):
         return p3, p4, fourth(third(p4))
 
     @property
-    def feature_widths(self) -> tuple[int, int, int]:
+    def feature_widths(self) -> tuple[int, ...]:
         """Channels of the maps that `forward_features` returns."""
-        _, p3, p4, p5 = self.widths
-        return p3, p4, p5
+        return self.widths[1:]
 
     def official_tensors(self) -> dict[str, Tensor]:
         """See `OfficialModule.official_tensors`."""
@@ -217,11 +216,3 @@ def _article_skip(width: int, next_width: int) -> nn.Sequential:
         nn.Conv2d(width, width, MLP_KERNEL_SIZE, 2, MLP_KERNEL_SIZE // 2, groups=width),
         nn.Conv2d(width, next_width, 1),
     )
-
-
-def _check(num_classes: int, downsample: str) -> None:
-    """Refuse what makes no CloFormer, naming the value and what is allowed."""
-    if num_classes < 0:
-        raise ValueError(f"num_classes is {num_classes}; it is 0 (no fully connected layer) or more")
-    if downsample not in ("official", "article"):
-        raise ValueError(f"downsample is {downsample!r}; it is 'official' or 'article'")
