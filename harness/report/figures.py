@@ -49,8 +49,8 @@ class Axis:
 LATENCY = Axis(
     key="latency",
     column="latency_ratio",
-    title="latency, × baseline (median of interleaved runs)",
-    relative="latency, ms (median)",
+    title="latency, × baseline (interleaved runs)",
+    relative="latency, ms (ratio × baseline's median)",
     heading="Accuracy against latency",
 )
 MACS = Axis(

@@ -51,8 +51,9 @@ def measured(record: StudyRecord) -> Pairs:
         ("Baseline", "the unmodified base, trained under the same budget and seeds as a candidate"),
         (
             "Latency",
-            "one image a forward pass, candidate and baseline interleaved so that drift cancels; the median, "
-            "and the ratio of the two with its 95 % interval; on the device below, and on no other",
+            "one image a forward pass, candidate and baseline interleaved so that drift cancels; "
+            "the ratio is the interquartile mean over the rounds, with its 95 % interval; milliseconds are that "
+            "ratio times the baseline's median; on the device below, and on no other",
         ),
         *((("Latency check", text),) if (text := _aa_check(record.environment)) else ()),
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
