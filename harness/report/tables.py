@@ -184,7 +184,8 @@ def _accuracy(row: Any, digits: int) -> Cell:
 
 def _baseline_ms(record: StudyRecord) -> float:
     """The baseline's own median latency."""
-    own = record.trials[record.trials.architecture == BASELINE].latency_ms_p50.dropna()
+    rows = record.trials.reindex(columns=["architecture", "latency_ms_p50"])
+    own = rows[rows["architecture"] == BASELINE]["latency_ms_p50"].dropna()
     return float(own.iloc[0]) if len(own) else math.nan
 
 

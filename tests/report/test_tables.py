@@ -6,7 +6,7 @@ import pandas as pd
 
 from harness.analysis.statistics import summarise
 from harness.records import StudyRecord
-from harness.report import tables
+from harness.report import tables, words
 from tests.report import example
 
 
@@ -69,3 +69,14 @@ def test_failures_are_grouped_by_reason_with_examples() -> None:
 
 def test_a_study_without_failures_has_an_empty_table() -> None:
     assert tables.failures(example.frame(example.baseline(0))).rows == ()
+
+
+def test_milliseconds_are_the_ratio_times_the_baselines_median() -> None:
+    record = example.winning()
+    table = candidates(record)
+    column = [c.name for c in table.columns].index("Latency")
+    baseline_ms = record.trials[record.trials.architecture == "baseline"].latency_ms_p50.iloc[0]
+    for row in table.rows:
+        ratio = row.cells[column].sort
+        if math.isfinite(ratio):
+            assert row.cells[column].details[1] == words.milliseconds(ratio * baseline_ms)
