@@ -100,7 +100,7 @@ def search(
         imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
         learning_rate=learning_rate, block_rate_factor=block_rate_factor,
         include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
-        objectives=tuple(objectives.split(",")) if objectives else None, sampler=sampler, threads=threads,
+        objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, threads=threads,
         workers=workers, study=study, storage=storage, results=results,
     )  # fmt: skip
     title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
@@ -109,12 +109,16 @@ def search(
         watch.phase("loading torch and Ultralytics")
         from harness.records import load_record
         from harness.search.run import search as run
+        from harness.settings import without_password
 
         try:
-            record = run(settings, watch, ["clo", *sys.argv[1:]])
+            record = run(settings, watch, ["clo", *map(without_password, sys.argv[1:])])
         except KeyboardInterrupt:
             interrupted = True
-            record = load_record(settings.storage_url, settings.study)
+            try:
+                record = load_record(settings.storage_url, settings.study)
+            except UserError:  # stopped before there was a study
+                raise typer.Exit(130) from None
         watch.phase("writing the report")
         folder = _write(record, settings.folder)
     _close(record, folder, as_json)
@@ -185,7 +189,12 @@ def latency(
     if threads:
         torch.set_num_threads(threads)
     chosen = resolve_device(device)
-    measured = interleaved_latency(load_model(a), load_model(b), imgsz=imgsz, device=chosen, max_seconds=seconds)
+    models = load_model(a), load_model(b)
+    for name, model in zip((a, b), models, strict=True):
+        stride = int(model.stride.max())
+        if imgsz < 1 or imgsz % stride:
+            raise UserError(f"--imgsz {imgsz}: not a positive multiple of {stride}, the stride of {name}")
+    measured = interleaved_latency(*models, imgsz=imgsz, device=chosen, max_seconds=seconds)
     if as_json:
         plain = measured.to_dict()
         plain |= {"a": {"model": a, **plain.pop("candidate")}, "b": {"model": b, **plain.pop("baseline")}}
@@ -239,9 +248,9 @@ def export(
 
 def main() -> None:
     """Entry point: errors of the user are one sentence and exit code 2."""
-    isolate_ultralytics()
     try:
-        app(standalone_mode=True)
+        isolate_ultralytics()
+        app(prog_name="clo")
     except UserError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -252,7 +261,9 @@ def main() -> None:
     except Exception as error:
         if not type(error).__module__.startswith(("sqlalchemy", "optuna")):
             raise
-        _fail(f"the study's storage failed: {str(getattr(error, 'orig', None) or error).splitlines()[0]}")
+        from harness.records import storage_failure
+
+        _fail(f"the study's storage failed ({storage_failure(error)}); everything finished before is kept")
 
 
 def _fail(sentence: str) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import platformdirs
 
+from harness.errors import UserError
+
 _CACHE_VARIABLE = "CLO_NAS_CACHE"
 
 
@@ -22,7 +24,11 @@ def cache_folder() -> Path:
 
 
 def isolate_ultralytics() -> None:
-    """Switch off what Ultralytics does unasked. Values that the user has set stay."""
+    """Switch off what Ultralytics does unasked. Values that the user has set stay.
+
+    Raises:
+        UserError: The cache folder cannot be made.
+    """
     settings = {
         "YOLO_CONFIG_DIR": str(cache_folder()),
         "YOLO_OFFLINE": "true",
@@ -30,6 +36,7 @@ def isolate_ultralytics() -> None:
         "YOLO_VERBOSE": "false",
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": str(cache_folder() / "matplotlib"),
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
@@ -38,4 +45,10 @@ def isolate_ultralytics() -> None:
         os.environ["OMP_NUM_THREADS"] = str(
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )
-    Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
+    folder = Path(os.environ["YOLO_CONFIG_DIR"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cache folder {folder}: cannot be made ({error.strerror}); name another one in {_CACHE_VARIABLE}"
+        ) from error

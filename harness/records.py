@@ -7,6 +7,7 @@ table and report is made from here; nothing is kept beside the storage that it c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import optuna
@@ -16,6 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from harness.architecture import BASELINE, Architecture
 from harness.errors import UserError
+from harness.settings import without_password
+
+LOCK_SECONDS = 30.0
+"""How long SQLite waits for another program to let go of the database."""
 
 ROLE = "role"
 """User attribute that says what an Optuna trial stands for: one of the two below."""
@@ -84,7 +89,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     Raises:
         UserError: It cannot be reached, is locked or is no database.
     """
-    engine = {"connect_args": {"timeout": 30}} if url.startswith("sqlite") else {}
+    engine = {"connect_args": {"timeout": LOCK_SECONDS}} if url.startswith("sqlite") else {}
     try:
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
         if url.startswith("sqlite"):
@@ -94,10 +99,21 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
             storage.engine.dispose()
         return storage
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise UserError(
-            f"storage {url}: cannot be opened ({cause}); is it an Optuna database, and not locked?"
+            f"storage {without_password(url)}: cannot be opened ({storage_failure(error)}); "
+            f"is it an Optuna database, and not locked?"
         ) from error
+
+
+def storage_failure(error: BaseException) -> str:
+    """What the database itself said, in one line: SQLAlchemy and Optuna wrap it in generalities."""
+    wrapped: BaseException | None = error
+    while wrapped is not None:
+        if original := getattr(wrapped, "orig", None):
+            error = original
+            break
+        wrapped = wrapped.__cause__
+    return without_password((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def _pragmas(connection: Any, _record: Any) -> None:
@@ -111,22 +127,32 @@ def load_record(url: str, name: str) -> StudyRecord:
     Raises:
         UserError: There is no such study.
     """
+    file = _sqlite_file(url)
+    if file is not None and not file.is_file():  # opening it would make one
+        raise UserError(f"study {name}: storage {url} does not exist")
     storage = open_storage(url)
     try:
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError as error:
         names = ", ".join(optuna.get_all_study_names(storage)) or "none"
-        raise UserError(f"study {name}: not in {url}; there are: {names}") from error
+        raise UserError(f"study {name}: not in {without_password(url)}; there are: {names}") from error
     return record_of(study)
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """The file behind a plain SQLite URL."""
+    _, scheme, path = url.partition("sqlite:///")
+    path = path.partition("?")[0]
+    return Path(path) if scheme and path and not path.startswith((":memory:", "file:")) else None
 
 
 def record_of(study: optuna.Study) -> StudyRecord:
     """The record of an open study."""
     trials = study.get_trials(deepcopy=False)
     trained = [trial for trial in trials if trial.user_attrs.get(ROLE) == TRAINING and ROW in trial.user_attrs]
-    rows = pd.DataFrame([{"trial": t.number, **t.user_attrs[ROW]} for t in trained], columns=list(COLUMNS))
-    rows = _with_gains(rows.assign(reason=rows.reason.fillna(""), transferred=rows.transferred.fillna("")))
-    rows = rows.astype(COLUMNS)
+    blank = {name: "" for name, kind in COLUMNS.items() if kind == "str"}
+    plain = [{**blank, "trial": t.number, **t.user_attrs[ROW]} for t in trained]
+    rows = _with_gains(pd.DataFrame(plain, columns=list(COLUMNS))).astype(COLUMNS)
     baseline_first = rows.architecture.ne(BASELINE).astype(int)
     rows = rows.assign(_order=baseline_first).sort_values(["_order", "trial"], kind="stable").drop(columns="_order")
     attributes = study.user_attrs

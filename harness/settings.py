@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from harness.errors import UserError
 
@@ -43,7 +44,7 @@ class SearchSettings(BaseModel):
     for all its trials, and a second run with another value is refused.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     base: str = "yolov5n"
     data: str = EMBEDDED_DATA
@@ -61,14 +62,14 @@ class SearchSettings(BaseModel):
     include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
     trials: int = Field(default=10, ge=0, description="candidates in the study when the search is done")
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
-    seed: int = Field(default=0, ge=0, description="first seed; the others follow it")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
     seeds: int = Field(default=3, ge=1, description="seeds of the baseline and of each finalist")
     finalists: int = Field(default=3, ge=0, description="candidates that are trained with every seed")
-    latency_seconds: float = Field(default=10.0, gt=0, description="most seconds to measure one candidate's latency")
+    latency_seconds: float = Field(default=8.0, gt=0, description="most seconds to measure one candidate's latency")
     timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; all cores by default")
     workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")
-    study: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    study: str = "default"
     storage: str | None = None
     results: Path = Path("results")
 
@@ -78,6 +79,20 @@ class SearchSettings(BaseModel):
         if len(set(objectives)) != len(objectives) or Objective.MAP50_95 not in objectives or len(objectives) < 2:
             raise ValueError("objectives are map50_95 and one or more of latency, macs, params, each once")
         return objectives
+
+    @field_validator("study")
+    @classmethod
+    def _names_a_folder(cls, study: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study):
+            raise ValueError(
+                "a study's name is also its folder's: up to 100 letters, digits, '.', '_' or '-', "
+                "beginning with a letter or digit"
+            )
+        return study
+
+    @field_serializer("storage")
+    def _keep_no_password(self, storage: str | None) -> str | None:
+        return storage and without_password(storage)
 
     @field_validator("imgsz")
     @classmethod
@@ -119,6 +134,12 @@ def search_settings(**values: Any) -> SearchSettings:
         return SearchSettings(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
+        given = first["input"]
         option = "--" + "-".join(str(part) for part in first["loc"][:1]).replace("_", "-").removesuffix("-s")
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{option} {first['input']}: {message}") from error
+        raise UserError(f"{option} {','.join(given) if isinstance(given, tuple) else given}: {message}") from error
+
+
+def without_password(text: str) -> str:
+    """The text with the password of every URL in it masked: reports and error messages are passed on."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]+@", r"\1:***@", text)

@@ -242,17 +242,17 @@ def _say(problem: Mapping[str, Any]) -> str:
 
 def _line(node: Any, path: tuple[Any, ...]) -> int:
     """Line of the YAML node that a pydantic error location points at, or of its nearest existing parent."""
+    line = node.start_mark.line if node is not None else 0
     for part in path:
         if isinstance(node, yaml.MappingNode):
             match = next(((key, value) for key, value in node.value if key.value == str(part)), None)
             if match is None:
                 break
-            key, node = match
-            if not isinstance(node, yaml.CollectionNode):
-                return int(key.start_mark.line) + 1
+            line, node = match[0].start_mark.line, match[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
-    return int(node.start_mark.line) + 1 if node is not None else 1
+            line = node.start_mark.line
+    return int(line) + 1
 
 
 def _local_heads(share: float, heads: int) -> int:

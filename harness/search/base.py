@@ -65,7 +65,7 @@ def common_base(
         if not moved.left_behind:
             return CommonBase(weights=base.checkpoint, origin=f"{base.name}, {moved}")
     key = {
-        "config": base.config,
+        "config": {name: value for name, value in base.config.items() if name != "yaml_file"},
         "weights": _file_hash(base.checkpoint) if base.checkpoint else None,
         "data": data.fingerprint,
         "schedule": asdict(schedule),
@@ -104,12 +104,10 @@ def common_base(
             )
             if isinstance(result, Failure):
                 raise UserError(f"base {base.name} cannot be trained: {result.reason}")
-            note.write_text(
-                json.dumps(
-                    {"map50_95": result.map50_95, "train_seconds": result.train_seconds, "key": key},
-                    default=str,
-                )
-            )
+            about = {"map50_95": result.map50_95, "train_seconds": result.train_seconds, "key": key}
+            part = note.with_suffix(".part")
+            part.write_text(json.dumps(about, default=str))
+            part.replace(note)
         accuracy = json.loads(note.read_text())["map50_95"]
     origin = f"{base.name}, trained {schedule.epochs} epochs"
     return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)

@@ -6,6 +6,7 @@ starts in milliseconds. A child ends itself when the search dies, however it die
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -120,6 +121,12 @@ def _child(pipe: Connection, function: Callable[..., Any], argument: Any, log: P
         message = ("result", function(argument, lambda content: pipe.send(("progress", content))))
     except UserError as error:
         message = ("user_error", str(error))
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+            place = error.filename or "disk"
+            message = ("user_error", f"{place}: {error.strerror}; make room, then run the same command again")
+        else:
+            message = ("failure", _describe(error))
     except BaseException as error:  # noqa: BLE001 - whatever ends a trial is recorded with its reason
         message = ("failure", _describe(error))
     pipe.send(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,9 +68,17 @@ class SearchStudy:
         row = {**trial.user_attrs[ROW], **figures, "state": state, "reason": reason, "finished": _now()}
         trial.set_user_attr(ROW, row)
         if state is State.COMPLETE:
-            self.optuna.tell(trial, self._values(trial.number, row))
+            self._tell(trial.number, row)
         else:
             self.optuna.tell(trial, state=state.optuna)
+
+    def _tell(self, number: int, row: Mapping[str, Any]) -> None:
+        """A trial whose seed has no control has no gain, so nothing to learn from; its row stays complete."""
+        values = self._values(number, row)
+        if all(map(math.isfinite, values)):
+            self.optuna.tell(number, values)
+        else:
+            self.optuna.tell(number, state=TrialState.FAIL)
 
     def _values(self, number: int, row: Mapping[str, Any]) -> list[float]:
         """What the sampler learns: figures freed of drift and of the seed's own level.
@@ -113,7 +122,7 @@ class SearchStudy:
         for trial in self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             row = trial.user_attrs.get(ROW, {})
             if trial.user_attrs.get(ROLE) == TRAINING and row["state"] == State.COMPLETE:
-                self.optuna.tell(trial.number, self._values(trial.number, row))  # killed between record and tell
+                self._tell(trial.number, row)  # killed between record and tell
             else:
                 self.optuna.tell(trial.number, state=TrialState.FAIL)
         known = self.known()

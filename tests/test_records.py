@@ -1,0 +1,261 @@
+"""A study is read back from its storage alone, as tables whose every column is documented."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from harness import records
+from harness.architecture import BASELINE, Architecture, Placement
+from harness.errors import UserError
+from harness.records import (
+    ARCHITECTURE,
+    COLUMNS,
+    ENVIRONMENT,
+    LAST_RUN,
+    MODEL_YAML,
+    ROLE,
+    ROW,
+    SETTINGS,
+    SPACE,
+    StudyRecord,
+    load_record,
+    open_storage,
+    record_of,
+    storage_failure,
+)
+from tests.report.example import failed, frame, row
+
+BLOCK = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=2),))
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """In memory: what storage does is Optuna's business."""
+    return optuna.create_study(study_name="x", directions=["maximize", "minimize"])
+
+
+def add(study: optuna.Study, identity: str, seed: int = 0, **row: Any) -> int:
+    trial = study.ask()
+    architecture = Architecture(base="yolov5n") if identity == BASELINE else BLOCK
+    trial.set_user_attr(ARCHITECTURE, architecture.to_dict())
+    trial.set_user_attr(MODEL_YAML, f"# {identity}\n")
+    plain = {
+        "architecture": identity,
+        "seed": seed,
+        "epochs": 3,
+        "state": "complete",
+        "reason": "",
+        "selected_on": True,
+    }
+    trial.set_user_attr(ROW, {**plain, **row})
+    trial.set_user_attr(ROLE, "training")
+    return trial.number
+
+
+def gains(record: StudyRecord) -> list[float]:
+    return record.trials.gain_map50_95.tolist()
+
+
+# --- Tables ---------------------------------------------------------------------------------------
+
+
+def test_every_column_is_there_with_its_type(study: optuna.Study) -> None:
+    add(study, BASELINE, map50_95=0.5, macs=100, started="2026-01-01T00:00:00+00:00")
+    trials = record_of(study).trials
+    assert list(trials.columns) == list(COLUMNS)
+    assert trials.dtypes.to_dict() == frame([row(BASELINE, 0)]).dtypes.to_dict()
+
+
+def test_what_was_not_measured_is_missing_and_not_zero(study: optuna.Study) -> None:
+    add(study, "a", state="failed", reason="loss is nan at iteration 3")
+    only = record_of(study).trials.iloc[0]
+    assert only.reason == "loss is nan at iteration 3"
+    assert all(math.isnan(only[name]) for name, kind in COLUMNS.items() if kind == "float64")
+    assert (only.finished, only.transferred) == ("", "")
+
+
+def test_a_study_that_has_only_begun_is_an_empty_table_with_all_columns(study: optuna.Study) -> None:
+    record = record_of(study)
+    assert record.trials.empty
+    assert record.trials.dtypes.to_dict() == frame([row(BASELINE, 0)]).dtypes.to_dict()
+    assert (record.name, record.architectures, record.model_yamls) == ("x", {}, {})
+    assert (record.settings, record.environment, record.space) == ({}, {}, {})
+
+
+def test_the_baseline_comes_first_and_the_rest_in_the_order_of_trials(study: optuna.Study) -> None:
+    for identity, seed in (("b", 0), (BASELINE, 0), ("a", 0), (BASELINE, 1), ("b", 1)):
+        add(study, identity, seed)
+    trials = record_of(study).trials
+    assert trials.architecture.tolist() == [BASELINE, BASELINE, "b", "a", "b"]
+    assert trials.trial.tolist() == [1, 3, 0, 2, 4]
+    assert trials.index.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_trials_that_trained_nothing_have_no_row(study: optuna.Study) -> None:
+    add(study, BASELINE)
+    study.ask()
+    study.ask().set_user_attr(ROLE, "duplicate")
+    study.ask().set_user_attr(ROLE, "training")  # killed before its row was written
+    record = record_of(study)
+    assert len(record.trials) == 1
+    assert record.proposals == {"duplicate": 1}
+
+
+def test_architectures_and_their_models_come_back(study: optuna.Study) -> None:
+    add(study, BASELINE)
+    add(study, "a")
+    add(study, "a", seed=1)
+    record = record_of(study)
+    assert record.architectures == {BASELINE: Architecture(base="yolov5n"), "a": BLOCK}
+    assert record.model_yamls == {BASELINE: "# baseline\n", "a": "# a\n"}
+
+
+def test_what_all_trials_share_wins_over_the_last_runs_options(study: optuna.Study) -> None:
+    study.set_user_attr(SETTINGS, {"imgsz": 128, "space": "default"})
+    study.set_user_attr(LAST_RUN, {"trials": 12, "imgsz": 999})
+    study.set_user_attr(ENVIRONMENT, {"device": "cpu"})
+    study.set_user_attr(SPACE, {"size": 4})
+    record = record_of(study)
+    assert record.settings == {"trials": 12, "imgsz": 128, "space": "default"}
+    assert (record.environment, record.space) == ({"device": "cpu"}, {"size": 4})
+
+
+# --- Gains are paired -----------------------------------------------------------------------------
+
+
+def test_a_gain_is_the_difference_to_the_baseline_of_the_same_seed(study: optuna.Study) -> None:
+    add(study, BASELINE, 0, map50_95=0.50)
+    add(study, BASELINE, 1, map50_95=0.60)
+    add(study, "a", 0, map50_95=0.53)
+    add(study, "a", 1, map50_95=0.58)
+    assert gains(record_of(study)) == pytest.approx([0, 0, 0.03, -0.02])
+
+
+def test_a_gain_is_the_difference_to_the_baseline_of_the_same_epochs(study: optuna.Study) -> None:
+    add(study, BASELINE, epochs=3, map50_95=0.5)
+    add(study, BASELINE, epochs=9, map50_95=0.7)
+    add(study, "a", epochs=9, map50_95=0.8)
+    add(study, "a", epochs=5, map50_95=0.8)
+    assert gains(record_of(study)) == pytest.approx([0, 0, 0.1, math.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("state", ["failed", "out_of_memory", "interrupted"])
+def test_without_a_complete_control_there_is_no_gain(study: optuna.Study, state: str) -> None:
+    add(study, BASELINE, state=state, reason="stopped")
+    add(study, "a", map50_95=0.8)
+    assert gains(record_of(study)) == pytest.approx([math.nan, math.nan], nan_ok=True)
+
+
+def test_a_control_that_was_run_again_after_a_kill_counts(study: optuna.Study) -> None:
+    add(study, BASELINE, state="interrupted")
+    add(study, BASELINE, map50_95=0.5)
+    add(study, "a", map50_95=0.4)
+    assert gains(record_of(study)) == pytest.approx([math.nan, 0, -0.1], nan_ok=True)
+
+
+def test_the_reports_examples_are_records_as_well() -> None:
+    trials = frame([row(BASELINE, 0), failed("a", 0)])
+    assert list(trials.columns) == list(COLUMNS)
+
+
+# --- Storage --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with study `x`, one trial in it."""
+    path = tmp_path_factory.mktemp("storage") / "study.db"
+    study = optuna.create_study(
+        study_name="x", directions=["maximize", "minimize"], storage=open_storage(f"sqlite:///{path}")
+    )
+    add(study, BASELINE, map50_95=0.5)
+    return path
+
+
+def test_a_study_is_read_from_its_file(database: Path) -> None:
+    record = load_record(f"sqlite:///{database}", "x")
+    assert record.name == "x"
+    assert record.trials.map50_95.tolist() == [0.5]
+
+
+def test_an_unknown_study_is_answered_with_those_there_are(database: Path) -> None:
+    with pytest.raises(UserError, match=r"study y: not in sqlite:///.*study\.db; there are: x$"):
+        load_record(f"sqlite:///{database}", "y")
+
+
+@pytest.mark.parametrize("query", ["", "?timeout=5"])
+def test_reading_makes_no_database(tmp_path: Path, query: str) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        load_record(f"sqlite:///{tmp_path}/typo.db{query}", "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_can_be_read_while_a_search_writes(database: Path) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as search:
+        assert search.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        search.execute("BEGIN IMMEDIATE")
+        search.execute("DELETE FROM trials")
+        assert len(load_record(f"sqlite:///{database}", "x").trials) == 1
+        search.execute("ROLLBACK")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[sqlite3.Connection]:
+    """Another program has the database to itself, from before it was ever opened by a search."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield other
+
+
+def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    with locked(path) as other:
+        threading.Timer(0.2, other.execute, ["ROLLBACK"]).start()
+        started = time.monotonic()
+        open_storage(f"sqlite:///{path}")
+        assert time.monotonic() - started >= 0.15
+
+
+def test_a_database_that_stays_locked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LOCK_SECONDS", 0.1)
+    path = tmp_path / "study.db"
+    with locked(path), pytest.raises(UserError, match=r"cannot be opened \(database is locked\)") as error:
+        open_storage(f"sqlite:///{path}")
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"not a database", bytes(range(256)) * 20])
+def test_a_file_that_is_no_database_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "study.db"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be opened \(file is not a database\)"):
+        load_record(f"sqlite:///{path}", "x")
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("url", ["nonsense", "redis://me:s3cret@host", "postgresql://me:s3cret@host/db"])
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(UserError, match="cannot be opened") as error:
+        open_storage(url)
+    assert "s3cret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_failure_is_told_in_the_databases_own_words() -> None:
+    deep = OperationalError("INSERT …", {}, sqlite3.OperationalError("database or disk is full"))
+    wrapped = optuna.exceptions.StorageInternalError("An exception is raised during the commit. This typically …")
+    wrapped.__cause__ = deep
+    assert storage_failure(deep) == storage_failure(wrapped) == "database or disk is full"
+    assert storage_failure(ValueError("first\nsecond")) == "first"
+    assert storage_failure(ValueError()) == "ValueError"
