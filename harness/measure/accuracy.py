@@ -178,10 +178,6 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
                 raise UserError(f"--device {training.device}: no such CUDA device here; use cpu or auto") from error
             raise
         trainer.train()
-    if not all(
-        tensor.isfinite().all() for tensor in trainer.ema.ema.state_dict().values() if tensor.is_floating_point()
-    ):
-        raise NotANumberError("the weights are not finite after training")
     box = trainer.validator.metrics.box
     result = Accuracy(
         map50_95=float(box.map),
@@ -191,6 +187,10 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     )
     if not math.isfinite(result.map50_95):
         raise NotANumberError(f"mAP is {result.map50_95} after training")
+    if not all(
+        tensor.isfinite().all() for tensor in trainer.ema.ema.state_dict().values() if tensor.is_floating_point()
+    ):
+        raise NotANumberError("the weights are not finite after training")
     if training.save_to is not None:
         save_checkpoint(trainer.ema.ema, training.save_to)
     return result
