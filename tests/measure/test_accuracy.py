@@ -437,7 +437,7 @@ def test_an_accuracy_that_is_no_number_is_a_failure(
 @pytest.mark.slow
 def test_weights_that_are_no_numbers_after_the_last_step_are_a_failure(training: Callable[..., Training]) -> None:
     one_step = replace(SCHEDULE, batch=48, epochs=1, learning_rate=math.nan)  # its only loss is still finite
-    with pytest.raises(NotANumberError, match="not finite|is nan"):
+    with pytest.raises(NotANumberError, match=r"not finite|is nan"):
         train(training(BLOCKS, schedule=one_step))
 
 
