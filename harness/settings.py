@@ -52,7 +52,7 @@ class SearchSettings(BaseModel):
     device: str = "auto"
     imgsz: int = Field(default=128, ge=32, description="side of the square input, in pixels")
     epochs: int = Field(default=3, ge=1, description="epochs of each candidate and of the baseline's control")
-    base_epochs: int = Field(default=25, ge=1, description="epochs of the common base before the search")
+    base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
     batch: int = Field(default=16, ge=1, description="images a step")
     learning_rate: float = Field(default=1e-3, gt=0)
     block_rate_factor: float = Field(default=5.0, gt=0, description="rate of the new blocks over the base's")
@@ -65,7 +65,7 @@ class SearchSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
     seeds: int = Field(default=3, ge=1, description="seeds of the baseline and of each finalist")
     finalists: int = Field(default=3, ge=0, description="candidates that are trained with every seed")
-    latency_seconds: float = Field(default=8.0, gt=0, description="most seconds to measure one candidate's latency")
+    latency_seconds: float = Field(default=5.0, gt=0, description="most seconds to measure one candidate's latency")
     timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; all cores by default")
     workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")

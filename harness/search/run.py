@@ -82,7 +82,12 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         observer.note(
             f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else "")
         )
-        details = environment(device=setting.device, data_fingerprint=setting.data.fingerprint, command=command)
+        details = environment(
+            device=setting.device,
+            data_fingerprint=setting.data.fingerprint,
+            command=command,
+            seeds=settings.all_seeds,
+        )
         study.optuna.set_user_attr(
             ENVIRONMENT,
             {

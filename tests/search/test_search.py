@@ -83,7 +83,10 @@ def test_the_folder_holds_all_that_was_promised(finished: Path) -> None:
     for name in ("report.html", "report.md", "pareto.png", "trials.csv", "front.csv", "environment.json"):
         assert (folder / name).stat().st_size > 0, name
     environment = json.loads((folder / "environment.json").read_text())
-    assert "clo search" in json.dumps(environment)
+    assert environment["command"].startswith("clo search --data ")
+    assert environment["seeds"] == [0, 1]
+    low, high = environment["latency_aa_check"]["ratio_ci95"]
+    assert 0 < low <= environment["latency_aa_check"]["ratio"] <= high
     assert {path.stem for path in (folder / "architectures").glob("*.yaml")} == set(trials(finished).architecture)
 
 
