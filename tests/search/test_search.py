@@ -172,11 +172,16 @@ def test_a_kill_costs_the_running_trial_only(tmp_path: Path, small_search: tuple
         assert connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone() == (0,)
 
 
+def hear_ctrl_c() -> None:
+    """A shell's background jobs ignore Ctrl-C and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_a_report_of_what_is_done(tmp_path: Path, small_search: tuple[str, ...]) -> None:
     database = tmp_path / "results" / "x" / "study.db"
     search = subprocess.Popen(
         [sys.executable, "-m", "harness", *small_search, "--trials", "9"], cwd=tmp_path, env=os.environ, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c,  # noqa: PLW1509
     )  # fmt: skip
     while candidates_begun(database) < 1:
         assert search.poll() is None, "the search ended before it could be stopped"
