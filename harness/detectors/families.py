@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,15 @@ class Base:
     name: str
     config: dict[str, Any]
     checkpoint: Path | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of description and weights: a file may change under its name."""
+        described = {name: value for name, value in self.config.items() if name != "yaml_file"}
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
+        if self.checkpoint:
+            digest.update(self.checkpoint.read_bytes())
+        return digest.hexdigest()[:16]
 
     def build(self, classes: int | None = None) -> DetectionModel:
         """The network with random weights; `classes` overrides the description's number."""

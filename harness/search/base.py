@@ -65,8 +65,7 @@ def common_base(
         if not moved.left_behind:
             return CommonBase(weights=base.checkpoint, origin=f"{base.name}, {moved}")
     key = {
-        "config": {name: value for name, value in base.config.items() if name != "yaml_file"},
-        "weights": _file_hash(base.checkpoint) if base.checkpoint else None,
+        "base": base.fingerprint,
         "data": data.fingerprint,
         "schedule": asdict(schedule),
         "seed": seed,
@@ -120,8 +119,3 @@ def base_schedule(schedule: Schedule, base_epochs: int) -> Schedule:
 
 def _layers(base: Base) -> int:
     return len(base.config["backbone"]) + len(base.config["head"])
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

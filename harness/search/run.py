@@ -59,6 +59,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     observer.phase("reading base, data and search space")
     setting = prepare(settings)
     comparable = {
+        "base_fingerprint": setting.base.fingerprint,
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
         "device_kind": "cpu"

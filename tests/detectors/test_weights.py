@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from harness.architecture import Architecture, Placement
-from harness.detectors import build, find_sites, index_map, insert, resolve_base, transfer
+from harness.detectors import build, find_sites, index_map, insert, resolve_base, to_yaml, transfer
 
 
 def test_another_number_of_classes_leaves_only_class_outputs_behind() -> None:
@@ -30,3 +32,13 @@ def test_tensors_arrive_at_their_layers_new_number() -> None:
     transfer(original, detector, index_map(base, architecture, sites))
     assert torch.equal(original.model[7].conv.weight, detector.model[8].conv.weight)
     assert torch.equal(original.model[4].cv1.conv.weight, detector.model[4].cv1.conv.weight)
+
+
+def test_a_base_that_changed_under_its_name_is_another_base(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    text = to_yaml(insert(resolve_base("yolov5n"), Architecture(base="yolov5n")))
+    path.write_text(text)
+    before = resolve_base(str(path)).fingerprint
+    assert resolve_base(str(path)).fingerprint == before
+    path.write_text(text.replace("[-1, 9, C3, [512]]", "[-1, 6, C3, [512]]"))
+    assert resolve_base(str(path)).fingerprint != before
