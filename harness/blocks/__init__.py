@@ -10,5 +10,16 @@ from harness.blocks.attention import CloAttention
 from harness.blocks.block import CloBlock
 from harness.blocks.cloformer import CloFormer
 from harness.blocks.ffn import ConvFFN
+from harness.blocks.registry import BlockEntry, BlockError, RegisteredBlock, import_block_file, register_block
 
-__all__ = ["CloAttention", "CloBlock", "CloFormer", "ConvFFN"]
+__all__ = [
+    "BlockEntry",
+    "BlockError",
+    "CloAttention",
+    "CloBlock",
+    "CloFormer",
+    "ConvFFN",
+    "RegisteredBlock",
+    "import_block_file",
+    "register_block",
+]

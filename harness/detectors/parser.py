@@ -1,31 +1,74 @@
-"""The one place where Ultralytics learns our blocks.
+"""The one place where Ultralytics learns our layers.
 
 Ultralytics' `parse_model` has no hook. It looks a layer's class up among its module's globals; a
 class that it does not know keeps its input's channels (`c2 = ch[f]`) and gets the YAML's arguments
-untouched. Our blocks keep channels and stride and our YAMLs spell channels out, so making the name
-known is all that it takes. Should a new Ultralytics parse differently, we refuse instead of
-building something else than the YAML says.
+untouched. For blocks that keep channels, making their name known is all that it takes. Two kinds of
+rows are more, and `parse_model` is wrapped for them:
+
+- A layer of ours that changes the channels, such as `[-1, 1, ELAN, [128, 256, 64]]`: its row spells
+  the channels of input and output out, first and second. Ultralytics parses a stand-in that has these
+  output channels, and the layer takes its place.
+- Blocks inside a layer of Ultralytics' own, such as
+  `[-1, 3, C2f, [128, True, {inside: {CloBlock: [...]}}]]`: Ultralytics parses the row without the
+  last argument, so that it still sees its own class (it picks the head's form by the classes it saw),
+  and the blocks go into the bottlenecks that were built.
+
+A model may also name files under `blocks`, whose blocks are registered before (see
+`harness.blocks.registry`). Should a new Ultralytics parse differently, we refuse instead of building
+something else than the YAML says.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
+import os
+from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
-from harness.blocks import CloAttention, CloBlock
+from torch import nn
+
+from harness.blocks import CloAttention, CloBlock, RegisteredBlock, import_block_file
+from harness.detectors.cloformer import CloFormerStage, CloFormerStem
+from harness.detectors.inside import put_inside
+from harness.detectors.yolov7 import YOLOV7_LAYERS
 from harness.errors import UserError
 
-_BLOCKS = (CloAttention, CloBlock)
-_RELIED_ON = ("globals()[m]", "c2 = ch[f]", "m(*args)", 'd["backbone"] + d["head"]')
+KEEPING: tuple[type[nn.Module], ...] = (CloAttention, CloBlock, RegisteredBlock)
+"""Layers that keep the channels of their input."""
+_KEEPING_BY_NAME = {layer.__name__: layer for layer in KEEPING}
+CHANGING: dict[str, type[nn.Module]] = {
+    layer.__name__: layer for layer in (CloFormerStem, CloFormerStage, *YOLOV7_LAYERS)
+}
+"""Layers that do not: their first two arguments are the channels of input and output."""
+INSIDE = "inside"
+"""Key of the argument that says what goes into a layer's bottlenecks: {inside: {class name: arguments}}."""
+BLOCK_FILES = "blocks"
+"""Key of a model's YAML under which the files stand that register blocks of a user's own."""
+
+_RELIED_ON = (
+    "globals()[m]",
+    "c2 = ch[f]",
+    "m(*args)",
+    'd["backbone"] + d["head"]',
+    "frozenset({TorchVision, Index})",
+    "args = [*args[1:]]",
+    "m_.i, m_.f, m_.type = i, f, t",
+)
+_WRAPPED = "_clo_nas_wraps"
+
+Parser = Callable[..., tuple[nn.Sequential, list[int]]]
 
 
 def register(tasks: ModuleType) -> None:
-    """Make our blocks known to the parser in `ultralytics.nn.tasks`. Idempotent.
+    """Make our layers known to the parser in `ultralytics.nn.tasks`. Idempotent.
 
     Raises:
         UserError: This version of Ultralytics parses models in a way we do not know.
     """
-    source = inspect.getsource(tasks.parse_model)
+    original = getattr(tasks.parse_model, _WRAPPED, tasks.parse_model)
+    source = inspect.getsource(original)
     missing = [line for line in _RELIED_ON if line not in source]
     if missing:
         import ultralytics
@@ -34,8 +77,68 @@ def register(tasks: ModuleType) -> None:
             f"Ultralytics {ultralytics.__version__} parses models differently from what clo-nas was checked "
             f"with (no `{missing[0]}` in parse_model); install ultralytics>=8.4.190,<8.5"
         )
-    for block in _BLOCKS:
-        known = tasks.__dict__.get(block.__name__)
-        if known not in (None, block):
-            raise UserError(f"Ultralytics has a layer named {block.__name__} of its own; clo-nas cannot add its one")
-        setattr(tasks, block.__name__, block)
+    for layer in (*KEEPING, *CHANGING.values()):
+        known = tasks.__dict__.get(layer.__name__)
+        if known not in (None, layer):
+            raise UserError(f"Ultralytics has a layer named {layer.__name__} of its own; clo-nas cannot add its one")
+        setattr(tasks, layer.__name__, layer)
+    tasks.parse_model = _wrap(original)  # type: ignore[attr-defined]
+
+
+def _wrap(original: Parser) -> Parser:
+    @functools.wraps(original)
+    def parse_model(d: dict[str, Any], ch: Any, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
+        _import_block_files(d)
+        rows = [*d["backbone"], *d["head"]]
+        plain = [_as_ultralytics_knows_it(row) for row in rows]
+        parts = {"backbone": plain[: len(d["backbone"])], "head": plain[len(d["backbone"]) :]}
+        layers, save = original({**d, **parts}, ch, verbose)
+        for index, row in enumerate(rows):
+            if row[2] in CHANGING:
+                layers[index] = _in_place_of(layers[index], row)
+            elif inside := _inside(row):
+                name, arguments = inside
+                put_inside(layers[index], functools.partial(_KEEPING_BY_NAME[name], *arguments))
+                layers[index].np = _parameters(layers[index])  # type: ignore[assignment]
+        return layers, save
+
+    setattr(parse_model, _WRAPPED, original)
+    return parse_model
+
+
+def _import_block_files(description: dict[str, Any]) -> None:
+    files = description.get(BLOCK_FILES) or ()
+    if files and os.environ.get("ULTRALYTICS_SAFE_LOAD", "").lower() in {"1", "true"}:
+        raise TypeError(f"the model names a file of blocks, {files[0]}, which ULTRALYTICS_SAFE_LOAD keeps from running")
+    for file in files:
+        import_block_file(file)
+
+
+def _as_ultralytics_knows_it(row: Sequence[Any]) -> list[Any]:
+    """The row that Ultralytics parses for ours; its own rows are copied, because it writes into them."""
+    source, repeats, module, arguments = row
+    if module in CHANGING:
+        if repeats != 1:
+            raise ValueError(f"{module} is repeated {repeats} times; its row gives one layer, so repeats is 1")
+        return [source, 1, "Index", [arguments[1], 0]]
+    return [source, repeats, module, list(arguments[:-1] if _inside(row) else arguments)]
+
+
+def _in_place_of(stand_in: nn.Module, row: Sequence[Any]) -> nn.Module:
+    layer = CHANGING[row[2]](*row[3])
+    layer.i, layer.f, layer.type = stand_in.i, stand_in.f, type(layer).__name__  # type: ignore[assignment]
+    layer.np = _parameters(layer)  # type: ignore[assignment]
+    return layer
+
+
+def _inside(row: Sequence[Any]) -> tuple[str, list[Any]] | None:
+    """Class name and arguments of what goes into a row's bottlenecks, if anything does."""
+    last = row[3][-1] if row[3] else None
+    if isinstance(last, dict) and set(last) == {INSIDE}:
+        [(name, arguments)] = last[INSIDE].items()
+        return name, arguments
+    return None
+
+
+def _parameters(layer: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in layer.parameters())
