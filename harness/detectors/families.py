@@ -17,7 +17,6 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
 from ultralytics.utils import LOGGER
 
-from harness.architecture import Architecture
 from harness.errors import UserError
 
 
@@ -81,23 +80,6 @@ def resolve_base(spec: str) -> Base:
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise UserError(f"base {spec}: not a readable model YAML ({str(error).splitlines()[0]})") from error
     return Base(name=path.stem if path.suffix else path.name, config=_single_scale(config, spec))
-
-
-def load_model(spec: str) -> DetectionModel:
-    """Build any detector a person may name: model name, YAML, checkpoint or architecture file.
-
-    Raises:
-        UserError: Nothing can be built from it.
-    """
-    from harness.detectors.insert import insert
-
-    path = Path(spec)
-    if path.suffix in {".yaml", ".yml"} and path.is_file():
-        data = read_yaml(path)
-        if "placements" in data:
-            architecture = Architecture.from_dict(data)
-            return build(insert(resolve_base(architecture.base), architecture))
-    return resolve_base(spec).load()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
