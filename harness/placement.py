@@ -139,7 +139,7 @@ class Placement:
                 )
             return
         if self.options:
-            raise UserError(f"{self.site}: options are those of a registered block; kind {self.kind} has fields instead")
+            raise UserError(f"{self.site}: options are a registered block's; kind {self.kind} has fields instead")
         if self.heads < 1:
             raise UserError(f"{self.site}: a placement needs at least one head, local or global")
         if self.global_heads < 0:
@@ -193,9 +193,8 @@ class Placement:
             map_size: Height and width of the feature map at this site, in pixels.
         """
         if not self.is_clo:
-            return Placement(
-                site=self.site, mode=self.mode, kind=self.block_name, init=self.init, options=tuple(sorted(self.options))
-            )
+            options = tuple(sorted(self.options))
+            return Placement(site=self.site, mode=self.mode, kind=self.block_name, init=self.init, options=options)
         operator = self.operator if self.groups else Operator.ATTNCONV
         gated = bool(self.groups) and operator is Operator.ATTNCONV
         has_ffn = self.kind == Kind.BLOCK
@@ -235,8 +234,8 @@ class Placement:
             "" if self.aggregate_v else "V not aggregated",
             "plain FFN" if self.kind == Kind.BLOCK and self.ffn is FeedForward.PLAIN else "",
         ]
-        noted = ", ".join(filter(None, changed))
-        return f"{self.site}{how} {self.kind}: " + " + ".join(parts) + (f", {noted}" if noted else "") + self._init_note()
+        noted = ", ".join(filter(None, [" + ".join(parts), *changed]))
+        return f"{self.site}{how} {self.kind}: {noted}{self._init_note()}"
 
     def _init_note(self) -> str:
         return ", official initialisation" if self.init is Init.OFFICIAL and self.kind != Kind.BARE else ""

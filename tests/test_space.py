@@ -99,7 +99,10 @@ def test_heads_that_divide_no_site_are_left_out_there(tmp_path: Path) -> None:
         (("kernel: [3, 5]", "kernel: [3, 4]"), r"line 6: placement.kernel: kernel 4 is even"),
         (("kv_pool: [4, 8]", "kv_pool: [0]"), r"line 7: placement.kv_pool: .*greater than or equal to 1"),
         (("kv_pool: [4, 8]", "kv_pool: []"), r"line 7: placement.kv_pool"),
-        (("kind: [attention, block]", "kind: [conv]"), r"line 5: placement.kind: a kind is one of attention, block, bare, or .*no block 'conv'"),
+        (
+            ("kind: [attention, block]", "kind: [conv]"),
+            r"line 5: placement.kind: a kind is one of attention, block, bare, or .*no block 'conv'",
+        ),
         (("0, 0.5, 1", "0, 1.5"), r"line 9: placement.local_share: .*less than or equal to 1"),
         (("0, 0.5, 1", "0, 0"), r"line 9: placement.local_share: the choice 0.* twice"),
         (("max_blocks: 2\n", ""), r"line 1: max_blocks: Field required"),

@@ -14,9 +14,9 @@ from harness.blocks.ffn import ConvFFN
 from harness.blocks.registry import BlockEntry, BlockError, RegisteredBlock, import_block_file, register_block
 
 __all__ = [
+    "CBAM",
     "BlockEntry",
     "BlockError",
-    "CBAM",
     "CloAttention",
     "CloBlock",
     "CloFormer",

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from harness.blocks.layout import in_layout_of, working_layout
 from harness.blocks.official import OfficialModule, OfficialStateDictError, convolution
-from harness.blocks.operators import GATES, LOCAL_OPERATORS
+from harness.blocks.operators import GATES, LOCAL_OPERATORS, local_operator
 
 
 class AttnConv(nn.Module):
@@ -122,13 +122,10 @@ class CloAttention(OfficialModule):
         if self.global_width:
             self.input_widths.append(self.global_width)
         self.project_in = nn.Conv2d(dim, sum(self.input_widths), 1)
-        changed = {"gate": gate, "aggregate_qk": aggregate_qk, "aggregate_v": aggregate_v}
         self.local_branch = nn.ModuleList(
             AttnConv(width, kernel_size, head_dim**-0.5)
             if self.is_official
-            else LOCAL_OPERATORS[operator](
-                width, width // head_dim, kernel_size, **(changed if operator == "attnconv" else {})
-            )
+            else local_operator(operator, width, width // head_dim, kernel_size, gate, aggregate_qk, aggregate_v)
             for width, kernel_size in zip(self.local_widths, kernel_sizes, strict=True)
         )
         self.global_branch = PooledAttention(dim, group_split[-1], head_dim, window_size) if self.global_width else None

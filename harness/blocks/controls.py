@@ -21,9 +21,7 @@ def se_cost(channels: int, map_size: MapSize, reduction: int = 16) -> tuple[int,
     return 2 * channels * hidden + hidden + channels, 2 * channels * hidden
 
 
-def cbam_cost(
-    channels: int, map_size: MapSize, reduction: int = 16, kernel_size: int = 7
-) -> tuple[int, int]:
+def cbam_cost(channels: int, map_size: MapSize, reduction: int = 16, kernel_size: int = 7) -> tuple[int, int]:
     """Parameters and MACs of CBAM: one bottleneck on two pooled pixels, one convolution of two maps to one."""
     hidden = _hidden(channels, reduction)
     params = 2 * channels * hidden + hidden + channels + 2 * kernel_size**2 + 1

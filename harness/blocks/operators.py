@@ -29,7 +29,6 @@ PartCost = tuple[int, int]
 """Parameters and MACs."""
 
 
-
 def _same(x: Tensor) -> Tensor:
     return x
 
@@ -123,7 +122,7 @@ class ResidualDepthwise(nn.Module):
 
     streams: ClassVar[int] = 1
 
-    def __init__(self, width: int, heads: int, kernel_size: int) -> None:  # noqa: ARG002
+    def __init__(self, width: int, heads: int, kernel_size: int) -> None:
         super().__init__()
         self.aggregate = _depthwise(width, kernel_size)
 
@@ -192,7 +191,7 @@ class WindowAttention(nn.Module):
 
     streams: ClassVar[int] = 3
 
-    def __init__(self, width: int, heads: int, kernel_size: int) -> None:  # noqa: ARG002
+    def __init__(self, width: int, heads: int, kernel_size: int) -> None:
         super().__init__()
         self.heads = heads
         self.kernel_size = kernel_size
@@ -233,6 +232,16 @@ LOCAL_OPERATORS: dict[str, type[AblatedAttnConv | ResidualDepthwise | Neighbourh
     "window": WindowAttention,
 }
 """Every local operator by the name that a placement gives it."""
+
+
+def local_operator(
+    name: str, width: int, heads: int, kernel_size: int, gate: str, aggregate_qk: bool, aggregate_v: bool
+) -> nn.Module:
+    """Build a local operator; the last three are AttnConv's and unused by others."""
+    kind = LOCAL_OPERATORS[name]
+    if kind is AblatedAttnConv:
+        return AblatedAttnConv(width, heads, kernel_size, gate, aggregate_qk, aggregate_v)
+    return kind(width, heads, kernel_size)
 
 
 def _depthwise(channels: int, kernel_size: int) -> nn.Conv2d:

@@ -44,6 +44,7 @@ from harness.torchvision_compat import ensure_torchvision
 Progress = Callable[[int, int], None]
 """Called with finished and total iterations."""
 
+
 class NotANumberError(RuntimeError):
     """The loss stopped being a number."""
 
