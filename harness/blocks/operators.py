@@ -92,8 +92,9 @@ class AblatedAttnConv(nn.Module):
     def forward(self, qkv: Tensor) -> Tensor:
         """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
         width = qkv.shape[1] // 3
-        query, key = self.aggregate_qk(qkv[:, : 2 * width]).chunk(2, dim=1)
-        value: Tensor = self.aggregate_v(qkv[:, 2 * width :])
+        queries_keys, values = qkv.split((2 * width, width), dim=1)
+        query, key = self.aggregate_qk(queries_keys).chunk(2, dim=1)
+        value: Tensor = self.aggregate_v(values)
         between, after = GATES[self.gate]
         gate = self.gate_out(between(self.gate_in(query * key))) * self.scale
         batch, _, *size = gate.shape
@@ -158,18 +159,25 @@ class NeighbourhoodAttention(nn.Module):
         """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
         batch, channels, height, width = qkv.shape
         pixels, head_dim = height * width, channels // 3 // self.heads
-        query = qkv[:, : channels // 3].reshape(batch, self.heads, head_dim, pixels) * self.scale
-        gathered = self._neighbours(qkv[:, channels // 3 :])
-        key, value = gathered.reshape(batch, 2, self.heads, head_dim, -1, pixels).unbind(1)
+        queries, keys_values = qkv.split((channels // 3, channels // 3 * 2), dim=1)
+        query = (queries * self.scale).reshape(batch, self.heads, head_dim, pixels)
+        key, value = self._neighbours(keys_values).reshape(batch, 2, self.heads, head_dim, -1, pixels).unbind(1)
         scores = torch.einsum("bhdn,bhdkn->bhkn", query, key)
-        inside = self._neighbours(torch.ones_like(qkv[:1, :1]))  # (1, kernel_size², pixels)
-        attention = scores.masked_fill(inside.unsqueeze(1) == 0, -torch.inf).softmax(dim=2)
+        inside = self._neighbours(qkv.new_ones(1, 1, height, width))
+        attention = scores.masked_fill(inside == 0, -torch.inf).softmax(dim=2)
         out: Tensor = torch.einsum("bhkn,bhdkn->bhdn", attention, value)
         return out.reshape(batch, channels // 3, height, width)
 
     def _neighbours(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C·kernel_size², H·W)."""
-        return F.unfold(x, self.kernel_size, padding=self.kernel_size // 2)
+        """(B, C, H, W) to (B, C, kernel_size², H·W); zero where a neighbour lies outside the map.
+
+        (Not `F.unfold`, which fake tensors on `cuda` cannot do where PyTorch was built without CUDA.)
+        """
+        height, width = x.shape[-2:]
+        padded = F.pad(x, (self.kernel_size // 2,) * 4)
+        offsets = range(self.kernel_size)
+        shifted = [padded.narrow(2, i, height).narrow(3, j, width) for i in offsets for j in offsets]
+        return torch.stack(shifted, dim=2).flatten(3)
 
     @staticmethod
     def cost(width: int, kernel_size: int, map_size: MapSize) -> PartCost:
@@ -205,12 +213,13 @@ class WindowAttention(nn.Module):
         query, key, value = self._tiles(padded, rows, columns)
         mask = None
         if below or right:
-            filled = F.pad(torch.ones_like(qkv[:1, :1]), (0, right, 0, below))
+            filled = F.pad(qkv.new_ones(1, 1, height, width), (0, right, 0, below))
             mask = _tokens_of_tiles(filled, 1, rows, columns).squeeze(-1).unsqueeze(-2) > 0  # (1, tiles, 1, 1, tokens)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         grid = ((height + below) // rows, (width + right) // columns)
         out = out.reshape(batch, *grid, self.heads, rows, columns, -1).permute(0, 3, 6, 1, 4, 2, 5)
-        return out.reshape(batch, channels // 3, height + below, width + right)[:, :, :height, :width]
+        out = out.reshape(batch, channels // 3, height + below, width + right)
+        return out.narrow(2, 0, height).narrow(3, 0, width)
 
     def _tiles(self, qkv: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (B, tiles, heads, tokens, head_dim)."""
