@@ -164,6 +164,7 @@ def model(
     name: Annotated[str, typer.Argument(help=MODEL_HELP)],
     classes: Annotated[int | None, typer.Option(help="Classes of the data. [default: the model's own]", min=1)] = None,
     out: Annotated[Path | None, typer.Option(help="File to write. [default: standard output]")] = None,
+    as_json: Json = False,
 ) -> None:
     """Print a model as an Ultralytics model YAML; it trains with plain Ultralytics once `harness` is imported."""
     from harness.detectors import build, find_detector, to_yaml
@@ -173,12 +174,13 @@ def model(
     build(config)
     shown = {key: value for key, value in config.items() if key not in {"yaml_file", "scale", "ch", "names"}}
     text = to_yaml(shown, f"{name}: {detector.architecture.describe()}\nmade by clo-nas; needs `import harness`")
-    if out is None:
-        print(text, end="")
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    print(out)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    if as_json:
+        _print_json({"model": name, "file": str(out) if out else None, "yaml": shown})
+    else:
+        print(out or text, end="\n" if out else "")
 
 
 @app.command()

@@ -7,15 +7,11 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
 import optuna
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.architecture import Architecture
-from harness.blocks.registry import BlockEntry, BlockError, block_entry, import_block_file
 from harness.errors import UserError
 from harness.placement import (
     FeedForward,
@@ -26,91 +22,14 @@ from harness.placement import (
     MapSize,
     Mode,
     Operator,
-    Option,
     Placement,
-    absolute_kind,
 )
-from harness.resources import search_space_folder
+from harness.space_file import SpaceFile, load_space
+
+__all__ = ["NO_BLOCK", "SearchSpace", "SpaceFile", "load_space"]
 
 NO_BLOCK = "none"
 """The choice that leaves a site empty."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PlacementChoices(_Model):
-    """The shapes that a block may take, each a list of choices; what is asked of Clo blocks alone has a default."""
-
-    kind: tuple[str, ...] = Field(min_length=1)
-    mode: tuple[Mode, ...] = Field(default=(Mode.AFTER,), min_length=1)
-    init: tuple[Init, ...] = Field(default=(Init.IDENTITY,), min_length=1)
-    heads: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), min_length=1)
-    local_share: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(), min_length=1)
-    kernel: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), min_length=1)
-    kv_pool: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), min_length=1)
-    operator: tuple[Operator, ...] = Field(default=(Operator.ATTNCONV,), min_length=1)
-    gate: tuple[Gate, ...] = Field(default=(Gate.SWISH_TANH,), min_length=1)
-    aggregate_qk: tuple[bool, ...] = Field(default=(True,), min_length=1)
-    aggregate_v: tuple[bool, ...] = Field(default=(True,), min_length=1)
-    ffn: tuple[FeedForward, ...] = Field(default=(FeedForward.CONV,), min_length=1)
-    ffn_ratio: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(2.0,), min_length=1)
-    ffn_kernel: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(5,), min_length=1)
-    options: dict[str, dict[str, Annotated[tuple[Option, ...], Field(min_length=1)]]] = {}
-
-    @field_validator("*")
-    @classmethod
-    def _no_choice_twice(cls, choices: Any) -> Any:
-        if isinstance(choices, tuple):
-            for choice in choices:
-                if choices.count(choice) > 1:
-                    raise ValueError(f"the choice {choice} stands in the list twice")
-        return choices
-
-    @field_validator("kernel", "ffn_kernel")
-    @classmethod
-    def _kernels_are_odd(cls, kernels: tuple[int, ...]) -> tuple[int, ...]:
-        even = [kernel for kernel in kernels if kernel % 2 == 0]
-        if even:
-            raise ValueError(f"kernel {even[0]} is even; a kernel size is odd (3, 5, 7, 9, …)")
-        return kernels
-
-    @field_validator("kind")
-    @classmethod
-    def _kinds_exist(cls, kinds: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        found = tuple(absolute_kind(kind, (info.context or {}).get("folder")) for kind in kinds)
-        for kind in found:
-            if kind not in set(Kind):
-                _registered(kind)
-        return found
-
-    @model_validator(mode="after")
-    def _options_exist(self) -> Self:
-        for name, options in self.options.items():
-            entry = next((_registered(kind) for kind in self.kind if kind.rpartition(":")[2] == name), None)
-            if entry is None:
-                raise ValueError(f"options of '{name}', which is no kind of this space")
-            entry.check_options(options)
-        return self
-
-    @model_validator(mode="after")
-    def _clo_blocks_have_a_shape(self) -> Self:
-        if set(self.kind) & set(Kind):
-            for name in ("heads", "local_share", "kernel", "kv_pool"):
-                if not getattr(self, name):
-                    raise ValueError(f"{name} is missing; the kinds {', '.join(Kind)} need it")
-        return self
-
-
-class SpaceFile(_Model):
-    """The YAML as it is written."""
-
-    name: str = Field(min_length=1)
-    description: str = ""
-    sites: tuple[str, ...] = Field(min_length=1)
-    max_blocks: int = Field(ge=1)
-    placement: PlacementChoices
 
 
 Pick = Callable[[str, Sequence[Any]], Any]
@@ -288,54 +207,6 @@ class SearchSpace:
         return architecture.identity(self.maps)
 
 
-def load_space(spec: str) -> SpaceFile:
-    """Read a space by path, or one that ships with clo-nas by name.
-
-    Raises:
-        UserError: It does not exist or is not a valid space; the message names the line.
-    """
-    path = Path(spec)
-    if not path.is_file():
-        shipped = search_space_folder()
-        path = shipped / f"{spec.removesuffix('.yaml')}.yaml"
-        if not path.is_file():
-            names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
-            raise UserError(f"space {spec}: no such file, and none ships under that name; there are: {names}")
-    try:
-        text = path.read_text(encoding="utf-8")
-        data, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
-    try:
-        return SpaceFile.model_validate(data, context={"folder": path.parent})
-    except ValidationError as error:
-        problems = [f"line {_line(tree, one['loc'])}: {_say(one)}" for one in error.errors()]
-        raise UserError(f"{path}, {'; '.join(problems)}") from error
-
-
-def _say(problem: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in problem["loc"] if isinstance(part, str)) or "the file"
-    if problem["type"] == "extra_forbidden":
-        model = PlacementChoices if problem["loc"][0] == "placement" else SpaceFile
-        return f"{where}: unknown key; known keys here: {', '.join(model.model_fields)}"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"
-
-
-def _line(node: Any, path: tuple[Any, ...]) -> int:
-    """Line of the YAML node that a pydantic error location points at, or of its nearest existing parent."""
-    line = node.start_mark.line if node is not None else 0
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            match = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if match is None:
-                break
-            line, node = match[0].start_mark.line, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-    return int(line) + 1
-
-
 def _local_heads(share: float, heads: int) -> int:
     return round(share * heads)
 
@@ -372,18 +243,3 @@ def _follow(
     if len(choices) > 1:
         chosen[name] = choices[at]
     return choices[at]
-
-
-def _registered(kind: str) -> BlockEntry:
-    """The entry of a kind that is none of Clo's; its file is imported first.
-
-    Raises:
-        ValueError: There is no such block.
-    """
-    file, found, name = kind.rpartition(":")
-    if found:
-        import_block_file(file)
-    try:
-        return block_entry(name)
-    except BlockError as error:
-        raise ValueError(f"a kind is one of {', '.join(map(str, Kind))}, or a registered block: {error}") from error

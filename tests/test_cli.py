@@ -31,6 +31,7 @@ from harness.measure.cost import model_cost
 from harness.records import load_record
 from harness.search import base as search_base
 from harness.search import run as search_run
+from harness.search import train_model
 from harness.search.outcome import Failure, State
 from harness.search.study import open_study
 from harness.search.trial import Job, Measured
@@ -62,7 +63,7 @@ def clo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search_run, "start_server", lambda: None)
-    for module in (search_run, search_base):
+    for module in (search_run, search_base, train_model):
         monkeypatch.setattr(module, "run_in_child", no_training)
 
     def run(*arguments: str) -> Said:
@@ -157,7 +158,7 @@ def search(clo: Clo, *options: str) -> str:
         ("--base", "yolov99", "no such model; give a name such as yolov5n"),
         ("--base", "mine.pt", "no such checkpoint; give the path of an existing .pt file"),
         ("--base", "yolov8n-seg", "only detection models can be searched"),
-        ("--space", "huge", "there are: default, small"),
+        ("--space", "huge", "there are: default, inside, operators, small"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(clo: Clo, option: str, value: str, right: str) -> None:
@@ -232,7 +233,7 @@ def test_an_unknown_key_is_named_with_its_line(clo: Clo, tmp_path: Path) -> None
     path = space_with(tmp_path, colour=["red"])
     line = Path(path).read_text().splitlines().index("  colour: [red]") + 1
     said = search(clo, "--space", path)
-    assert f"{path}, line {line}: placement.colour: unknown key; known keys here: kind, kernel" in said
+    assert f"{path}, line {line}: placement.colour: unknown key; known keys here: kind, mode" in said
 
 
 def test_heads_that_divide_no_channels(clo: Clo, tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_an_image_size_that_does_not_fit_the_model(clo: Clo, command: tuple[str,
 @pytest.mark.parametrize(
     ("include", "reason"),
     [
-        ("nobody/1", "neither an architecture file nor STUDY/ID of a study"),
+        ("nobody/1", "neither an architecture file, nor a model of the article such as yolov5n-clo-head, nor STUDY/ID"),
         ("x/nobody", "study x has no architecture 'nobody'"),
     ],
 )
@@ -501,7 +502,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
 
 
 def test_these_are_the_commands() -> None:
-    assert set(COMMANDS) == {"search", "report", "sites", "cost", "latency", "export"}
+    assert set(COMMANDS) == {"search", "report", "sites", "model", "train", "cost", "latency", "export"}
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
@@ -546,8 +547,74 @@ def read(said: Said) -> Any:
 
 def test_sites_is_a_list_of_places(clo: Clo) -> None:
     found = read(clo("sites", "yolov8n", "--json"))
-    assert [list(site) for site in found] == [["site", "layer", "channels", "stride"]] * len(found)
+    assert [list(site) for site in found] == [
+        ["site", "layer", "channels", "stride", "modes", "inside_channels"]
+    ] * len(found)
     assert found == [site.to_dict() for site in find_sites(resolve_base("yolov8n")).values()]
+
+
+def test_model_is_a_description_that_ultralytics_reads(clo: Clo, tmp_path: Path) -> None:
+    said = clo("model", "yolov5n-clo-head", "--classes", "3")
+    assert (said.code, said.err) == (0, "")
+    printed = yaml.safe_load(said.out)
+    assert printed["nc"] == 3
+    assert [row[2] for row in printed["head"]].count("CloBlock") == 3
+    written = read(clo("model", "yolov5n-clo-head", "--classes", "3", "--out", "new/m.yaml", "--json"))
+    assert written["file"] == "new/m.yaml"
+    assert (tmp_path / "new" / "m.yaml").read_text() == said.out
+    assert len(list(load_model(str(tmp_path / "new" / "m.yaml")).model)) == len(printed["backbone"] + printed["head"])
+
+
+def test_model_of_a_plain_base_reads_back_as_that_base(clo: Clo, tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(clo("model", "yolo11n").out)
+    again, base = (load_model(name).state_dict() for name in (str(tmp_path / "m.yaml"), "yolo11n"))
+    assert {name: tensor.shape for name, tensor in again.items()} == {n: t.shape for n, t in base.items()}
+
+
+def test_train_says_what_it_yields(clo: Clo, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Training] = []
+
+    def trained(_function: object, training: Training, *_: object) -> Accuracy:
+        seen.append(training)
+        return Accuracy(map50_95=0.5, map50=0.7, train_seconds=2.0, transferred="trained from scratch")
+
+    monkeypatch.setattr(train_model, "run_in_child", trained)
+    said = clo(
+        "train", "yolov5n-clo-head", "--data", str(data), "--imgsz", "64", "--epochs", "2", "--seed", "3", "--json"
+    )
+    assert said.code == 0
+    assert json.loads(said.out) == {
+        "model": "yolov5n-clo-head", "weights": "results/train/yolov5n-clo-head.pt", "seed": 3, "epochs": 2,
+        "map50_95": 0.5, "map50": 0.7, "train_seconds": 2.0, "transferred": "trained from scratch",
+    }  # fmt: skip
+    [training] = seen
+    assert (training.seed, training.schedule.epochs, training.schedule.imgsz) == (3, 2, 64)
+    assert [row[2] for row in training.config["head"]].count("CloBlock") == 3
+    people = clo("train", "yolov5n", "--data", str(data), "--imgsz", "64")
+    assert "mAP50-95 0.5000, mAP50 0.7000" in people.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("yolov5n", "--imgsz", "70"), "--imgsz 70: a multiple of the detector's stride, 32, is wanted"),
+        (("yolov5n", "--weights", "absent.pt"), "--weights absent.pt: no such checkpoint"),
+        (("yolov5q",), "base yolov5q: no such model"),
+        (("yolov5n", "--data", "absent.yaml"), "absent.yaml"),
+    ],
+)
+def test_what_cannot_be_trained_is_a_sentence(clo: Clo, arguments: tuple[str, ...], reason: str) -> None:
+    said = clo("train", *arguments)
+    assert said.code == 2
+    assert reason in said.err and "Traceback" not in said.err
+
+
+def test_a_training_that_fails_says_why(clo: Clo, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Failure(state=State.FAILED, reason="loss is nan at iteration 3")
+    monkeypatch.setattr(train_model, "run_in_child", lambda *_: failed)
+    said = clo("train", "yolov5n", "--data", str(data), "--imgsz", "64")
+    assert said.code == 2
+    assert "error: yolov5n cannot be trained: loss is nan at iteration 3" in said.err
 
 
 def test_cost_names_parameters_macs_and_flops(clo: Clo) -> None:

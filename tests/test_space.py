@@ -122,5 +122,110 @@ def test_what_is_no_space_is_refused_with_its_line(change: tuple[str, str], sent
 def test_the_spaces_that_ship_are_found_by_name() -> None:
     assert load_space("default").max_blocks == 3
     assert load_space("small.yaml").name == "small"
-    with pytest.raises(UserError, match="there are: default, small"):
+    with pytest.raises(UserError, match="there are: default, inside, operators, small"):
         load_space("no-such-space")
+
+
+# --- The choices beyond the first shape -----------------------------------------------------------
+
+EVERYTHING = """\
+name: everything
+sites: [neck.P3, neck.P5]
+max_blocks: 2
+placement:
+  kind: [attention, block, bare, se, cbam]
+  mode: [after, inside, replace]
+  init: [identity, official]
+  heads: [4]
+  local_share: [0, 0.5]
+  kernel: [3, 5]
+  kv_pool: [1, 2]
+  operator: [attnconv, conv, neighbourhood, window]
+  gate: [swish_tanh, tanh, none]
+  aggregate_qk: [true, false]
+  aggregate_v: [true, false]
+  ffn: [conv, plain]
+  ffn_kernel: [3, 5]
+  options:
+    se: {reduction: [4, 16]}
+"""
+MODES = {
+    "neck.P3": {Mode.AFTER: 64, Mode.INSIDE: 30},  # 4 heads do not divide 30: Clo blocks fit after only
+    "neck.P5": {Mode.AFTER: 256, Mode.REPLACE: 256},
+}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> SearchSpace:
+    path = tmp_path_factory.mktemp("space") / "space.yaml"
+    path.write_text(EVERYTHING)
+    return SearchSpace(load_space(str(path)), base="yolov5n", channels=MODES, maps=MAPS)
+
+
+def test_every_choice_is_counted_where_it_matters(everything: SearchSpace) -> None:
+    # A local half: AttnConv 2 kernels × 3 gates × 2 × 2, the three others 2 kernels each; global: 2 pools.
+    local, pools = 2 * 3 * 2 * 2 + 3 * 2, 2
+    shapes = local * pools + pools  # half local, all global
+    ffn = 2 + 1  # a plain FFN has no kernel
+    clo = shapes * 2 + shapes * 2 * ffn + shapes  # attention and block with 2 initialisations, bare
+    registered = 2 * 2 + 2  # SE with 2 reductions, CBAM; each with 2 initialisations
+    assert len(everything.placements["neck.P3"]) == clo + 2 * registered
+    assert len(everything.placements["neck.P5"]) == 2 * clo + 2 * registered
+
+
+def test_every_placement_leads_back_through_optuna(everything: SearchSpace) -> None:
+    rng = random.Random(1)
+    for _ in range(300):
+        architecture = everything.draw(rng)
+        trial = optuna.trial.FixedTrial(everything.parameters(architecture))
+        assert everything.identity(everything.suggest(trial)) == everything.identity(architecture)  # type: ignore[arg-type]
+
+
+def test_optuna_is_asked_the_same_choices_under_one_name(everything: SearchSpace) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen: dict[str, object] = {}
+    for _ in range(400):
+        trial = study.ask()
+        assert everything.holds(everything.suggest(trial))
+        for name, distribution in trial.distributions.items():
+            assert seen.setdefault(name, distribution) == distribution
+        study.tell(trial, 0.0)
+    assert {"neck.P3:se:reduction", "neck.P5:mode", "neck.P5:replace:heads", "neck.P3:gate"} - set(seen) == {
+        "neck.P5:replace:heads"  # one number of heads is no choice
+    }
+
+
+def test_a_block_of_ones_own_is_a_line_in_the_space(tmp_path: Path) -> None:
+    (tmp_path / "block_of_a_space.py").write_text(
+        "from torch import nn\nfrom harness.blocks import register_block\n"
+        "@register_block('own')\ndef own(channels, kernel=3):\n"
+        "    return nn.Conv2d(channels, channels, kernel, padding='same')"
+    )
+    space = space_of(
+        "name: own\nsites: [neck.P3]\nmax_blocks: 1\nplacement:\n"
+        "  kind: [block_of_a_space.py:own]\n  options: {own: {kernel: [1, 3]}}\n",
+        tmp_path,
+    )
+    kinds = [placement.kind for placement in space.placements["neck.P3"]]
+    assert kinds == [f"{tmp_path / 'block_of_a_space.py'}:own"] * 2
+    assert [dict(placement.options) for placement in space.placements["neck.P3"]] == [{"kernel": 1}, {"kernel": 3}]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("gate: [swish_tanh, tanh, none]", "gate: [relu]"), r"line 13: placement.gate: .*'swish_tanh'"),
+        (("mode: [after, inside, replace]", "mode: [before]"), r"line 6: placement.mode: .*'after'"),
+        (("se: {reduction", "se: {ratio"), r"block 'se' has no option 'ratio'; its options: reduction"),
+        (("se: {reduction", "eca: {reduction"), r"options of 'eca', which is no kind of this space"),
+        (("  heads: [4]\n", ""), r"heads is missing; the kinds attention, block, bare need it"),
+        (("se, cbam]", "absent.py:x]"), r"absent.py: no such file of blocks"),
+        (("ffn_kernel: [3, 5]", "ffn_kernel: [4]"), r"kernel 4 is even"),
+        (("mode: [after, inside, replace]", "mode: [replace]"), "neck.P3 of yolov5n allows none of the modes replace"),
+    ],
+)
+def test_what_is_no_choice_is_refused(change: tuple[str, str], sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(EVERYTHING.replace(*change))
+    with pytest.raises(UserError, match=sentence):
+        SearchSpace(load_space(str(path)), base="yolov5n", channels=MODES, maps=MAPS)

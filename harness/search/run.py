@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from typing import Any
@@ -58,10 +59,12 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     start_server()
     observer.phase("reading base, data and search space")
     setting = prepare(settings)
+    own_blocks = setting.space.file.block_files
     comparable = {
         "base_fingerprint": setting.base.fingerprint,
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
+        "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
         "device_kind": "cpu"
         if setting.device == "cpu"
         else torch.cuda.get_device_name(int(setting.device.split(",")[0])),

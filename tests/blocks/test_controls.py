@@ -53,7 +53,7 @@ def test_with_official_initialisation_it_is_the_block_itself() -> None:
     made = RegisteredBlock(16, {"name": "se", "reduction": 2}, "official")
     x = noise(2, 16, 6, 6)
     assert torch.equal(made(x), made.block(x))
-    assert made.layer_scale is None and len(made.block.weigh[0].bias) == 8
+    assert made.layer_scale is None and len(made.block.state_dict()["weigh.0.bias"]) == 8
 
 
 @pytest.mark.parametrize("size", [(4, 4), (7, 3)])
@@ -92,7 +92,7 @@ def test_a_block_of_ones_own_comes_from_its_own_file_with_its_own_identity(tmp_p
     made = RegisteredBlock(4, {"name": "mine", "kernel": 5})
     x = noise(1, 4, 5, 5)
     assert made.layer_scale is None and torch.equal(made(x), x)
-    assert made.block.mix.kernel_size == (5, 5)
+    assert made.block.mix.kernel_size == (5, 5)  # type: ignore[union-attr]
     assert type(made.block).__module__ == "file_of_mine"  # a checkpoint finds the class under this name
 
 

@@ -106,6 +106,7 @@ def test_a_gate_of_one_pixel_by_hand(gate: str, weight: object) -> None:
     with torch.no_grad():
         for layer, factor, shift in ((made.gate_in, 3.0, 0.5), (made.gate_out, -2.0, 0.25)):
             layer.weight.copy_(factor * torch.eye(2)[:, :, None, None])
+            assert layer.bias is not None
             layer.bias.fill_(shift)
     query, key, value = (0.3, -1.2), (0.7, 0.4), (5.0, -3.0)
     out = made(torch.tensor([*query, *key, *value]).reshape(1, 6, 1, 1)).flatten().tolist()
@@ -195,7 +196,7 @@ def test_official_weights_are_refused_by_another_operator() -> None:
 )
 def test_what_is_no_operator_is_refused_with_the_allowed_ones(arguments: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        CloAttention(8, 2, [1, 1], [3], 2, *arguments)
+        CloAttention(8, 2, [1, 1], [3], 2, *arguments)  # type: ignore[arg-type]
 
 
 def test_a_stride_without_a_depth_wise_convolution_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "convolution": lambda: CloAttention(16, 4, [1, 1, 2], [3, 5], 4, "conv"),
     "neighbourhood": lambda: CloAttention(16, 4, [1, 1, 2], [3, 5], 4, "neighbourhood"),
     "tiles": lambda: CloAttention(16, 4, [1, 1, 2], [3, 5], 4, "window"),
-    **{f"gate {gate}": lambda gate=gate: CloAttention(16, 4, [4, 0], [3], 1, "attnconv", gate) for gate in GATES},
+    **{f"gate {gate}": partial(CloAttention, 16, 4, [4, 0], [3], 1, "attnconv", gate) for gate in GATES},
     "nothing aggregated": lambda: CloAttention(16, 4, [4, 0], [3], 1, "attnconv", "swish_tanh", False, False),
     "plain ffn": lambda: ConvFFN(16, 32, 5, 1, 16, depthwise=False),
     "SE": lambda: RegisteredBlock(16, {"name": "se", "reduction": 4}),

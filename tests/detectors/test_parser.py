@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 from ultralytics.nn import tasks
 
+from harness.architecture import Architecture, Placement
 from harness.blocks import CloBlock
+from harness.detectors import build, insert, resolve_base, to_yaml
+from harness.detectors.cloformer import CloFormerStem
 from harness.detectors.parser import register
 from harness.errors import UserError
 
@@ -47,3 +52,83 @@ def test_a_layer_of_ultralytics_own_is_not_overwritten() -> None:
     module.CloBlock = object  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="a layer named CloBlock of its own"):
         register(module)
+
+
+# --- Rows of ours ---------------------------------------------------------------------------------
+
+
+def test_a_layer_that_changes_channels_takes_its_stand_ins_place() -> None:
+    description = copy.deepcopy(resolve_base("yolov8n").config)
+    rows = description["backbone"]
+    rows[0:2] = [[-1, 1, "CloFormerStem", [3, 32, "xxs"]], [-1, 1, "Conv", [128, 1, 1]]]
+    network = build(description)
+    stem = network.model[0]
+    assert isinstance(stem, CloFormerStem)
+    assert [getattr(stem, name) for name in ("i", "f", "type")] == [0, -1, "CloFormerStem"]
+    assert stem.np == sum(parameter.numel() for parameter in stem.parameters()) > 0
+    assert network.model[1].conv.in_channels == 32
+
+
+def test_a_repeated_layer_that_changes_channels_is_refused() -> None:
+    description = copy.deepcopy(resolve_base("yolov8n").config)
+    description["backbone"][0] = [-1, 2, "CloFormerStem", [3, 32, "xxs"]]
+    with pytest.raises(UserError, match="CloFormerStem is repeated 2 times"):
+        build(description)
+
+
+def test_channels_in_a_row_that_are_not_the_layers_are_refused() -> None:
+    description = copy.deepcopy(resolve_base("yolov8n").config)
+    description["backbone"][0] = [-1, 1, "CloFormerStem", [3, 48, "xxs"]]
+    with pytest.raises(UserError, match=r"stem of xxs: channels \(3, 48\) in its row; they are \(3, 32\)"):
+        build(description)
+
+
+def test_a_description_stays_as_it_was_written() -> None:
+    description = copy.deepcopy(resolve_base("yolov8n").config)
+    description["backbone"][4][3].append({"inside": {"RegisteredBlock": [32, {"name": "se"}]}})
+    before = copy.deepcopy(description)
+    network = build(description)
+    assert description == before
+    assert network.yaml["backbone"] == before["backbone"]
+
+
+def test_a_block_inside_a_layer_without_bottlenecks_is_refused() -> None:
+    description = copy.deepcopy(resolve_base("yolov8n").config)
+    description["backbone"][9][3].append({"inside": {"RegisteredBlock": [256, {"name": "se"}]}})
+    with pytest.raises(UserError, match="SPPF has no bottleneck to put a block inside"):
+        build(description)
+
+
+OWN = """
+from torch import nn
+from harness.blocks import register_block
+@register_block("of_a_model")
+class OfAModel(nn.Conv2d):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 1)
+"""
+TRAINED_ELSEWHERE = """
+import harness
+from ultralytics import YOLO
+print(sum(type(m).__name__ == "OfAModel" for m in YOLO("own.yaml").model.modules()))
+"""
+
+
+def test_a_model_yaml_names_the_file_of_its_own_block(tmp_path: Path) -> None:
+    (tmp_path / "own_block.py").write_text(OWN)
+    placement = Placement(site="neck.P3", kind=f"{tmp_path / 'own_block.py'}:of_a_model")
+    config = insert(resolve_base("yolov5n"), Architecture(base="yolov5n", placements=(placement,)))
+    assert config["blocks"] == [str(tmp_path / "own_block.py")]
+    (tmp_path / "own.yaml").write_text(to_yaml(config))
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINED_ELSEWHERE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "1", done.stderr
+
+
+def test_restricted_loading_runs_no_file_that_a_model_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
+    (tmp_path / "evil.py").write_text("raise SystemExit('run')")
+    monkeypatch.setenv("ULTRALYTICS_SAFE_LOAD", "1")
+    with pytest.raises(UserError, match=r"names a file of blocks, .*evil\.py, which ULTRALYTICS_SAFE_LOAD keeps"):
+        build(description)
