@@ -92,7 +92,7 @@ class AblatedAttnConv(nn.Module):
     def forward(self, qkv: Tensor) -> Tensor:
         """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
         width = qkv.shape[1] // 3
-        queries_keys, values = torch.split(qkv, (2 * width, width), dim=1)
+        queries_keys, values = torch.split(qkv, [2 * width, width], dim=1)
         query, key = self.aggregate_qk(queries_keys).chunk(2, dim=1)
         value: Tensor = self.aggregate_v(values)
         between, after = GATES[self.gate]
@@ -159,7 +159,7 @@ class NeighbourhoodAttention(nn.Module):
         """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
         batch, channels, height, width = qkv.shape
         pixels, head_dim = height * width, channels // 3 // self.heads
-        queries, keys_values = torch.split(qkv, (channels // 3, channels // 3 * 2), dim=1)
+        queries, keys_values = torch.split(qkv, [channels // 3, channels // 3 * 2], dim=1)
         query = (queries * self.scale).reshape(batch, self.heads, head_dim, pixels)
         key, value = self._neighbours(keys_values).reshape(batch, 2, self.heads, head_dim, -1, pixels).unbind(1)
         scores = torch.einsum("bhdn,bhdkn->bhkn", query, key)
