@@ -63,7 +63,7 @@ class SearchSpace:
         self.maps = dict(maps)
         self.modes: dict[str, list[Mode]] = {}
         self.heads: dict[str, dict[Mode, tuple[int, ...]]] = {}
-        for site in file.sites:
+        for site in self._sites(channels):
             if site not in channels:
                 raise UserError(
                     f"space '{file.name}': unknown site '{site}' in {base}; its sites: {', '.join(channels)}"
@@ -75,6 +75,21 @@ class SearchSpace:
                     f"{', '.join(file.placement.mode)}; its modes: {', '.join(channels[site])}"
                 )
             self.heads[site] = self._heads(site, channels[site])
+        self.sites = tuple(self.modes)
+
+    def _sites(self, channels: Mapping[str, Mapping[Mode, int]]) -> list[str]:
+        """The file's sites; one with a question mark is left out where the base lacks it or allows no mode of it."""
+        found = []
+        for written in self.file.sites:
+            site = written.removesuffix("?")
+            if site == written or set(channels.get(site, ())) & set(self.file.placement.mode):
+                found.append(site)
+        if not found:
+            raise UserError(
+                f"space '{self.file.name}': {self.base} has none of its sites {', '.join(self.file.sites)}; "
+                f"the base's sites: {', '.join(channels)}"
+            )
+        return found
 
     def _heads(self, site: str, channels: Mapping[Mode, int]) -> dict[Mode, tuple[int, ...]]:
         """The modes in which a Clo block fits, each with the numbers of heads that divide the channels there."""
@@ -96,7 +111,7 @@ class SearchSpace:
         illegal can be proposed and a multivariate, grouped TPE sees which choices belong together.
         """
         placements: list[Placement] = []
-        for site in self.file.sites:
+        for site in self.sites:
             if len(placements) == self.file.max_blocks:
                 break
             kind = trial.suggest_categorical(f"{site}:kind", [NO_BLOCK, *self.file.placement.kind])
@@ -144,7 +159,7 @@ class SearchSpace:
         by_site = {placement.site: placement for placement in architecture.placements}
         parameters: dict[str, Any] = {}
         left = self.file.max_blocks
-        for site in self.file.sites:
+        for site in self.sites:
             if left == 0:
                 break
             placement = by_site.get(site)
@@ -165,7 +180,7 @@ class SearchSpace:
     def _table(self) -> dict[str, dict[Placement, tuple[Placement, dict[str, Any]]]]:
         """By site: canonical placement to the space's own and the choices that lead there."""
         tables: dict[str, dict[Placement, tuple[Placement, dict[str, Any]]]] = {}
-        for site in self.file.sites:
+        for site in self.sites:
             table = tables.setdefault(site, {})
             for kind in self.file.placement.kind:
                 for placement, chosen in _every_path(partial(self._choose, site, kind)):
@@ -181,14 +196,14 @@ class SearchSpace:
 
     def draw(self, rng: random.Random) -> Architecture:
         """One architecture: the number of blocks, the sites and the shapes each uniformly at random."""
-        blocks = rng.randint(1, min(self.file.max_blocks, len(self.file.sites)))
-        sites = rng.sample(self.file.sites, blocks)
+        blocks = rng.randint(1, min(self.file.max_blocks, len(self.sites)))
+        sites = rng.sample(self.sites, blocks)
         return Architecture(base=self.base, placements=tuple(rng.choice(self.placements[site]) for site in sites))
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every distinct architecture, fewest blocks first."""
-        for blocks in range(1, min(self.file.max_blocks, len(self.file.sites)) + 1):
-            for sites in itertools.combinations(self.file.sites, blocks):
+        for blocks in range(1, min(self.file.max_blocks, len(self.sites)) + 1):
+            for sites in itertools.combinations(self.sites, blocks):
                 for chosen in itertools.product(*(self.placements[site] for site in sites)):
                     yield Architecture(base=self.base, placements=chosen)
 

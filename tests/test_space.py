@@ -69,7 +69,7 @@ def test_a_parameter_is_asked_for_only_where_it_matters(tmp_path: Path) -> None:
     for _ in range(60):
         trial = study.ask()
         space.suggest(trial)
-        for site in space.file.sites:
+        for site in space.sites:
             chosen = {name.split(":")[1] for name in trial.params if name.startswith(f"{site}:")}
             if trial.params[f"{site}:kind"] == "none":
                 assert chosen == {"kind"}
@@ -229,3 +229,12 @@ def test_what_is_no_choice_is_refused(change: tuple[str, str], sentence: str, tm
     path.write_text(EVERYTHING.replace(*change))
     with pytest.raises(UserError, match=sentence):
         SearchSpace(load_space(str(path)), base="yolov5n", channels=MODES, maps=MAPS)
+
+
+def test_a_site_with_a_question_mark_is_used_where_the_base_has_it(tmp_path: Path) -> None:
+    wanted = GOOD.replace("[neck.P3, neck.P5]", "[neck.P3?, backbone.C2PSA?, neck.P5]")
+    assert space_of(wanted, tmp_path).sites == ("neck.P3", "neck.P5")
+    with pytest.raises(UserError, match=r"unknown site 'backbone.C2PSA' in yolov5n"):
+        space_of(wanted.replace("C2PSA?", "C2PSA"), tmp_path)
+    with pytest.raises(UserError, match=r"yolov5n has none of its sites neck.P9\?; the base's sites: neck.P3, "):
+        space_of(GOOD.replace("[neck.P3, neck.P5]", "[neck.P9?]"), tmp_path)

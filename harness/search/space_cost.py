@@ -142,7 +142,7 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
     )
     summary: dict[str, Any] = {
         "name": space.file.name,
-        "sites": list(space.file.sites),
+        "sites": list(space.sites),
         "max_blocks": most,
         "size": space.size,
     }
