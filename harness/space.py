@@ -78,12 +78,12 @@ class SearchSpace:
         self.sites = tuple(self.modes)
 
     def _sites(self, channels: Mapping[str, Mapping[Mode, int]]) -> list[str]:
-        """The file's sites; one with a question mark is left out where the base lacks it or allows no mode of it."""
-        found = []
-        for written in self.file.sites:
-            site = written.removesuffix("?")
-            if site == written or set(channels.get(site, ())) & set(self.file.placement.mode):
-                found.append(site)
+        """The file's sites without the optional ones that the base lacks or that allow no mode of the space."""
+        found = [
+            site
+            for site in self.file.sites
+            if site not in self.file.optional_sites or set(channels.get(site, ())) & set(self.file.placement.mode)
+        ]
         if not found:
             raise UserError(
                 f"space '{self.file.name}': {self.base} has none of its sites {', '.join(self.file.sites)}; "

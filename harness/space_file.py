@@ -88,8 +88,17 @@ class SpaceFile(_Model):
     name: str = Field(min_length=1)
     description: str = ""
     sites: tuple[str, ...] = Field(min_length=1)
+    optional_sites: tuple[str, ...] = ()
     max_blocks: int = Field(ge=1)
     placement: PlacementChoices
+
+    @field_validator("optional_sites")
+    @classmethod
+    def _stand_among_the_sites(cls, optional: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for site in optional:
+            if site not in info.data.get("sites", (site,)):
+                raise ValueError(f"{site} is none of the sites; those that a base may lack stand in both lists")
+        return optional
 
     @property
     def block_files(self) -> list[Path]:

@@ -231,10 +231,14 @@ def test_what_is_no_choice_is_refused(change: tuple[str, str], sentence: str, tm
         SearchSpace(load_space(str(path)), base="yolov5n", channels=MODES, maps=MAPS)
 
 
-def test_a_site_with_a_question_mark_is_used_where_the_base_has_it(tmp_path: Path) -> None:
-    wanted = GOOD.replace("[neck.P3, neck.P5]", "[neck.P3?, backbone.C2PSA?, neck.P5]")
+def test_an_optional_site_is_used_where_the_base_has_it(tmp_path: Path) -> None:
+    three = GOOD.replace("[neck.P3, neck.P5]", "[neck.P3, backbone.C2PSA, neck.P5]")
+    wanted = three + "optional_sites: [neck.P3, backbone.C2PSA]\n"
     assert space_of(wanted, tmp_path).sites == ("neck.P3", "neck.P5")
     with pytest.raises(UserError, match=r"unknown site 'backbone.C2PSA' in yolov5n"):
-        space_of(wanted.replace("C2PSA?", "C2PSA"), tmp_path)
-    with pytest.raises(UserError, match=r"yolov5n has none of its sites neck.P9\?; the base's sites: neck.P3, "):
-        space_of(GOOD.replace("[neck.P3, neck.P5]", "[neck.P9?]"), tmp_path)
+        space_of(three, tmp_path)
+    with pytest.raises(UserError, match=r"line 10: optional_sites: neck.P4 is none of the sites"):
+        space_of(three.rstrip() + "\noptional_sites: [neck.P4]\n", tmp_path)
+    none = GOOD.replace("[neck.P3, neck.P5]", "[neck.P9]") + "optional_sites: [neck.P9]\n"
+    with pytest.raises(UserError, match=r"yolov5n has none of its sites neck.P9; the base's sites: neck.P3, "):
+        space_of(none, tmp_path)
