@@ -18,7 +18,15 @@ from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_loa
 from ultralytics.utils import LOGGER
 
 from harness.architecture import Architecture
+from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
 from harness.errors import UserError
+
+_OWN_YAMLS = Path(__file__).parent
+"""Folder of the model YAMLs that Ultralytics lacks."""
+_HEADS = frozenset({"Detect", "v10Detect"})
+"""Heads of detectors that see the image alone."""
+_NEED_TEXT = ("World", "YOLOE")
+"""What the names of heads begin with that compare image features with embeddings of a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +65,8 @@ def resolve_base(spec: str) -> Base:
     """Find the detector that `spec` names.
 
     Args:
-        spec: Model name (`yolov5n`, `yolov8s.yaml`), path to a model YAML, or path to a `.pt` checkpoint.
+        spec: Model name (`yolov5n`, `yolov8s.yaml`, `yolov7-tiny`, `cloformer-xxs`), path to a model YAML, or
+            path to a `.pt` checkpoint.
 
     Raises:
         UserError: It does not exist, is not readable or is not a detection model.
@@ -70,17 +79,7 @@ def resolve_base(spec: str) -> Base:
             )
         model = _load_checkpoint(path)
         return Base(name=path.name, config=_single_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
-    name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
-    try:
-        with _silence():
-            config = yaml_model_load(path if path.is_file() else name)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise UserError(f"base {spec}: not a readable model YAML ({str(error).splitlines()[0]})") from error
-    return Base(name=path.stem if path.suffix else path.name, config=_single_scale(config, spec))
+    return Base(name=path.stem if path.suffix else path.name, config=_single_scale(_described(path, spec), spec))
 
 
 def load_model(spec: str) -> DetectionModel:
@@ -127,7 +126,7 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     try:
         with _silence():
             model = DetectionModel(config, nc=classes, verbose=False)
-    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
         raise UserError(
             f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}"
         ) from error
@@ -158,12 +157,27 @@ def _load_checkpoint(path: Path) -> DetectionModel:
     return model
 
 
+def _described(path: Path, spec: str) -> dict[str, Any]:
+    """The description in a file, under one of our names, or under one of Ultralytics'; in this order."""
+    name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
+    own = _OWN_YAMLS / name
+    if not path.is_file() and name.startswith(CLOFORMER_PREFIX):
+        return cloformer_config(Path(name).stem.removeprefix(CLOFORMER_PREFIX))
+    try:
+        with _silence():
+            config: dict[str, Any] = yaml_model_load(path if path.is_file() else own if own.is_file() else name)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise UserError(f"base {spec}: not a readable model YAML ({str(error).splitlines()[0]})") from error
+    return config
+
+
 def _single_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
     """Keep the scale in use only, so that the description means one network whatever its file is called."""
-    layers = [*config.get("backbone", ()), *config.get("head", ())]
-    if not layers or "Detect" not in str(layers[-1][2]):
-        last = layers[-1][2] if layers else "nothing"
-        raise UserError(f"base {spec}: ends in {last}, not in a Detect head; only detection models can be searched")
+    _check_head(_rows(config, spec), spec)
     scales = config.get("scales")
     if scales:
         scale = config.get("scale") or next(iter(scales))
@@ -172,3 +186,27 @@ def _single_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
         config["scales"] = {scale: scales[scale]}
         config["scale"] = scale
     return config
+
+
+def _rows(config: dict[str, Any], spec: str) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for section in ("backbone", "head"):
+        given = config.get(section)
+        if not isinstance(given, list) or not all(isinstance(row, list) and len(row) == 4 for row in given):
+            raise UserError(
+                f"base {spec}: no model description, since its '{section}' is not a list of rows "
+                "[from, repeats, module, args]"
+            )
+        rows += given
+    return rows
+
+
+def _check_head(rows: list[list[Any]], spec: str) -> None:
+    head = str(rows[-1][2]) if rows else "nothing"
+    if head.startswith(_NEED_TEXT):
+        raise UserError(
+            f"base {spec}: ends in {head}, which takes embeddings of a text beside the image; "
+            "only detectors that take the image alone can be searched"
+        )
+    if head not in _HEADS:
+        raise UserError(f"base {spec}: ends in {head}, not in a Detect head; only detection models can be searched")

@@ -19,10 +19,13 @@ from harness.architecture import MapSize
 from harness.detectors.families import Base
 from harness.errors import UserError
 
-_OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "C2PSA", "C2fPSA", "PSA", "AIFI"})
+_OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "SPPCSPC", "C2PSA", "C2fPSA", "PSA", "AIFI"})
 """Layers that end the backbone after its last stage; each is a site under its own name."""
 _NO_STAGE = frozenset(
-    {"Conv", "Concat", "Upsample", "DWConv", "GhostConv", "ConvTranspose2d", "Identity", "SCDown", "ADown"}
+    {
+        *("Conv", "Concat", "Upsample", "DWConv", "GhostConv", "ConvTranspose2d", "Identity", "SCDown", "ADown"),
+        *("AConv", "MaxPool2d", "MPConv", "RepConvolution"),
+    }
 )
 """Layers of a neck that move, resize or join maps, and so do not end a stage."""
 _SMALLEST_STRIDE = 4
@@ -64,7 +67,7 @@ def find_sites(base: Base) -> dict[str, Site]:
     maps = _output_maps(network.model, imgsz=int(2 * network.stride.max()))
     backbone_layers = len(base.config["backbone"])
     classes = [type(layer).__name__ for layer in network.model]
-    feeds_head = network.model[-1].f
+    feeds_head = _feeding_head(network.model)
 
     found: dict[str, int] = {}
     for index, (_, stride) in maps.items():
@@ -90,6 +93,22 @@ def find_sites(base: Base) -> dict[str, Site]:
 def map_sizes(sites: Mapping[str, Site], imgsz: int) -> dict[str, MapSize]:
     """Every site's map at an image size: what `Architecture.identity` needs."""
     return {name: site.map_size(imgsz) for name, site in sites.items()}
+
+
+def _feeding_head(layers: nn.Sequential) -> set[int]:
+    """Layers whose output the head takes.
+
+    YOLOv7 has one more convolution between the stage and the head at each level, which nothing else takes
+    and which doubles the channels: it is the head's own, and the stage before it is what feeds the head.
+    """
+
+    def source(index: int) -> int:
+        taken = layers[index].f
+        end = index + taken if isinstance(taken, int) and taken < 0 else taken
+        own = type(layers[index]).__name__ in {"Conv", "RepConvolution"} and isinstance(end, int)
+        return end if own and type(layers[end]).__name__ not in _NO_STAGE else index
+
+    return {source(index) for index in layers[-1].f}
 
 
 def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int]]:
