@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +12,11 @@ from typing import Any
 
 import yaml
 from torch import nn
-from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
-from ultralytics.utils import LOGGER
+from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
 from harness.architecture import Architecture
-from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
+from harness.detectors.description import describe, in_one_scale, silence
 from harness.errors import UserError
-
-_OWN_YAMLS = Path(__file__).parent
-"""Folder of the model YAMLs that Ultralytics lacks."""
-_HEADS = frozenset({"Detect", "v10Detect"})
-"""Heads of detectors that see the image alone."""
-_NEED_TEXT = ("World", "YOLOE")
-"""What the names of heads begin with that compare image features with embeddings of a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +68,8 @@ def resolve_base(spec: str) -> Base:
                 f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n"
             )
         model = _load_checkpoint(path)
-        return Base(name=path.name, config=_single_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
-    return Base(name=path.stem if path.suffix else path.name, config=_single_scale(_described(path, spec), spec))
+        return Base(name=path.name, config=in_one_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
+    return Base(name=path.stem if path.suffix else path.name, config=describe(spec))
 
 
 def load_model(spec: str) -> DetectionModel:
@@ -124,7 +114,7 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     if config.get("scales"):
         config.setdefault("scale", next(iter(config["scales"])))
     try:
-        with _silence():
+        with silence():
             model = DetectionModel(config, nc=classes, verbose=False)
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
         raise UserError(
@@ -133,20 +123,9 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     return model
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Without Ultralytics' remarks on every model it builds; errors still come through."""
-    level = LOGGER.level
-    LOGGER.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        LOGGER.setLevel(level)
-
-
 def _load_checkpoint(path: Path) -> DetectionModel:
     try:
-        with _silence():
+        with silence():
             model, _ = load_checkpoint(path)
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
         raise UserError(
@@ -155,58 +134,3 @@ def _load_checkpoint(path: Path) -> DetectionModel:
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):
         raise UserError(f"{path}: holds no Ultralytics detection model")
     return model
-
-
-def _described(path: Path, spec: str) -> dict[str, Any]:
-    """The description in a file, under one of our names, or under one of Ultralytics'; in this order."""
-    name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
-    own = _OWN_YAMLS / name
-    if not path.is_file() and name.startswith(CLOFORMER_PREFIX):
-        return cloformer_config(Path(name).stem.removeprefix(CLOFORMER_PREFIX))
-    try:
-        with _silence():
-            config: dict[str, Any] = yaml_model_load(path if path.is_file() else own if own.is_file() else name)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise UserError(f"base {spec}: not a readable model YAML ({str(error).splitlines()[0]})") from error
-    return config
-
-
-def _single_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
-    """Keep the scale in use only, so that the description means one network whatever its file is called."""
-    _check_head(_rows(config, spec), spec)
-    scales = config.get("scales")
-    if scales:
-        scale = config.get("scale") or next(iter(scales))
-        if scale not in scales:
-            raise UserError(f"base {spec}: has no scale '{scale}'; it has {', '.join(scales)}")
-        config["scales"] = {scale: scales[scale]}
-        config["scale"] = scale
-    return config
-
-
-def _rows(config: dict[str, Any], spec: str) -> list[list[Any]]:
-    rows: list[list[Any]] = []
-    for section in ("backbone", "head"):
-        given = config.get(section)
-        if not isinstance(given, list) or not all(isinstance(row, list) and len(row) == 4 for row in given):
-            raise UserError(
-                f"base {spec}: no model description, since its '{section}' is not a list of rows "
-                "[from, repeats, module, args]"
-            )
-        rows += given
-    return rows
-
-
-def _check_head(rows: list[list[Any]], spec: str) -> None:
-    head = str(rows[-1][2]) if rows else "nothing"
-    if head.startswith(_NEED_TEXT):
-        raise UserError(
-            f"base {spec}: ends in {head}, which takes embeddings of a text beside the image; "
-            "only detectors that take the image alone can be searched"
-        )
-    if head not in _HEADS:
-        raise UserError(f"base {spec}: ends in {head}, not in a Detect head; only detection models can be searched")
