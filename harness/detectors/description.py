@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER
 
@@ -46,8 +45,9 @@ def describe(spec: str) -> dict[str, Any]:
         raise UserError(
             f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise UserError(f"base {spec}: not a readable model YAML ({' '.join(str(error).split())})") from error
+    except (ValueError, AttributeError, TypeError) as error:  # Ultralytics makes a ValueError of a YAMLError
+        reason, _, _ = " ".join(str(error).split()).partition(" Verify YAML with")
+        raise UserError(f"base {spec}: not a readable model YAML ({reason})") from error
     return in_one_scale(config, spec)
 
 
@@ -61,9 +61,7 @@ def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
     scales = config.get("scales")
     if scales:
         if not isinstance(scales, dict):
-            raise UserError(
-                f"base {spec}: its 'scales' is {scales!r}; expected {{n: [depth, width, max_channels]}}"
-            )
+            raise UserError(f"base {spec}: its 'scales' is {scales!r}; expected {{n: [depth, width, max_channels]}}")
         scale = config.get("scale") or next(iter(scales))
         if scale not in scales:
             raise UserError(f"base {spec}: has no scale '{scale}'; it has {', '.join(map(str, scales))}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from harness.architecture import Architecture, Kind, LocalGroup, Placement
 from harness.blocks import CloBlock
 from harness.detectors import Base, Transfer, build, find_sites, index_map, insert, resolve_base, transfer
 
+Module = TypeVar("Module", bound=nn.Module)
 CLASSES = 10
 
 
@@ -37,7 +38,7 @@ def pair(name: str) -> tuple[DetectionModel, DetectionModel, Transfer]:
     return original.eval(), detector.eval(), moved
 
 
-def as_if_trained(model: DetectionModel) -> DetectionModel:
+def as_if_trained(model: Module) -> Module:
     """Nothing of its norms at its neutral value."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

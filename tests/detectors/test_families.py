@@ -131,8 +131,12 @@ def test_a_checkpoint_comes_back_as_it_was(awake: DetectionModel, tmp_path: Path
 
 
 def test_forward_on_cuda_makes_no_cpu_tensor(awake: DetectionModel) -> None:
-    """Fake tensors follow devices without a GPU. In train mode, because Ultralytics' own head makes anchors else."""
-    state = awake.train().state_dict()
+    """Fake tensors follow devices without a GPU: mixing cpu and cuda raises.
+
+    The head alone is in training, so that Ultralytics does not make anchors; batch norms in training ask for CUDA.
+    """
+    awake.model[-1].training = True
+    state = awake.state_dict()
     with FakeTensorMode():
         fake = {key: torch.empty(value.shape, dtype=value.dtype, device="cuda") for key, value in state.items()}
         out = torch.func.functional_call(awake, fake, (torch.empty(2, 3, *IMAGE, device="cuda"),))
@@ -150,5 +154,3 @@ def flat(predictions: dict[str, Any]) -> list[Tensor]:
     """Boxes and scores of every branch of the head."""
     branches = [predictions] if "boxes" in predictions else list(predictions.values())
     return [branch[key] for branch in branches for key in ("boxes", "scores")]
-
-
