@@ -8,7 +8,7 @@ the top-down path at stride 16 before another layer feeds the head there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ def find_sites(base: Base) -> dict[str, Site]:
     maps = _output_maps(network.model, imgsz=int(2 * network.stride.max()))
     backbone_layers = len(base.config["backbone"])
     classes = [type(layer).__name__ for layer in network.model]
-    feeds_head = _feeding_head(network.model)
+    feeds_head = _feeding_head(list(network.model))
 
     found: dict[str, int] = {}
     for index, (_, stride) in maps.items():
@@ -95,20 +95,21 @@ def map_sizes(sites: Mapping[str, Site], imgsz: int) -> dict[str, MapSize]:
     return {name: site.map_size(imgsz) for name, site in sites.items()}
 
 
-def _feeding_head(layers: nn.Sequential) -> set[int]:
+def _feeding_head(layers: Sequence[Any]) -> set[int]:
     """Layers whose output the head takes.
 
     YOLOv7 has one more convolution between the stage and the head at each level, which nothing else takes
     and which doubles the channels: it is the head's own, and the stage before it is what feeds the head.
     """
 
-    def source(index: int) -> int:
+    def stage(index: int) -> int:
         taken = layers[index].f
-        end = index + taken if isinstance(taken, int) and taken < 0 else taken
-        own = type(layers[index]).__name__ in {"Conv", "RepConvolution"} and isinstance(end, int)
-        return end if own and type(layers[end]).__name__ not in _NO_STAGE else index
+        if type(layers[index]).__name__ not in {"Conv", "RepConvolution"} or not isinstance(taken, int):
+            return index
+        before = taken if taken >= 0 else index + taken
+        return index if type(layers[before]).__name__ in _NO_STAGE else before
 
-    return {source(index) for index in layers[-1].f}
+    return {stage(index) for index in layers[-1].f}
 
 
 def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int]]:

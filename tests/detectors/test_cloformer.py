@@ -73,7 +73,7 @@ def test_weights_that_miss_a_tensor_change_nothing() -> None:
 
 def test_weights_of_another_variant_are_refused() -> None:
     detector = resolve_base("cloformer-xxs").build()
-    with pytest.raises(UserError, match="do not fit the detector's CloFormer backbone: .*instead of"):
+    with pytest.raises(UserError, match=r"do not fit the detector's CloFormer backbone: .*instead of"):
         load_official_backbone(detector, official(CloFormer.from_variant("xs")))
 
 
