@@ -169,3 +169,10 @@ def test_a_re_parameterised_convolution_is_one_convolution(out_channels: int) ->
         layer.fuse_convs()
         torch.testing.assert_close(layer.forward_fuse(x), expected, atol=1e-5, rtol=1e-5)
     assert parameters(layer) == out_channels * (8 * 9 + 1)
+
+
+@pytest.mark.slow
+def test_fused_yolov7_has_the_36_9_million_parameters_of_the_article() -> None:
+    fused = resolve_base("yolov7").build().fuse(verbose=False)
+    head = (256 + 512 + 1024 + 3) * 255
+    assert round((parameters(fused.model[:-1]) + head) / 1e6, 1) == 36.9  # table 1 of [1], with an anchor-based head
