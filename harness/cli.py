@@ -13,6 +13,7 @@ import typer
 
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
+from harness.settings import EMBEDDED_DATA
 
 app = typer.Typer(
     name="clo",
@@ -30,7 +31,10 @@ ImageSize = Annotated[
 ]
 Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL [default: SQLite in the study's folder].")]
 Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
-MODEL_HELP = "Model name (yolov5n, yolov8s), model YAML, checkpoint (.pt) or architecture file."
+MODEL_HELP = (
+    "Model name (yolov5n, yolo11s, yolov7-tiny, cloformer-xxs), one of the article's (yolov5s-clo-backbone), "
+    "model YAML, checkpoint (.pt) or architecture file."
+)
 
 
 @app.command()
@@ -47,7 +51,7 @@ def search(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="YOLOv5 or YOLOv8 detector: name, YAML or trained .pt. [default: yolov5n]"),
+        typer.Option(help="Detector: name (yolov8n, yolo11s, yolov7-tiny …), YAML or trained .pt. [default: yolov5n]"),
     ] = None,
     space: Annotated[
         str | None, typer.Option(help="Search space: a YAML, or one that ships by name (default, small).")
@@ -148,7 +152,71 @@ def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json 
     if as_json:
         _print_json(found)
         return
-    _print_table(["site", "layer", "channels", "stride"], [list(site.values()) for site in found])
+    rows = [
+        [s["site"], s["layer"], s["channels"], s["stride"], ", ".join(s["modes"]), _counts(s["inside_channels"])]
+        for s in found
+    ]
+    _print_table(["site", "layer", "channels", "stride", "modes", "inside: bottlenecks × channels"], rows)
+
+
+@app.command()
+def model(
+    name: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    classes: Annotated[int | None, typer.Option(help="Classes of the data. [default: the model's own]", min=1)] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. [default: standard output]")] = None,
+) -> None:
+    """Print a model as an Ultralytics model YAML; it trains with plain Ultralytics once `harness` is imported."""
+    from harness.detectors import build, find_detector, to_yaml
+
+    detector = find_detector(name)
+    config = detector.config(classes)
+    build(config)
+    shown = {key: value for key, value in config.items() if key not in {"yaml_file", "scale", "ch", "names"}}
+    text = to_yaml(shown, f"{name}: {detector.architecture.describe()}\nmade by clo-nas; needs `import harness`")
+    if out is None:
+        print(text, end="")
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    print(out)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    data: Annotated[str, typer.Option(help="Dataset YAML. [default: digits, embedded]")] = EMBEDDED_DATA,
+    weights: Annotated[
+        Path | None, typer.Option(help="Checkpoint of the base to start from. [default: random weights]")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.", min=1)] = 20,
+    imgsz: ImageSize = 128,
+    batch: Annotated[int, typer.Option(help="Images a step.", min=1)] = 16,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: all cores]", min=1)] = None,
+    workers: Annotated[int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)] = 4,
+    out: Annotated[Path | None, typer.Option(help="Checkpoint to write. [default: results/train/<model>.pt]")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train one detector with the trainer of a search; validate it once, at the end."""
+    from harness.search.train_model import TrainOptions, train_model
+    from harness.terminal import observer
+
+    target = out or Path("results") / "train" / f"{Path(model).stem}.pt"
+    with observer(f"clo train · {model}", quiet=False, machine=as_json) as watch:
+        watch.phase(f"training {model}, {epochs} epochs on {data} at {imgsz} px")
+        result = train_model(
+            TrainOptions(
+                model=model, data=data, weights=weights, epochs=epochs, imgsz=imgsz, batch=batch, seed=seed,
+                device=device, threads=threads, workers=workers, out=target,
+            ),
+            lambda message: watch.progress(*message[1:]),
+        )  # fmt: skip
+    if as_json:
+        _print_json({"model": model, "weights": str(target), "seed": seed, "epochs": epochs, **asdict(result)})
+        return
+    print(f"mAP50-95 {result.map50_95:.4f}, mAP50 {result.map50:.4f} (Ultralytics' validator; one seed, {seed})")
+    print(f"{result.train_seconds:.0f} s; {result.transferred}\nWeights: {target}")
 
 
 @app.command()
@@ -269,6 +337,11 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
+
+
+def _counts(values: list[int]) -> str:
+    """`[64, 64]` as `2 × 64`."""
+    return ", ".join(f"{values.count(value)} × {value}" for value in sorted(set(values))) or "-"
 
 
 def _duration(text: str | None) -> float | None:

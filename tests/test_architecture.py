@@ -92,7 +92,7 @@ def test_what_is_written_is_read_again(kind: Kind, kernel: int, local: int, othe
         ({"placements": []}, "'base'"),
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "colour": 1}]}, "unknown key 'colour'"),
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "groups": [[4, 2]]}]}, "kernel 4"),
-        ({"base": "yolov5n", "placements": [{"site": "neck.P3", "kind": "both", "global_heads": 1}]}, "both"),
+        ({"base": "yolov5n", "placements": [{"site": "neck.P3", "kind": "both of them"}]}, "both of them"),
         (
             {"base": "yolov5n", "placements": [{"site": "neck.P3", "global_heads": 1, "kv_pool": 0}]},
             "kv_pool is 0",

@@ -8,10 +8,11 @@ from pathlib import Path
 import optuna
 import pytest
 
+from harness.architecture import Mode
 from harness.errors import UserError
 from harness.space import SearchSpace, load_space
 
-CHANNELS = {"neck.P3": 64, "neck.P4": 128, "neck.P5": 256}
+CHANNELS = {site: {Mode.AFTER: width} for site, width in (("neck.P3", 64), ("neck.P4", 128), ("neck.P5", 256))}
 MAPS = {"neck.P3": (16, 16), "neck.P4": (8, 8), "neck.P5": (4, 4)}
 GOOD = """\
 name: tiny
@@ -81,7 +82,7 @@ def test_a_parameter_is_asked_for_only_where_it_matters(tmp_path: Path) -> None:
 
 def test_heads_that_divide_no_site_are_left_out_there(tmp_path: Path) -> None:
     space = space_of(GOOD.replace("heads: [4]", "heads: [4, 128]"), tmp_path)
-    assert space.heads == {"neck.P3": (4,), "neck.P5": (4, 128)}
+    assert space.heads == {"neck.P3": {Mode.AFTER: (4,)}, "neck.P5": {Mode.AFTER: (4, 128)}}
 
 
 @pytest.mark.parametrize(
@@ -93,12 +94,15 @@ def test_heads_that_divide_no_site_are_left_out_there(tmp_path: Path) -> None:
         ),
         (
             ("  kind:", "  shape: 1\n  kind:"),
-            r"line 5: placement.shape: unknown key; known keys here: kind, kernel",
+            r"line 5: placement.shape: unknown key; known keys here: kind, mode",
         ),
         (("kernel: [3, 5]", "kernel: [3, 4]"), r"line 6: placement.kernel: kernel 4 is even"),
         (("kv_pool: [4, 8]", "kv_pool: [0]"), r"line 7: placement.kv_pool: .*greater than or equal to 1"),
         (("kv_pool: [4, 8]", "kv_pool: []"), r"line 7: placement.kv_pool"),
-        (("kind: [attention, block]", "kind: [conv]"), r"line 5: placement.kind: .*'attention' or 'block'"),
+        (
+            ("kind: [attention, block]", "kind: [conv]"),
+            r"line 5: placement.kind: a kind is one of attention, block, bare, or .*no block 'conv'",
+        ),
         (("0, 0.5, 1", "0, 1.5"), r"line 9: placement.local_share: .*less than or equal to 1"),
         (("0, 0.5, 1", "0, 0"), r"line 9: placement.local_share: the choice 0.* twice"),
         (("max_blocks: 2\n", ""), r"line 1: max_blocks: Field required"),

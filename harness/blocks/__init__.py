@@ -9,10 +9,12 @@ from __future__ import annotations
 from harness.blocks.attention import CloAttention
 from harness.blocks.block import CloBlock
 from harness.blocks.cloformer import CloFormer
+from harness.blocks.controls import CBAM, SqueezeExcitation
 from harness.blocks.ffn import ConvFFN
 from harness.blocks.registry import BlockEntry, BlockError, RegisteredBlock, import_block_file, register_block
 
 __all__ = [
+    "CBAM",
     "BlockEntry",
     "BlockError",
     "CloAttention",
@@ -20,6 +22,7 @@ __all__ = [
     "CloFormer",
     "ConvFFN",
     "RegisteredBlock",
+    "SqueezeExcitation",
     "import_block_file",
     "register_block",
 ]

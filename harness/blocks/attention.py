@@ -10,14 +10,15 @@ Reference: [1] Fan et al., arXiv:2303.17803, section 3.2; https://github.com/qhf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.blocks.layout import in_layout_of, working_layout
-from harness.blocks.official import OfficialModule, convolution
+from harness.blocks.official import OfficialModule, OfficialStateDictError, convolution
+from harness.blocks.operators import GATES, LOCAL_OPERATORS, local_operator
 
 
 class AttnConv(nn.Module):
@@ -88,6 +89,10 @@ class CloAttention(OfficialModule):
         kernel_sizes: Depth-wise kernel of each local group, in pixels, odd; one fewer than `group_split`.
         window_size: Side of the windows over which keys and values of the global branch are averaged,
             in pixels. Windows are clipped at the border of the map.
+        operator: The local operator, a key of `LOCAL_OPERATORS`; all but `attnconv` are for comparison.
+        gate: AttnConv's non-linearity, a key of `GATES`; unused by other operators, as the next two.
+        aggregate_qk: Whether AttnConv's depth-wise convolution runs over queries and keys.
+        aggregate_v: Whether it runs over values.
 
     Raises:
         ValueError: An argument is not allowed or two contradict each other.
@@ -100,19 +105,27 @@ class CloAttention(OfficialModule):
         group_split: Sequence[int],
         kernel_sizes: Sequence[int],
         window_size: int,
+        operator: str = "attnconv",
+        gate: str = "swish_tanh",
+        aggregate_qk: bool = True,
+        aggregate_v: bool = True,
     ) -> None:
         super().__init__()
         _check(dim, num_heads, group_split, kernel_sizes, window_size)
+        _check_operator(operator, gate)
+        self.is_official = (operator, gate, aggregate_qk, aggregate_v) == ("attnconv", "swish_tanh", True, True)
         head_dim = dim // num_heads
         self.local_widths = [heads * head_dim for heads in group_split[:-1]]
         self.global_width = group_split[-1] * head_dim
         # All that is read at full resolution: q, k, v of each local group, then q of the global branch.
-        self.input_widths = [3 * width for width in self.local_widths]
+        self.input_widths = [LOCAL_OPERATORS[operator].streams * width for width in self.local_widths]
         if self.global_width:
             self.input_widths.append(self.global_width)
         self.project_in = nn.Conv2d(dim, sum(self.input_widths), 1)
         self.local_branch = nn.ModuleList(
             AttnConv(width, kernel_size, head_dim**-0.5)
+            if self.is_official
+            else local_operator(operator, width, width // head_dim, kernel_size, gate, aggregate_qk, aggregate_v)
             for width, kernel_size in zip(self.local_widths, kernel_sizes, strict=True)
         )
         self.global_branch = PooledAttention(dim, group_split[-1], head_dim, window_size) if self.global_width else None
@@ -126,6 +139,27 @@ class CloAttention(OfficialModule):
         if self.global_branch is not None:
             heads.append(self.global_branch(work, parts[-1]))
         return in_layout_of(self.project_out(torch.cat(heads, dim=1)), x)
+
+    def load_official_state_dict(self, mapping: Mapping[str, Tensor]) -> None:
+        """See `OfficialModule.load_official_state_dict`.
+
+        Raises:
+            OfficialStateDictError: The local operator is not the published one, or the keys do not fit.
+        """
+        self.check_official()
+        super().load_official_state_dict(mapping)
+
+    def check_official(self) -> None:
+        """Refuse official weights for an operator that they are not of.
+
+        Raises:
+            OfficialStateDictError: The local operator is not the published one.
+        """
+        if self.local_widths and not self.is_official:
+            raise OfficialStateDictError(
+                "this CloAttention has another local operator than the published AttnConv, whose official weights "
+                "do not fit it: build it with the default operator, gate and aggregation to load them"
+            )
 
     def official_tensors(self) -> dict[str, Tensor]:
         """See `OfficialModule.official_tensors`; the official projections are slices of `project_in`."""
@@ -154,6 +188,13 @@ def mean_over_windows(x: Tensor, window_size: int) -> Tensor:
     if window_size == 1:
         return x
     return F.avg_pool2d(x, window_size, ceil_mode=True, count_include_pad=False)
+
+
+def _check_operator(operator: str, gate: str) -> None:
+    if operator not in LOCAL_OPERATORS:
+        raise ValueError(f"operator is {operator!r}; it is one of {', '.join(LOCAL_OPERATORS)}")
+    if gate not in GATES:
+        raise ValueError(f"gate is {gate!r}; it is one of {', '.join(GATES)}")
 
 
 def _check(dim: int, num_heads: int, group_split: Sequence[int], kernel_sizes: Sequence[int], window_size: int) -> None:

@@ -37,6 +37,11 @@ class CloBlock(OfficialModule):
         mlp_ratio: Hidden channels of ConvFFN over `dim`, rounded down; 0 leaves ConvFFN out.
         stride: 1, or 2 to halve the map (rounding up).
         init: `identity` or `official`.
+        operator: See `CloAttention`, as for the next three.
+        gate: AttnConv's non-linearity.
+        aggregate_qk: Whether AttnConv's depth-wise convolution runs over queries and keys.
+        aggregate_v: Whether it runs over values.
+        ffn: `conv` for ConvFFN, `plain` for the same without its depth-wise convolution.
 
     Raises:
         ValueError: An argument is not allowed or two contradict each other.
@@ -54,11 +59,20 @@ class CloBlock(OfficialModule):
         mlp_ratio: float,
         stride: int,
         init: Init = "identity",
+        operator: str = "attnconv",
+        gate: str = "swish_tanh",
+        aggregate_qk: bool = True,
+        aggregate_v: bool = True,
+        ffn: str = "conv",
     ) -> None:
         super().__init__()
         _check(dim, out_dim, mlp_kernel_size, mlp_ratio, stride, init)
+        if ffn not in ("conv", "plain"):
+            raise ValueError(f"ffn is {ffn!r}; it is 'conv' or 'plain'")
         self.norm1 = nn.GroupNorm(1, dim)
-        self.attn = CloAttention(dim, num_heads, group_split, kernel_sizes, window_size)
+        self.attn = CloAttention(
+            dim, num_heads, group_split, kernel_sizes, window_size, operator, gate, aggregate_qk, aggregate_v
+        )
         self.layer_scale1 = _layer_scale(dim, init)
         self.norm2: nn.GroupNorm | None = None
         self.mlp: ConvFFN | None = None
@@ -66,7 +80,7 @@ class CloBlock(OfficialModule):
         self.downsample: nn.Sequential | None = None
         if mlp_ratio:
             self.norm2 = nn.GroupNorm(1, dim)
-            self.mlp = ConvFFN(dim, int(dim * mlp_ratio), mlp_kernel_size, stride, out_dim)
+            self.mlp = ConvFFN(dim, int(dim * mlp_ratio), mlp_kernel_size, stride, out_dim, ffn == "conv")
             self.layer_scale2 = _layer_scale(out_dim, init)
         if stride == 2:
             self.downsample = nn.Sequential(
@@ -100,6 +114,7 @@ class CloBlock(OfficialModule):
                 'this CloBlock was built with init="identity" and has layer scales, which official weights '
                 'lack: build it with init="official" to load them'
             )
+        self.attn.check_official()
         super().load_official_state_dict(mapping)
 
 

@@ -15,25 +15,38 @@ from harness.blocks.official import OfficialModule
 class ConvFFN(OfficialModule):
     """1×1 convolution, GELU, depth-wise convolution, 1×1 convolution.
 
+    Without the depth-wise convolution it is the plain FFN that the article compares it with.
+
     Args:
         in_channels: Channels of the input.
         hidden_channels: Channels between the two 1×1 convolutions.
         kernel_size: Side of the depth-wise kernel, in pixels, odd.
         stride: Stride of the depth-wise convolution, 1 or 2.
         out_channels: Channels of the output.
+        depthwise: Whether there is a depth-wise convolution; without one the stride is 1.
 
     Raises:
         ValueError: An argument is not allowed.
     """
 
     def __init__(
-        self, in_channels: int, hidden_channels: int, kernel_size: int, stride: int, out_channels: int
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        kernel_size: int,
+        stride: int,
+        out_channels: int,
+        depthwise: bool = True,
     ) -> None:
         super().__init__()
         _check(in_channels, hidden_channels, kernel_size, stride, out_channels)
         self.fc1 = nn.Conv2d(in_channels, hidden_channels, 1)
-        self.dwconv = nn.Conv2d(
-            hidden_channels, hidden_channels, kernel_size, stride, kernel_size // 2, groups=hidden_channels
+        if not depthwise and stride != 1:
+            raise ValueError(f"stride is {stride} without a depth-wise convolution; only that one can have a stride")
+        self.dwconv = (
+            nn.Conv2d(hidden_channels, hidden_channels, kernel_size, stride, kernel_size // 2, groups=hidden_channels)
+            if depthwise
+            else nn.Identity()
         )
         self.fc2 = nn.Conv2d(hidden_channels, out_channels, 1)
 

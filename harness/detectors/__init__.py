@@ -1,22 +1,27 @@
 """All that knows Ultralytics' model format: bases, sites, insertion, weights."""
 
 from harness.detectors.cloformer import load_official_backbone
-from harness.detectors.families import Base, build, load_model, read_yaml, resolve_base
+from harness.detectors.families import Base, build, read_yaml, resolve_base
 from harness.detectors.insert import index_map, insert, to_yaml
-from harness.detectors.sites import Site, find_sites, map_sizes
+from harness.detectors.named import Detector, find_detector, load_model, read_architecture
+from harness.detectors.sites import Site, find_sites, map_sizes, mode_channels
 from harness.detectors.weights import Transfer, transfer
 
 __all__ = [
     "Base",
+    "Detector",
     "Site",
     "Transfer",
     "build",
+    "find_detector",
     "find_sites",
     "index_map",
     "insert",
     "load_model",
     "load_official_backbone",
     "map_sizes",
+    "mode_channels",
+    "read_architecture",
     "read_yaml",
     "resolve_base",
     "to_yaml",

@@ -14,7 +14,6 @@ import yaml
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
-from harness.architecture import Architecture
 from harness.detectors.description import describe, in_one_scale, silence
 from harness.errors import UserError
 
@@ -70,23 +69,6 @@ def resolve_base(spec: str) -> Base:
         model = _load_checkpoint(path)
         return Base(name=path.name, config=in_one_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
     return Base(name=path.stem if path.suffix else path.name, config=describe(spec))
-
-
-def load_model(spec: str) -> DetectionModel:
-    """Build any detector a person may name: model name, YAML, checkpoint or architecture file.
-
-    Raises:
-        UserError: Nothing can be built from it.
-    """
-    from harness.detectors.insert import insert
-
-    path = Path(spec)
-    if path.suffix in {".yaml", ".yml"} and path.is_file():
-        data = read_yaml(path)
-        if "placements" in data:
-            architecture = Architecture.from_dict(data)
-            return build(insert(resolve_base(architecture.base), architecture))
-    return resolve_base(spec).load()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

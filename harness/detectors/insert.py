@@ -8,8 +8,11 @@ from typing import Any
 
 import yaml
 
-from harness.architecture import Architecture, Kind, Placement
+from harness.architecture import Architecture, Init, Kind, Mode, Placement
+from harness.blocks import BlockError, import_block_file
+from harness.blocks.registry import block_entry
 from harness.detectors.families import Base
+from harness.detectors.parser import BLOCK_FILES, INSIDE
 from harness.detectors.sites import Site, find_sites
 from harness.errors import UserError
 
@@ -23,7 +26,8 @@ def insert(
 ) -> dict[str, Any]:
     """The base's model description with the architecture's blocks.
 
-    Each block follows its site's layer, and whatever took that layer's output takes the block's.
+    A block `after` follows its site's layer, and whatever took that layer's output takes the block's. One
+    `inside` is an argument of the layer's row, one that replaces the layer takes its row.
 
     Args:
         base: Detector to insert into.
@@ -35,23 +39,23 @@ def insert(
         An Ultralytics model description with absolute `from` indices and one entry under `scales`.
 
     Raises:
-        UserError: A site is unknown, or the heads do not divide a site's channels.
+        UserError: A site is unknown, its layer does not allow the mode, the heads do not divide the channels,
+            or a registered block is unknown.
     """
     sites = find_sites(base) if sites is None else sites
     blocks = {_site(sites, base, placement).layer: placement for placement in architecture.placements}
-    shifted = index_map(base, architecture, sites)
-    after = {layer: new + 1 if layer in blocks else new for layer, new in shifted.items()}
+    modes = {layer: placement.mode for layer, placement in blocks.items()}
+    after = {layer: new + (modes.get(layer) is Mode.AFTER) for layer, new in _shifted(base, modes).items()}
 
     config = copy.deepcopy(base.config)
     layers: list[list[Any]] = [*config["backbone"], *config["head"]]
     backbone_layers = len(config["backbone"])
     sections: tuple[list[Any], list[Any]] = ([], [])
     for index, (source, repeats, module, arguments) in enumerate(layers):
-        section = sections[index >= backbone_layers]
-        section.append([_redirect(source, index, after), repeats, module, arguments])
+        rows = [[_redirect(source, index, after), repeats, module, arguments]]
         if index in blocks:
-            channels = next(site.channels for site in sites.values() if site.layer == index)
-            section.append([-1, 1, "CloBlock", block_arguments(blocks[index], channels)])
+            rows = _with_block(rows[0], blocks[index], sites[blocks[index].site])
+        sections[index >= backbone_layers].extend(rows)
     result: dict[str, Any] = {"nc": classes or config["nc"]}
     passed_on = {
         k: v
@@ -59,41 +63,81 @@ def insert(
         if k not in {"nc", "backbone", "head", "scale", "scales", "yaml_file", "ch", "names"}
     }
     result |= passed_on
+    if architecture.block_files:
+        result[BLOCK_FILES] = architecture.block_files
     result["scales"] = config.get("scales") or _scales_of_a_plain_config(result)
     return result | {"backbone": sections[0], "head": sections[1]}
 
 
 def index_map(base: Base, architecture: Architecture, sites: Mapping[str, Site]) -> dict[int, int]:
-    """Where each layer of the base went: old index to new index."""
-    inserted_after = sorted(_site(sites, base, placement).layer for placement in architecture.placements)
+    """Where each layer of the base went: old index to new index. A layer that was replaced is absent."""
+    at = {_site(sites, base, placement).layer: placement.mode for placement in architecture.placements}
+    return {layer: new for layer, new in _shifted(base, at).items() if at.get(layer) is not Mode.REPLACE}
+
+
+def _shifted(base: Base, at: Mapping[int, Mode]) -> dict[int, int]:
+    """Old index to new index of every row, whatever it holds now."""
+    inserted_after = [layer for layer, mode in at.items() if mode is Mode.AFTER]
     total = len(base.config["backbone"]) + len(base.config["head"])
     return {index: index + sum(layer < index for layer in inserted_after) for index in range(total)}
 
 
-def block_arguments(placement: Placement, channels: int) -> list[Any]:
-    """`CloBlock`'s arguments for a placement on a map of `channels`.
+def block_row(placement: Placement, channels: int) -> tuple[str, list[Any]]:
+    """Class name and arguments of a placement's block on a map of `channels`, as a model YAML has them.
 
     Raises:
-        UserError: The heads do not divide the channels.
+        UserError: The heads do not divide the channels, or the registered block or its option is unknown.
     """
+    if not placement.is_clo:
+        return "RegisteredBlock", _registered_arguments(placement, channels)
     if channels % placement.heads:
         fitting = [heads for heads in range(1, channels + 1) if channels % heads == 0 and heads <= 2 * placement.heads]
         raise UserError(
             f"{placement.site}: {placement.heads} heads do not divide its {channels} channels; "
             f"allowed near it: {', '.join(map(str, fitting))}"
         )
-    ratio = placement.ffn_ratio if placement.kind is Kind.BLOCK else 0
-    return [
-        channels,
-        channels,
-        placement.heads,
-        placement.group_split,
-        placement.kernel_sizes,
-        placement.kv_pool,
-        placement.ffn_kernel,
-        ratio,
-        1,
-    ]
+    shape = [placement.heads, placement.group_split, placement.kernel_sizes, placement.kv_pool]
+    operator = [str(placement.operator), str(placement.gate), placement.aggregate_qk, placement.aggregate_v]
+    if placement.kind == Kind.BARE:
+        return "CloAttention", _short([channels, *shape], operator, ["attnconv", "swish_tanh", True, True])
+    ratio = placement.ffn_ratio if placement.kind == Kind.BLOCK else 0
+    return "CloBlock", _short(
+        [channels, channels, *shape, placement.ffn_kernel, ratio, 1],
+        [str(placement.init), *operator, str(placement.ffn)],
+        ["identity", "attnconv", "swish_tanh", True, True, "conv"],
+    )
+
+
+def _registered_arguments(placement: Placement, channels: int) -> list[Any]:
+    try:
+        if placement.block_file:
+            import_block_file(placement.block_file)
+        block_entry(placement.block_name).check_options(dict(placement.options))
+    except BlockError as error:
+        raise UserError(f"{placement.site}: {error}") from error
+    spec = {"name": placement.block_name, **dict(placement.options)}
+    return _short([channels, spec], [str(placement.init)], [str(Init.IDENTITY)])
+
+
+def _short(arguments: list[Any], optional: list[Any], defaults: list[Any]) -> list[Any]:
+    """The arguments, and as many of the optional ones as it takes to say what differs from the defaults."""
+    different = [index for index, pair in enumerate(zip(optional, defaults, strict=True)) if pair[0] != pair[1]]
+    return [*arguments, *(optional[: different[-1] + 1] if different else [])]
+
+
+def _with_block(row: list[Any], placement: Placement, site: Site) -> list[list[Any]]:
+    """The rows that a site's row becomes."""
+    channels = site.block_channels(placement.mode)
+    blocks = [block_row(placement, width) for width in channels]
+    name, arguments = blocks[0]
+    if placement.mode is Mode.AFTER:
+        return [row, [-1, 1, name, arguments]]
+    source, repeats, module, own = row
+    if placement.mode is Mode.REPLACE:
+        return [[source, 1, name, arguments]]
+    if any(block != blocks[0] for block in blocks):
+        raise UserError(f"{site.name}: its bottlenecks have {channels} channels, so that no one block fits inside")
+    return [[source, repeats, module, [*own, {INSIDE: {name: arguments}}]]]
 
 
 def to_yaml(config: Mapping[str, Any], comment: str = "") -> str:

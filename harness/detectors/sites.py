@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.architecture import MapSize
+from harness.architecture import MapSize, Mode
 from harness.detectors.families import Base
+from harness.detectors.inside import bottleneck_channels
 from harness.errors import UserError
 
 _OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "SPPCSPC", "C2PSA", "C2fPSA", "PSA", "AIFI"})
@@ -33,19 +34,44 @@ _SMALLEST_STRIDE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A place where a block can follow.
+    """A place where a block can follow, and what else can be done with the layer there.
 
     Attributes:
         name: Such as `neck.P4`.
         layer: Index of the layer in the base's description.
         channels: Channels of the layer's output.
         stride: Input pixels per output pixel.
+        inside: Output channels of each bottleneck that the layer is made of; empty if it has none.
+        replaceable: Whether the layer keeps channels and map size, so that a block can take its place.
     """
 
     name: str
     layer: int
     channels: int
     stride: int
+    inside: tuple[int, ...] = ()
+    replaceable: bool = False
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """How a block can be put here."""
+        inside = (Mode.INSIDE,) if self.inside else ()
+        return (Mode.AFTER, *inside, *((Mode.REPLACE,) if self.replaceable else ()))
+
+    def block_channels(self, mode: Mode) -> list[int]:
+        """Channels of each block that a placement puts here: one block, or one a bottleneck.
+
+        Raises:
+            UserError: The layer does not allow it.
+        """
+        if mode not in self.modes:
+            reason = "has no bottleneck" if mode is Mode.INSIDE else "changes channels or map size"
+            raise UserError(f"{self.name}: mode {mode} is not possible, its layer {reason}; modes here: {self._modes}")
+        return list(self.inside) if mode is Mode.INSIDE else [self.channels]
+
+    @property
+    def _modes(self) -> str:
+        return ", ".join(self.modes)
 
     def map_size(self, imgsz: int) -> MapSize:
         """Height and width of the map at a square image size, in pixels."""
@@ -54,7 +80,14 @@ class Site:
 
     def to_dict(self) -> dict[str, Any]:
         """The contract of `clo sites --json`."""
-        return {"site": self.name, "layer": self.layer, "channels": self.channels, "stride": self.stride}
+        return {
+            "site": self.name,
+            "layer": self.layer,
+            "channels": self.channels,
+            "stride": self.stride,
+            "modes": [str(mode) for mode in self.modes],
+            "inside_channels": list(self.inside),
+        }
 
 
 def find_sites(base: Base) -> dict[str, Site]:
@@ -70,7 +103,7 @@ def find_sites(base: Base) -> dict[str, Site]:
     feeds_head = _feeding_head(list(network.model))
 
     found: dict[str, int] = {}
-    for index, (_, stride) in maps.items():
+    for index, (_, stride, _) in maps.items():
         if stride < _SMALLEST_STRIDE:
             continue
         level = f"P{int(math.log2(stride))}"
@@ -82,12 +115,30 @@ def find_sites(base: Base) -> dict[str, Site]:
         elif classes[index] not in _NO_STAGE:
             found.setdefault(f"neck.{level}_up", index)
     sites = [
-        Site(name=name, layer=index, channels=maps[index][0], stride=maps[index][1])
+        Site(
+            name=name,
+            layer=index,
+            channels=maps[index][0],
+            stride=maps[index][1],
+            inside=tuple(bottleneck_channels(network.model[index])),
+            replaceable=maps[index][2],
+        )
         for name, index in sorted(found.items(), key=lambda item: item[1])
     ]
     if not sites:
         raise UserError(f"base {base.name}: no insertion site found in its graph")
     return {site.name: site for site in sites}
+
+
+def mode_channels(sites: Mapping[str, Site]) -> dict[str, dict[Mode, int]]:
+    """Every site's modes with the channels of the block there: what a search space needs.
+
+    Bottlenecks of different channels take no one block, so they are no place inside.
+    """
+    return {
+        name: {mode: site.block_channels(mode)[0] for mode in site.modes if len(set(site.block_channels(mode))) == 1}
+        for name, site in sites.items()
+    }
 
 
 def map_sizes(sites: Mapping[str, Site], imgsz: int) -> dict[str, MapSize]:
@@ -112,14 +163,18 @@ def _feeding_head(layers: Sequence[Any]) -> set[int]:
     return {stage(index) for index in layers[-1].f}
 
 
-def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int]]:
-    """Channels and stride of each layer's output, from one forward pass; layers without one map are absent."""
-    maps: dict[int, tuple[int, int]] = {}
+def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int, bool]]:
+    """Channels and stride of each layer's output, and whether they are its input's, from one forward pass.
+
+    Layers without one map are absent.
+    """
+    maps: dict[int, tuple[int, int, bool]] = {}
 
     def note(index: int) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(_module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor) and output.ndim == 4:
-                maps[index] = (output.shape[1], round(imgsz / output.shape[-1]))
+                keeps = isinstance(inputs[0], torch.Tensor) and inputs[0].shape == output.shape
+                maps[index] = (output.shape[1], round(imgsz / output.shape[-1]), keeps)
 
         return hook
 

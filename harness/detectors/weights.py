@@ -17,11 +17,13 @@ class Transfer:
         arrived: Tensors of the base that the new detector took over.
         total: Tensors that the base has.
         left_behind: Names, in the base, of those with no place of their shape, and why.
+        new: Names, in the detector, of those that nothing arrived in.
     """
 
     arrived: int
     total: int
     left_behind: dict[str, str]
+    new: frozenset[str]
 
     def __str__(self) -> str:
         text = f"{self.arrived} of {self.total} base tensors transferred"
@@ -34,14 +36,18 @@ def transfer(base: nn.Module, detector: nn.Module, layers: Mapping[int, int]) ->
     Args:
         base: Trained detector; its tensors are named `model.<layer>.<rest>`.
         detector: Detector with blocks; changed in place.
-        layers: Layer of the base to layer of the detector, from `index_map`.
+        layers: Layer of the base to layer of the detector, from `index_map`; a layer that it lacks was replaced.
     """
     target = detector.state_dict()
     left_behind: dict[str, str] = {}
+    new = set(target)
     source = base.state_dict()
     with torch.no_grad():
         for name, tensor in source.items():
             _, layer, rest = name.split(".", 2)
+            if int(layer) not in layers:
+                left_behind[name] = "its layer was replaced"
+                continue
             new_name = f"model.{layers[int(layer)]}.{rest}"
             place = target.get(new_name)
             if place is None:
@@ -50,4 +56,7 @@ def transfer(base: nn.Module, detector: nn.Module, layers: Mapping[int, int]) ->
                 left_behind[name] = f"shape {tuple(tensor.shape)} against {tuple(place.shape)}"
             else:
                 place.copy_(tensor)
-    return Transfer(arrived=len(source) - len(left_behind), total=len(source), left_behind=left_behind)
+                new.discard(new_name)
+    return Transfer(
+        arrived=len(source) - len(left_behind), total=len(source), left_behind=left_behind, new=frozenset(new)
+    )

@@ -36,16 +36,13 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import ModelEMA
 
-from harness.blocks import CloAttention, CloBlock
-from harness.detectors import build, transfer
+from harness.detectors import Transfer, build, transfer
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.torchvision_compat import ensure_torchvision
 
 Progress = Callable[[int, int], None]
 """Called with finished and total iterations."""
-
-_NEW_BLOCKS = (CloAttention, CloBlock)
 
 
 class NotANumberError(RuntimeError):
@@ -169,10 +166,10 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     torch.set_num_threads(training.threads)
     ensure_torchvision()
     _make_ultralytics_quiet()
-    model, transferred = initial_model(training)
+    model, moved = initial_model(training)
     with tempfile.TemporaryDirectory(prefix="clo-nas-") as folder:
         try:
-            trainer = _Trainer(model, training, Path(folder), progress)
+            trainer = _Trainer(model, training, moved.new, Path(folder), progress)
         except ValueError as error:
             if "CUDA" in str(error):
                 raise UserError(f"--device {training.device}: no such CUDA device here; use cpu or auto") from error
@@ -183,7 +180,7 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
         map50_95=float(box.map),
         map50=float(box.map50),
         train_seconds=time.perf_counter() - started,
-        transferred=transferred,
+        transferred=str(moved) if training.base_weights else "trained from scratch",
     )
     if not math.isfinite(result.map50_95):
         raise NotANumberError(f"mAP is {result.map50_95} after training")
@@ -196,7 +193,7 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     return result
 
 
-def initial_model(training: Training) -> tuple[nn.Module, str]:
+def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
     """The detector as it is before its first step: base weights in place, new blocks drawn from the seed."""
     from ultralytics.nn.tasks import load_checkpoint
 
@@ -207,8 +204,7 @@ def initial_model(training: Training) -> tuple[nn.Module, str]:
         base, _ = load_checkpoint(training.base_weights)
     torch.manual_seed(training.seed)
     model = build(training.config, training.classes)
-    moved = transfer(base, model, training.layers)
-    return model, str(moved) if training.base_weights else "trained from scratch"
+    return model, transfer(base, model, training.layers)
 
 
 def save_checkpoint(model: nn.Module, path: Path) -> None:
@@ -233,8 +229,11 @@ class _TailAverage(ModelEMA):
 class _Trainer(DetectionTrainer):
     """Ultralytics' trainer with the departures listed at the top of this file."""
 
-    def __init__(self, model: nn.Module, training: Training, folder: Path, progress: Progress | None) -> None:
+    def __init__(
+        self, model: nn.Module, training: Training, new: frozenset[str], folder: Path, progress: Progress | None
+    ) -> None:
         self._training = training
+        self._new = new
         self._progress = progress
         schedule = training.schedule
         cuda = training.device != "cpu"
@@ -273,11 +272,10 @@ class _Trainer(DetectionTrainer):
     def build_optimizer(self, model: nn.Module, **_: Any) -> torch.optim.Optimizer:
         """AdamW; no decay for vectors, a rate of their own for new blocks."""
         schedule = self._training.schedule
-        new = {id(p) for m in model.modules() if isinstance(m, _NEW_BLOCKS) for p in m.parameters()}
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                groups.setdefault((id(parameter) in new, parameter.ndim > 1), []).append(parameter)
+                groups.setdefault((name in self._new, parameter.ndim > 1), []).append(parameter)
         return torch.optim.AdamW(
             [
                 {

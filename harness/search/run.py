@@ -68,11 +68,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     }
     with open_study(settings, comparable) as study:
         observer.phase("counting the cost of the whole search space")
-        cost = AdditiveCost(
-            base=model_cost(setting.base.build(setting.classes), settings.imgsz),
-            sites=setting.sites,
-            imgsz=settings.imgsz,
-        )
+        cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
         summary = summarise_space(setting.space, cost)
         study.optuna.set_user_attr(SPACE, summary)
         observer.space(summary)

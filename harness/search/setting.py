@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from harness.architecture import Architecture
 from harness.data.check import DatasetInfo, check_dataset
-from harness.detectors import Base, Site, find_sites, map_sizes, read_yaml, resolve_base
+from harness.detectors import Base, Site, find_sites, map_sizes, mode_channels, read_architecture, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
@@ -49,7 +48,7 @@ def prepare(settings: SearchSettings) -> Setting:
     space = SearchSpace(
         load_space(settings.space),
         base=base.name,
-        channels={site.name: site.channels for site in sites.values()},
+        channels=mode_channels(sites),
         maps=map_sizes(sites, settings.imgsz),
     )
     return Setting(
@@ -79,8 +78,9 @@ def included(setting: Setting) -> list[Architecture]:
     found = []
     for spec in setting.settings.include:
         study, _, identity = spec.rpartition("/")
-        if Path(spec).is_file():
-            architecture = Architecture.from_dict(read_yaml(Path(spec)))
+        named = read_architecture(spec)
+        if named is not None:
+            architecture = named
         elif study and (setting.settings.results / study / "study.db").is_file():
             record = load_record(f"sqlite:///{(setting.settings.results / study / 'study.db').as_posix()}", study)
             if identity not in record.architectures:
@@ -88,7 +88,8 @@ def included(setting: Setting) -> list[Architecture]:
             architecture = record.architectures[identity]
         else:
             raise UserError(
-                f"--include {spec}: neither an architecture file nor STUDY/ID of a study in the results folder"
+                f"--include {spec}: neither an architecture file, nor a model of the article such as "
+                f"{setting.base.name}-clo-head, nor STUDY/ID of a study in the results folder"
             )
         if not setting.space.holds(architecture):
             raise UserError(f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'")

@@ -6,61 +6,77 @@ its site). A block's cost is arithmetic, so every architecture's is known exactl
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from harness.architecture import Architecture, Kind, MapSize, Placement
-from harness.detectors import Site
-from harness.measure.cost import Cost
+from harness.architecture import Architecture, FeedForward, Init, Kind, MapSize, Mode, Placement
+from harness.blocks import RegisteredBlock
+from harness.blocks.cost import attention_cost, ffn_cost
+from harness.blocks.registry import block_entry
+from harness.detectors import Base, Site
+from harness.detectors.insert import block_row
+from harness.measure.cost import Cost, model_cost, module_cost
 from harness.space import SearchSpace
 
 _DRAWS = 5_000
 
 
 def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[int, int]:
-    """Parameters and MACs of one block in closed form, batch 1; equal to fvcore's count of the built block.
+    """Parameters and MACs of one block, batch 1; equal to fvcore's count of the built block.
 
-    With C channels, N pixels, M pooled tokens, c channels of a branch and kernel k, the branches cost
-    3·C·c·N + 3·c·k²·N + 2·c²·N (local) and C·c·N + 2·C·c·M + 2·c·N·M (global), the fusion C²·N.
+    Closed forms, but for a registered block that gives none: that one is built and counted.
 
     Args:
         placement: The block.
         channels: Channels of its map.
         map_size: Height and width of its map, in pixels.
+
+    Raises:
+        UserError: The registered block is unknown or has no such option.
     """
-    height, width = map_size
-    pixels = height * width
-    tokens = math.ceil(height / placement.kv_pool) * math.ceil(width / placement.kv_pool)
-    per_head = channels // placement.heads
-    params = 2 * channels + channels  # norm, layer scale
-    macs = 0
-    for group in placement.groups:
-        own = group.heads * per_head
-        params += _conv(channels, 3 * own) + 3 * own * (group.kernel**2 + 1) + 2 * _conv(own, own)
-        macs += pixels * (3 * channels * own + 3 * own * group.kernel**2 + 2 * own**2)
-    if placement.global_heads:
-        own = placement.global_heads * per_head
-        params += _conv(channels, own) + _conv(channels, 2 * own)
-        macs += channels * own * pixels + 2 * channels * own * tokens + 2 * own * pixels * tokens
-    params += _conv(channels, channels)
-    macs += channels**2 * pixels
-    if placement.kind is Kind.BLOCK:
-        hidden = int(channels * placement.ffn_ratio)
-        params += (
-            3 * channels + _conv(channels, hidden) + hidden * (placement.ffn_kernel**2 + 1) + _conv(hidden, channels)
+    if not placement.is_clo:
+        return _registered_cost(replace(placement, site="", mode=Mode.AFTER), channels, map_size)
+    params, macs = attention_cost(
+        channels,
+        map_size,
+        group_split=placement.group_split,
+        kernel_sizes=placement.kernel_sizes,
+        window_size=placement.kv_pool,
+        operator=placement.operator,
+        aggregate_qk=placement.aggregate_qk,
+        aggregate_v=placement.aggregate_v,
+    )
+    if placement.kind == Kind.BARE:
+        return params, macs
+    norm_and_scale = channels * (3 if placement.init is Init.IDENTITY else 2)
+    params += norm_and_scale
+    if placement.kind == Kind.BLOCK:
+        own = ffn_cost(
+            channels,
+            map_size,
+            ratio=placement.ffn_ratio,
+            kernel_size=placement.ffn_kernel,
+            depthwise=placement.ffn is FeedForward.CONV,
         )
-        macs += pixels * hidden * (2 * channels + placement.ffn_kernel**2)
+        params, macs = params + norm_and_scale + own[0], macs + own[1]
     return params, macs
 
 
-def _conv(inputs: int, outputs: int) -> int:
-    """Parameters of a 1×1 convolution with bias."""
-    return (inputs + 1) * outputs
+@lru_cache(maxsize=4096)
+def _registered_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[int, int]:
+    _, arguments = block_row(placement, channels)
+    entry = block_entry(placement.block_name)
+    if entry.cost is None:
+        counted = module_cost(RegisteredBlock(*arguments), (1, channels, *map_size))
+        return counted.params, counted.macs
+    params, macs = entry.cost(channels, map_size, **entry.full_options(dict(placement.options)))
+    has_scale = placement.init is Init.IDENTITY and entry.identity is None
+    return params + channels * has_scale, macs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +87,37 @@ class AdditiveCost:
         base: Cost of the base.
         sites: The base's sites.
         imgsz: Side of the square input, in pixels.
+        layers: Parameters and MACs of the layers that a block may replace, by site.
     """
 
     base: Cost
     sites: Mapping[str, Site]
     imgsz: int
+    layers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def block(self, placement: Placement) -> tuple[int, int]:
-        """Parameters and MACs that one block adds."""
+        """Parameters and MACs that one placement adds; fewer than 0 where it replaces a dearer layer."""
         site = self.sites[placement.site]
-        return block_cost(placement, site.channels, site.map_size(self.imgsz))
+        size = site.map_size(self.imgsz)
+        blocks = [block_cost(placement, width, size) for width in site.block_channels(placement.mode)]
+        without = self.layers[placement.site] if placement.mode is Mode.REPLACE else (0, 0)
+        return sum(b[0] for b in blocks) - without[0], sum(b[1] for b in blocks) - without[1]
+
+    @classmethod
+    def of_base(cls, base: Base, sites: Mapping[str, Site], *, classes: int | None, imgsz: int) -> AdditiveCost:
+        """Count a base, and each layer of it that a block may replace."""
+        network = base.build(classes)
+        return cls(
+            base=model_cost(network, imgsz),
+            sites=sites,
+            imgsz=imgsz,
+            layers={
+                site.name: (counted.params, counted.macs)
+                for site in sites.values()
+                if site.replaceable
+                for counted in [module_cost(network.model[site.layer], (1, site.channels, *site.map_size(imgsz)))]
+            },
+        )
 
     def of(self, architecture: Architecture) -> tuple[int, int]:
         """Parameters and MACs of an architecture, batch 1."""
@@ -110,14 +147,21 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
         "size": space.size,
     }
     for column, (name, start) in enumerate((("params", cost.base.params), ("macs", cost.base.macs))):
-        largest = sorted((int(added[:, column].max()) for added in blocks.values()), reverse=True)[:most]
+        least = _least_sum([int(added[:, column].min()) for added in blocks.values()], most)
+        greatest = -_least_sum([-int(added[:, column].max()) for added in blocks.values()], most)
         quartiles = np.percentile(drawn[:, column], [25, 50, 75])
         summary |= {
             f"{name}_base": start,
-            f"{name}_min": start + min(int(added[:, column].min()) for added in blocks.values()),
+            f"{name}_min": start + least,
             f"{name}_q25": start + int(quartiles[0]),
             f"{name}_median": start + int(quartiles[1]),
             f"{name}_q75": start + int(quartiles[2]),
-            f"{name}_max": start + sum(largest),
+            f"{name}_max": start + greatest,
         }
     return summary
+
+
+def _least_sum(values: Sequence[int], most: int) -> int:
+    """The least sum of one to `most` of the values: a block that replaces a dearer layer makes a model cheaper."""
+    first, *others = sorted(values)
+    return first + sum(value for value in others[: most - 1] if value < 0)

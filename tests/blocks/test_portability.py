@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from harness.blocks import CloAttention, ConvFFN
+from harness.blocks import CloAttention, ConvFFN, RegisteredBlock
+from harness.blocks.operators import GATES
 from tests.blocks.test_block import build, noise
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
@@ -22,6 +23,14 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "official block": lambda: build(init="official"),
     "downsampling block": lambda: build(stride=2, out_dim=24),
     "block without ffn": lambda: build(mlp_ratio=0),
+    "convolution": lambda: CloAttention(16, 4, [1, 1, 2], [3, 5], 4, "conv"),
+    "neighbourhood": lambda: CloAttention(16, 4, [1, 1, 2], [3, 5], 4, "neighbourhood"),
+    "tiles": lambda: CloAttention(16, 4, [1, 1, 2], [3, 5], 4, "window"),
+    **{f"gate {gate}": lambda gate=gate: CloAttention(16, 4, [4, 0], [3], 1, "attnconv", gate) for gate in GATES},
+    "nothing aggregated": lambda: CloAttention(16, 4, [4, 0], [3], 1, "attnconv", "swish_tanh", False, False),
+    "plain ffn": lambda: ConvFFN(16, 32, 5, 1, 16, depthwise=False),
+    "SE": lambda: RegisteredBlock(16, {"name": "se", "reduction": 4}),
+    "CBAM": lambda: RegisteredBlock(16, {"name": "cbam", "reduction": 4}),
 }
 
 
@@ -93,6 +102,7 @@ def test_pickling_keeps_the_function(module: nn.Module) -> None:
 
 def test_the_compiler_sees_one_graph(module: nn.Module) -> None:
     x = noise(2, 16, 6, 5)
+    torch.compiler.reset()
     compiled = torch.compile(module, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), module(x))
 

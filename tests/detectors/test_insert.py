@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from ultralytics.nn.tasks import DetectionModel
 
-from harness.architecture import Architecture, Kind, LocalGroup, Placement
-from harness.blocks import CloBlock
+from harness.architecture import (
+    Architecture,
+    FeedForward,
+    Gate,
+    Init,
+    Kind,
+    LocalGroup,
+    Mode,
+    Operator,
+    Placement,
+)
+from harness.blocks import CloBlock, RegisteredBlock
 from harness.detectors import (
+    Base,
     build,
     find_sites,
     index_map,
@@ -36,20 +50,13 @@ def placement(site: str, kind: Kind = Kind.BLOCK) -> Placement:
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolov8n"])
 @pytest.mark.parametrize("site", [*SITES, "all"])
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", [Kind.ATTENTION, Kind.BLOCK])
 def test_the_new_detector_starts_as_the_base_bit_for_bit(name: str, site: str, kind: Kind) -> None:
     base = resolve_base(name)
     sites = find_sites(base)
     chosen = SITES if site == "all" else [site]
     architecture = Architecture(base=name, placements=tuple(placement(s, kind) for s in chosen))
-    torch.manual_seed(0)
-    original = base.build(10)
-    for module in original.modules():  # as if trained: nothing at its neutral value
-        if isinstance(module, torch.nn.BatchNorm2d):
-            assert module.running_mean is not None and module.running_var is not None
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
-            module.weight.data.uniform_(0.5, 1.5)
+    original = randomised(base)
     detector = build(insert(base, architecture, sites=sites, classes=10))
     moved = transfer(original, detector, index_map(base, architecture, sites))
     assert sum(isinstance(m, CloBlock) for m in detector.modules()) == len(chosen)
@@ -126,3 +133,134 @@ print("blocks", sum(type(m).__name__ == "CloBlock" for m in model.modules()), le
         done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
     assert f"blocks 1 {len(small['names'])}" in done.stdout
+
+
+# --- Inside and in place of a layer ---------------------------------------------------------------
+
+
+def randomised(base: Base, classes: int = 10) -> DetectionModel:
+    """The base as if trained: nothing at its neutral value."""
+    torch.manual_seed(0)
+    original = base.build(classes)
+    for module in original.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.5, 1.5)
+    return original
+
+
+@pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolo11n", "yolo26n"])
+@pytest.mark.parametrize("kind", [Kind.ATTENTION, "se"])
+def test_blocks_inside_every_bottleneck_start_as_the_base_bit_for_bit(name: str, kind: str) -> None:
+    """YOLO11's and YOLO26's heads have the form they have because of C3k2: it stays, and so do its tensors."""
+    base = resolve_base(name)
+    sites = find_sites(base)
+    inner = {site: found.inside for site, found in sites.items() if Mode.INSIDE in found.modes}
+    shape: dict[str, Any] = {"global_heads": 2} if kind == Kind.ATTENTION else {"options": (("reduction", 4),)}
+    architecture = Architecture(
+        base=name, placements=tuple(Placement(site=site, mode=Mode.INSIDE, kind=kind, **shape) for site in inner)
+    )
+    original = randomised(base)
+    detector = build(insert(base, architecture, sites=sites, classes=10))
+    moved = transfer(original, detector, index_map(base, architecture, sites))
+    new = [m for m in detector.modules() if isinstance(m, CloBlock | RegisteredBlock)]
+    assert len(new) == sum(map(len, inner.values())) >= 8
+    assert (moved.arrived, moved.left_behind) == (moved.total, {})
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        ours, theirs = detector.eval()(images), original.eval()(images)
+    assert torch.equal(*(out[0] if isinstance(out, tuple) else out for out in (ours, theirs)))
+
+
+def test_inside_is_one_argument_of_the_row_and_shifts_nothing() -> None:
+    base = resolve_base("yolov8n")
+    inside = replace(placement("backbone.P4", Kind.BARE), mode=Mode.INSIDE)
+    architecture = Architecture(base="yolov8n", placements=(inside,))
+    config = insert(base, architecture)
+    row = config["backbone"][6]
+    assert row == [-1, 6, "C2f", [512, True, {"inside": {"CloAttention": [64, 4, [2, 2], [5], 2]}}]]
+    changed = [new for new, old in zip(config["backbone"], base.config["backbone"], strict=True) if new != old]
+    assert changed == [row] and config["head"] == base.config["head"]
+    detector = build(config)
+    bottlenecks = [type(m).__name__ for m in detector.model[6].m]
+    assert bottlenecks == ["BottleneckWithBlock"] * 2  # 6 repeats × depth 0.33
+    x = torch.rand(1, 64, 8, 8)
+    first = detector.eval().model[6].m[0]
+    torch.testing.assert_close(first(x), x + first.block(first.cv2(first.cv1(x))))
+
+
+def test_a_neck_without_shortcuts_has_none_inside() -> None:
+    inside = replace(placement("neck.P3", Kind.BARE), mode=Mode.INSIDE)
+    detector = build(insert(resolve_base("yolov8n"), Architecture(base="yolov8n", placements=(inside,))))
+    x = torch.rand(1, 32, 8, 8)
+    first = detector.eval().model[15].m[0]
+    torch.testing.assert_close(first(x), first.block(first.cv2(first.cv1(x))))
+
+
+def test_a_replaced_stage_leaves_its_own_tensors_behind_and_no_others() -> None:
+    base = resolve_base("yolov5n")
+    sites = find_sites(base)
+    instead = replace(placement("backbone.P5"), mode=Mode.REPLACE)
+    architecture = Architecture(base="yolov5n", placements=(instead,))
+    config = insert(base, architecture, sites=sites, classes=10)
+    assert config["backbone"][8] == [-1, 1, "CloBlock", [256, 256, 4, [2, 2], [5], 2, 5, 4.0, 1]]
+    assert len(config["backbone"]) == len(base.config["backbone"])
+    original = randomised(base)
+    moved = transfer(original, build(config), index_map(base, architecture, sites))
+    lost = [name for name in original.state_dict() if name.startswith("model.8.")]
+    assert list(moved.left_behind) == lost
+    assert set(moved.left_behind.values()) == {"its layer was replaced"}
+    assert moved.arrived == moved.total - len(lost)
+    assert {name.split(".")[1] for name in moved.new} == {"8"}
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "sentence"),
+    [
+        ("neck.P3", Mode.REPLACE, r"neck.P3: mode replace is not possible, its layer changes channels or map size; "),
+        ("backbone.SPPF", Mode.INSIDE, "its layer has no bottleneck; modes here: after, replace"),
+    ],
+)
+def test_a_mode_that_a_layer_does_not_allow_is_refused_with_those_it_does(site: str, mode: Mode, sentence: str) -> None:
+    architecture = Architecture(base="yolov5n", placements=(replace(placement(site), mode=mode),))
+    with pytest.raises(UserError, match=sentence):
+        insert(resolve_base("yolov5n"), architecture)
+
+
+# --- What the row says ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "tail"),
+    [
+        ({}, []),
+        ({"init": Init.OFFICIAL}, ["official"]),
+        ({"operator": Operator.CONV}, ["identity", "conv"]),
+        ({"gate": Gate.NONE}, ["identity", "attnconv", "none"]),
+        ({"aggregate_v": False}, ["identity", "attnconv", "swish_tanh", True, False]),
+        ({"ffn": FeedForward.PLAIN}, ["identity", "attnconv", "swish_tanh", True, True, "plain"]),
+    ],
+)
+def test_a_row_says_what_differs_and_ultralytics_builds_it(changes: dict[str, Any], tail: list[Any]) -> None:
+    architecture = Architecture(base="yolov5n", placements=(replace(placement("neck.P5"), **changes),))
+    config = yaml.safe_load(to_yaml(insert(resolve_base("yolov5n"), architecture)))
+    row = config["head"][-2]
+    assert row == [-1, 1, "CloBlock", [256, 256, 4, [2, 2], [5], 2, 5, 4.0, 1, *tail]]
+    [block] = [m for m in build(config).modules() if isinstance(m, CloBlock)]
+    again = CloBlock(*row[3])
+    assert [(n, p.shape) for n, p in block.named_parameters()] == [(n, p.shape) for n, p in again.named_parameters()]
+    assert repr(block) == repr(again)
+
+
+def test_an_unknown_block_or_option_is_refused_at_its_site() -> None:
+    base = resolve_base("yolov5n")
+    for kind, options, sentence in (
+        ("eca", (), r"neck.P5: no block 'eca' is registered"),
+        ("se", (("ratio", 2),), r"neck.P5: block 'se' has no option 'ratio'; its options: reduction"),
+        ("absent.py:mine", (), r"neck.P5: absent.py: no such file of blocks"),
+    ):
+        wanted = Placement(site="neck.P5", kind=kind, options=options)
+        with pytest.raises(UserError, match=sentence):
+            insert(base, Architecture(base="yolov5n", placements=(wanted,)))

@@ -274,9 +274,10 @@ def test_before_the_first_step_the_candidate_is_its_base_bit_for_bit(
     training: Callable[..., Training], from_scratch: bool
 ) -> None:
     others = {"base_weights": None} if from_scratch else {}
-    (candidate, said), (baseline, _) = (initial_model(training(a, seed=3, **others)) for a in (BLOCKS, BASELINE))
+    (candidate, moved), (baseline, _) = (initial_model(training(a, seed=3, **others)) for a in (BLOCKS, BASELINE))
     tensors = len(baseline.state_dict())
-    assert said == ("trained from scratch" if from_scratch else f"{tensors} of {tensors} base tensors transferred")
+    assert (moved.arrived, moved.total) == (tensors, tensors)
+    assert moved.new == set(candidate.state_dict()) - set(base_tensors(candidate))
     assert same(dict(enumerate_values(base_tensors(candidate))), dict(enumerate_values(baseline.state_dict())))
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -291,8 +292,8 @@ def enumerate_values(tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, to
 def test_a_base_with_other_classes_says_what_stayed_behind(training: Callable[..., Training], tmp_path: Path) -> None:
     other = tmp_path / "other.pt"
     save_checkpoint(build(resolve_base("yolov5n").config, 3), other)
-    _, said = initial_model(training(BLOCKS, base_weights=other))
-    assert "base tensors transferred; left behind: model." in said
+    _, moved = initial_model(training(BLOCKS, base_weights=other))
+    assert "base tensors transferred; left behind: model." in str(moved)
 
 
 # --- The schedule ---------------------------------------------------------------------------------

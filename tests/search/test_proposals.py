@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from harness.architecture import BASELINE, Architecture
+from harness.architecture import BASELINE, Architecture, Mode
 from harness.records import ROLE, open_storage
 from harness.search.proposals import Known, ask_for, propose
 from harness.search.study import sampler_of
@@ -35,7 +35,9 @@ def space_of(max_blocks: int) -> SearchSpace:
             },
         }
     )
-    return SearchSpace(file, base="yolov5n", channels=SITES, maps=MAPS)
+    return SearchSpace(
+        file, base="yolov5n", channels={site: {Mode.AFTER: width} for site, width in SITES.items()}, maps=MAPS
+    )
 
 
 def study_in(folder: Path, sampler: str) -> optuna.Study:

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
-from harness.blocks import CloBlock
-from harness.detectors import build, find_sites, insert, map_sizes, resolve_base
-from harness.detectors.insert import block_arguments
+from harness.blocks import CloAttention, CloBlock
+from harness.detectors import build, find_sites, insert, map_sizes, mode_channels, resolve_base
+from harness.detectors.insert import block_row
 from harness.measure.cost import model_cost, module_cost
 from harness.search.space_cost import AdditiveCost, block_cost, summarise_space
 from harness.space import SearchSpace, load_space
@@ -29,7 +29,9 @@ SHAPES = [
 @pytest.mark.parametrize("placement", SHAPES, ids=lambda placement: placement.describe())
 @pytest.mark.parametrize("map_size", [(7, 5), (1, 1), (8, 8)])
 def test_closed_form_of_a_block_equals_fvcore(placement: Placement, map_size: tuple[int, int]) -> None:
-    counted = module_cost(CloBlock(*block_arguments(placement, 32)), (1, 32, *map_size))
+    name, arguments = block_row(placement, 32)
+    block = {"CloAttention": CloAttention, "CloBlock": CloBlock}[name](*arguments)
+    counted = module_cost(block, (1, 32, *map_size))
     assert block_cost(placement, 32, map_size) == (counted.params, counted.macs)
 
 
@@ -40,10 +42,10 @@ def test_cost_of_random_architectures_equals_fvcore_on_the_built_model(base_name
     space = SearchSpace(
         load_space("default"),
         base=base_name,
-        channels={name: site.channels for name, site in sites.items()},
+        channels=mode_channels(sites),
         maps=map_sizes(sites, imgsz),
     )
-    cost = AdditiveCost(base=model_cost(base.build(10), imgsz), sites=sites, imgsz=imgsz)
+    cost = AdditiveCost.of_base(base, sites, classes=10, imgsz=imgsz)
     rng = random.Random(1)
     for _ in range(4):
         architecture = space.draw(rng)
@@ -58,10 +60,10 @@ def test_extremes_of_the_summary_are_those_of_the_whole_space() -> None:
     space = SearchSpace(
         load_space("small"),
         base="yolov5n",
-        channels={name: site.channels for name, site in sites.items()},
+        channels=mode_channels(sites),
         maps=map_sizes(sites, 128),
     )
-    cost = AdditiveCost(base=model_cost(base.build(10), 128), sites=sites, imgsz=128)
+    cost = AdditiveCost.of_base(base, sites, classes=10, imgsz=128)
     summary = summarise_space(space, cost)
     everything = [cost.of(architecture) for architecture in space.enumerate()]
     assert summary["size"] == len(everything)

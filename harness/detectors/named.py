@@ -1,0 +1,115 @@
+"""Any detector that a person may name: a model, a checkpoint, an architecture file, or one of the article's.
+
+The article's models are a base, `-clo-` and where the blocks go, in two readings of the article:
+
+- `yolov5s-clo-backbone`, `yolov5s-clo-head`: a Clo block, with its residuals, after each stage of the
+  backbone from P3 on, or after each map that feeds the head.
+- the same with `-bare`: the CloAttention layer alone, without residual, initialised as published, which
+  is what the copies in public forks insert.
+
+The article names the parts of the network, not the layers; both readings have the forks' shape: 8 heads
+split 4 local and 4 global, kernel 5, KV window 4. Every base works: `yolov8s`, `yolov7-tiny`, `yolo11n`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ultralytics.nn.tasks import DetectionModel
+
+from harness.architecture import Architecture, Kind, LocalGroup, Placement
+from harness.detectors.families import Base, build, read_yaml, resolve_base
+from harness.detectors.insert import index_map, insert
+from harness.detectors.sites import Site, find_sites
+
+_ARTICLE = re.compile(r"(?P<base>.+?)-clo-(?P<part>backbone|head)(?P<bare>-bare)?")
+_PARTS = {"backbone": "backbone.P", "head": "neck.P"}
+_LEVELS = {"P3", "P4", "P5"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """A base and what is inserted into it.
+
+    Attributes:
+        base: The detector that is changed.
+        architecture: The blocks; none for a plain base.
+        sites: The base's sites where blocks are inserted; empty for a plain base.
+    """
+
+    base: Base
+    architecture: Architecture
+    sites: dict[str, Site]
+
+    def config(self, classes: int | None = None) -> dict[str, Any]:
+        """The model description, trainable by Ultralytics once `harness` is imported."""
+        if self.architecture.is_baseline:
+            return {**self.base.config, "nc": classes or self.base.config["nc"]}
+        return insert(self.base, self.architecture, sites=self.sites, classes=classes)
+
+    @property
+    def layers(self) -> dict[int, int]:
+        """Layer of the base to layer of the detector; see `index_map`."""
+        return index_map(self.base, self.architecture, self.sites)
+
+    def load(self) -> DetectionModel:
+        """The network: a plain base with its weights if it has some, else with random ones."""
+        return self.base.load() if self.architecture.is_baseline else build(self.config())
+
+
+def article_architecture(name: str) -> Architecture | None:
+    """The article's model of that name, or None where it is no such name.
+
+    Raises:
+        UserError: Its base does not exist or has no sites.
+    """
+    match = _ARTICLE.fullmatch(name)
+    if not match:
+        return None
+    kind = Kind.BARE if match["bare"] else Kind.BLOCK
+    prefix = _PARTS[match["part"]]
+    sites = find_sites(resolve_base(match["base"]))
+    placements = [
+        Placement(site=site, kind=kind, groups=(LocalGroup(5, 4),), global_heads=4, kv_pool=4)
+        for site in sites
+        if site.startswith(prefix) and site.removeprefix(prefix[:-1]) in _LEVELS
+    ]
+    return Architecture(base=match["base"], placements=tuple(placements))
+
+
+def read_architecture(spec: str) -> Architecture | None:
+    """The architecture in a file, or the article's of that name; None where `spec` is neither.
+
+    Raises:
+        UserError: The file is an architecture's and not a valid one.
+    """
+    path = Path(spec)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        data = read_yaml(path)
+        return Architecture.from_dict(data, path.parent) if "placements" in data else None
+    return article_architecture(spec)
+
+
+def find_detector(spec: str) -> Detector:
+    """What a person means by a model: name, YAML, checkpoint, architecture file or one of the article's.
+
+    Raises:
+        UserError: There is no such model.
+    """
+    architecture = read_architecture(spec)
+    base = resolve_base(architecture.base if architecture else spec)
+    if architecture is None:
+        return Detector(base=base, architecture=Architecture(base=base.name), sites={})
+    return Detector(base=base, architecture=architecture, sites=find_sites(base))
+
+
+def load_model(spec: str) -> DetectionModel:
+    """Build any detector that a person may name.
+
+    Raises:
+        UserError: Nothing can be built from it.
+    """
+    return find_detector(spec).load()

@@ -1,0 +1,90 @@
+"""Train one detector from the command line: the trainer of a search, without a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.data.check import check_dataset
+from harness.detectors import find_detector
+from harness.errors import UserError
+from harness.isolation import cache_folder
+from harness.measure.accuracy import Accuracy, Schedule, Training
+from harness.search.base import base_schedule
+from harness.search.executors import run_in_child
+from harness.search.outcome import Failure
+from harness.search.setting import resolve_device
+from harness.search.trial import train_base
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What `clo train` was asked to do.
+
+    Attributes:
+        model: Whatever `find_detector` knows.
+        data: Dataset YAML, or the embedded data set's name.
+        weights: Checkpoint of the base to start from; None starts at random, or from a model that is one.
+        epochs: Passes over the training images.
+        imgsz: Side of the square input, in pixels.
+        batch: Images a step.
+        seed: Seed of everything random.
+        device: `auto`, `cpu` or a CUDA device's number.
+        threads: CPU threads; None takes all cores.
+        workers: Image-loading processes of a CUDA training.
+        out: Where the weights go.
+    """
+
+    model: str
+    data: str
+    weights: Path | None
+    epochs: int
+    imgsz: int
+    batch: int
+    seed: int
+    device: str
+    threads: int | None
+    workers: int
+    out: Path
+
+
+def train_model(options: TrainOptions, on_progress: Callable[[Any], None]) -> Accuracy:
+    """Train and validate a detector; its weights are one Ultralytics checkpoint.
+
+    Raises:
+        UserError: Something named does not exist or does not fit, or the training failed.
+    """
+    if options.imgsz < 32 or options.imgsz % 32:
+        raise UserError(f"--imgsz {options.imgsz}: a multiple of the detector's stride, 32, is wanted")
+    detector = find_detector(options.model)
+    weights = options.weights or detector.base.checkpoint
+    if weights is not None and not weights.is_file():
+        raise UserError(f"--weights {weights}: no such checkpoint")
+    device = resolve_device(options.device)
+    data = check_dataset(options.data, options.imgsz, cache=cache_folder())
+    schedule = Schedule(epochs=options.epochs, batch=options.batch, imgsz=options.imgsz, learning_rate=1e-3)
+    result = run_in_child(
+        train_base,
+        Training(
+            config=detector.config(len(data.names)),
+            base_config=detector.base.config,
+            base_weights=weights,
+            layers=detector.layers,
+            data=str(data.path),
+            classes=len(data.names),
+            schedule=schedule if weights else base_schedule(schedule, options.epochs),
+            seed=options.seed,
+            device=device,
+            threads=options.threads or torch.get_num_threads(),
+            loader_workers=options.workers,
+            save_to=options.out,
+        ),
+        on_progress,
+    )
+    if isinstance(result, Failure):
+        raise UserError(f"{options.model} cannot be trained: {result.reason}")
+    return result
