@@ -1,5 +1,6 @@
 """All that knows Ultralytics' model format: bases, sites, insertion, weights."""
 
+from harness.detectors.cloformer import load_official_backbone
 from harness.detectors.families import Base, build, read_yaml, resolve_base
 from harness.detectors.insert import index_map, insert, to_yaml
 from harness.detectors.named import Detector, find_detector, load_model, read_architecture
@@ -17,6 +18,7 @@ __all__ = [
     "index_map",
     "insert",
     "load_model",
+    "load_official_backbone",
     "map_sizes",
     "mode_channels",
     "read_architecture",

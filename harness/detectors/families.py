@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 
 import yaml
 from torch import nn
-from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
-from ultralytics.utils import LOGGER
+from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
+from harness.detectors.description import describe, in_one_scale, silence
 from harness.errors import UserError
 
 
@@ -56,7 +54,8 @@ def resolve_base(spec: str) -> Base:
     """Find the detector that `spec` names.
 
     Args:
-        spec: Model name (`yolov5n`, `yolov8s.yaml`), path to a model YAML, or path to a `.pt` checkpoint.
+        spec: Model name (`yolov5n`, `yolov8s.yaml`, `yolov7-tiny`, `cloformer-xxs`), path to a model YAML, or
+            path to a `.pt` checkpoint.
 
     Raises:
         UserError: It does not exist, is not readable or is not a detection model.
@@ -68,18 +67,8 @@ def resolve_base(spec: str) -> Base:
                 f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n"
             )
         model = _load_checkpoint(path)
-        return Base(name=path.name, config=_single_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
-    name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
-    try:
-        with _silence():
-            config = yaml_model_load(path if path.is_file() else name)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise UserError(f"base {spec}: not a readable model YAML ({str(error).splitlines()[0]})") from error
-    return Base(name=path.stem if path.suffix else path.name, config=_single_scale(config, spec))
+        return Base(name=path.name, config=in_one_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
+    return Base(name=path.stem if path.suffix else path.name, config=describe(spec))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -107,29 +96,18 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     if config.get("scales"):
         config.setdefault("scale", next(iter(config["scales"])))
     try:
-        with _silence():
+        with silence():
             model = DetectionModel(config, nc=classes, verbose=False)
-    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
         raise UserError(
             f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}"
         ) from error
     return model
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Without Ultralytics' remarks on every model it builds; errors still come through."""
-    level = LOGGER.level
-    LOGGER.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        LOGGER.setLevel(level)
-
-
 def _load_checkpoint(path: Path) -> DetectionModel:
     try:
-        with _silence():
+        with silence():
             model, _ = load_checkpoint(path)
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
         raise UserError(
@@ -138,19 +116,3 @@ def _load_checkpoint(path: Path) -> DetectionModel:
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):
         raise UserError(f"{path}: holds no Ultralytics detection model")
     return model
-
-
-def _single_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
-    """Keep the scale in use only, so that the description means one network whatever its file is called."""
-    layers = [*config.get("backbone", ()), *config.get("head", ())]
-    if not layers or "Detect" not in str(layers[-1][2]):
-        last = layers[-1][2] if layers else "nothing"
-        raise UserError(f"base {spec}: ends in {last}, not in a Detect head; only detection models can be searched")
-    scales = config.get("scales")
-    if scales:
-        scale = config.get("scale") or next(iter(scales))
-        if scale not in scales:
-            raise UserError(f"base {spec}: has no scale '{scale}'; it has {', '.join(scales)}")
-        config["scales"] = {scale: scales[scale]}
-        config["scale"] = scale
-    return config

@@ -23,11 +23,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from torch import nn
+from ultralytics.nn.modules.conv import Conv
 
 from harness.blocks import CloAttention, CloBlock, RegisteredBlock, import_block_file
 from harness.detectors.cloformer import CloFormerStage, CloFormerStem
@@ -55,6 +57,8 @@ _RELIED_ON = (
     "frozenset({TorchVision, Index})",
     "args = [*args[1:]]",
     "m_.i, m_.f, m_.type = i, f, t",
+    "Conv.default_act = _SafeLoad.activation(act) if restricted else eval(act)",
+    "Conv.default_act = default_act",
 )
 _WRAPPED = "_clo_nas_wraps"
 
@@ -92,18 +96,39 @@ def _wrap(original: Parser) -> Parser:
         rows = [*d["backbone"], *d["head"]]
         plain = [_as_ultralytics_knows_it(row) for row in rows]
         parts = {"backbone": plain[: len(d["backbone"])], "head": plain[len(d["backbone"]) :]}
-        layers, save = original({**d, **parts}, ch, verbose)
-        for index, row in enumerate(rows):
-            if row[2] in CHANGING:
-                layers[index] = _in_place_of(layers[index], row)
-            elif inside := _inside(row):
-                name, arguments = inside
-                put_inside(layers[index], functools.partial(_KEEPING_BY_NAME[name], *arguments))
-                layers[index].np = _parameters(layers[index])  # type: ignore[assignment]
+        ours = any(row[2] in CHANGING or _inside(row) for row in rows)
+        with _activation(d.get("activation") if ours else None):
+            layers, save = original({**d, **parts}, ch, verbose)
+            for index, row in enumerate(rows):
+                if row[2] in CHANGING:
+                    layers[index] = _in_place_of(layers[index], row)
+                elif inside := _inside(row):
+                    name, arguments = inside
+                    put_inside(layers[index], functools.partial(_KEEPING_BY_NAME[name], *arguments))
+                    layers[index].np = _parameters(layers[index])  # type: ignore[assignment]
         return layers, save
 
     setattr(parse_model, _WRAPPED, original)
     return parse_model
+
+
+@contextmanager
+def _activation(named: str | None) -> Iterator[None]:
+    """Let convolutions be built with the activation that a description names, if it names one.
+
+    `Conv.default_act` is a state of the whole process. Ultralytics restores it before our layers are
+    built, and not at all when a row cannot be built. Only `torch.nn` classes with literal arguments are
+    taken: the expression comes from a file.
+    """
+    from ultralytics.nn import tasks
+
+    before = Conv.default_act
+    try:
+        if named:
+            Conv.default_act = tasks._SafeLoad.activation(named)
+        yield
+    finally:
+        Conv.default_act = before
 
 
 def _import_block_files(description: dict[str, Any]) -> None:

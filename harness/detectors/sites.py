@@ -8,7 +8,7 @@ the top-down path at stride 16 before another layer feeds the head there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,13 @@ from harness.detectors.families import Base
 from harness.detectors.inside import bottleneck_channels
 from harness.errors import UserError
 
-_OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "C2PSA", "C2fPSA", "PSA", "AIFI"})
+_OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "SPPCSPC", "C2PSA", "C2fPSA", "PSA", "AIFI"})
 """Layers that end the backbone after its last stage; each is a site under its own name."""
 _NO_STAGE = frozenset(
-    {"Conv", "Concat", "Upsample", "DWConv", "GhostConv", "ConvTranspose2d", "Identity", "SCDown", "ADown"}
+    {
+        *("Conv", "Concat", "Upsample", "DWConv", "GhostConv", "ConvTranspose2d", "Identity", "SCDown", "ADown"),
+        *("AConv", "MaxPool2d", "MPConv", "RepConvolution"),
+    }
 )
 """Layers of a neck that move, resize or join maps, and so do not end a stage."""
 _SMALLEST_STRIDE = 4
@@ -97,7 +100,7 @@ def find_sites(base: Base) -> dict[str, Site]:
     maps = _output_maps(network.model, imgsz=int(2 * network.stride.max()))
     backbone_layers = len(base.config["backbone"])
     classes = [type(layer).__name__ for layer in network.model]
-    feeds_head = network.model[-1].f
+    feeds_head = _feeding_head(list(network.model))
 
     found: dict[str, int] = {}
     for index, (_, stride, _) in maps.items():
@@ -141,6 +144,23 @@ def mode_channels(sites: Mapping[str, Site]) -> dict[str, dict[Mode, int]]:
 def map_sizes(sites: Mapping[str, Site], imgsz: int) -> dict[str, MapSize]:
     """Every site's map at an image size: what `Architecture.identity` needs."""
     return {name: site.map_size(imgsz) for name, site in sites.items()}
+
+
+def _feeding_head(layers: Sequence[Any]) -> set[int]:
+    """Layers whose output the head takes.
+
+    YOLOv7 has one more convolution between the stage and the head at each level, which nothing else takes
+    and which doubles the channels: it is the head's own, and the stage before it is what feeds the head.
+    """
+
+    def stage(index: int) -> int:
+        taken = layers[index].f
+        if type(layers[index]).__name__ not in {"Conv", "RepConvolution"} or not isinstance(taken, int):
+            return index
+        before = taken if taken >= 0 else index + taken
+        return index if type(layers[before]).__name__ in _NO_STAGE else before
+
+    return {stage(index) for index in layers[-1].f}
 
 
 def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int, bool]]:

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ultralytics.nn import tasks
+from ultralytics.nn.modules.conv import Conv
 
 from harness.architecture import Architecture, Placement
 from harness.blocks import CloBlock
@@ -132,3 +134,36 @@ def test_restricted_loading_runs_no_file_that_a_model_names(tmp_path: Path, monk
     monkeypatch.setenv("ULTRALYTICS_SAFE_LOAD", "1")
     with pytest.raises(UserError, match=r"names a file of blocks, .*evil\.py, which ULTRALYTICS_SAFE_LOAD keeps"):
         build(description)
+
+
+def yolov7_tiny_with(activation: str, row: int, arguments: list[int]) -> dict[str, Any]:
+    config = copy.deepcopy(resolve_base("yolov7-tiny").config)
+    config["backbone"][row][3] = arguments
+    return {**config, "activation": activation}
+
+
+def test_a_models_activation_stays_its_own() -> None:
+    before = Conv.default_act
+    resolve_base("yolov7-tiny").build()
+    assert Conv.default_act is before
+    later = resolve_base("yolov8n").build()
+    assert {type(m.act).__name__ for m in later.modules() if isinstance(m, Conv)} == {"SiLU"}
+
+
+@pytest.mark.parametrize(
+    ("row", "arguments"),
+    [
+        pytest.param(2, [64, 64, 32, 32, 3, 2], id="in a layer of ours"),
+        pytest.param(1, [64, 3, 2, 0, 7], id="in a layer of Ultralytics"),
+    ],
+)
+def test_a_models_activation_stays_its_own_when_building_fails(row: int, arguments: list[int]) -> None:
+    before = Conv.default_act
+    with pytest.raises(UserError, match="cannot be built"):
+        build(yolov7_tiny_with("torch.nn.LeakyReLU(0.1)", row, arguments))
+    assert Conv.default_act is before
+
+
+def test_an_activation_is_a_layer_of_torch_and_no_other_expression() -> None:
+    with pytest.raises(UserError, match="cannot be built: TypeError"):
+        build(yolov7_tiny_with("print('any code')", 2, [64, 64, 32, 32, 2, 1]))

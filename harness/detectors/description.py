@@ -1,0 +1,105 @@
+"""Model descriptions: from a name or a file to one that means exactly one network and can be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ultralytics.nn.tasks import yaml_model_load
+from ultralytics.utils import LOGGER
+
+from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
+from harness.errors import UserError
+
+_OWN_YAMLS = Path(__file__).parent
+"""Folder of the model YAMLs that Ultralytics lacks."""
+_HEADS = frozenset({"Detect", "v10Detect"})
+"""Heads of detectors that see the image alone."""
+_NEED_TEXT = ("World", "YOLOE")
+"""What the names of heads begin with that compare image features with embeddings of a text."""
+
+
+def describe(spec: str) -> dict[str, Any]:
+    """The description in a file, under one of our names, or under one of Ultralytics'; in this order.
+
+    Args:
+        spec: Name, with or without `.yaml`, or path.
+
+    Returns:
+        Ultralytics' form, with at most one entry under `scales`.
+
+    Raises:
+        UserError: There is none, it is not readable, or it is not of a detector that can be searched.
+    """
+    path = Path(spec)
+    name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
+    if not path.is_file() and name.startswith(CLOFORMER_PREFIX):
+        return cloformer_config(Path(name).stem.removeprefix(CLOFORMER_PREFIX))
+    own = _OWN_YAMLS / name
+    try:
+        with silence():
+            config = yaml_model_load(path if path.is_file() else own if own.is_file() else name)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
+        ) from error
+    except (ValueError, AttributeError, TypeError) as error:  # Ultralytics makes a ValueError of a YAMLError
+        reason, _, _ = " ".join(str(error).split()).partition(" Verify YAML with")
+        raise UserError(f"base {spec}: not a readable model YAML ({reason})") from error
+    return in_one_scale(config, spec)
+
+
+def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
+    """Keep the scale in use only, so that the description means one network whatever its file is called.
+
+    Raises:
+        UserError: The scale does not exist, or the description is not of a detector that can be searched.
+    """
+    _check_head(_rows(config, spec), spec)
+    scales = config.get("scales")
+    if scales:
+        if not isinstance(scales, dict):
+            raise UserError(f"base {spec}: its 'scales' is {scales!r}; expected {{n: [depth, width, max_channels]}}")
+        scale = config.get("scale") or next(iter(scales))
+        if scale not in scales:
+            raise UserError(f"base {spec}: has no scale '{scale}'; it has {', '.join(map(str, scales))}")
+        config["scales"] = {scale: scales[scale]}
+        config["scale"] = scale
+    return config
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Without Ultralytics' remarks on every model it reads or builds; errors still come through."""
+    level = LOGGER.level
+    LOGGER.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)
+
+
+def _rows(config: dict[str, Any], spec: str) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for section in ("backbone", "head"):
+        given = config.get(section)
+        if not isinstance(given, list) or not all(isinstance(row, list) and len(row) == 4 for row in given):
+            raise UserError(
+                f"base {spec}: not a model description, since its '{section}' is not a list of rows "
+                "[from, repeats, module, args]"
+            )
+        rows += given
+    return rows
+
+
+def _check_head(rows: list[list[Any]], spec: str) -> None:
+    head = str(rows[-1][2]) if rows else "nothing"
+    if head.startswith(_NEED_TEXT):
+        raise UserError(
+            f"base {spec}: ends in {head}, which takes embeddings of a text beside the image; "
+            "only detectors that take the image alone can be searched"
+        )
+    if head not in _HEADS:
+        raise UserError(f"base {spec}: ends in {head}, not in a Detect head; only detection models can be searched")
