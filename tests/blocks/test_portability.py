@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import io
+import shutil
+import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -114,3 +118,38 @@ def test_exports_with_a_dynamic_batch(module: nn.Module) -> None:
     program = torch.export.export(module, (noise(2, 16, 6, 5),), dynamic_shapes=shapes)
     x = noise(7, 16, 6, 5)
     torch.testing.assert_close(program.module()(x), module(x))
+
+
+def test_onnx_runs_any_batch_and_agrees(module: nn.Module, tmp_path: Path) -> None:
+    file = tmp_path / "block.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        torch.onnx.export(
+            module,
+            (noise(2, 16, 6, 5),),
+            file,
+            dynamo=False,
+            opset_version=17,
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}},
+        )
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for batch in (1, 3):
+        x = noise(batch, 16, 6, 5)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), module(x), atol=1e-4, rtol=1e-4
+            )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler, g++, for torch.compile on CPU")
+@pytest.mark.parametrize("made", ["attention", "identity block", "neighbourhood", "tiles", "CBAM"])
+def test_compiled_code_agrees(made: str) -> None:
+    torch.compiler.reset()
+    block = MODULES[made]().eval()
+    compiled = torch.compile(block)
+    x = noise(2, 16, 6, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x), block(x), atol=1e-4, rtol=1e-4)

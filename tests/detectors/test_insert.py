@@ -37,6 +37,7 @@ from harness.detectors import (
     transfer,
 )
 from harness.errors import UserError
+from harness.measure.accuracy import save_checkpoint
 
 SITES = [
     "backbone.P2", "backbone.P3", "backbone.P4", "backbone.P5", "backbone.SPPF",
@@ -264,3 +265,33 @@ def test_an_unknown_block_or_option_is_refused_at_its_site() -> None:
         wanted = Placement(site="neck.P5", kind=kind, options=options)
         with pytest.raises(UserError, match=sentence):
             insert(base, Architecture(base="yolov5n", placements=(wanted,)))
+
+
+@pytest.mark.parametrize("name", ["yolov5n", "yolo11n"])
+def test_with_blocks_inside_and_in_place_it_trains_fuses_and_comes_back(name: str, tmp_path: Path) -> None:
+    base = resolve_base(name)
+    attention: dict[str, Any] = {"kind": Kind.ATTENTION, "init": Init.OFFICIAL}
+    placements = (
+        replace(placement("backbone.P4"), mode=Mode.INSIDE, **attention),
+        replace(placement("backbone.P5"), mode=Mode.REPLACE, **attention),
+        Placement(site="neck.P4", mode=Mode.INSIDE, kind="cbam", init=Init.OFFICIAL),
+    )
+    detector = build(insert(base, Architecture(base=name, placements=placements), classes=10))
+    images = torch.rand(2, 3, 64, 64)
+    outputs = detector.train()(images)
+    sum(out.square().mean() for out in tensors_of(outputs)).backward()  # type: ignore[union-attr]
+    blocks = [m for m in detector.modules() if isinstance(m, CloBlock | RegisteredBlock)]
+    assert all(p.grad is not None and p.grad.isfinite().all() for block in blocks for p in block.parameters())
+    with torch.no_grad():
+        before = detector.eval()(images)[0]
+        save_checkpoint(detector, tmp_path / "m.pt")
+        again = load_model(str(tmp_path / "m.pt")).float().eval()
+        assert torch.equal(again(images)[0], before)
+        torch.testing.assert_close(again.fuse(verbose=False)(images)[0], before, atol=1e-4, rtol=1e-4)
+
+
+def tensors_of(output: Any) -> list[torch.Tensor]:
+    if isinstance(output, torch.Tensor):
+        return [output]
+    values = output.values() if isinstance(output, dict) else output
+    return [tensor for value in values for tensor in tensors_of(value)]
