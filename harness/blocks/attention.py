@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.blocks.depthwise import DepthwiseConv2d
 from harness.blocks.layout import in_layout_of, working_layout
 from harness.blocks.official import OfficialModule, convolution
 
@@ -32,15 +33,19 @@ class AttnConv(nn.Module):
     def __init__(self, width: int, kernel_size: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
-        self.aggregate = nn.Conv2d(3 * width, 3 * width, kernel_size, padding=kernel_size // 2, groups=3 * width)
+        self.aggregate = DepthwiseConv2d(3 * width, kernel_size)
         self.gate_in = nn.Conv2d(width, width, 1)
         self.gate_out = nn.Conv2d(width, width, 1)
 
     def forward(self, qkv: Tensor) -> Tensor:
         """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
         query, key, value = self.aggregate(qkv).chunk(3, dim=1)
-        gate = self.gate_out(F.silu(self.gate_in(query * key)))
-        out: Tensor = torch.tanh(gate * self.scale) * value
+        hidden = self.gate_in(query * key)
+        if torch.is_grad_enabled():
+            # Autograd needs silu's input and tanh's output, so only the steps between are in place.
+            gate: Tensor = self.gate_out(F.silu(hidden)).mul_(self.scale).tanh_()
+            return gate * value
+        out: Tensor = self.gate_out(F.silu(hidden, inplace=True)).mul_(self.scale).tanh_().mul_(value)
         return out
 
 
@@ -125,7 +130,7 @@ class CloAttention(OfficialModule):
         heads = [branch(part) for branch, part in zip(self.local_branch, parts, strict=False)]
         if self.global_branch is not None:
             heads.append(self.global_branch(work, parts[-1]))
-        return in_layout_of(self.project_out(torch.cat(heads, dim=1)), x)
+        return in_layout_of(self.project_out(heads[0] if len(heads) == 1 else torch.cat(heads, dim=1)), x)
 
     def official_tensors(self) -> dict[str, Tensor]:
         """See `OfficialModule.official_tensors`; the official projections are slices of `project_in`."""
