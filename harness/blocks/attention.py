@@ -39,17 +39,19 @@ class AttnConv(nn.Module):
 
     def forward(self, qkv: Tensor) -> Tensor:
         """Map (B, 3·width, H, W), queries then keys then values, to (B, width, H, W)."""
-        query, key, value = self.aggregate(qkv).chunk(3, dim=1)
-        hidden = self.gate_in(query * key)
+        mixed: Tensor = self.aggregate(qkv)
+        query, key, value = mixed.chunk(3, dim=1)
+        hidden: Tensor = self.gate_in(query * key)
+        gate: Tensor
         if torch.is_grad_enabled():
             # In place only between the two: autograd needs silu's input and tanh's output.
-            gate: Tensor = self.gate_out(F.silu(hidden)).mul_(self.scale).tanh_()
+            gate = self.gate_out(F.silu(hidden)).mul_(self.scale).tanh_()
             return gate * value
         gate = self.gate_out(F.silu(hidden, inplace=True))
         if gate.device.type == "cpu" and gate.dtype == value.dtype == torch.float32:
-            # tanh(z)·v = v - 2·sigmoid(-2z)·v, to float32's precision of v: on CPU sigmoid takes 0.9 ns a value, tanh 2.
+            # tanh(z)·v = v - 2·sigmoid(-2z)·v, to float32's precision of v; sigmoid takes 0.9 ns a value, tanh 2.
             return torch.addcmul(value, gate.mul_(-2 * self.scale).sigmoid_(), value, value=-2)
-        return gate.mul_(self.scale).tanh_() * value
+        return gate.mul_(self.scale).tanh_().mul_(value)
 
 
 class PooledAttention(nn.Module):
@@ -78,11 +80,10 @@ class PooledAttention(nn.Module):
 
     def _attend_to_few(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attention as two products with channels before pixels, as maps lie: nothing is transposed."""
-        query_, key_, value_ = (
-            x.reshape(x.shape[0], self.heads, x.shape[1] // self.heads, -1) for x in (query, key, value)
-        )
-        scores = (key_ * key_.shape[2] ** -0.5).transpose(-1, -2) @ query_
-        return (value_ @ torch.softmax(scores, dim=-2)).reshape(query.shape)
+        head_dim = query.shape[1] // self.heads
+        queries, keys, values = (x.reshape(-1, head_dim, x.shape[2] * x.shape[3]) for x in (query, key, value))
+        scores = torch.bmm((keys * head_dim**-0.5).transpose(1, 2), queries)
+        return torch.bmm(values, torch.softmax(scores, dim=1)).reshape(query.shape)
 
     def _tokens(self, x: Tensor) -> Tensor:
         """Turn a map into (B, heads, pixels, head_dim).
@@ -124,7 +125,7 @@ class CloAttention(OfficialModule):
         head_dim = dim // num_heads
         self.local_widths = [heads * head_dim for heads in group_split[:-1]]
         self.global_width = group_split[-1] * head_dim
-        self.kernel_sizes = tuple(kernel_sizes)
+        self.kernels_are_large = all(kernel_size >= 7 for kernel_size in kernel_sizes)
         # All that is read at full resolution: q, k, v of each local group, then q of the global branch.
         self.input_widths = [3 * width for width in self.local_widths]
         if self.global_width:
@@ -150,10 +151,12 @@ class CloAttention(OfficialModule):
         """Whether the map's own layout serves as well as the working layout, so that conversions are saved.
 
         oneDNN's 9×9 depth-wise convolutions take 0.39 ms contiguous and 0.59 to 0.94 ms channels_last (384 channels
-        at 40², 1536 at 20²); 7×7 0.27 and 0.34; smaller kernels are the other way about.
+        at 40², 1536 at 20²); 7×7 0.27 and 0.34; smaller kernels are the other way about. Its 1×1 convolutions
+        differ by a fifth up to 40² (128 channels: 0.39 and 0.32 ms), but at 80² take 5.8 and 1.4 ms.
         """
-        large_kernels = all(kernel >= 7 for kernel in self.kernel_sizes)
-        return large_kernels and (self.global_branch is None or few_windows(x, self.global_branch.window_size))
+        if not self.kernels_are_large or x.shape[-2] * x.shape[-1] > 1600:
+            return False
+        return self.global_branch is None or few_windows(x, self.global_branch.window_size)
 
     def official_tensors(self) -> dict[str, Tensor]:
         """See `OfficialModule.official_tensors`; the official projections are slices of `project_in`."""
@@ -187,12 +190,13 @@ def mean_over_windows(x: Tensor, window_size: int) -> Tensor:
 def few_windows(x: Tensor, window_size: int) -> bool:
     """Whether attention to all windows of the map is faster on CPU as plain products than as a fused kernel.
 
-    Measured: 25 windows of a 40² map 0.5 ms and fused 1.3; 100 of 20² 0.7 and 0.7 (training 2.3 and 2.7); 400 of
-    40² 18 and 5; 16 of 4² 0.13 and 0.06 (CPU time of both threads).
+    Measured (plain and fused, ms of both threads): 25 windows of 40² 0.5 and 1.3, 100 of 20² 0.7 and 0.7, in
+    training 2.3 and 2.7; 100 of 40² 2.1 and 1.8; 400 of 40² 18 and 5; 16 of 4² 0.13 and 0.06. 256 of 16² are 10 %
+    faster plain at batch 1 and a third slower in training at batch 16, where the scores no longer fit the cache.
     """
     height, width = x.shape[-2:]
-    windows = -(-height // window_size) * -(-width // window_size)
-    return x.device.type == "cpu" and windows <= 100 and 4 * windows <= height * width
+    scores = -(-height // window_size) * -(-width // window_size) * height * width
+    return x.device.type == "cpu" and height * width >= 64 and scores <= (50_000 if torch.is_grad_enabled() else 2**16)
 
 
 def _check(dim: int, num_heads: int, group_split: Sequence[int], kernel_sizes: Sequence[int], window_size: int) -> None:

@@ -59,7 +59,7 @@ class _OwnGradients(torch.autograd.Function):
         return _depthwise(x, weight, bias)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG004  # torch's name
         ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
