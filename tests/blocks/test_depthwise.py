@@ -48,11 +48,13 @@ def test_frozen_weights_still_pass_the_inputs_gradient() -> None:
 def test_second_derivatives_are_pytorchs() -> None:
     torch.manual_seed(0)
     conv = DepthwiseConv2d(2, 5)
+    bias = conv.bias
+    assert bias is not None
     x = torch.randn(2, 2, 4, 3)
 
     def penalties(out: Tensor) -> list[Tensor]:
         (slope,) = torch.autograd.grad(out.square().sum(), conv.weight, create_graph=True)
-        return list(torch.autograd.grad(slope.square().sum(), [conv.weight, conv.bias]))  # type: ignore[list-item]
+        return list(torch.autograd.grad(slope.square().sum(), [conv.weight, bias]))
 
     theirs = F.conv2d(x, conv.weight, conv.bias, padding=2, groups=2)
     torch.testing.assert_close(penalties(conv(x)), penalties(theirs), rtol=1e-4, atol=1e-2)
