@@ -191,8 +191,8 @@ def few_windows(x: Tensor, window_size: int) -> bool:
     """Whether attention to all windows of the map is faster on CPU as plain products than as a fused kernel.
 
     Measured (plain and fused, ms of both threads): 25 windows of 40² 0.5 and 1.3, 100 of 20² 0.7 and 0.7, in
-    training 2.3 and 2.7; 100 of 40² 2.1 and 1.8; 400 of 40² 18 and 5; 16 of 4² 0.13 and 0.06. 256 of 16² are 10 %
-    faster plain at batch 1 and a third slower in training at batch 16, where the scores no longer fit the cache.
+    training 2.3 and 2.7; 100 of 40² 2.1 and 1.8; 400 of 40² 18 and 5; 16 of 4² 0.13 and 0.06. 256 of 16² were
+    undecided at batch 1, and a third slower plain in training at batch 16, where the scores no longer fit the cache.
     """
     height, width = x.shape[-2:]
     scores = -(-height // window_size) * -(-width // window_size) * height * width

@@ -48,7 +48,7 @@ class _OwnGradients(torch.autograd.Function):
     """Depth-wise convolution with stride 1, whose gradients are depth-wise convolutions, too.
 
     The input's: the output's gradient convolved with the flipped kernels. The weights': the map convolved with
-    the output's gradient as kernels, as large as the map, an image's channel each; oneDNN takes 0.4 to 0.9 ms for
+    the output's gradient as kernels, as large as the map, an image's channel each; oneDNN takes 0.4 to 2 ms for
     that where its own weight gradients take 1.9 to 37 ms (192 to 1536 channels, 80² to 20², k5 to k9, 2 threads).
     """
 
