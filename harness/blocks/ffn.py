@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.blocks.depthwise import DepthwiseConv2d
 from harness.blocks.layout import in_layout_of, working_layout
 from harness.blocks.official import OfficialModule
 
@@ -43,11 +44,7 @@ class ConvFFN(OfficialModule):
         self.fc1 = nn.Conv2d(in_channels, hidden_channels, 1)
         if not depthwise and stride != 1:
             raise ValueError(f"stride is {stride} without a depth-wise convolution; only that one can have a stride")
-        self.dwconv = (
-            nn.Conv2d(hidden_channels, hidden_channels, kernel_size, stride, kernel_size // 2, groups=hidden_channels)
-            if depthwise
-            else nn.Identity()
-        )
+        self.dwconv = DepthwiseConv2d(hidden_channels, kernel_size, stride) if depthwise else nn.Identity()
         self.fc2 = nn.Conv2d(hidden_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.blocks.depthwise import DepthwiseConv2d
+
 MapSize = tuple[int, int]
 PartCost = tuple[int, int]
 """Parameters and MACs."""
@@ -253,8 +255,8 @@ def local_operator(
     return kind(width, heads, kernel_size)
 
 
-def _depthwise(channels: int, kernel_size: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
+def _depthwise(channels: int, kernel_size: int) -> DepthwiseConv2d:
+    return DepthwiseConv2d(channels, kernel_size)
 
 
 def _tokens_of_tiles(x: Tensor, heads: int, rows: int, columns: int) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.blocks import CloAttention
-from harness.blocks.attention import mean_over_windows
+from harness.blocks.attention import AttnConv, mean_over_windows
 from tests.blocks import golden
 from tests.blocks.plain import plain_attention
 from tests.blocks.random_settings import Settings, settings_strategy
@@ -68,6 +68,40 @@ def test_equals_the_published_equations_on_every_map(case: Settings) -> None:
     with torch.no_grad():
         expected = plain_attention(x, attention.official_tensors(), case.heads, case.kernels, case.window)
         torch.testing.assert_close(attention(x), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Settings(heads=heads, kernels=kernels, window=window, head_dim=4, shape=shape, seed=0)
+        for shape in ((2, 4, 4), (2, 16, 16), (1, 20, 21), (1, 41, 40))
+        for heads, kernels, window in (
+            ((8,), (), 2), ((8,), (), 8), ((4, 4), (5,), 4), ((4, 4), (7,), 8), ((8, 0), (9,), 1),
+        )
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_path_gives_the_published_function_and_gradients(case: Settings, channels_last: bool) -> None:
+    """Few and many windows, small and large kernels and maps; without gradients another path than with."""
+    attention = case.attention()
+    weights = {key: tensor.clone().requires_grad_() for key, tensor in attention.official_tensors().items()}
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    x = case.map().contiguous(memory_format=memory_format).requires_grad_()
+    theirs = x.detach().clone().requires_grad_()
+    expected = plain_attention(theirs, weights, case.heads, case.kernels, case.window)
+    with torch.no_grad():
+        inferred = attention(x)
+        assert inferred.is_contiguous(memory_format=memory_format)
+        torch.testing.assert_close(inferred, expected, atol=1e-5, rtol=1e-5)
+    out = attention(x)
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+    torch.autograd.backward([out.square().sum(), expected.square().sum()])
+    torch.testing.assert_close(x.grad, theirs.grad, atol=1e-4, rtol=1e-4)
+    for index, branch in enumerate(attention.local_branch):
+        assert isinstance(branch, AttnConv)
+        own, official = branch.aggregate.weight.grad, _gradient(weights[f"convs.{index}.weight"])
+        torch.testing.assert_close(own, official, atol=1e-3, rtol=1e-4)
 
 
 def test_a_map_that_the_official_code_scrambles_is_right() -> None:
