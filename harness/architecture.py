@@ -12,18 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
 from harness.errors import UserError
-from harness.placement import (
-    FeedForward,
-    Gate,
-    Init,
-    Kind,
-    LocalGroup,
-    MapSize,
-    Mode,
-    Operator,
-    Placement,
-)
+from harness.placement import Placement
 
 __all__ = [
     "BASELINE",
@@ -106,7 +97,8 @@ class Architecture:
         Raises:
             UserError: The data is not an architecture.
         """
-        placements: Sequence[Mapping[str, Any]] = data.get("placements", ())
-        if "base" not in data or not isinstance(placements, Sequence):
-            raise UserError("an architecture file has 'base' (a model name) and 'placements' (a list)")
+        placements: Any = data.get("placements", ())
+        is_list = isinstance(placements, Sequence) and all(isinstance(p, Mapping) for p in placements)
+        if "base" not in data or not is_list:
+            raise UserError("an architecture file has 'base' (a model name) and 'placements' (a list of mappings)")
         return cls(base=str(data["base"]), placements=tuple(Placement.from_dict(p, folder) for p in placements))

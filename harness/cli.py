@@ -54,7 +54,8 @@ def search(
         typer.Option(help="Detector: name (yolov8n, yolo11s, yolov7-tiny …), YAML or trained .pt. [default: yolov5n]"),
     ] = None,
     space: Annotated[
-        str | None, typer.Option(help="Search space: a YAML, or one that ships by name (default, small).")
+        str | None,
+        typer.Option(help="Space: a YAML, or one that ships by name (default, small, operators, inside)."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto (CUDA if there), cpu, or a CUDA device's number.")] = None,
     imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. [default: 128]")] = None,
@@ -69,7 +70,8 @@ def search(
     include: Annotated[
         list[str] | None,
         typer.Option(
-            help="Try this candidate first: an architecture file, or STUDY/ID of an earlier study. Repeatable."
+            help="Try this candidate first: an architecture file, one of the article's models (yolov5n-clo-head), or "
+            "STUDY/ID of an earlier study. Repeatable."
         ),
     ] = None,
     latency_seconds: Annotated[
@@ -145,10 +147,10 @@ def report(
 
 @app.command()
 def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json = False) -> None:
-    """List the places of a model where a block can be inserted."""
-    from harness.detectors import find_sites, resolve_base
+    """List the places of a model (of its base, if it has blocks) where a block can be inserted, and how."""
+    from harness.detectors import find_detector, find_sites
 
-    found = [site.to_dict() for site in find_sites(resolve_base(model)).values()]
+    found = [site.to_dict() for site in find_sites(find_detector(model).base).values()]
     if as_json:
         _print_json(found)
         return
@@ -313,7 +315,8 @@ def export(
         _print_json({"study": study, "architecture": architecture, "file": str(path)})
         return
     script = f"import harness; from ultralytics import YOLO; YOLO('{path}').train(data='your.yaml')"
-    print(f'{path}\nTrain it: python -c "{script}"')
+    how = f"clo train {path} --data your.yaml" if to == "architecture" else f'python -c "{script}"'
+    print(f"{path}\nTrain it: {how}")
 
 
 def main() -> None:

@@ -2,94 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from harness.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator, Option
 from harness.errors import UserError
-
-MapSize = tuple[int, int]
-"""Height and width of a feature map, in pixels."""
-Option = str | int | float | bool
-
-
-class Kind(StrEnum):
-    """The Clo blocks; any other kind names a registered block (see `harness.blocks.registry`)."""
-
-    ATTENTION = "attention"
-    """CloAttention with its norm, layer scale and residual."""
-    BLOCK = "block"
-    """CloAttention as above, followed by ConvFFN with its own norm, layer scale and residual."""
-    BARE = "bare"
-    """CloAttention and nothing else, as public forks insert it: no residual, so it cannot start as the identity."""
-
-
-class Mode(StrEnum):
-    """How a block is put at its site."""
-
-    AFTER = "after"
-    """Behind the site's layer; whatever took the layer's output takes the block's."""
-    INSIDE = "inside"
-    """Into each bottleneck of the site's layer, behind its convolutions (`C2f_CloAtt`)."""
-    REPLACE = "replace"
-    """In place of the site's layer, whose weights are lost."""
-
-
-class Operator(StrEnum):
-    """The local operator of a Clo block, by the article's figure."""
-
-    CONV = "conv"
-    """(a) Depth-wise convolution with a residual."""
-    NEIGHBOURHOOD = "neighbourhood"
-    """(b) Self-attention to the pixels around."""
-    WINDOW = "window"
-    """(b) Self-attention within tiles of the map."""
-    ATTNCONV = "attnconv"
-    """(c) AttnConv."""
-
-
-class Gate(StrEnum):
-    """Non-linearity of AttnConv's gate."""
-
-    SWISH_TANH = "swish_tanh"
-    TANH = "tanh"
-    SIGMOID = "sigmoid"
-    SOFTMAX = "softmax"
-    NONE = "none"
-
-
-class FeedForward(StrEnum):
-    """What follows the attention of a `Kind.BLOCK`."""
-
-    CONV = "conv"
-    """ConvFFN."""
-    PLAIN = "plain"
-    """The same without its depth-wise convolution."""
-
-
-class Init(StrEnum):
-    """How a new block starts."""
-
-    IDENTITY = "identity"
-    """Changing nothing (layer scale 0)."""
-    OFFICIAL = "official"
-    """As published, without layer scale."""
-
-
-@dataclass(frozen=True, order=True)
-class LocalGroup:
-    """Heads of the local branch that share one depth-wise kernel size (official `kernel_sizes`)."""
-
-    kernel: int
-    heads: int
-
-    def __post_init__(self) -> None:
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise UserError(f"kernel {self.kernel}: a kernel size is odd and positive (3, 5, 7, 9, …)")
-        if self.heads < 1:
-            raise UserError(f"{self.heads} local heads: a local group has at least one head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +70,7 @@ class Placement:
             raise UserError(f"{self.site}: global_heads is {self.global_heads}; it is 0 or more")
         if self.kv_pool < 1:
             raise UserError(f"{self.site}: kv_pool is {self.kv_pool}; it is 1 or more")
-        if self.kind == Kind.BLOCK and self.ffn_ratio <= 0:
+        if self.kind == Kind.BLOCK and not 0 < self.ffn_ratio < math.inf:
             raise UserError(f"{self.site}: ffn_ratio is {self.ffn_ratio}; it is above 0")
         if self.ffn_kernel < 1 or self.ffn_kernel % 2 == 0:
             raise UserError(f"{self.site}: ffn_kernel is {self.ffn_kernel}; it is odd and positive")
@@ -195,14 +119,17 @@ class Placement:
         if not self.is_clo:
             options = tuple(sorted(self.options))
             return Placement(site=self.site, mode=self.mode, kind=self.block_name, init=self.init, options=options)
-        operator = self.operator if self.groups else Operator.ATTNCONV
-        gated = bool(self.groups) and operator is Operator.ATTNCONV
+        kv_pool = min(self.kv_pool, max(map_size)) if self.global_heads else 1
+        groups, global_heads = self._canonical_heads(map_size, kv_pool)
+        operator = self.operator if groups else Operator.ATTNCONV
+        gated = bool(groups) and operator is Operator.ATTNCONV
         has_ffn = self.kind == Kind.BLOCK
         return replace(
             self,
             init=self.init if self.kind != Kind.BARE else Init.IDENTITY,
-            groups=tuple(sorted(self._without_idle_tiles(map_size))),
-            kv_pool=min(self.kv_pool, max(map_size)) if self.global_heads else 1,
+            groups=tuple(sorted(groups)),
+            global_heads=global_heads,
+            kv_pool=kv_pool,
             operator=operator,
             gate=self.gate if gated else Gate.SWISH_TANH,
             aggregate_qk=self.aggregate_qk if gated else True,
@@ -212,11 +139,32 @@ class Placement:
             ffn_kernel=self.ffn_kernel if has_ffn and self.ffn is FeedForward.CONV else 1,
         )
 
-    def _without_idle_tiles(self, map_size: MapSize) -> tuple[LocalGroup, ...]:
-        if self.operator is not Operator.WINDOW:
-            return self.groups
-        whole = max(map_size) | 1  # the smallest odd tile that covers the map
-        return tuple(LocalGroup(min(group.kernel, whole), group.heads) for group in self.groups)
+    def _canonical_heads(self, map_size: MapSize, kv_pool: int) -> tuple[list[LocalGroup], int]:
+        """Local groups and global heads that compute the same.
+
+        AttnConv's gates mix the channels of a group, so its groups stay apart; a kernel that aggregates nothing
+        is idle. The other operators' groups of one kernel are one group. A tile that covers the map is full
+        attention, the global branch's with a pool of 1. A convolution makes nothing of the number of heads:
+        without global heads only the groups' shares count.
+        """
+        if self.operator is Operator.ATTNCONV:
+            idle = not (self.aggregate_qk or self.aggregate_v)
+            return [replace(group, kernel=1) if idle else group for group in self.groups], self.global_heads
+        heads: dict[int, int] = {}
+        for group in self.groups:
+            heads[group.kernel] = heads.get(group.kernel, 0) + group.heads
+        global_heads = self.global_heads
+        if self.operator is Operator.WINDOW:
+            covering = [kernel for kernel in heads if kernel >= max(map_size)]
+            if kv_pool == 1:
+                global_heads += sum(heads.pop(kernel) for kernel in covering)
+            elif covering:
+                whole = max(map_size) | 1  # the smallest odd tile that covers the map
+                heads[whole] = sum(heads.pop(kernel) for kernel in covering)
+        if self.operator is Operator.CONV and not global_heads:
+            common = math.gcd(*heads.values())
+            heads = {kernel: count // common for kernel, count in heads.items()}
+        return [LocalGroup(kernel, count) for kernel, count in heads.items()], global_heads
 
     def describe(self) -> str:
         """One short line for people, such as `neck.P4 block: 2×k5 local + 2 global (KV pool 4)`."""
@@ -276,26 +224,33 @@ class Placement:
             known = ", ".join(cls.__dataclass_fields__)
             raise UserError(f"placement has an unknown key '{unknown[0]}'; known keys: {known}")
         try:
-            for name, choices in _CHOICES.items():
-                if name in values:
-                    values[name] = choices(values[name])
             values["kind"] = absolute_kind(str(values.get("kind", Kind.BLOCK)), folder)
-            values["groups"] = tuple(LocalGroup(int(k), int(h)) for k, h in values.get("groups", ()))
-            values["options"] = tuple(dict(values.get("options", {})).items())
-            return cls(**values)
+            values["groups"] = [{"kernel": kernel, "heads": heads} for kernel, heads in values.get("groups", ())]
+            values["options"] = list(dict(values.get("options", {})).items())
         except (TypeError, ValueError) as error:
-            raise UserError(f"placement {dict(data)} cannot be read: {error}") from error
+            raise UserError(
+                f"placement {dict(data)}: groups is a list of [kernel, heads], options a mapping of names to values"
+            ) from error
+        try:
+            return _READER.validate_json(json.dumps(values), strict=True)
+        except (ValidationError, TypeError) as error:
+            raise UserError(f"placement {dict(data)} cannot be read: {_sentence(error)}") from error
 
 
-_CHOICES: dict[str, type[StrEnum]] = {
-    "mode": Mode,
-    "init": Init,
-    "operator": Operator,
-    "gate": Gate,
-    "ffn": FeedForward,
-}
+_READER = TypeAdapter(Placement)
 _SHAPE = {"groups", "global_heads", "kv_pool", "ffn_ratio", "ffn_kernel", "options"}
 """Fields that `to_dict` writes by the kind, not by their default."""
+
+
+def _sentence(error: ValidationError | TypeError) -> str:
+    """The first fault: where, what would be right, what was given."""
+    if isinstance(error, TypeError):
+        return str(error)
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {first['msg']} (given: {first['input']!r})"
 
 
 def absolute_kind(kind: str, folder: Path | None) -> str:

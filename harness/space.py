@@ -6,24 +6,17 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import optuna
 
 from harness.architecture import Architecture
+from harness.blocks.registry import block_entry
+from harness.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
 from harness.errors import UserError
-from harness.placement import (
-    FeedForward,
-    Gate,
-    Init,
-    Kind,
-    LocalGroup,
-    MapSize,
-    Mode,
-    Operator,
-    Placement,
-)
+from harness.placement import Placement
 from harness.space_file import SpaceFile, load_space
 
 __all__ = ["NO_BLOCK", "SearchSpace", "SpaceFile", "load_space"]
@@ -130,7 +123,7 @@ class SearchSpace:
             mode = Mode(pick(f"{name}:mode", [str(mode) for mode in self.modes[site]]))
             init = Init(pick("init", _names(choices.init)))
             own = choices.options.get(name, {})
-            options = tuple((option, pick(f"{name}:{option}", values)) for option, values in own.items())
+            options = tuple((option, pick(f"{name}.{option}", values)) for option, values in own.items())
             return Placement(site=site, mode=mode, kind=kind, init=init, options=options)
         mode = Mode(pick("mode", [str(mode) for mode in self.heads[site]]))
         heads = pick("heads" if mode is Mode.AFTER else f"{mode}:heads", self.heads[site][mode])
@@ -167,7 +160,7 @@ class SearchSpace:
                 parameters[f"{site}:kind"] = NO_BLOCK
                 continue
             left -= 1
-            _, chosen = self._table[site][placement.canonical(self.maps[site])]
+            _, chosen = self._table[site][self._canonical(placement)]
             parameters |= {f"{site}:{name}": value for name, value in chosen.items()}
         return parameters
 
@@ -184,7 +177,7 @@ class SearchSpace:
             table = tables.setdefault(site, {})
             for kind in self.file.placement.kind:
                 for placement, chosen in _every_path(partial(self._choose, site, kind)):
-                    table.setdefault(placement.canonical(self.maps[site]), (placement, {"kind": kind, **chosen}))
+                    table.setdefault(self._canonical(placement), (placement, {"kind": kind, **chosen}))
         return tables
 
     @cached_property
@@ -212,14 +205,25 @@ class SearchSpace:
         if len(architecture.placements) > self.file.max_blocks:
             return False
         return all(
-            placement.site in self._table
-            and placement.canonical(self.maps[placement.site]) in self._table[placement.site]
+            placement.site in self._table and self._canonical(placement) in self._table[placement.site]
             for placement in architecture.placements
         )
 
     def identity(self, architecture: Architecture) -> str:
         """`Architecture.identity` at this space's image size."""
-        return architecture.identity(self.maps)
+        full = tuple(_with_defaults(placement) for placement in architecture.placements)
+        return replace(architecture, placements=full).identity(self.maps)
+
+    def _canonical(self, placement: Placement) -> Placement:
+        return _with_defaults(placement).canonical(self.maps[placement.site])
+
+
+def _with_defaults(placement: Placement) -> Placement:
+    """A registered block with every option; one that is left out is at its default, and no other block."""
+    if placement.is_clo:
+        return placement
+    options = block_entry(placement.block_name).full_options(dict(placement.options))
+    return replace(placement, options=tuple(options.items()))
 
 
 def _local_heads(share: float, heads: int) -> int:

@@ -10,8 +10,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.blocks.registry import BlockEntry, BlockError, block_entry, import_block_file
+from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Option
 from harness.errors import UserError
-from harness.placement import FeedForward, Gate, Init, Kind, Mode, Operator, Option, absolute_kind
+from harness.placement import absolute_kind
 from harness.resources import search_space_folder
 
 
@@ -138,7 +139,8 @@ def _say(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         model = PlacementChoices if problem["loc"][0] == "placement" else SpaceFile
         return f"{where}: unknown key; known keys here: {', '.join(model.model_fields)}"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"
+    message = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    return f"{where}: {message} (given: {problem['input']!r})"
 
 
 def _line(node: Any, path: tuple[Any, ...]) -> int:

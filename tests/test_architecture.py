@@ -90,6 +90,7 @@ def test_what_is_written_is_read_again(kind: Kind, kernel: int, local: int, othe
     ("data", "sentence"),
     [
         ({"placements": []}, "'base'"),
+        ({"base": "yolov5n", "placements": ["neck.P3"]}, "'placements' .a list of mappings."),
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "colour": 1}]}, "unknown key 'colour'"),
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "groups": [[4, 2]]}]}, "kernel 4"),
         ({"base": "yolov5n", "placements": [{"site": "neck.P3", "kind": "both of them"}]}, "both of them"),

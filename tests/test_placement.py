@@ -26,6 +26,7 @@ MAP = (8, 6)
 LOCAL = Placement(site="neck.P4", groups=(LocalGroup(5, 2),), global_heads=2, kv_pool=2)
 CONV = replace(LOCAL, operator=Operator.CONV)
 GLOBAL = Placement(site="neck.P4", global_heads=4)
+WHOLE_TILE = Placement(site="neck.P4", operator=Operator.WINDOW, groups=(LocalGroup(9, 2),))
 SE = Placement(site="neck.P4", kind="se", options=(("reduction", 4),))
 
 
@@ -50,6 +51,11 @@ def test_operators_and_gates_are_those_that_the_blocks_know() -> None:
         (replace(LOCAL, ffn=FeedForward.PLAIN), {"ffn_kernel": 9}),
         (replace(LOCAL, kind=Kind.BARE), {"init": Init.OFFICIAL}),
         (replace(LOCAL, operator=Operator.WINDOW, groups=(LocalGroup(9, 2),)), {"groups": (LocalGroup(11, 2),)}),
+        (replace(LOCAL, aggregate_qk=False, aggregate_v=False), {"groups": (LocalGroup(9, 2),)}),
+        (replace(CONV, global_heads=0), {"groups": (LocalGroup(5, 8),)}),
+        (replace(CONV, groups=(LocalGroup(5, 1), LocalGroup(5, 1))), {"groups": (LocalGroup(5, 2),)}),
+        (WHOLE_TILE, {"operator": Operator.ATTNCONV, "groups": (), "global_heads": 2, "kv_pool": 1}),
+        (replace(WHOLE_TILE, global_heads=2, kv_pool=1), {"groups": (LocalGroup(9, 1),), "global_heads": 3}),
         (SE, {"kind": "/where/ever/blocks.py:se"}),
         (SE, {"global_heads": 4}),
     ],
@@ -68,6 +74,10 @@ def test_an_idle_choice_is_no_difference(placement: Placement, change: dict[str,
         (LOCAL, {"ffn": FeedForward.PLAIN}),
         (LOCAL, {"init": Init.OFFICIAL}),
         (LOCAL, {"kind": Kind.BARE}),
+        (replace(LOCAL, aggregate_qk=False), {"groups": (LocalGroup(9, 2),)}),
+        (replace(LOCAL, groups=(LocalGroup(5, 1), LocalGroup(5, 1))), {"groups": (LocalGroup(5, 2),)}),
+        (CONV, {"groups": (LocalGroup(5, 4),), "global_heads": 4}),
+        (replace(WHOLE_TILE, global_heads=2, kv_pool=2), {"groups": (), "global_heads": 4}),
         (LOCAL, {"mode": Mode.INSIDE}),
         (LOCAL, {"mode": Mode.REPLACE}),
         (replace(LOCAL, operator=Operator.WINDOW), {"groups": (LocalGroup(3, 2),)}),
@@ -165,11 +175,27 @@ def test_a_line_for_people_names_what_differs_from_the_usual(placement: Placemen
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"site": "s", "global_heads": 1, "mode": "before"}, "'before' is not a valid Mode"),
-        ({"site": "s", "global_heads": 1, "operator": "swin"}, "'swin' is not a valid Operator"),
-        ({"site": "s", "global_heads": 1, "gate": "relu"}, "'relu' is not a valid Gate"),
+        (
+            {"site": "s", "global_heads": 1, "mode": "before"},
+            r"mode: Input should be 'after', 'inside' or 'replace' \(given: 'before'\)",
+        ),
+        (
+            {"site": "s", "global_heads": 1, "operator": "swin"},
+            "operator: Input should be 'conv', 'neighbourhood', 'window' or 'attnconv'",
+        ),
+        (
+            {"site": "s", "global_heads": 1, "gate": "relu"},
+            "gate: Input should be 'swish_tanh', 'tanh', 'sigmoid', 'softmax' or 'none'",
+        ),
         ({"site": "s", "global_heads": 1, "options": {"a": 1}}, "options are a registered block's; kind block"),
         ({"site": "s", "kind": "a b"}, "kind 'a b' is none of attention, block, bare"),
+        ({"global_heads": 1}, "site is missing"),
+        ({"site": "s", "groups": [[3.7, 4]]}, "groups.0.kernel: Input should be a valid integer"),
+        ({"site": "s", "groups": [3, 4]}, r"groups is a list of \[kernel, heads\]"),
+        ({"site": "s", "global_heads": 1.5}, "global_heads: Input should be a valid integer"),
+        ({"site": "s", "global_heads": 1, "kv_pool": 2.5}, "kv_pool: Input should be a valid integer"),
+        ({"site": "s", "global_heads": 1, "aggregate_qk": "no"}, "aggregate_qk: Input should be a valid boolean"),
+        ({"site": "s", "global_heads": 1, "ffn_ratio": float("nan")}, "ffn_ratio is nan; it is above 0"),
         ({"site": "s", "global_heads": 1, "ffn_kernel": 4}, "ffn_kernel is 4; it is odd and positive"),
     ],
 )

@@ -163,14 +163,16 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> SearchSpace:
 
 
 def test_every_choice_is_counted_where_it_matters(everything: SearchSpace) -> None:
-    # A local half: AttnConv 2 kernels × 3 gates × 2 × 2, the three others 2 kernels each; global: 2 pools.
-    local, pools = 2 * 3 * 2 * 2 + 3 * 2, 2
+    # A local half: AttnConv with 2 kernels × 3 gates × 3 aggregations, and 3 gates where nothing is aggregated, so
+    # that the kernel is idle; the three other operators with 2 kernels each. Globally 2 pools.
+    local, pools = 2 * 3 * 3 + 3 + 3 * 2, 2
     shapes = local * pools + pools  # half local, all global
     ffn = 2 + 1  # a plain FFN has no kernel
-    clo = shapes * 2 + shapes * 2 * ffn + shapes  # attention and block with 2 initialisations, bare
+    a_shape = 2 + 2 * ffn + 1  # attention and block with 2 initialisations, bare
     registered = 2 * 2 + 2  # SE with 2 reductions, CBAM; each with 2 initialisations
-    assert len(everything.placements["neck.P3"]) == clo + 2 * registered
-    assert len(everything.placements["neck.P5"]) == 2 * clo + 2 * registered
+    assert len(everything.placements["neck.P3"]) == shapes * a_shape + 2 * registered
+    # On 4×4 a tile of 5 beside full K and V is full attention, which all heads being global is already.
+    assert len(everything.placements["neck.P5"]) == 2 * (shapes - 1) * a_shape + 2 * registered
 
 
 def test_every_placement_leads_back_through_optuna(everything: SearchSpace) -> None:
@@ -190,7 +192,7 @@ def test_optuna_is_asked_the_same_choices_under_one_name(everything: SearchSpace
         for name, distribution in trial.distributions.items():
             assert seen.setdefault(name, distribution) == distribution
         study.tell(trial, 0.0)
-    assert {"neck.P3:se:reduction", "neck.P5:mode", "neck.P5:replace:heads", "neck.P3:gate"} - set(seen) == {
+    assert {"neck.P3:se.reduction", "neck.P5:mode", "neck.P5:replace:heads", "neck.P3:gate"} - set(seen) == {
         "neck.P5:replace:heads"  # one number of heads is no choice
     }
 

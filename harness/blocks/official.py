@@ -11,6 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+_SHOWN = 6
+"""Keys of one fault that a message shows."""
+
 
 class OfficialStateDictError(ValueError):
     """A state dict that is not the official one of this module; nothing was loaded from it."""
@@ -36,6 +39,9 @@ class OfficialModule(nn.Module):
         Raises:
             OfficialStateDictError: Keys are missing, unexpected or of another shape; all are listed.
         """
+        for wrapper in ("model", "state_dict"):
+            if isinstance(mapping.get(wrapper), Mapping):
+                raise OfficialStateDictError(f"this is a checkpoint; its weights are what it holds under '{wrapper}'")
         places = self.official_tensors()
         faults = _faults(places, mapping)
         if faults:
@@ -71,9 +77,15 @@ def _faults(places: Mapping[str, Tensor], mapping: Mapping[str, Tensor]) -> list
     missing = sorted(set(places) - set(mapping))
     unexpected = sorted(set(mapping) - set(places))
     misshapen = [
-        f"{key} is {tuple(mapping[key].shape)} instead of {tuple(place.shape)}"
+        f"{key} is {tuple(getattr(mapping[key], 'shape', ()))} instead of {tuple(place.shape)}"
         for key, place in places.items()
-        if key in mapping and mapping[key].shape != place.shape
+        if key in mapping and getattr(mapping[key], "shape", None) != place.shape
     ]
     named = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
-    return [f"{kind}: {', '.join(keys)}" for kind, keys in named.items() if keys]
+    return [f"{kind}: {_some(keys)}" for kind, keys in named.items() if keys]
+
+
+def _some(keys: list[str]) -> str:
+    """The first keys, and how many there are when that is not all."""
+    shown = ", ".join(keys[:_SHOWN])
+    return shown if len(keys) <= _SHOWN else f"{shown} and {len(keys) - _SHOWN} more"

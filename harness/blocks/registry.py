@@ -27,6 +27,8 @@ import torch
 from torch import Tensor, nn
 
 Init = Literal["identity", "official"]
+RESERVED = ("attention", "block", "bare", "none")
+"""Names that a search space gives the Clo blocks, and no block."""
 CostFormula = Callable[..., tuple[int, int]]
 """(channels, (height, width), **options) to parameters and MACs of one block, batch 1."""
 Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
@@ -92,6 +94,8 @@ def register_block(
     def decorate(build: Factory) -> Factory:
         if not name.isidentifier():
             raise BlockError(f"block '{name}': a block's name is an identifier, such as my_block")
+        if name in RESERVED:
+            raise BlockError(f"block '{name}': a kind of Clo block has this name; choose another one")
         known = _ENTRIES.get(name)
         if known is not None and _origin(known.build) != _origin(build):
             raise BlockError(f"block '{name}' is registered already, by {_origin(known.build)}; choose another name")
@@ -193,6 +197,10 @@ def _options(name: str, build: Callable[..., Any]) -> dict[str, Any]:
     parameters = list(inspect.signature(build).parameters.values())
     if not parameters:
         raise BlockError(f"block '{name}': its first argument is the number of channels")
+    if any(p.name == "name" for p in parameters[1:]):
+        raise BlockError(f"block '{name}': an option cannot be called 'name', which is the block's; rename it")
+    if any(p.kind in {p.VAR_POSITIONAL, p.VAR_KEYWORD} for p in parameters):
+        raise BlockError(f"block '{name}': its options are named one by one, not taken as *args or **kwargs")
     lacking = [p.name for p in parameters[1:] if p.default is p.empty]
     if lacking:
         raise BlockError(f"block '{name}': its option '{lacking[0]}' needs a default")

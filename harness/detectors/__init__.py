@@ -4,6 +4,7 @@ from harness.detectors.cloformer import load_official_backbone
 from harness.detectors.families import Base, build, read_yaml, resolve_base
 from harness.detectors.insert import index_map, insert, to_yaml
 from harness.detectors.named import Detector, find_detector, load_model, read_architecture
+from harness.detectors.parser import import_block_files
 from harness.detectors.sites import Site, find_sites, map_sizes, mode_channels
 from harness.detectors.weights import Transfer, transfer
 
@@ -15,6 +16,7 @@ __all__ = [
     "build",
     "find_detector",
     "find_sites",
+    "import_block_files",
     "index_map",
     "insert",
     "load_model",

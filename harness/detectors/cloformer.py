@@ -157,7 +157,7 @@ def load_official_backbone(detector: nn.Module, mapping: Mapping[str, Tensor]) -
     Raises:
         UserError: The detector has no CloFormer backbone, or the weights are not those of its variant.
     """
-    backbone = _OfficialBackbone(detector)
+    backbone = CloFormerBackbone(detector)
     unused = tuple(key for key in mapping if key.startswith(("norm.", "head.")))
     try:
         backbone.load_official_state_dict({key: value for key, value in mapping.items() if key not in unused})
@@ -166,7 +166,7 @@ def load_official_backbone(detector: nn.Module, mapping: Mapping[str, Tensor]) -
     return unused
 
 
-class _OfficialBackbone(OfficialModule):
+class CloFormerBackbone(OfficialModule):
     """A detector's stem and stages under the names that the official network gives them."""
 
     def __init__(self, detector: nn.Module) -> None:
@@ -178,6 +178,7 @@ class _OfficialBackbone(OfficialModule):
         self.stem = stems[0]
 
     def official_tensors(self) -> dict[str, Tensor]:
+        """See `OfficialModule.official_tensors`."""
         tensors = prefixed("patch_embed", self.stem.official_tensors())
         for number, blocks in enumerate(self.stages):
             for index, block in enumerate(blocks):

@@ -15,6 +15,7 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
 from harness.detectors.description import describe, in_one_scale, silence
+from harness.detectors.parser import BLOCK_FILES
 from harness.errors import UserError
 
 
@@ -37,8 +38,8 @@ class Base:
         """Hash of description and weights: a file may change under its name."""
         described = {name: value for name, value in self.config.items() if name != "yaml_file"}
         digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
-        if self.checkpoint:
-            digest.update(self.checkpoint.read_bytes())
+        for file in (*self.config.get(BLOCK_FILES, ()), *((self.checkpoint,) if self.checkpoint else ())):
+            digest.update(Path(file).read_bytes() if Path(file).is_file() else b"")
         return digest.hexdigest()[:16]
 
     def build(self, classes: int | None = None) -> DetectionModel:
@@ -109,6 +110,11 @@ def _load_checkpoint(path: Path) -> DetectionModel:
     try:
         with silence():
             model, _ = load_checkpoint(path)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: holds a block of the module '{error.name}', which cannot be imported here; "
+            f"put the folder of {error.name}.py on PYTHONPATH"
+        ) from error
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
         raise UserError(
             f"{path}: not a loadable checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"

@@ -10,7 +10,7 @@ import yaml
 
 from harness.architecture import Architecture, Init, Kind, Mode, Placement
 from harness.blocks import BlockError, import_block_file
-from harness.blocks.registry import block_entry
+from harness.blocks.probe import probe
 from harness.detectors.families import Base
 from harness.detectors.parser import BLOCK_FILES, INSIDE
 from harness.detectors.sites import Site, find_sites
@@ -63,8 +63,8 @@ def insert(
         if k not in {"nc", "backbone", "head", "scale", "scales", "yaml_file", "ch", "names"}
     }
     result |= passed_on
-    if architecture.block_files:
-        result[BLOCK_FILES] = architecture.block_files
+    if files := sorted({*config.get(BLOCK_FILES, ()), *architecture.block_files}):
+        result[BLOCK_FILES] = files
     result["scales"] = config.get("scales") or _scales_of_a_plain_config(result)
     return result | {"backbone": sections[0], "head": sections[1]}
 
@@ -112,7 +112,7 @@ def _registered_arguments(placement: Placement, channels: int) -> list[Any]:
     try:
         if placement.block_file:
             import_block_file(placement.block_file)
-        block_entry(placement.block_name).check_options(dict(placement.options))
+        probe(placement.block_name, placement.options, channels)
     except BlockError as error:
         raise UserError(f"{placement.site}: {error}") from error
     spec = {"name": placement.block_name, **dict(placement.options)}

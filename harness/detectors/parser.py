@@ -23,7 +23,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -92,7 +92,7 @@ def register(tasks: ModuleType) -> None:
 def _wrap(original: Parser) -> Parser:
     @functools.wraps(original)
     def parse_model(d: dict[str, Any], ch: Any, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
-        _import_block_files(d)
+        import_block_files(d)
         rows = [*d["backbone"], *d["head"]]
         plain = [_as_ultralytics_knows_it(row) for row in rows]
         parts = {"backbone": plain[: len(d["backbone"])], "head": plain[len(d["backbone"]) :]}
@@ -104,6 +104,8 @@ def _wrap(original: Parser) -> Parser:
                     layers[index] = _in_place_of(layers[index], row)
                 elif inside := _inside(row):
                     name, arguments = inside
+                    if name not in _KEEPING_BY_NAME:
+                        raise ValueError(f"inside: {name} is none of {', '.join(_KEEPING_BY_NAME)}")
                     put_inside(layers[index], functools.partial(_KEEPING_BY_NAME[name], *arguments))
                     layers[index].np = _parameters(layers[index])  # type: ignore[assignment]
         return layers, save
@@ -131,7 +133,13 @@ def _activation(named: str | None) -> Iterator[None]:
         Conv.default_act = before
 
 
-def _import_block_files(description: dict[str, Any]) -> None:
+def import_block_files(description: Mapping[str, Any]) -> None:
+    """Import the files of blocks that a model description names.
+
+    Raises:
+        BlockError: One cannot be imported.
+        TypeError: Ultralytics is to load nothing but what it knows.
+    """
     files = description.get(BLOCK_FILES) or ()
     if files and os.environ.get("ULTRALYTICS_SAFE_LOAD", "").lower() in {"1", "true"}:
         raise TypeError(f"the model names a file of blocks, {files[0]}, which ULTRALYTICS_SAFE_LOAD keeps from running")

@@ -149,18 +149,23 @@ def map_sizes(sites: Mapping[str, Site], imgsz: int) -> dict[str, MapSize]:
 def _feeding_head(layers: Sequence[Any]) -> set[int]:
     """Layers whose output the head takes.
 
-    YOLOv7 has one more convolution between the stage and the head at each level, which nothing else takes
-    and which doubles the channels: it is the head's own, and the stage before it is what feeds the head.
+    YOLOv7 has one more convolution between the stage and the head at each level, which nothing else takes:
+    it is the head's own, and the stage before it is what feeds the head.
     """
+    taken_by_others = {source for index in range(len(layers) - 1) for source in _sources(layers, index)}
 
     def stage(index: int) -> int:
-        taken = layers[index].f
-        if type(layers[index]).__name__ not in {"Conv", "RepConvolution"} or not isinstance(taken, int):
-            return index
-        before = taken if taken >= 0 else index + taken
-        return index if type(layers[before]).__name__ in _NO_STAGE else before
+        is_head_own = type(layers[index]).__name__ in {"Conv", "RepConvolution"} and index not in taken_by_others
+        before = _sources(layers, index)[0]
+        return before if is_head_own and type(layers[before]).__name__ not in _NO_STAGE else index
 
     return {stage(index) for index in layers[-1].f}
+
+
+def _sources(layers: Sequence[Any], index: int) -> list[int]:
+    """Layers that a layer takes, by their numbers; -1 stands for the image."""
+    taken = layers[index].f if isinstance(layers[index].f, list) else [layers[index].f]
+    return [source if source >= 0 else index + source for source in taken]
 
 
 def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int, bool]]:

@@ -36,7 +36,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import ModelEMA
 
-from harness.detectors import Transfer, build, transfer
+from harness.detectors import Transfer, build, import_block_files, transfer
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.torchvision_compat import ensure_torchvision
@@ -201,6 +201,7 @@ def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
     if training.base_weights is None:
         base = build(training.base_config, training.classes)
     else:
+        import_block_files(training.base_config)  # the checkpoint may hold a user's own
         base, _ = load_checkpoint(training.base_weights)
     torch.manual_seed(training.seed)
     model = build(training.config, training.classes)

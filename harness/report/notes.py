@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.architecture import BASELINE
+from harness.architecture import BASELINE, Init, Kind, Mode
 from harness.report import words
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def measured(record: StudyRecord) -> Pairs:
     start = (
         "random initialisation"
         if settings.get("from_scratch")
-        else "one trained baseline, the same for all; inserted blocks start as the identity"
+        else f"one trained baseline, the same for all; {_start_of_blocks(record)}"
     )
     given = [
         f"{settings[key]} {unit}"
@@ -59,6 +59,21 @@ def measured(record: StudyRecord) -> Pairs:
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
         ("Not counted in MACs", _uncounted(record.environment.get("uncounted"))),
     )
+
+
+def _start_of_blocks(record: StudyRecord) -> str:
+    """How the blocks of this study began, as its architectures say."""
+    placements = [placement for one in record.architectures.values() for placement in one.placements]
+    official = sum(p.init is Init.OFFICIAL or p.kind == Kind.BARE for p in placements)
+    replaced = sum(p.mode is Mode.REPLACE for p in placements)
+    started = (
+        "inserted blocks start as the identity"
+        if not official
+        else "inserted blocks start as published"
+        if official == len(placements)
+        else f"inserted blocks start as the identity, but {official} of {len(placements)} as published"
+    )
+    return started + (f"; {replaced} took the place of a layer, whose weights are lost" if replaced else "")
 
 
 def provenance(record: StudyRecord) -> Pairs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -59,6 +60,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     start_server()
     observer.phase("reading base, data and search space")
     setting = prepare(settings)
+    first = included(setting)
     own_blocks = setting.space.file.block_files
     comparable = {
         "base_fingerprint": setting.base.fingerprint,
@@ -101,7 +103,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
                 AA_CHECK: study.record().environment.get(AA_CHECK),
             },
         )
-        _Loop(study, setting, common, observer, deadline).run()
+        _Loop(study, setting, common, observer, deadline).run(first)
         return study.record()
 
 
@@ -117,10 +119,10 @@ class _Loop:
         self.observer = observer
         self.deadline = deadline
 
-    def run(self) -> None:
-        """Do what is missing, in order."""
+    def run(self, wanted: Sequence[Architecture]) -> None:
+        """Do what is missing, in order; first what the user wants tried."""
         settings = self.setting.settings
-        first = [*self.study.close_interrupted(), *included(self.setting)]
+        first = [*self.study.close_interrupted(), *wanted]
         base = Architecture(base=self.setting.base.name)
         if not self._has(BASELINE, settings.seed):
             self._train(base, settings.seed, "baseline")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -80,6 +81,11 @@ def included(setting: Setting) -> list[Architecture]:
         study, _, identity = spec.rpartition("/")
         named = read_architecture(spec)
         if named is not None:
+            if not Path(spec).is_file() and named.base != setting.base.name:
+                raise UserError(
+                    f"--include {spec}: this model's base is {named.base}, the search's {setting.base.name}; "
+                    f"name {spec.replace(named.base, setting.base.name, 1)}"
+                )
             architecture = named
         elif study and (setting.settings.results / study / "study.db").is_file():
             record = load_record(f"sqlite:///{(setting.settings.results / study / 'study.db').as_posix()}", study)

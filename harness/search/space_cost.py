@@ -20,6 +20,7 @@ from harness.blocks.cost import attention_cost, ffn_cost
 from harness.blocks.registry import block_entry
 from harness.detectors import Base, Site
 from harness.detectors.insert import block_row
+from harness.errors import UserError
 from harness.measure.cost import Cost, model_cost, module_cost
 from harness.space import SearchSpace
 
@@ -29,7 +30,8 @@ _DRAWS = 5_000
 def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[int, int]:
     """Parameters and MACs of one block, batch 1; equal to fvcore's count of the built block.
 
-    Closed forms, but for a registered block that gives none: that one is built and counted.
+    Closed forms for Clo blocks. A registered block is built and counted, once a shape and map; its formula, if it
+    has one, is held against the count.
 
     Args:
         placement: The block.
@@ -37,7 +39,7 @@ def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[
         map_size: Height and width of its map, in pixels.
 
     Raises:
-        UserError: The registered block is unknown or has no such option.
+        UserError: The registered block is unknown or cannot be used, or its cost formula is wrong.
     """
     if not placement.is_clo:
         return _registered_cost(replace(placement, site="", mode=Mode.AFTER), channels, map_size)
@@ -71,12 +73,20 @@ def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[
 def _registered_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[int, int]:
     _, arguments = block_row(placement, channels)
     entry = block_entry(placement.block_name)
-    if entry.cost is None:
-        counted = module_cost(RegisteredBlock(*arguments), (1, channels, *map_size))
-        return counted.params, counted.macs
-    params, macs = entry.cost(channels, map_size, **entry.full_options(dict(placement.options)))
-    has_scale = placement.init is Init.IDENTITY and entry.identity is None
-    return params + channels * has_scale, macs
+    counted = module_cost(RegisteredBlock(*arguments), (1, channels, *map_size))
+    if entry.cost is not None:
+        has_scale = placement.init is Init.IDENTITY and entry.identity is None
+        try:
+            params, macs = entry.cost(channels, map_size, **entry.full_options(dict(placement.options)))
+        except Exception as error:  # whatever a user's formula raises is one sentence to them
+            raise UserError(f"cost formula of block '{entry.name}': {type(error).__name__}: {error}") from error
+        if (params + channels * has_scale, macs) != (counted.params, counted.macs):
+            raise UserError(
+                f"cost formula of block '{entry.name}' gives {params:,} parameters and {macs:,} MACs on {channels} "
+                f"channels at {map_size}; the built block has {counted.params - channels * has_scale:,} and "
+                f"{counted.macs:,}"
+            )
+    return counted.params, counted.macs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from harness.data.check import check_dataset
-from harness.detectors import find_detector
+from harness.detectors import Detector, find_detector, resolve_base, transfer
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Accuracy, Schedule, Training
@@ -58,12 +58,15 @@ def train_model(options: TrainOptions, on_progress: Callable[[Any], None]) -> Ac
     Raises:
         UserError: Something named does not exist or does not fit, or the training failed.
     """
-    if options.imgsz < 32 or options.imgsz % 32:
-        raise UserError(f"--imgsz {options.imgsz}: a multiple of the detector's stride, 32, is wanted")
     detector = find_detector(options.model)
+    stride = int(detector.base.build().stride.max())
+    if options.imgsz < stride or options.imgsz % stride:
+        raise UserError(f"--imgsz {options.imgsz}: a multiple of the detector's stride, {stride}, is wanted")
+    if options.out.exists() and options.out.resolve() == Path(options.model).resolve():
+        raise UserError(f"--out {options.out}: this is the model that is trained from; name another file")
     weights = options.weights or detector.base.checkpoint
-    if weights is not None and not weights.is_file():
-        raise UserError(f"--weights {weights}: no such checkpoint")
+    if options.weights is not None:
+        _check_weights(options.weights, detector)
     device = resolve_device(options.device)
     data = check_dataset(options.data, options.imgsz, cache=cache_folder())
     schedule = Schedule(epochs=options.epochs, batch=options.batch, imgsz=options.imgsz, learning_rate=1e-3)
@@ -88,3 +91,15 @@ def train_model(options: TrainOptions, on_progress: Callable[[Any], None]) -> Ac
     if isinstance(result, Failure):
         raise UserError(f"{options.model} cannot be trained: {result.reason}")
     return result
+
+
+def _check_weights(path: Path, detector: Detector) -> None:
+    """Refuse a checkpoint of another model; one of the base with other classes lacks no more than class outputs."""
+    base = detector.base.build()
+    layers = {index: index for index in range(len(base.model))}
+    moved = transfer(resolve_base(str(path)).load(), base, layers)
+    if moved.arrived < moved.total / 2:
+        raise UserError(
+            f"--weights {path}: {moved.arrived} of its {moved.total} tensors fit {detector.base.name}; "
+            "give a checkpoint of that model"
+        )
