@@ -26,7 +26,7 @@ from harness import cli, records
 from harness.architecture import BASELINE, Architecture
 from harness.detectors import find_sites, load_model, resolve_base
 from harness.errors import UserError
-from harness.measure.accuracy import Accuracy, Training
+from harness.measure.accuracy import Accuracy, Training, save_checkpoint
 from harness.measure.cost import model_cost
 from harness.records import load_record
 from harness.search import base as search_base
@@ -280,6 +280,7 @@ def test_an_image_size_that_does_not_fit_the_model(clo: Clo, command: tuple[str,
     [
         ("nobody/1", "neither an architecture file, nor a model of the article such as yolov5n-clo-head, nor STUDY/ID"),
         ("x/nobody", "study x has no architecture 'nobody'"),
+        ("yolov8s-clo-head", "this model's base is yolov8s, the search's yolov5n; name yolov5n-clo-head"),
     ],
 )
 def test_a_candidate_to_include_that_is_not_there(clo: Clo, begun: Path, data: Path, include: str, reason: str) -> None:
@@ -417,7 +418,7 @@ def test_ctrl_c_in_a_study_ends_with_its_report(clo: Clo, begun: Path, monkeypat
 
 
 def test_ctrl_c_in_any_other_command_is_no_traceback(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.detectors.resolve_base", interrupt)
+    monkeypatch.setattr("harness.detectors.find_detector", interrupt)
     said = clo("sites", "yolov5n")
     assert (said.code, said.out) == (130, "")
     assert "Traceback" not in said.err
@@ -598,7 +599,8 @@ def test_train_says_what_it_yields(clo: Clo, data: Path, monkeypatch: pytest.Mon
     ("arguments", "reason"),
     [
         (("yolov5n", "--imgsz", "70"), "--imgsz 70: a multiple of the detector's stride, 32, is wanted"),
-        (("yolov5n", "--weights", "absent.pt"), "--weights absent.pt: no such checkpoint"),
+        (("yolov8n-p6", "--imgsz", "96"), "--imgsz 96: a multiple of the detector's stride, 64, is wanted"),
+        (("yolov5n", "--weights", "absent.pt"), "base absent.pt: no such checkpoint"),
         (("yolov5q",), "base yolov5q: no such model"),
         (("yolov5n", "--data", "absent.yaml"), "absent.yaml"),
     ],
@@ -607,6 +609,22 @@ def test_what_cannot_be_trained_is_a_sentence(clo: Clo, arguments: tuple[str, ..
     said = clo("train", *arguments)
     assert said.code == 2
     assert reason in said.err and "Traceback" not in said.err
+
+
+def test_weights_of_another_model_are_refused(clo: Clo, data: Path, tmp_path: Path) -> None:
+    save_checkpoint(resolve_base("yolov8n").build(3), tmp_path / "other.pt")
+    said = clo("train", "yolov5n-clo-head", "--data", str(data), "--imgsz", "64", "--weights", "other.pt")
+    assert said.code == 2
+    assert re.search(
+        r"--weights other.pt: \d+ of its \d+ tensors fit yolov5n; give a checkpoint of that model", said.err
+    )
+
+
+def test_a_model_is_not_overwritten_by_its_own_training(clo: Clo, data: Path, tmp_path: Path) -> None:
+    save_checkpoint(resolve_base("yolov5n").build(3), tmp_path / "m.pt")
+    said = clo("train", "m.pt", "--data", str(data), "--imgsz", "64", "--out", "m.pt")
+    assert said.code == 2
+    assert "--out m.pt: this is the model that is trained from; name another file" in said.err
 
 
 def test_a_training_that_fails_says_why(clo: Clo, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

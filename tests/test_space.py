@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from harness.architecture import Mode
+from harness.architecture import Architecture, Mode, Placement
 from harness.errors import UserError
 from harness.space import SearchSpace, load_space
 
@@ -181,6 +181,13 @@ def test_every_placement_leads_back_through_optuna(everything: SearchSpace) -> N
         architecture = everything.draw(rng)
         trial = optuna.trial.FixedTrial(everything.parameters(architecture))
         assert everything.identity(everything.suggest(trial)) == everything.identity(architecture)  # type: ignore[arg-type]
+
+
+def test_an_option_that_is_left_out_is_at_its_default(everything: SearchSpace) -> None:
+    left_out = Architecture(base="yolov5n", placements=(Placement(site="neck.P3", kind="se"),))
+    spelled = Placement(site="neck.P3", kind="se", options=(("reduction", 16),))
+    assert everything.holds(left_out)
+    assert everything.identity(left_out) == everything.identity(Architecture(base="yolov5n", placements=(spelled,)))
 
 
 def test_optuna_is_asked_the_same_choices_under_one_name(everything: SearchSpace) -> None:

@@ -128,6 +128,28 @@ def test_a_model_yaml_names_the_file_of_its_own_block(tmp_path: Path) -> None:
     assert done.stdout.strip() == "1", done.stderr
 
 
+def test_a_base_with_a_block_of_ones_own_keeps_its_file(tmp_path: Path) -> None:
+    (tmp_path / "first_block.py").write_text(OWN.replace("of_a_model", "first_of_two"))
+    (tmp_path / "second_block.py").write_text(OWN.replace("of_a_model", "second_of_two"))
+    first, second = (str(tmp_path / f"{name}_block.py") for name in ("first", "second"))
+    own = Placement(site="neck.P3", kind=f"{first}:first_of_two")
+    config = insert(resolve_base("yolov5n"), Architecture(base="yolov5n", placements=(own,)))
+    (tmp_path / "base.yaml").write_text(to_yaml(config))
+    base = resolve_base(str(tmp_path / "base.yaml"))
+    more = Placement(site="neck.P4", kind=f"{second}:second_of_two")
+    assert insert(base, Architecture(base="base", placements=(more,)))["blocks"] == [first, second]
+    before = base.fingerprint
+    Path(first).write_text(OWN + "# changed\n")
+    assert resolve_base(str(tmp_path / "base.yaml")).fingerprint != before
+
+
+def test_an_unknown_block_inside_a_layer_is_refused_with_the_known_ones() -> None:
+    description = copy.deepcopy(resolve_base("yolov8n").config)
+    description["backbone"][4][3].append({"inside": {"Foo": [32]}})
+    with pytest.raises(UserError, match="inside: Foo is none of CloAttention, CloBlock, RegisteredBlock"):
+        build(description)
+
+
 def test_restricted_loading_runs_no_file_that_a_model_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from harness.architecture import Architecture, Init, Kind, Mode, Placement
 from harness.report import notes
 from tests.report import example
 
@@ -14,6 +15,21 @@ def test_each_number_says_how_it_came_about() -> None:
     assert "interleaved" in said["Latency"]
     assert "fvcore" in said["MACs, parameters"]
     assert said["Training"].startswith("3 epochs, 32 images a batch, 128 pixels; from one trained baseline")
+
+
+def test_how_the_blocks_began_is_what_the_architectures_say() -> None:
+    def said(*placements: Placement) -> str:
+        architectures = {"a": Architecture(base="yolov5n", placements=placements)}
+        return dict(notes.measured(dataclasses.replace(RECORD, architectures=architectures)))["Training"]
+
+    identity = Placement(site="neck.P3", kind="se")
+    official = Placement(site="neck.P4", kind="se", init=Init.OFFICIAL, mode=Mode.REPLACE)
+    bare = Placement(site="neck.P5", kind=Kind.BARE, global_heads=4)
+    assert said(identity).endswith("inserted blocks start as the identity")
+    assert said(official, bare).endswith(
+        "inserted blocks start as published; 1 took the place of a layer, whose weights are lost"
+    )
+    assert "start as the identity, but 2 of 3 as published; 1 took" in said(identity, official, bare)
 
 
 def test_training_from_scratch_is_said() -> None:

@@ -44,7 +44,9 @@ SPACE = {
 }
 
 
-def test_it_is_searched_exported_and_read_again(tmp_path: Path, clo: Clo, small_search: tuple[str, ...]) -> None:
+def test_it_is_searched_exported_trained_and_read_again(
+    tmp_path: Path, clo: Clo, small_search: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "spaces").mkdir()
     (tmp_path / "spaces" / "their_blocks.py").write_text(BLOCK)
     (tmp_path / "spaces" / "theirs.yaml").write_text(yaml.safe_dump(SPACE))
@@ -58,6 +60,16 @@ def test_it_is_searched_exported_and_read_again(tmp_path: Path, clo: Clo, small_
     assert yaml.safe_load(model.read_text())["blocks"] == [str(tmp_path / "spaces" / "their_blocks.py")]
     names = {type(module).__name__ for module in load_model(str(model)).modules()}
     assert {"RegisteredBlock", "Shuffle"} <= names
+
+    trained = clo(
+        ("train", str(model), *small_search[1:3], "--imgsz", "64", "--epochs", "1", "--out", "o.pt"), tmp_path
+    )
+    assert trained.returncode == 0, trained.stderr
+    lost = clo(("cost", "o.pt", "--imgsz", "64"), tmp_path)
+    assert lost.returncode == 2
+    assert "the module 'their_blocks', which cannot be imported here; put the folder of their_blocks.py" in lost.stderr
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "spaces"))
+    assert json.loads(clo(("cost", "o.pt", "--imgsz", "64", "--json"), tmp_path).stdout)["macs"] > 0
 
     (tmp_path / "spaces" / "their_blocks.py").write_text(BLOCK + "# changed\n")
     again = clo(command, tmp_path)

@@ -22,6 +22,7 @@ from harness.architecture import (
 from harness.blocks import CloAttention, CloBlock, RegisteredBlock, register_block
 from harness.detectors import build, find_sites, insert, map_sizes, mode_channels, resolve_base
 from harness.detectors.insert import block_row
+from harness.errors import UserError
 from harness.measure.cost import model_cost, module_cost
 from harness.search.space_cost import AdditiveCost, block_cost, summarise_space
 from harness.space import SearchSpace, SpaceFile, load_space
@@ -130,6 +131,23 @@ def test_a_registered_block_without_a_formula_is_counted() -> None:
     assert block_cost(placement, 8, (4, 6)) == (3 * 72 + 8, 3 * 64 * 24)  # and 8 layer scales
     official = replace(placement, init=Init.OFFICIAL)
     assert block_cost(official, 8, (4, 6)) == (3 * 72, 3 * 64 * 24)
+
+
+def test_a_formula_that_is_not_the_count_is_refused() -> None:
+    @register_block("wrong_of_a_test", cost=lambda channels, map_size: (channels, 7))
+    def wrong(channels: int) -> nn.Module:
+        return nn.Conv2d(channels, channels, 1)
+
+    @register_block("failing_of_a_test", cost=lambda channels, map_size: (1 // 0, 0))
+    def failing(channels: int) -> nn.Module:
+        return nn.Conv2d(channels, channels, 1)
+
+    with pytest.raises(
+        UserError, match=r"'wrong_of_a_test' gives 8 param.* and 7 MACs .*built block has 72 and 256"
+    ):
+        block_cost(Placement(site="x", kind="wrong_of_a_test"), 8, (2, 2))
+    with pytest.raises(UserError, match="'failing_of_a_test': ZeroDivisionError"):
+        block_cost(Placement(site="x", kind="failing_of_a_test"), 8, (2, 2))
 
 
 @pytest.mark.parametrize(("base_name", "imgsz"), [("yolov8n", 96), ("yolo11n", 64)])
