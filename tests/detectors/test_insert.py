@@ -19,7 +19,6 @@ from harness.architecture import (
     Gate,
     Init,
     Kind,
-    LocalGroup,
     Mode,
     Operator,
     Placement,
@@ -38,15 +37,12 @@ from harness.detectors import (
 )
 from harness.errors import UserError
 from harness.measure.accuracy import save_checkpoint
+from tests.detectors.everywhere import as_if_trained, placement
 
 SITES = [
     "backbone.P2", "backbone.P3", "backbone.P4", "backbone.P5", "backbone.SPPF",
     "neck.P4_up", "neck.P3", "neck.P4", "neck.P5",
 ]  # fmt: skip
-
-
-def placement(site: str, kind: Kind = Kind.BLOCK) -> Placement:
-    return Placement(site=site, kind=kind, groups=(LocalGroup(5, 2),), global_heads=2, kv_pool=2)
 
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolov8n"])
@@ -139,17 +135,9 @@ print("blocks", sum(type(m).__name__ == "CloBlock" for m in model.modules()), le
 # --- Inside and in place of a layer ---------------------------------------------------------------
 
 
-def randomised(base: Base, classes: int = 10) -> DetectionModel:
-    """The base as if trained: nothing at its neutral value."""
+def randomised(base: Base) -> DetectionModel:
     torch.manual_seed(0)
-    original = base.build(classes)
-    for module in original.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            assert module.running_mean is not None and module.running_var is not None
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
-            module.weight.data.uniform_(0.5, 1.5)
-    return original
+    return as_if_trained(base.build(10))
 
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolo11n", "yolo26n"])

@@ -142,9 +142,7 @@ def test_a_formula_that_is_not_the_count_is_refused() -> None:
     def failing(channels: int) -> nn.Module:
         return nn.Conv2d(channels, channels, 1)
 
-    with pytest.raises(
-        UserError, match=r"'wrong_of_a_test' gives 8 param.* and 7 MACs .*built block has 72 and 256"
-    ):
+    with pytest.raises(UserError, match=r"'wrong_of_a_test' gives 8 param.* and 7 MACs .*built block has 72 and 256"):
         block_cost(Placement(site="x", kind="wrong_of_a_test"), 8, (2, 2))
     with pytest.raises(UserError, match="'failing_of_a_test': ZeroDivisionError"):
         block_cost(Placement(site="x", kind="failing_of_a_test"), 8, (2, 2))
