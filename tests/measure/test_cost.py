@@ -49,7 +49,14 @@ def test_clo_attention_adds_projections_depthwise_kernels_gates_and_pooled_atten
         + pixels * dim * dim  # the last projection
     )
     assert cost.by_operator["scaled_dot_product_attention"] == 2 * pixels * tokens * rest
-    assert cost.elementwise == {"avg_pool2d": dim * pixels}
+    assert cost.elementwise == {
+        "attention_softmax": (1 + 5) * pixels * tokens * (heads - local),  # scale and softmax
+        "avg_pool2d": dim * pixels,
+        "bias": pixels * (3 * group + rest + 3 * group + 2 * group + dim) + tokens * 2 * rest,
+        "mul": 3 * group * pixels,  # queries with keys, the gate's scale, the gate with values
+        "silu": 2 * group * pixels,
+        "tanh": group * pixels,
+    }
 
 
 # --- Second oracle ------------------------------------------------------------------------------
