@@ -1,7 +1,7 @@
 """CloFormer's published cost beside ours at 224 pixels, part by part, and which part's absence explains the difference.
 
 The article gives 0.6, 1.1 and 2.0 GFLOPs, which are multiply-accumulates, for XXS, XS and S; the published code
-counts 9 to 12 % more. The article doesn't say how it counted, and the published code has no counter. So each part,
+counts 9 to 12 % more. How the authors counted isn't known, and the published code has no counter. So each part,
 then each set of up to three parts, is left out in turn, and what is left is compared with the published figure at
 the one decimal that it has.
 """
