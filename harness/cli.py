@@ -225,20 +225,39 @@ def train(
 
 @app.command()
 def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSize = 640, as_json: Json = False) -> None:
-    """Count a model's parameters, MACs and FLOPs (2 × MACs), batch 1, before any fusing."""
+    """Count a model's parameters, MACs, FLOPs (2 × MACs), elementwise operations and peak activations, batch 1."""
     from harness.detectors import load_model
-    from harness.measure.cost import model_cost
+    from harness.detectors.description import silence
+    from harness.measure.ledger import fused_ledger, model_ledger
 
-    counted = model_cost(load_model(model), imgsz)
+    network = load_model(model)
+    ledger = model_ledger(network, imgsz)
+    with silence():
+        fused = fused_ledger(network, imgsz)
     if as_json:
-        _print_json({"model": model, "imgsz": imgsz, "flops": counted.flops, **asdict(counted)})
+        forms = {"form": "as trained: eval mode, unfused", **ledger.to_dict()}
+        deployed = fused and {"form": "as deployed: eval mode, fused", **fused.to_dict()}
+        _print_json({"model": model, "imgsz": imgsz, **forms, "fused": deployed})
         return
-    rows = [[name, f"{macs:,}", f"{macs / max(1, counted.macs):.1%}"] for name, macs in counted.by_operator.items()]
-    print(
-        f"{model} at {imgsz} × {imgsz}: {counted.params:,} parameters, {counted.macs:,} MACs, {counted.flops:,} FLOPs"
+    _print_table(
+        ["layer", "class", "parameters", "MACs, M", "FLOPs, M", "elementwise, M", "output"], _layer_rows(ledger)
     )
-    _print_table(["operator", "MACs", "share"], rows)
-    print("not counted (calls): " + (", ".join(f"{k} {v}" for k, v in counted.uncounted.items()) or "nothing"))
+    counted = ledger.cost
+    share = {name: f"{macs / max(1, counted.macs):.1%}" for name, macs in counted.by_operator.items()}
+    _print_table(
+        ["operator", "MACs", "FLOPs", "share"],
+        [[name, f"{macs:,}", f"{2 * macs:,}", share[name]] for name, macs in counted.by_operator.items()],
+    )
+    _print_table(["operator", "elementwise operations"], [[n, f"{k:,}"] for n, k in counted.elementwise.items()])
+    print("not counted:", *ledger.not_counted, sep="\n  ")
+    for form, each in (("as trained, unfused", ledger), ("as deployed, fused", fused)):
+        if each:
+            total = each.cost
+            print(
+                f"{model} at {imgsz} × {imgsz}, {form}: {total.params:,} parameters, {total.macs:,} MACs, "
+                f"{total.flops:,} FLOPs, {sum(total.elementwise.values()):,} elementwise operations, "
+                f"{each.peak_activation_bytes:,} bytes of activations at the peak"
+            )
 
 
 @app.command()
@@ -342,6 +361,17 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
+
+
+def _layer_rows(ledger: Any) -> list[list[str]]:
+    """The table by layer in millions; of several outputs the first."""
+    rows = []
+    for layer in ledger.layers:
+        millions = [f"{count / 1e6:.3f}" for count in (layer.macs, layer.flops, layer.elementwise)]
+        shapes = ["×".join(map(str, shape)) for shape in layer.outputs]
+        output = shapes[0] + (" …" if len(shapes) > 1 else "") if shapes else ""
+        rows.append([layer.name, layer.kind, f"{layer.params:,}", *millions, output])
+    return rows
 
 
 def _counts(values: list[int]) -> str:

@@ -641,7 +641,17 @@ def test_cost_names_parameters_macs_and_flops(clo: Clo) -> None:
     assert cost["params"] == sum(parameter.numel() for parameter in load_model("yolov5n").parameters())
     assert cost["flops"] == 2 * cost["macs"]
     assert sum(cost["by_operator"].values()) == cost["macs"]
-    assert cost["uncounted"] and all(calls > 0 for calls in cost["uncounted"].values())
+    assert cost["elementwise"]["silu"] > 0 and cost["ignored"] and not cost["uncounted"]
+    assert sum(layer["macs"] for layer in cost["layers"]) == cost["macs"]
+    assert cost["peak_activation_bytes"] > 0 and cost["not_counted"]
+
+
+def test_cost_names_the_form_that_is_trained_and_the_one_that_is_deployed(clo: Clo) -> None:
+    cost = read(clo("cost", "yolo26n", "--imgsz", "64", "--json"))
+    fused = cost["fused"]
+    assert (cost["form"], fused["form"]) == ("as trained: eval mode, unfused", "as deployed: eval mode, fused")
+    assert set(fused) == set(cost) - {"model", "imgsz", "fused"}
+    assert fused["params"] < cost["params"] and fused["macs"] < cost["macs"]
 
 
 def test_cost_of_an_architecture_file_is_more_than_its_bases(clo: Clo, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""In which order a map lies in memory while a block works on it."""
+"""In which order a map lies in memory while a block works on it, and when shapes may choose the way."""
 
 from __future__ import annotations
 
@@ -22,3 +22,8 @@ def in_layout_of(x: Tensor, original: Tensor) -> Tensor:
     if original.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous()
+
+
+def is_traced() -> bool:
+    """Whether a trace is being made, to count or to export: it takes the paths that suit every size."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]

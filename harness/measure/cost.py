@@ -2,13 +2,13 @@
 
 "FLOPs" that are MACs, that leave attention out or that add up normalisations make figures of two tools
 differ by a factor. Here `macs` is what convolutions and matrix products multiply and accumulate, and
-nothing else; all other operators are named beside it.
+nothing else; what all other operators compute is named beside it.
 
-fvcore traces the model and calls a handler for each operator; `operators` holds them.
+fvcore traces the model and calls a handler for each operator; `operators` and `elementwise` hold them.
 
-A second oracle, `torch.utils.flop_counter.FlopCounterMode`, counts the same convolutions and
-products (times two) for every model here. It misses attention that runs in PyTorch's fused CPU kernel,
-for which it has no formula, and products of a matrix with a vector.
+A second oracle, `torch.utils.flop_counter.FlopCounterMode`, counts the same convolutions and products
+(times two) of every model here. It is wrong in two places, as tests/measure/test_oracles.py proves: it
+has no formula for attention in PyTorch's fused CPU kernel nor for products of a matrix with a vector.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.measure.operators import ATTENTION, ELEMENTWISE, HANDLERS, IGNORED, MANY_OPERANDS, PRODUCTS, Handler
+from harness.measure.elementwise import ELEMENTWISE_NAMES
+from harness.measure.operators import ATTENTION, HANDLERS, IGNORED, MANY_OPERANDS, PRODUCTS, Handler
 
-__all__ = ["IGNORED", "Cost", "Handler", "model_cost", "module_cost"]
+__all__ = ["IGNORED", "PRODUCT_NAMES", "Cost", "Handler", "model_cost", "module_cost", "trace"]
+
+PRODUCT_NAMES = frozenset({*PRODUCTS, "conv", "einsum", ATTENTION})
+"""Operators whose multiply-accumulates are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +41,10 @@ class Cost:
         params: Learnable parameters.
         macs: Multiply-accumulates of convolutions and matrix products; the sum of `by_operator`.
         by_operator: The MACs of each of these operators.
-        elementwise: Elementwise operations of normalisation, interpolation and pooling, by fvcore's
-            formulas. Not part of `macs`; fused models do not run the batch norms among them.
+        elementwise: Elementwise operations of each other operator, by the conventions of
+            `harness.measure.elementwise`. Not part of `macs`, nor of `flops`.
         ignored: Calls of operators in `IGNORED`.
-        uncounted: Calls of operators that no handler counts, activation functions for instance.
+        uncounted: Calls of operators that no handler counts.
     """
 
     params: int
@@ -70,6 +74,15 @@ def model_cost(model: nn.Module, imgsz: int, channels: int = 3) -> Cost:
     Raises:
         UserError: `imgsz` is not a positive multiple of the model's largest stride.
     """
+    return module_cost(model, square_input(model, imgsz, channels))
+
+
+def square_input(model: nn.Module, imgsz: int, channels: int) -> tuple[int, int, int, int]:
+    """Shape of one square image.
+
+    Raises:
+        UserError: `imgsz` is not a positive multiple of the model's largest stride.
+    """
     stride = int(torch.as_tensor(getattr(model, "stride", 1)).max())
     if imgsz < 1 or imgsz % stride:
         smaller = max(imgsz // stride, 1) * stride
@@ -77,7 +90,7 @@ def model_cost(model: nn.Module, imgsz: int, channels: int = 3) -> Cost:
             f"image size {imgsz}: the model's largest stride is {stride}, "
             f"so it is a positive multiple of that, such as {smaller} or {smaller + stride}"
         )
-    return module_cost(model, (1, channels, imgsz, imgsz))
+    return (1, channels, imgsz, imgsz)
 
 
 def module_cost(module: nn.Module, input_shape: tuple[int, int, int, int]) -> Cost:
@@ -87,24 +100,75 @@ def module_cost(module: nn.Module, input_shape: tuple[int, int, int, int]) -> Co
         module: Takes one tensor; gives tensors in any nesting of sequences and mappings.
         input_shape: (B, C, H, W).
     """
+    return cost_of_trace(module, trace(module, input_shape))
+
+
+def cost_of_trace(module: nn.Module, traced: Trace) -> Cost:
+    """The cost that a trace of the module says."""
+    return Cost(
+        params=sum(parameter.numel() for parameter in module.parameters()),
+        macs=sum(_part(traced.total, PRODUCT_NAMES).values()),
+        by_operator=_part(traced.total, PRODUCT_NAMES),
+        elementwise=_part(traced.total, ELEMENTWISE_NAMES),
+        ignored=_part(traced.total, IGNORED),
+        uncounted={name.removeprefix("aten::"): calls for name, calls in sorted(traced.uncounted.items())}
+        | _part(traced.total, {MANY_OPERANDS}),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """All counts of one forward pass.
+
+    Attributes:
+        total: Every name that a handler counts under, with its count.
+        by_module: The same for each module by its name, its descendants' included.
+        uncounted: Calls of operators without a handler.
+    """
+
+    total: Counter[str]
+    by_module: Mapping[str, Counter[str]]
+    uncounted: Counter[str]
+
+
+def trace(module: nn.Module, input_shape: tuple[int, int, int, int]) -> Trace:
+    """Count one forward pass in eval mode; see `module_cost`. The module stays as it was."""
     # A copy, because tracing puts hooks on modules, and Ultralytics' heads keep the anchors of the last size.
-    traced = _FlatOutput(copy.deepcopy(module)).cpu().float().eval()
+    traced = _FlatOutput(first_pass(module))
     with torch.no_grad(), _attention_as_written():
         analysis = FlopCountAnalysis(traced, torch.zeros(input_shape))
         analysis.clear_op_handles().set_op_handle(**HANDLERS)
+        # By who calls it: Ultralytics' layers share one activation, which would be each one's by ownership.
+        analysis.ancestor_mode("caller")
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        counts: Counter[str] = analysis.by_operator()
+        by_module: Mapping[str, Counter[str]] = analysis.by_module_and_operator()
         uncounted: Counter[str] = analysis.unsupported_ops()
-    products = _part(counts, {*PRODUCTS, "conv", "einsum", ATTENTION})
-    return Cost(
-        params=sum(parameter.numel() for parameter in module.parameters()),
-        macs=sum(products.values()),
-        by_operator=products,
-        elementwise=_part(counts, ELEMENTWISE),
-        ignored=_part(counts, IGNORED),
-        uncounted={name.removeprefix("aten::"): calls for name, calls in sorted(uncounted.items())}
-        | _part(counts, {MANY_OPERANDS}),
-    )
+    inside = {name.removeprefix("module").removeprefix("."): counts for name, counts in by_module.items() if name}
+    return Trace(total=by_module[""], by_module=inside, uncounted=uncounted)
+
+
+def first_pass(module: nn.Module) -> nn.Module:
+    """A copy on the CPU, in eval mode and float32, that has seen no image: its head makes its anchors anew.
+
+    Else the anchors' arithmetic would be counted or not depending on the size of the last image.
+    """
+    copied = copy.deepcopy(module).cpu().float().eval()
+    for part in copied.modules():
+        if hasattr(part, "anchors") and hasattr(part, "shape"):
+            part.shape = None  # type: ignore[assignment]
+    return copied
+
+
+def tensors(output: object) -> Iterator[Tensor]:
+    """The tensors in any nesting of sequences and mappings, in order."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from tensors(value)
+    elif isinstance(output, Sequence) and not isinstance(output, str):
+        for value in output:
+            yield from tensors(value)
 
 
 class _FlatOutput(nn.Module):
@@ -115,18 +179,7 @@ class _FlatOutput(nn.Module):
         self.module = module
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(_tensors(self.module(x)))
-
-
-def _tensors(output: object) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from _tensors(value)
-    elif isinstance(output, Sequence) and not isinstance(output, str):
-        for value in output:
-            yield from _tensors(value)
+        return tuple(tensors(self.module(x)))
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What one call of each operator multiplies and accumulates: fvcore's handlers where they are right, else ours.
 
 fvcore's own know no scaled-dot-product attention, add normalisation and interpolation to the total, and
-miscount products whose operands are broadcast, so that products are counted here from the output's shape.
+miscount products whose operands are broadcast (tests/measure/test_oracles.py has the proof), so that products
+are counted here from the output's shape. What else is computed is counted by `elementwise`, under names apart.
 """
 
 from __future__ import annotations
@@ -11,41 +12,44 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fvcore.nn.jit_handles import (
-    batchnorm_flop_jit,
-    conv_flop_jit,
-    elementwise_flop_counter,
-    get_shape,
-    norm_flop_counter,
+from fvcore.nn.jit_handles import conv_flop_jit, get_shape
+
+from harness.measure.elementwise import (
+    ATTENTION_SOFTMAX,
+    BIAS,
+    EINSUM_MULTIPLY,
+    ELEMENTWISE,
+    attention_softmax,
 )
 
 Handler = Callable[[list[Any], list[Any]], Counter[str]]
 """Takes the traced inputs and outputs of one call; gives its count under fvcore's operator name."""
 
 IGNORED: Mapping[str, str] = {
-    "relu": "one comparison an element",
-    "relu_": "one comparison an element",
-    "clamp": "two comparisons an element",
-    "clamp_": "two comparisons an element",
-    "max": "one comparison an element",
-    "eq": "one comparison an element",
-    "ge": "one comparison an element",
-    "gt": "one comparison an element",
-    "bitwise_not": "one bit operation an element",
-    "floor": "one rounding an element",
+    **dict.fromkeys(("eq", "ne", "ge", "gt", "le", "lt"), "one comparison an element, for a mask or an index"),
+    "bitwise_not": "one bit operation an element, of a mask",
     "remainder": "one division an element, of indices",
+    "meshgrid": "places of pixels, made once for each image size",
 }
-"""Operators that fvcore leaves out although they compute something for each element, and what.
+"""Operators that make masks, indices and places; their calls are listed beside every result.
 
-fvcore's list holds besides these only what moves or reshapes data, computes sizes, or fills new tensors;
-none of that is arithmetic on activations, and it is in no figure here."""
+fvcore's list of ignored operators holds besides these only what moves or reshapes data, computes sizes, or
+fills new tensors; none of that is arithmetic on activations, and it is in no figure here."""
+
+
+def _convolution(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """MACs as fvcore counts them, and the bias apart."""
+    biased = get_shape(inputs[2]) is not None
+    return Counter(conv_flop_jit(inputs, outputs)) + Counter({BIAS: biased * math.prod(get_shape(outputs[0]))})
 
 
 def _product(name: str, left: int) -> Handler:
     """MACs of a matrix product: each element of the output sums over the left operand's last dimension."""
 
     def handler(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-        return Counter({name: math.prod(get_shape(outputs[0])) * get_shape(inputs[left])[-1]})
+        elements = math.prod(get_shape(outputs[0]))
+        biased = left == 1 or (name == "linear" and get_shape(inputs[2]) is not None)
+        return Counter({name: elements * get_shape(inputs[left])[-1], BIAS: biased * elements})
 
     return handler
 
@@ -53,7 +57,8 @@ def _product(name: str, left: int) -> Handler:
 def _attention(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """MACs of softmax(QKᵀ)V: batch · heads · Lq · Lk · (Dqk + Dv). A causal mask spares none of them."""
     query, key, result = get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])
-    return Counter({ATTENTION: key[-2] * (math.prod(query) + math.prod(result))})
+    macs = key[-2] * (math.prod(query) + math.prod(result))
+    return Counter({ATTENTION: macs, ATTENTION_SOFTMAX: attention_softmax(inputs, outputs)})
 
 
 def _einsum(inputs: list[Any], outputs: list[Any]) -> Counter[str]:  # noqa: ARG001
@@ -74,7 +79,7 @@ def _einsum(inputs: list[Any], outputs: list[Any]) -> Counter[str]:  # noqa: ARG
     sizes = dict(zip(left + right, shapes[0] + shapes[1], strict=True))
     shared = set(left) & set(right)
     if not shared - set(result):
-        return Counter({"einsum": 0})
+        return Counter({EINSUM_MULTIPLY: math.prod(sizes[label] for label in set(left + right) & set(result))})
     return Counter({"einsum": math.prod(sizes[label] for label in shared | set(result))})
 
 
@@ -98,27 +103,18 @@ PRODUCTS = {
 }  # fmt: skip
 """Matrix products and the place of their left operand among the inputs."""
 
-ELEMENTWISE: Mapping[str, Callable[..., float]] = {
-    "batch_norm": batchnorm_flop_jit,
-    "group_norm": norm_flop_counter(2),
-    "layer_norm": norm_flop_counter(2),
-    "instance_norm": norm_flop_counter(1),
-    "upsample_nearest2d": elementwise_flop_counter(0, 1),
-    "upsample_bilinear2d": elementwise_flop_counter(0, 4),
-    "avg_pool2d": elementwise_flop_counter(1, 0),
-    "adaptive_avg_pool2d": elementwise_flop_counter(1, 0),
-    "grid_sampler": elementwise_flop_counter(0, 4),
-}
-
-_MOVES = ("alias", "clone", "expand_as", "flip", "mT", "movedim", "repeat", "reshape_as", "view_as")
+_MOVES = (
+    *("alias", "clone", "expand_as", "flip", "mT", "movedim", "pixel_shuffle", "repeat", "reshape_as"),
+    *("swapaxes", "unflatten", "view_as"),
+)
 """What only moves data or changes its shape and is younger than fvcore's list of such operators."""
 
 HANDLERS: Mapping[str, Handler | None] = {
-    "aten::_convolution": conv_flop_jit,
+    "aten::_convolution": _convolution,
     "aten::scaled_dot_product_attention": _attention,
     "aten::einsum": _einsum,
     **{f"aten::{name}": _product(name, left) for name, left in PRODUCTS.items()},
-    **{f"aten::{name}": _named(name, count) for name, count in ELEMENTWISE.items()},
+    **{f"aten::{name}{end}": _named(name, count) for name, count in ELEMENTWISE.items() for end in ("", "_")},
     **{f"aten::{name}": _call(name) for name in IGNORED},
     **{f"aten::{name}": None for name in _MOVES},
 }

@@ -48,8 +48,15 @@ def test_clo_attention_adds_projections_depthwise_kernels_gates_and_pooled_atten
         + pixels * 2 * group * group  # the gate's two projections
         + pixels * dim * dim  # the last projection
     )
-    assert cost.macs - cost.by_operator["conv"] == 2 * pixels * tokens * rest  # by whichever operator suits the shape
-    assert cost.elementwise == {"avg_pool2d": dim * pixels}
+    assert cost.by_operator["scaled_dot_product_attention"] == 2 * pixels * tokens * rest
+    assert cost.elementwise == {
+        "attention_softmax": (1 + 5) * pixels * tokens * (heads - local),  # scale and softmax
+        "avg_pool2d": dim * pixels,
+        "bias": pixels * (3 * group + rest + 3 * group + 2 * group + dim) + tokens * 2 * rest,
+        "mul": 3 * group * pixels,  # queries with keys, the gate's scale, the gate with values
+        "silu": 2 * group * pixels,
+        "tanh": group * pixels,
+    }
 
 
 # --- Second oracle ------------------------------------------------------------------------------
