@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import typer
 
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
+from harness.printing import counts, print_json, print_ledger, print_table
 from harness.settings import EMBEDDED_DATA
 
 app = typer.Typer(
@@ -152,13 +152,13 @@ def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json 
 
     found = [site.to_dict() for site in find_sites(find_detector(model).base).values()]
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [
-        [s["site"], s["layer"], s["channels"], s["stride"], ", ".join(s["modes"]), _counts(s["inside_channels"])]
+        [s["site"], s["layer"], s["channels"], s["stride"], ", ".join(s["modes"]), counts(s["inside_channels"])]
         for s in found
     ]
-    _print_table(["site", "layer", "channels", "stride", "modes", "inside: bottlenecks × channels"], rows)
+    print_table(["site", "layer", "channels", "stride", "modes", "inside: bottlenecks × channels"], rows)
 
 
 @app.command()
@@ -180,7 +180,7 @@ def model(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
     if as_json:
-        _print_json({"model": name, "file": str(out) if out else None, "yaml": shown})
+        print_json({"model": name, "file": str(out) if out else None, "yaml": shown})
     else:
         print(out or text, end="\n" if out else "")
 
@@ -217,7 +217,7 @@ def train(
             lambda message: watch.progress(*message[1:]),
         )  # fmt: skip
     if as_json:
-        _print_json({"model": model, "weights": str(target), "seed": seed, "epochs": epochs, **asdict(result)})
+        print_json({"model": model, "weights": str(target), "seed": seed, "epochs": epochs, **asdict(result)})
         return
     print(f"mAP50-95 {result.map50_95:.4f}, mAP50 {result.map50:.4f} (Ultralytics' validator; one seed, {seed})")
     print(f"{result.train_seconds:.0f} s; {result.transferred}\nWeights: {target}")
@@ -237,27 +237,9 @@ def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSiz
     if as_json:
         forms = {"form": "as trained: eval mode, unfused", **ledger.to_dict()}
         deployed = fused and {"form": "as deployed: eval mode, fused", **fused.to_dict()}
-        _print_json({"model": model, "imgsz": imgsz, **forms, "fused": deployed})
+        print_json({"model": model, "imgsz": imgsz, **forms, "fused": deployed})
         return
-    _print_table(
-        ["layer", "class", "parameters", "MACs, M", "FLOPs, M", "elementwise, M", "output"], _layer_rows(ledger)
-    )
-    counted = ledger.cost
-    share = {name: f"{macs / max(1, counted.macs):.1%}" for name, macs in counted.by_operator.items()}
-    _print_table(
-        ["operator", "MACs", "FLOPs", "share"],
-        [[name, f"{macs:,}", f"{2 * macs:,}", share[name]] for name, macs in counted.by_operator.items()],
-    )
-    _print_table(["operator", "elementwise operations"], [[n, f"{k:,}"] for n, k in counted.elementwise.items()])
-    print("not counted:", *ledger.not_counted, sep="\n  ")
-    for form, each in (("as trained, unfused", ledger), ("as deployed, fused", fused)):
-        if each:
-            total = each.cost
-            print(
-                f"{model} at {imgsz} × {imgsz}, {form}: {total.params:,} parameters, {total.macs:,} MACs, "
-                f"{total.flops:,} FLOPs, {sum(total.elementwise.values()):,} elementwise operations, "
-                f"{each.peak_activation_bytes:,} bytes of activations at the peak"
-            )
+    print_ledger(f"{model} at {imgsz} × {imgsz}", ledger, fused)
 
 
 @app.command()
@@ -290,14 +272,14 @@ def latency(
         plain = measured.to_dict()
         plain |= {"a": {"model": a, **plain.pop("candidate")}, "b": {"model": b, **plain.pop("baseline")}}
         plain["latency_ms_p50"] = {"a": measured.candidate.p50, "b": measured.baseline.p50}
-        _print_json(plain)
+        print_json(plain)
         return
     low, high = measured.ratio_ci95
     print(f"A over B: {measured.ratio:.3f} [95 % interval {low:.3f} to {high:.3f}], stopped: {measured.stopped}")
     rows = [
         [n, *(f"{v:.3f}" for v in (t.p50, t.p90, t.p99))] for n, t in ((a, measured.candidate), (b, measured.baseline))
     ]
-    _print_table(["model", "p50 ms", "p90 ms", "p99 ms"], rows)
+    print_table(["model", "p50 ms", "p90 ms", "p99 ms"], rows)
 
 
 @app.command()
@@ -331,7 +313,7 @@ def export(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     if as_json:
-        _print_json({"study": study, "architecture": architecture, "file": str(path)})
+        print_json({"study": study, "architecture": architecture, "file": str(path)})
         return
     script = f"import harness; from ultralytics import YOLO; YOLO('{path}').train(data='your.yaml')"
     how = f"clo train {path} --data your.yaml" if to == "architecture" else f'python -c "{script}"'
@@ -361,22 +343,6 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
-
-
-def _layer_rows(ledger: Any) -> list[list[str]]:
-    """The table by layer in millions; of several outputs the first."""
-    rows = []
-    for layer in ledger.layers:
-        millions = [f"{count / 1e6:.3f}" for count in (layer.macs, layer.flops, layer.elementwise)]
-        shapes = ["×".join(map(str, shape)) for shape in layer.outputs]
-        output = shapes[0] + (" …" if len(shapes) > 1 else "") if shapes else ""
-        rows.append([layer.name, layer.kind, f"{layer.params:,}", *millions, output])
-    return rows
-
-
-def _counts(values: list[int]) -> str:
-    """`[64, 64]` as `2 × 64`."""
-    return ", ".join(f"{values.count(value)} × {value}" for value in sorted(set(values))) or "-"
 
 
 def _duration(text: str | None) -> float | None:
@@ -410,26 +376,12 @@ def _close(record: Any, folder: Path, as_json: bool) -> None:
 
     summary = {**closing(record), "folder": str(folder)}
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     from rich.console import Console
 
     Console().print(f"\n{summary['answer']}\n", markup=False, highlight=False)
     print(f"Report: {folder / 'report.html'}")
-
-
-def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=2))
-
-
-def _print_table(header: list[str], rows: list[list[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, box=None)
-    for row in rows:
-        table.add_row(*map(str, row))
-    Console().print(table)
 
 
 if __name__ == "__main__":
