@@ -35,6 +35,7 @@ def isolate_ultralytics() -> None:
         "YOLO_AUTOINSTALL": "false",
         "YOLO_VERBOSE": "false",
         "NO_ALBUMENTATIONS_UPDATE": "1",
+        "ORT_DISABLE_TELEMETRY": "1",  # for whoever exports and runs ONNX in the same process
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": str(cache_folder() / "matplotlib"),
     }

@@ -27,6 +27,8 @@ os.environ |= {
     "YOLO_VERBOSE": "false",
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "MPLBACKEND": "Agg",
+    "MPLCONFIGDIR": str(_CACHE / "matplotlib"),
+    "ORT_DISABLE_TELEMETRY": "1",  # else ONNX Runtime makes an identifier of the machine and sends events
     "NO_COLOR": "1",
 }
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))

@@ -13,7 +13,7 @@ from harness.isolation import cache_folder, isolate_ultralytics
 
 SET_HERE = (
     "YOLO_CONFIG_DIR", "YOLO_OFFLINE", "YOLO_AUTOINSTALL", "YOLO_VERBOSE", "NO_ALBUMENTATIONS_UPDATE", "MPLBACKEND",
-    "MPLCONFIGDIR", "OMP_NUM_THREADS",
+    "MPLCONFIGDIR", "ORT_DISABLE_TELEMETRY", "OMP_NUM_THREADS",
 )  # fmt: skip
 
 
