@@ -204,8 +204,11 @@ class SearchSpace:
         """Whether the space has an architecture that computes the same."""
         if len(architecture.placements) > self.file.max_blocks:
             return False
+        names = {kind.rpartition(":")[2] for kind in self.file.placement.kind}
         return all(
-            placement.site in self._table and self._canonical(placement) in self._table[placement.site]
+            placement.block_name in names
+            and placement.site in self._table
+            and self._canonical(placement) in self._table[placement.site]
             for placement in architecture.placements
         )
 

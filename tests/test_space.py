@@ -190,6 +190,13 @@ def test_an_option_that_is_left_out_is_at_its_default(everything: SearchSpace) -
     assert everything.identity(left_out) == everything.identity(Architecture(base="yolov5n", placements=(spelled,)))
 
 
+def test_a_block_that_is_no_kind_of_the_space_is_not_in_it(everything: SearchSpace) -> None:
+    """Whether it is registered or not: an architecture file may name anything."""
+    for kind in ("unheard_of", "elsewhere.py:unheard_of"):
+        stranger = Architecture(base="yolov5n", placements=(Placement(site="neck.P3", kind=kind),))
+        assert not everything.holds(stranger)
+
+
 def test_optuna_is_asked_the_same_choices_under_one_name(everything: SearchSpace) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     seen: dict[str, object] = {}

@@ -140,8 +140,11 @@ def import_block_files(description: Mapping[str, Any]) -> None:
         BlockError: One cannot be imported.
         TypeError: Ultralytics is to load nothing but what it knows.
     """
+    from ultralytics.nn import tasks
+
     files = description.get(BLOCK_FILES) or ()
-    if files and os.environ.get("ULTRALYTICS_SAFE_LOAD", "").lower() in {"1", "true"}:
+    asked = os.environ.get("ULTRALYTICS_SAFE_LOAD", "").lower() in {"1", "true"}
+    if files and (asked or tasks._SafeLoad.restricted()):  # for the whole process, or for the load under way
         raise TypeError(f"the model names a file of blocks, {files[0]}, which ULTRALYTICS_SAFE_LOAD keeps from running")
     for file in files:
         import_block_file(file)

@@ -189,3 +189,11 @@ def test_a_models_activation_stays_its_own_when_building_fails(row: int, argumen
 def test_an_activation_is_a_layer_of_torch_and_no_other_expression() -> None:
     with pytest.raises(UserError, match="cannot be built: TypeError"):
         build(yolov7_tiny_with("print('any code')", 2, [64, 64, 32, 32, 2, 1]))
+
+
+def test_a_restricted_load_under_way_runs_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
+    (tmp_path / "evil.py").write_text("raise SystemExit('run')")
+    monkeypatch.setattr(tasks._SafeLoad, "restricted", lambda: True)
+    with pytest.raises(UserError, match=r"names a file of blocks, .*evil\.py"):
+        build(description)
