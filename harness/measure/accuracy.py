@@ -287,6 +287,7 @@ class _Trainer(DetectionTrainer):
                 for (is_new, is_matrix), parameters in groups.items()
             ],
             betas=(0.9, 0.999),
+            fused=True,  # one pass over memory a step; on a CPU it takes a fifth of the loop's time
         )
 
     def _setup_scheduler(self) -> None:
