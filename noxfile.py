@@ -42,6 +42,12 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def fidelity(session: nox.Session) -> None:
+    """Measure whether short trainings rank as long ones do: hours of CPU, resumed where it stopped."""
+    _become_clo(session, "fidelity", "--out", "results/reference/fidelity", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def clo(session: nox.Session) -> None:
     """Run any command of the program: `nox -s clo -- sites yolov8n`."""
     _become_clo(session, *session.posargs)

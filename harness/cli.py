@@ -146,6 +146,42 @@ def report(
 
 
 @app.command()
+def fidelity(
+    plan: Annotated[str, typer.Argument(help="Plan: a YAML, or one that ships by name.")] = "default",
+    workers: Annotated[
+        int | None, typer.Option(help="Trainings at once, one CPU thread each. [default: all cores]", min=1)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds one folder a plan.")] = Path("results/fidelity"),
+    as_json: Json = False,
+) -> None:
+    """Measure whether short trainings rank architectures as long ones do; takes hours, and resumes.
+
+    Reports of searches at the same setting quote what it finds.
+    """
+    import os
+
+    from harness.report.fidelity import write_fidelity
+    from harness.search.fidelity import load_plan, run_fidelity, study_setting
+
+    chosen = load_plan(plan)
+    folder = out / chosen.name
+    say = (lambda _: None) if as_json else print
+    setting = study_setting(chosen, ["clo", *sys.argv[1:]])
+    rows = run_fidelity(
+        chosen,
+        folder,
+        workers=workers or os.cpu_count() or 1,
+        say=say,
+        after_each=lambda rows: write_fidelity(rows, setting, folder),
+    )
+    table = write_fidelity(rows, setting, folder)
+    if as_json:
+        print_json({"folder": str(folder), "table": table.astype(object).where(table.notna(), None).to_dict("records")})
+    else:
+        print(f"{len(rows)} trainings; read {folder / 'README.md'}")
+
+
+@app.command()
 def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json = False) -> None:
     """List the places of a model (of its base, if it has blocks) where a block can be inserted, and how."""
     from harness.detectors import find_detector, find_sites

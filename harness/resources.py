@@ -20,3 +20,9 @@ def search_space_folder() -> Path:
         if any(folder.glob("*.yaml")):
             return folder
     raise FileNotFoundError(f"no search spaces in or beside {_PACKAGE}: the installation is incomplete")
+
+
+def reference_folder() -> Path:
+    """The folder of the reference results that ship with clo-nas; it need not exist."""
+    packed = _PACKAGE / "_reference"
+    return packed if packed.is_dir() else _PACKAGE.parent / "results" / "reference"

@@ -10,6 +10,7 @@ import pandas as pd
 from harness.analysis.statistics import Standing, gain_noise, summarise
 from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
+from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, FrontFigure, front_figure
 from harness.report.notes import Pairs
 from harness.report.tables import Table
@@ -53,8 +54,13 @@ class Content:
     provenance: Pairs
 
 
-def content(record: StudyRecord) -> Content:
-    """Everything the report says about a study, however far it has come."""
+def content(record: StudyRecord, fidelity: str | None = None) -> Content:
+    """Everything the report says about a study, however far it has come.
+
+    Args:
+        record: The study.
+        fidelity: What is known of how its short trainings rank (`known_fidelity`); by default that nothing is.
+    """
     summary = summarise(record.trials)
     noise = gain_noise(record.trials)
     digits = words.digits_for(noise)
@@ -76,7 +82,7 @@ def content(record: StudyRecord) -> Content:
         noise=phrases.noise_sentence(noise),
         judging=notes.JUDGING,
         measured=notes.measured(record),
-        unknowns=notes.unknowns(record),
+        unknowns=(fidelity or unknown_fidelity(record.settings), *notes.unknowns(record)),
         commands=notes.commands(record, tuple(str(name) for name in best.index)),
         provenance=notes.provenance(record),
     )

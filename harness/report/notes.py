@@ -93,10 +93,7 @@ def provenance(record: StudyRecord) -> Pairs:
 def unknowns(record: StudyRecord) -> tuple[str, ...]:
     """The limits of what this study can say."""
     settings = record.settings
-    epochs = settings.get("epochs")
-    budget = words.count(epochs, "epoch") if isinstance(epochs, int) else "its few epochs"
     return (
-        f"Fidelity: nobody has measured here that {budget} rank architectures as long training does.",
         f"One data set ({settings.get('data', 'not recorded')}): a gain there need not be one elsewhere.",
         f"One device ({record.environment.get('device', settings.get('device', 'not recorded'))}): "
         "another one's front is another front.",

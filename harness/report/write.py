@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,12 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.report.content import content
+from harness.report.fidelity import known_fidelity
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.png import draw_png
+from harness.report.whole_file import write_whole
+from harness.resources import reference_folder
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -44,7 +46,8 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         UserError: The folder cannot be written to, for instance because the disk is full.
         ValueError: An identity that is no file name.
     """
-    said = content(record)
+    fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
+    said = content(record, fidelity)
     png = draw_png(said.figures, f"clo-nas study {said.study}", said.answer.headline)
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
@@ -67,17 +70,6 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
             f"report: {error.filename or folder} cannot be written ({error.strerror}); the study itself is "
             f"safe in its storage: make room or choose another folder, then run `clo report {record.name}`"
         ) from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def trials_csv(trials: pd.DataFrame) -> str:

@@ -24,6 +24,7 @@ from harness.architecture import BASELINE, Architecture
 from harness.detectors import index_map, insert
 from harness.errors import UserError
 from harness.measure.accuracy import Accuracy, Schedule, Training, train
+from harness.measure.environment import environment
 from harness.resources import search_space_folder
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.executors import run_in_child
@@ -119,7 +120,27 @@ def load_plan(spec: str) -> FidelityPlan:
         raise UserError(f"{path}, {where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
-def run_fidelity(plan: FidelityPlan, folder: Path, *, workers: int, say: Callable[[str], None]) -> pd.DataFrame:
+def study_setting(plan: FidelityPlan, command: list[str]) -> dict[str, Any]:
+    """What a study was made with, for its record: plan, base, data, machine."""
+    setting = _setting(plan, next(iter(plan.cohort)))
+    return {
+        "plan": plan.model_dump(mode="json"),
+        "base_fingerprint": setting.base.fingerprint,
+        "data_fingerprint": setting.data.fingerprint,
+        "environment": environment(
+            device="cpu", data_fingerprint=setting.data.fingerprint, command=command, seeds=plan.short[0].seeds
+        ),
+    }
+
+
+def run_fidelity(
+    plan: FidelityPlan,
+    folder: Path,
+    *,
+    workers: int,
+    say: Callable[[str], None],
+    after_each: Callable[[pd.DataFrame], object] = lambda _: None,
+) -> pd.DataFrame:
     """Train what the folder does not have yet, on the CPU with one thread each.
 
     Args:
@@ -127,6 +148,7 @@ def run_fidelity(plan: FidelityPlan, folder: Path, *, workers: int, say: Callabl
         folder: Where `trainings.csv` is, or will be.
         workers: Trainings at once.
         say: Told of each finished training.
+        after_each: Given all rows whenever a schedule has got a seed further.
 
     Returns:
         All rows; `COLUMNS`.
@@ -171,6 +193,8 @@ def run_fidelity(plan: FidelityPlan, folder: Path, *, workers: int, say: Callabl
                 row = future.result()
                 rows.add(row)
                 value = f"mAP50-95 {row['map50_95']:.4f}" if row["state"] == State.COMPLETE else row["reason"]
+                if number % len(members) == 0:
+                    after_each(rows.frame())
                 say(f"{number} of {len(jobs)}: {row['schedule']}, seed {row['seed']}, {row['architecture']}: {value}")
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -197,11 +221,7 @@ def _cohort(plan: FidelityPlan) -> Iterator[_Member]:
     """The baseline, then architectures of the plan's spaces in turns, none twice."""
     drawn = []
     for space, count in plan.cohort.items():
-        setting = prepare(
-            SearchSettings(
-                base=plan.base, data=plan.data, space=space, imgsz=plan.imgsz, batch=plan.batch, device="cpu"
-            )
-        )
+        setting = _setting(plan, space)
         rng = random.Random(f"{plan.seed}-{space}")
         members: dict[str, _Member] = {}
         while len(members) < min(count, setting.space.size):
@@ -216,6 +236,12 @@ def _cohort(plan: FidelityPlan) -> Iterator[_Member]:
         if member.identity not in seen:
             seen.add(member.identity)
             yield member
+
+
+def _setting(plan: FidelityPlan, space: str) -> Setting:
+    return prepare(
+        SearchSettings(base=plan.base, data=plan.data, space=space, imgsz=plan.imgsz, batch=plan.batch, device="cpu")
+    )
 
 
 def _schedule(plan: FidelityPlan, rung: Rung) -> Schedule:
@@ -259,7 +285,7 @@ class _Rows:
             raise UserError(
                 f"{path}: its columns are not {', '.join(COLUMNS)}; move the file away or name another folder"
             )
-        self._rows = old[old.state == State.COMPLETE].to_dict("records")
+        self._rows: list[Any] = old[old.state == State.COMPLETE].to_dict("records")
         self.done = {(row["schedule"], row["seed"], row["architecture"]) for row in self._rows}
 
     def add(self, row: dict[str, Any]) -> None:

@@ -51,9 +51,9 @@ def test_commands_quote_what_a_shell_would_read() -> None:
     assert "clo search --data 'my set.yaml'" in said.values()
 
 
-def test_what_is_not_known_names_budget_data_and_device() -> None:
+def test_what_is_not_known_names_data_and_device() -> None:
     said = " ".join(notes.unknowns(RECORD))
-    for part in ("3 epochs", "digits", "Example CPU", "the space holds more"):
+    for part in ("digits", "Example CPU", "the space holds more"):
         assert part in said
     small = dataclasses.replace(RECORD, space={"size": 3})
     assert "outside the search space" in " ".join(notes.unknowns(small))

@@ -1,0 +1,123 @@
+"""What is known of the fidelity of a short budget: written by a fidelity study, quoted by every report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from harness.analysis.fidelity import COLUMNS, DIFFERENCE, EVERYTHING, fidelity
+from harness.report import words
+from harness.report.whole_file import write_whole
+
+SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
+_OF_PLAN = ("base", "imgsz", "batch", "base_epochs")
+_OF_SCHEDULE = ("epochs", "learning_rate", "block_rate_factor", "from_scratch")
+
+
+def write_fidelity(trainings: pd.DataFrame, setting: Mapping[str, Any], folder: Path) -> pd.DataFrame:
+    """Draw the conclusions of the trainings so far and write them beside these.
+
+    Args:
+        trainings: See `harness.analysis.fidelity`.
+        setting: `plan`, `base_fingerprint`, `data_fingerprint`, `environment`: what the study was made with.
+        folder: The study's.
+
+    Returns:
+        The table; without rows before the first long training.
+    """
+    long = setting["plan"]["long"]["name"]
+    has_long = ((trainings["schedule"] == long) & (trainings["state"] == "complete")).sum() > 1
+    table = fidelity(trainings, long) if has_long else pd.DataFrame(columns=list(COLUMNS))
+    write_whole(folder / SETTING, (json.dumps(setting, indent=2, default=str) + "\n").encode())
+    write_whole(folder / TABLE, table.round(5).to_csv(index=False, lineterminator="\n").encode())
+    write_whole(folder / PAGE, _page(trainings, table, setting["plan"]).encode())
+    return table
+
+
+def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str:
+    """What is known of how a study's short trainings rank, in a sentence or two.
+
+    Args:
+        settings: The study's.
+        folders: Each may hold fidelity studies, one folder each; the first that fits is quoted.
+    """
+    for path in (path for folder in folders for path in sorted(folder.glob(f"*/{SETTING}"))):
+        setting = json.loads(path.read_text(encoding="utf-8"))
+        schedule = _same_schedule(settings, setting)
+        if schedule is not None:
+            table = pd.read_csv(path.parent / TABLE)
+            rows = table[(table["schedule"] == schedule["name"]) & (table["cohort"] == EVERYTHING)]
+            rows = rows[rows["tau"].notna()].sort_values("seeds")
+            if len(rows):
+                return _sentence(rows, table, setting["plan"], schedule)
+    return unknown_fidelity(settings)
+
+
+def unknown_fidelity(settings: Mapping[str, Any]) -> str:
+    """What to say where nobody has measured it."""
+    epochs = settings.get("epochs")
+    budget = words.count(epochs, "epoch") if isinstance(epochs, int) else "its few epochs"
+    return f"Fidelity: nobody has measured at this setting that {budget} rank architectures as long training does."
+
+
+def _same_schedule(settings: Mapping[str, Any], setting: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schedule of a fidelity study that a study's own trainings followed, on the same base and data."""
+    plan = setting["plan"]
+    same = all(settings.get(name) == plan[name] for name in _OF_PLAN) and all(
+        settings.get(name) == setting[name] for name in ("base_fingerprint", "data_fingerprint")
+    )
+    fitting = (
+        rung
+        for rung in plan["short"]
+        if all(settings.get(name) == rung[name] for name in _OF_SCHEDULE) and rung["averaged_tail"] == 0.3
+    )
+    return next(fitting, None) if same else None
+
+
+def _sentence(rows: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any], schedule: Mapping[str, Any]) -> str:
+    first, last = rows.iloc[0], rows.iloc[-1]
+    long = plan["long"]
+    orders = f"Kendall's τ {_with_interval(first, 'tau')} with one seed"
+    if last.seeds > first.seeds:
+        orders += f", {_with_interval(last, 'tau')} with the mean of {last.seeds:.0f}"
+    text = (
+        f"Fidelity: at this setting, {words.count(schedule['epochs'], 'epoch')} order {first.architectures:.0f} random "
+        f"architectures as {long['epochs']} epochs do with {orders} (1: the same order, 0: none)."
+    )
+    if last.pairs:
+        text += (
+            f" Of {last.pairs:.0f} pairs that differ by {DIFFERENCE} mAP or more after the long training, "
+            f"{last.told_apart:.0%} [{last.told_apart_low:.0%}, {last.told_apart_high:.0%}] are ordered alike "
+            f"({words.count(int(last.seeds), 'seed')})."
+        )
+    ceiling = table[(table["schedule"] == long["name"]) & (table["cohort"] == EVERYTHING) & table["tau"].notna()]
+    if len(ceiling):
+        text += f" Two long trainings of different seeds agree with τ {_with_interval(ceiling.iloc[0], 'tau')}."
+    return text
+
+
+def _page(trainings: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any]) -> str:
+    """The study as a page that GitHub renders."""
+    environment = Environment(  # Markdown of our own figures and of a plan's names: nothing to escape for HTML
+        loader=PackageLoader("harness.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "figure": words.plain,
+        "interval": lambda row, name, digits: words.interval(row[f"{name}_low"], row[f"{name}_high"], digits),
+    }
+    by_cohort = table.groupby("cohort", sort=False) if len(table) else ()
+    return environment.get_template("fidelity.md.j2").render(
+        plan=plan,
+        complete=int((trainings["state"] == "complete").sum()),
+        difference=DIFFERENCE,
+        parts=[(cohort, rows.to_dict("records")) for cohort, rows in by_cohort],
+    )
+
+
+def _with_interval(row: Any, name: str) -> str:
+    return f"{row[name]:.2f} {words.interval(row[f'{name}_low'], row[f'{name}_high'], 2)}"

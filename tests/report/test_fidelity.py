@@ -1,0 +1,96 @@
+"""What a fidelity study says of itself, and what the report of a search at the same setting quotes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harness.architecture import BASELINE
+from harness.report.fidelity import known_fidelity, write_fidelity
+from harness.resources import reference_folder
+
+SCHEDULE = {"epochs": 3, "learning_rate": 1e-3, "block_rate_factor": 5.0, "from_scratch": False}
+PLAN = {"name": "demo", "base": "yolov5n", "data": "digits", "imgsz": 128, "batch": 16, "base_epochs": 20}
+SETTING: dict[str, Any] = {
+    "plan": PLAN
+    | {
+        "long": SCHEDULE | {"name": "long", "epochs": 24, "averaged_tail": 0.3},
+        "short": [SCHEDULE | {"name": "short", "averaged_tail": 0.3}],
+    },
+    "base_fingerprint": "b",
+    "data_fingerprint": "d",
+    "environment": {},
+}
+STUDY = PLAN | SCHEDULE | {"base_fingerprint": "b", "data_fingerprint": "d"}
+
+
+def trainings(long: bool = True) -> pd.DataFrame:
+    def rows(schedule: str, seed: int, sign: int) -> list[dict[str, Any]]:
+        names = [BASELINE, *(f"a{n}" for n in range(6))]
+        return [
+            {
+                "schedule": schedule,
+                "seed": seed,
+                "architecture": name,
+                "space": "default",
+                "state": "complete",
+                "map50_95": 0.4 + sign * n / 100,
+                "cpu_seconds": 20.0,
+            }
+            for n, name in enumerate(names)
+        ]
+
+    return pd.DataFrame(rows("short", 0, 1) + (rows("long", 9, 1) + rows("long", 10, 1) if long else []))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_fidelity(trainings(), SETTING, tmp_path / "demo")
+    return tmp_path
+
+
+def test_a_study_at_the_same_setting_quotes_it(folder: Path) -> None:
+    said = known_fidelity(STUDY, [folder / "empty", folder])
+    assert "3 epochs order 6 random architectures as 24 epochs do" in said
+    assert "Kendall's τ 1.00 [1.00, 1.00] with one seed" in said
+    assert (
+        "Of 15 pairs that differ by 0.01 mAP or more" in said and "100% [100%, 100%] are ordered alike (1 seed)" in said
+    )
+    assert "different seeds agree with τ 1.00" in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epochs": 4}, {"data_fingerprint": "other"}, {"imgsz": 640}, {"base": "yolov8n"}, {"from_scratch": True}],
+)
+def test_a_study_at_another_setting_says_that_none_is_known(folder: Path, change: dict[str, Any]) -> None:
+    assert "nobody has measured at this setting" in known_fidelity(STUDY | change, [folder])
+
+
+def test_before_the_first_long_training_nothing_is_known(tmp_path: Path) -> None:
+    table = write_fidelity(trainings(long=False), SETTING, tmp_path / "demo")
+    assert table.empty
+    assert "7 trainings" in (tmp_path / "demo" / "README.md").read_text()
+    assert "nobody has measured" in known_fidelity(STUDY, [tmp_path])
+
+
+def test_the_page_has_a_table_for_the_cohort_and_for_each_space(folder: Path) -> None:
+    page = (folder / "demo" / "README.md").read_text()
+    assert "## The whole cohort" in page and "## Architectures of space `default` alone" in page
+    assert "| short | 1 | 6 | 20 | — | — | — | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 15 |" in page
+    assert json.loads((folder / "demo" / "setting.json").read_text()) == SETTING
+
+
+def test_the_reference_study_is_what_its_trainings_say() -> None:
+    """The committed table follows from the committed trainings, by today's code."""
+    folder = reference_folder() / "fidelity" / "default"
+    from harness.analysis.fidelity import fidelity
+
+    long = json.loads((folder / "setting.json").read_text())["plan"]["long"]["name"]
+    computed = fidelity(pd.read_csv(folder / "trainings.csv"), long)
+    committed = pd.read_csv(folder / "fidelity.csv")
+    pd.testing.assert_frame_equal(computed, committed, check_dtype=False, atol=2e-5)

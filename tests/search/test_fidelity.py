@@ -1,0 +1,146 @@
+"""A fidelity study trains each architecture by each schedule once, resumes, and refuses a plan that makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from harness.architecture import BASELINE
+from harness.errors import UserError
+from harness.measure.accuracy import Accuracy, Training
+from harness.search import fidelity as module
+from harness.search.base import CommonBase
+from harness.search.fidelity import COLUMNS, FidelityPlan, load_plan, run_fidelity
+from harness.search.outcome import Failure, State
+
+PLAN: dict[str, Any] = {
+    "name": "tiny",
+    "base": "yolov5n",
+    "data": "digits",
+    "imgsz": 64,
+    "batch": 8,
+    "base_epochs": 1,
+    "cohort": {"default": 2, "inside": 1},
+    "long": {"name": "long", "epochs": 8, "seeds": [9]},
+    "short": [
+        {"name": "short", "epochs": 1, "seeds": [0, 1]},
+        {"name": "scratch", "epochs": 2, "seeds": [0], "from_scratch": True, "architectures": 2},
+    ],
+}
+
+
+def plan(**changes: Any) -> FidelityPlan:
+    return FidelityPlan.model_validate(PLAN | changes)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, digits: Path) -> list[Training]:
+    """Trainings in the order they were asked for; none really happens."""
+    asked: list[Training] = []
+
+    def pretend(function: Callable[..., Any], training: Training, *_: object, **__: object) -> Any:
+        asked.append(training)
+        accuracy = Accuracy(map50_95=0.4, map50=0.6, train_seconds=1.0, transferred="")
+        return accuracy, 2.5
+
+    base = CommonBase(weights=digits.parent / "base.pt", origin="trained")
+    monkeypatch.setattr(module, "run_in_child", pretend)
+    monkeypatch.setattr(module, "common_base", lambda *_, **__: base)
+    return asked
+
+
+def run(folder: Path, chosen: FidelityPlan | None = None) -> pd.DataFrame:
+    return run_fidelity(chosen or plan(), folder, workers=1, say=lambda _: None)
+
+
+def test_every_schedule_trains_the_baseline_and_its_part_of_the_cohort(trained: list[Training], tmp_path: Path) -> None:
+    rows = run(tmp_path)
+    counts = rows.groupby(["schedule", "seed"]).size().to_dict()
+    assert counts == {("short", 0): 4, ("short", 1): 4, ("long", 9): 4, ("scratch", 0): 3}
+    assert (rows.groupby(["schedule", "seed"]).architecture.first() == BASELINE).all()
+    assert list(dict.fromkeys(rows.schedule)) == ["short", "long", "scratch"]
+    assert [t.schedule.epochs for t in trained] == [1] * 8 + [8] * 4 + [2] * 3
+    assert [t.base_weights is None for t in trained] == [False] * 12 + [True] * 3
+    assert {t.threads for t in trained} == {1}
+
+
+def test_spaces_take_turns_and_the_cohort_is_always_the_same(trained: list[Training], tmp_path: Path) -> None:
+    first, second = run(tmp_path / "1"), run(tmp_path / "2")
+    assert list(first.architecture) == list(second.architecture)
+    assert list(first[first.schedule == "long"].space) == ["", "default", "inside", "default"]
+    assert first[first.schedule == "long"].architecture.is_unique
+
+
+def test_what_is_finished_is_not_trained_again(trained: list[Training], tmp_path: Path) -> None:
+    whole = run(tmp_path)
+    file = tmp_path / "trainings.csv"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:6]))  # as if killed after five
+    trained.clear()
+    again = run(tmp_path)
+    assert len(trained) == len(whole) - 5
+    pd.testing.assert_frame_equal(again, whole)
+    assert list(pd.read_csv(file).columns) == list(COLUMNS)
+
+
+def test_a_failure_is_a_row_with_its_reason_and_is_tried_again(
+    trained: list[Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed = module.run_in_child
+    failure = Failure(state=State.FAILED, reason="loss is nan")
+    monkeypatch.setattr(module, "run_in_child", lambda *_, **__: failure)
+    rows = run(tmp_path)
+    assert set(rows.state) == {"failed"} and set(rows.reason) == {"loss is nan"} and rows.map50_95.isna().all()
+    monkeypatch.setattr(module, "run_in_child", succeed)
+    assert set(run(tmp_path).state) == {"complete"}
+
+
+def test_a_foreign_table_is_refused_and_left_alone(trained: list[Training], tmp_path: Path) -> None:
+    (tmp_path / "trainings.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"trainings\.csv: its columns are not"):
+        run(tmp_path)
+    assert (tmp_path / "trainings.csv").read_text() == "a,b\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"short": [PLAN["long"]]}, "two schedules are called 'long'"),
+        ({"long": PLAN["long"] | {"architectures": 3}}, "leave its `architectures` out"),
+        ({"short": []}, "short: "),
+        ({"epochs": 3}, "epochs: "),
+        ({"long": PLAN["long"] | {"epochs": 0}}, "long.epochs: "),
+    ],
+)
+def test_a_wrong_plan_is_one_sentence(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(PLAN | changes))
+    with pytest.raises(UserError, match=message):
+        load_plan(str(file))
+
+
+def test_a_missing_plan_names_those_that_ship(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there are: default"):
+        load_plan("nowhere")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [")
+    with pytest.raises(UserError, match="not readable as YAML"):
+        load_plan(str(broken))
+
+
+def test_the_shipped_plan_measures_a_searchs_own_default_eight_times_longer() -> None:
+    from harness.settings import SearchSettings
+
+    shipped, defaults = load_plan("default"), SearchSettings()
+    own = shipped.short[0]
+    for name in ("epochs", "learning_rate", "block_rate_factor", "from_scratch"):
+        assert getattr(own, name) == getattr(defaults, name)
+    for name in ("base", "data", "imgsz", "batch", "base_epochs"):
+        assert getattr(shipped, name) == getattr(defaults, name)
+    assert shipped.long.epochs >= 8 * own.epochs
+    assert sum(shipped.cohort.values()) >= 24
+    assert not set(shipped.long.seeds) & {seed for rung in shipped.short for seed in rung.seeds}
