@@ -209,12 +209,12 @@ def _dataset(annotations: Sequence[Sequence[dict[str, Any]]], classes: Sequence[
     """An index of annotations by image; numbers begin at 1 because COCOeval's 0 means "unmatched"."""
     from faster_coco_eval import COCO
 
-    rows = [row | {"image_id": image} for image, own in enumerate(annotations, 1) for row in own]
+    rows = ((image, row) for image, own in enumerate(annotations, 1) for row in own)
     dataset = COCO()
     dataset.dataset = {
         "images": [{"id": image} for image in range(1, len(annotations) + 1)],
         "categories": [{"id": number} for number in classes],
-        "annotations": [row | {"id": number} for number, row in enumerate(rows, 1)],
+        "annotations": [row | {"image_id": image, "id": n} for n, (image, row) in enumerate(rows, 1)],
     }
     dataset.createIndex()
     return dataset
