@@ -131,6 +131,23 @@ def test_what_all_trials_share_wins_over_the_last_runs_options(study: optuna.Stu
     assert (record.environment, record.space) == ({"device": "cpu"}, {"size": 4})
 
 
+def test_ap_of_each_class_comes_back_by_trial(study: optuna.Study) -> None:
+    first = add(study, BASELINE, map50_95=0.5, per_class={"cat": 0.6, "dog": 0.4})
+    add(study, "a", state="failed")
+    last = add(study, "a", seed=1, map50_95=0.3, per_class={"cat": 0.3})
+    per_class = record_of(study).per_class
+    assert per_class.loc[first].to_dict() == {"cat": 0.6, "dog": 0.4}
+    assert (per_class.loc[last, "cat"], math.isnan(per_class.loc[last, "dog"])) == (0.3, True)
+    assert per_class.index.tolist() == [first, last]
+
+
+def test_a_study_from_before_evaluators_were_kept_is_read(study: optuna.Study) -> None:
+    add(study, BASELINE, map50_95=0.5)
+    record = record_of(study)
+    assert (record.trials.evaluator.item(), math.isnan(record.trials.coco_map50_95.item())) == ("", True)
+    assert record.per_class.empty
+
+
 # --- Gains are paired -----------------------------------------------------------------------------
 
 
