@@ -6,8 +6,8 @@ from its matches: a draw weighs each image by how often it was drawn, so that de
 
 Few images make an mAP too high on average, since precision is the highest to the right of each recall, and
 a draw of them makes it higher still. The interval is therefore the basic one, 2 × value − percentile [2]:
-in a simulation like that of the tests (400 images, 100 objects a class, a poor detector) it held the
-population's mAP 90 times in 100, the percentile interval 57 times.
+in the tests' simulation it held the population's mAP 97 % (3 classes, 120 images) and 90 % of the time
+(10 classes, 400 images), the percentile interval 75 % and 49 %.
 
 [1] Efron & Tibshirani, "An introduction to the bootstrap" (1993).
 [2] Davison & Hinkley, "Bootstrap methods and their application" (1997), section 5.2.

@@ -410,7 +410,7 @@ def letterboxed(boxes: np.ndarray) -> torch.Tensor:
 @pytest.fixture
 def validator(tmp_path: Path) -> Any:
     """A validator that has not seen an image yet."""
-    made = accuracy._Validator(save_dir=tmp_path)
+    made: Any = accuracy._Validator(save_dir=tmp_path)
     made.data, made.device = {"val": "val"}, torch.device("cpu")
     made.init_metrics(SimpleNamespace(names={0: "cat", 1: "dog"}))
     return made

@@ -41,7 +41,7 @@ def found(*boxes: tuple[float, ...], scores: tuple[float, ...] | None = None) ->
 
 def random_scene(rng: np.random.Generator, *, ties: bool, many: bool) -> Scene:
     """Up to eight objects of four classes, of all sizes, some crowds; detections near them, or nothing at all."""
-    objects, detections = rng.integers(0, 9), (250 if many else rng.integers(0, 30))
+    objects, detections = int(rng.integers(0, 9)), 250 if many else int(rng.integers(0, 30))
     corners = rng.uniform(0, 400, (objects, 2))
     boxes = np.hstack(
         [corners, corners + rng.choice([15, 60, 200], (objects, 1)) * rng.uniform(0.6, 1.5, (objects, 2))]

@@ -52,7 +52,7 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
 
 def failed(architecture: str, seed: int, state: str = "failed", reason: str = "loss is NaN") -> dict[str, Any]:
     """A row without an accuracy."""
-    nothing = {"map50_95": NAN, "map50": NAN, "evaluator": "", "gain_map50_95": NAN}
+    nothing: dict[str, Any] = {"map50_95": NAN, "map50": NAN, "evaluator": "", "gain_map50_95": NAN}
     return row(architecture, seed, state=state, reason=reason, **nothing)
 
 
