@@ -194,10 +194,12 @@ def _per_class(trials: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
 
 
 def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add each row's difference to the baseline's complete row of the same seed and epochs."""
+    """Add each row's difference to the baseline's complete row of the same seed, epochs and kind of evaluator."""
+    keyed = rows.assign(by_coco=rows.evaluator.astype(str).str.startswith("COCOeval"))
+    key = ["seed", "epochs", "by_coco"]
     is_control = (rows.architecture == BASELINE) & (rows.state == "complete")
-    controls = rows[is_control].drop_duplicates(["seed", "epochs"], keep="last").set_index(["seed", "epochs"]).map50_95
-    control = [controls.get(key, float("nan")) for key in zip(rows.seed, rows.epochs, strict=True)]
+    controls = keyed[is_control].drop_duplicates(key, keep="last").set_index(key).map50_95
+    control = [controls.get(values, float("nan")) for values in keyed[key].itertuples(index=False, name=None)]
     return rows.assign(
         gain_map50_95=rows.map50_95.astype("float64") - pd.Series(control, index=rows.index, dtype="float64")
     )

@@ -166,6 +166,13 @@ def test_a_gain_is_the_difference_to_the_baseline_of_the_same_epochs(study: optu
     assert gains(record_of(study)) == pytest.approx([0, 0, 0.1, math.nan], nan_ok=True)
 
 
+def test_a_gain_is_not_taken_between_evaluators(study: optuna.Study) -> None:
+    add(study, BASELINE, map50_95=0.5)  # from before evaluators were kept: Ultralytics' validator
+    add(study, "a", map50_95=0.6, evaluator="COCOeval (faster-coco-eval 1.8.0), COCO annotations")
+    add(study, "b", map50_95=0.6, evaluator="Ultralytics 8.4.190's validator")
+    assert gains(record_of(study)) == pytest.approx([0, math.nan, 0.1], nan_ok=True)
+
+
 @pytest.mark.parametrize("state", ["failed", "out_of_memory", "interrupted"])
 def test_without_a_complete_control_there_is_no_gain(study: optuna.Study, state: str) -> None:
     add(study, BASELINE, state=state, reason="stopped")
