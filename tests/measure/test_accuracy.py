@@ -42,6 +42,7 @@ from harness.measure.accuracy import (
 )
 from harness.measure.coco import Truth
 from harness.measure.image_bootstrap import weighted_map50_95
+from harness.torchvision_compat import ensure_torchvision
 
 SCHEDULE = Schedule(
     epochs=2, batch=8, imgsz=64, learning_rate=1e-3, block_rate_factor=5.0, warmup=0.25, averaged_tail=0.3
@@ -410,7 +411,8 @@ def letterboxed(boxes: np.ndarray) -> torch.Tensor:
 @pytest.fixture
 def validator(tmp_path: Path) -> Any:
     """A validator that has not seen an image yet."""
-    made: Any = accuracy._Validator(save_dir=tmp_path)
+    ensure_torchvision()
+    made: Any = accuracy._Validator(args={"plots": False}, save_dir=tmp_path)
     made.data, made.device = {"val": "val"}, torch.device("cpu")
     made.init_metrics(SimpleNamespace(names={0: "cat", 1: "dog"}))
     return made
@@ -500,6 +502,7 @@ def test_a_training_brings_along_all_that_its_validation_saw(run: Callable[..., 
 
 def asked_to_validate(training: Training, root: Path, labels: list[list[int]], images: list[str]) -> Any:
     """What a trainer makes of a validation set, before it trains."""
+    ensure_torchvision()
     dataset = SimpleNamespace(labels=[{"cls": label} for label in labels], im_files=images)
     trainer = SimpleNamespace(
         test_loader=SimpleNamespace(dataset=dataset), save_dir=root, args=get_cfg(), callbacks={"on_val_start": []},
