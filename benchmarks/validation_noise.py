@@ -10,11 +10,8 @@ over seeds on the same images.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 from noise import ARCHITECTURES, DEFAULTS, SCHEDULES
 from rich.console import Console
@@ -25,6 +22,7 @@ from harness.data.check import check_dataset
 from harness.detectors import find_sites, index_map, insert, resolve_base
 from harness.isolation import cache_folder, isolate_ultralytics
 from harness.measure.accuracy import Training, train
+from harness.measure.image_bootstrap import bootstrap_difference
 from harness.search.base import base_schedule, common_base
 from harness.torchvision_compat import ensure_torchvision
 
@@ -44,65 +42,32 @@ def main(
         base, data, base_schedule(schedule, DEFAULTS.base_epochs), seed=DEFAULTS.seed, device="cpu", threads=2,
         loader_workers=0, on_progress=lambda _: None,
     )  # fmt: skip
-    detections = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, placements in ARCHITECTURES.items():
-            architecture = Architecture(base=base.name, placements=placements)
-            path = Path(folder) / f"{len(detections)}.pt"
-            train(
-                Training(
-                    config=insert(base, architecture, sites=sites, classes=len(data.names)),
-                    base_config=base.config,
-                    base_weights=start.weights,
-                    layers=index_map(base, architecture, sites),
-                    data=str(data.path),
-                    classes=len(data.names),
-                    schedule=schedule,
-                    seed=seed,
-                    device="cpu",
-                    threads=2,
-                    save_to=path,
-                )
+    matches = {}
+    for name, placements in ARCHITECTURES.items():
+        architecture = Architecture(base=base.name, placements=placements)
+        result = train(
+            Training(
+                config=insert(base, architecture, sites=sites, classes=len(data.names)),
+                base_config=base.config,
+                base_weights=start.weights,
+                layers=index_map(base, architecture, sites),
+                data=str(data.path),
+                classes=len(data.names),
+                schedule=schedule,
+                seed=seed,
+                device="cpu",
+                threads=2,
+                keep_matches=True,
             )
-            detections[name] = _validate(path, str(data.path))
-    control = detections.pop("control")
-    images = len(control["tp"])
-    rng = np.random.default_rng(0)
-    samples = [rng.integers(0, images, images) for _ in range(draws)]
-    shown = Table("architecture", "difference", "sd over validation images", "images")
-    for name, own in detections.items():
-        differences = [_map(own, sample) - _map(control, sample) for sample in samples]
-        everything = np.arange(images)
-        difference = _map(own, everything) - _map(control, everything)
-        shown.add_row(name, f"{difference:+.4f}", f"{np.std(differences, ddof=1):.4f}", str(images))
+        )
+        matches[name] = result.matches
+    control = matches.pop("control")
+    shown = Table("architecture", "difference", "95 % interval", "sd over validation images", "images")
+    for name, own in matches.items():
+        found = bootstrap_difference(own, control, draws, seed=0)
+        interval = f"[{found.low:+.4f}, {found.high:+.4f}]"
+        shown.add_row(name, f"{found.value:+.4f}", interval, f"{found.deviation:.4f}", str(len(own.target)))
     Console().print(shown)
-
-
-def _validate(path: Path, data: str) -> dict[str, list[Any]]:
-    """Matches, confidences and classes of every detection, an entry an image."""
-    from ultralytics.models.yolo.detect import DetectionValidator
-
-    kept: dict[str, list[Any]] = {"tp": [], "conf": [], "pred_cls": [], "target_cls": []}
-
-    class Keeping(DetectionValidator):
-        def get_stats(self) -> dict[str, Any]:
-            for key in kept:
-                kept[key] = list(self.metrics.stats[key])
-            return dict(super().get_stats())
-
-    options = {"model": str(path), "data": data, "imgsz": DEFAULTS.imgsz, "batch": 32, "device": "cpu", "plots": False}
-    with tempfile.TemporaryDirectory() as folder:
-        Keeping(args={**options, "project": folder})(model=str(path))
-    return kept
-
-
-def _map(kept: dict[str, list[Any]], images: np.ndarray[Any, Any]) -> float:
-    """mAP50-95 of a sample of images."""
-    from ultralytics.utils.metrics import ap_per_class
-
-    drawn = {key: np.concatenate([np.asarray(values[i]) for i in images]) for key, values in kept.items()}
-    average_precision = ap_per_class(drawn["tp"], drawn["conf"], drawn["pred_cls"], drawn["target_cls"])[5]
-    return float(average_precision.mean())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -253,9 +252,9 @@ def train(
             lambda message: watch.progress(*message[1:]),
         )  # fmt: skip
     if as_json:
-        print_json({"model": model, "weights": str(target), "seed": seed, "epochs": epochs, **asdict(result)})
+        print_json({"model": model, "weights": str(target), "seed": seed, "epochs": epochs, **result.figures()})
         return
-    print(f"mAP50-95 {result.map50_95:.4f}, mAP50 {result.map50:.4f} (Ultralytics' validator; one seed, {seed})")
+    print(f"mAP50-95 {result.map50_95:.4f}, mAP50 {result.map50:.4f} ({result.evaluator}; one seed, {seed})")
     print(f"{result.train_seconds:.0f} s; {result.transferred}\nWeights: {target}")
 
 

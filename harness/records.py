@@ -6,7 +6,8 @@ table and report is made from here; nothing is kept beside the storage that it c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,6 +40,13 @@ COLUMNS: dict[str, str] = {
     "reason": "str",
     "map50_95": "float64",
     "map50": "float64",
+    "evaluator": "str",
+    "ultralytics_map50_95": "float64",
+    "coco_map50_95": "float64",
+    "coco_map50": "float64",
+    "coco_map_small": "float64",
+    "coco_map_medium": "float64",
+    "coco_map_large": "float64",
     "gain_map50_95": "float64",
     "latency_ms_p50": "float64",
     "latency_ms_p90": "float64",
@@ -54,7 +62,12 @@ COLUMNS: dict[str, str] = {
     "selected_on": "bool",
     "transferred": "str",
 }
-"""Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline."""
+"""Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline.
+
+`map50_95` and `map50` are those of `evaluator`, which is empty in studies from before it was kept: there it
+was Ultralytics' validator."""
+PER_CLASS = "per_class"
+"""Entry of a trial's row beside the columns: class name to AP50-95."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +84,8 @@ class StudyRecord:
         space: Name, sites and size of the search space.
         proposals: How often the sampler proposed something already known (`duplicate`).
         model_yamls: Identity to trainable Ultralytics YAML.
+        per_class: AP50-95 by the row's evaluator: a row for each complete trial, by its number, a column for
+            each class; NaN where the validation set has no object of it.
     """
 
     name: str
@@ -81,6 +96,7 @@ class StudyRecord:
     space: dict[str, Any]
     proposals: dict[str, int]
     model_yamls: dict[str, str]
+    per_class: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:
@@ -168,14 +184,22 @@ def record_of(study: optuna.Study) -> StudyRecord:
         space=cast(dict[str, Any], attributes.get(SPACE, {})),
         proposals={DUPLICATE: sum(t.user_attrs.get(ROLE) == DUPLICATE for t in trials)},
         model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
+        per_class=_per_class({t.number: t.user_attrs[ROW].get(PER_CLASS, {}) for t in trained}),
     )
 
 
+def _per_class(trials: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
+    known = {number: values for number, values in trials.items() if values}
+    return pd.DataFrame.from_dict(known, orient="index", dtype="float64").rename_axis(index="trial", columns="class")
+
+
 def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add each row's difference to the baseline's complete row of the same seed and epochs."""
+    """Add each row's difference to the baseline's complete row of the same seed, epochs and kind of evaluator."""
+    keyed = rows.assign(by_coco=rows.evaluator.astype(str).str.startswith("COCOeval"))
+    key = ["seed", "epochs", "by_coco"]
     is_control = (rows.architecture == BASELINE) & (rows.state == "complete")
-    controls = rows[is_control].drop_duplicates(["seed", "epochs"], keep="last").set_index(["seed", "epochs"]).map50_95
-    control = [controls.get(key, float("nan")) for key in zip(rows.seed, rows.epochs, strict=True)]
+    controls = keyed[is_control].drop_duplicates(key, keep="last").set_index(key).map50_95
+    control = [controls.get(values, float("nan")) for values in keyed[key].itertuples(index=False, name=None)]
     return rows.assign(
         gain_map50_95=rows.map50_95.astype("float64") - pd.Series(control, index=rows.index, dtype="float64")
     )

@@ -438,7 +438,9 @@ class Trainings:
         self.asked.append(job.training)
         if len(self.asked) in self.then:
             raise self.then[len(self.asked)]
-        accuracy = Accuracy(map50_95=0.5 + job.training.seed / 10, map50=0.7, train_seconds=1.0, transferred="")
+        accuracy = Accuracy(
+            map50_95=0.5 + job.training.seed / 10, map50=0.7, evaluator="E", train_seconds=1.0, transferred=""
+        )
         timing: Any = SimpleNamespace(p50=9.0, p90=10.0)
         latency: Any = SimpleNamespace(candidate=timing, baseline=timing, ratio=1.1, ratio_ci95=(1.0, 1.2))
         return Measured(accuracy=accuracy, latency=latency if job.measure_latency else None)
@@ -577,7 +579,10 @@ def test_train_says_what_it_yields(clo: Clo, data: Path, monkeypatch: pytest.Mon
 
     def trained(_function: object, training: Training, *_: object) -> Accuracy:
         seen.append(training)
-        return Accuracy(map50_95=0.5, map50=0.7, train_seconds=2.0, transferred="trained from scratch")
+        return Accuracy(
+            map50_95=0.5, map50=0.7, evaluator="E 1", per_class={"cat": 0.5}, train_seconds=2.0,
+            transferred="trained from scratch",
+        )  # fmt: skip
 
     monkeypatch.setattr(train_model, "run_in_child", trained)
     said = clo(
@@ -586,13 +591,14 @@ def test_train_says_what_it_yields(clo: Clo, data: Path, monkeypatch: pytest.Mon
     assert said.code == 0
     assert json.loads(said.out) == {
         "model": "yolov5n-clo-head", "weights": "results/train/yolov5n-clo-head.pt", "seed": 3, "epochs": 2,
-        "map50_95": 0.5, "map50": 0.7, "train_seconds": 2.0, "transferred": "trained from scratch",
+        "map50_95": 0.5, "map50": 0.7, "evaluator": "E 1", "per_class": {"cat": 0.5}, "train_seconds": 2.0,
+        "transferred": "trained from scratch",
     }  # fmt: skip
     [training] = seen
     assert (training.seed, training.schedule.epochs, training.schedule.imgsz) == (3, 2, 64)
     assert [row[2] for row in training.config["head"]].count("CloBlock") == 3
     people = clo("train", "yolov5n", "--data", str(data), "--imgsz", "64")
-    assert "mAP50-95 0.5000, mAP50 0.7000" in people.out
+    assert "mAP50-95 0.5000, mAP50 0.7000 (E 1; one seed, 0)" in people.out
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,22 @@ def test_what_all_trials_share_wins_over_the_last_runs_options(study: optuna.Stu
     assert (record.environment, record.space) == ({"device": "cpu"}, {"size": 4})
 
 
+def test_ap_of_each_class_comes_back_by_trial(study: optuna.Study) -> None:
+    first = add(study, BASELINE, map50_95=0.5, per_class={"cat": 0.6, "dog": 0.4})
+    add(study, "a", state="failed")
+    last = add(study, "a", seed=1, map50_95=0.3, per_class={"cat": 0.3})
+    per_class = record_of(study).per_class
+    assert per_class["cat"].to_dict() == {first: 0.6, last: 0.3}
+    assert per_class["dog"].to_dict() == pytest.approx({first: 0.4, last: math.nan}, nan_ok=True)
+
+
+def test_a_study_from_before_evaluators_were_kept_is_read(study: optuna.Study) -> None:
+    add(study, BASELINE, map50_95=0.5)
+    record = record_of(study)
+    assert (record.trials.evaluator.item(), math.isnan(record.trials.coco_map50_95.item())) == ("", True)
+    assert record.per_class.empty
+
+
 # --- Gains are paired -----------------------------------------------------------------------------
 
 
@@ -148,6 +164,13 @@ def test_a_gain_is_the_difference_to_the_baseline_of_the_same_epochs(study: optu
     add(study, "a", epochs=9, map50_95=0.8)
     add(study, "a", epochs=5, map50_95=0.8)
     assert gains(record_of(study)) == pytest.approx([0, 0, 0.1, math.nan], nan_ok=True)
+
+
+def test_a_gain_is_not_taken_between_evaluators(study: optuna.Study) -> None:
+    add(study, BASELINE, map50_95=0.5)  # from before evaluators were kept: Ultralytics' validator
+    add(study, "a", map50_95=0.6, evaluator="COCOeval (faster-coco-eval 1.8.0), COCO annotations")
+    add(study, "b", map50_95=0.6, evaluator="Ultralytics 8.4.190's validator")
+    assert gains(record_of(study)) == pytest.approx([0, math.nan, 0.1], nan_ok=True)
 
 
 @pytest.mark.parametrize("state", ["failed", "out_of_memory", "interrupted"])

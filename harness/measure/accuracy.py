@@ -8,7 +8,8 @@ What differs from `yolo train`, and why:
   time constant of 2,000 steps and does nothing in a short run.
 - New blocks learn with a higher rate than the trained base: they have everything to learn in
   few steps, while the base's random walk is noise that hides what they learn.
-- One validation at the end; no plots, no checkpoints of half precision, no integrations.
+- One validation at the end; no plots, no checkpoints of half precision, no integrations. Its detections are
+  judged twice, by Ultralytics and by COCOeval (docs/accuracy.md).
 - A NaN loss or too little memory ends the run with its reason. (Ultralytics would go back to an older
   checkpoint or halve the batch, and the comparison would no longer be like with like.)
 
@@ -24,21 +25,33 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
+from ultralytics import __version__ as ultralytics_version
 from ultralytics.data import dataset as ultralytics_dataset
 from ultralytics.engine import trainer as ultralytics_trainer
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import LOGGER
+from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
+from ultralytics.utils import LOGGER, ops
 from ultralytics.utils.torch_utils import ModelEMA
 
 from harness.detectors import Transfer, build, import_block_files, transfer
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.measure.coco import (
+    Detections,
+    Truth,
+    coco_accuracy,
+    find_annotations,
+    read_annotations,
+    require_cocoeval,
+)
+from harness.measure.image_bootstrap import ImageMatches
 from harness.torchvision_compat import ensure_torchvision
 
 Progress = Callable[[int, int], None]
@@ -106,6 +119,7 @@ class Training:
         base_weights: Checkpoint of the base; None starts the base's layers at random.
         layers: Base layer to layer in `config` (`harness.detectors.index_map`).
         save_to: Where the trained weights go; None keeps none.
+        keep_matches: Whether the result brings each image's matches along, for `image_bootstrap`.
     """
 
     config: dict[str, Any]
@@ -120,23 +134,51 @@ class Training:
     base_weights: Path | None
     layers: Mapping[int, int]
     save_to: Path | None = None
+    keep_matches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """What a training yields.
+    """What a training yields. Every mAP is 0 … 1, and NaN where it was not measured.
+
+    Ground truth is the data set's labels in YOLO format, which know no crowds. On COCO data, that is where the
+    validation set has COCO's annotation file, it is that file, crowds included.
 
     Attributes:
-        map50_95: Mean average precision over IoU 0.50 to 0.95, 0 … 1, by Ultralytics' validator.
+        map50_95: Mean average precision over IoU 0.50 to 0.95, by `evaluator`: COCOeval on COCO data, else
+            Ultralytics' validator.
         map50: The same at IoU 0.50.
+        evaluator: What judged `map50_95`, `map50` and `per_class`, with its version.
+        ultralytics_map50_95: By Ultralytics' validator, whatever the headline.
+        coco_map50_95: By COCOeval, from the same detections.
+        coco_map50: The same at IoU 0.50.
+        coco_map_small: `coco_map50_95` of objects below 32² pixels of the image; NaN where there are none.
+        coco_map_medium: From 32² to 96².
+        coco_map_large: Above.
+        per_class: Class name to AP50-95, for classes that have objects.
         train_seconds: Wall time of training and validation.
         transferred: What became of the base's tensors.
+        matches: Each image's matches by Ultralytics' rule, where `Training.keep_matches` asked for them.
     """
 
     map50_95: float
     map50: float
+    evaluator: str
+    ultralytics_map50_95: float = math.nan
+    coco_map50_95: float = math.nan
+    coco_map50: float = math.nan
+    coco_map_small: float = math.nan
+    coco_map_medium: float = math.nan
+    coco_map_large: float = math.nan
+    per_class: Mapping[str, float] = field(default_factory=dict)
     train_seconds: float
     transferred: str
+    matches: ImageMatches | None = field(default=None, repr=False, compare=False)
+
+    def figures(self) -> dict[str, Any]:
+        """Plain data for storage and JSON: what is NaN, which JSON does not know, is left out."""
+        values = {name: value for name, value in vars(self).items() if name != "matches"}
+        return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}
 
 
 _AUGMENTATION: dict[str, float] = {
@@ -160,9 +202,11 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     Raises:
         NotANumberError: The loss became NaN or infinite.
         OutOfMemoryError: The device's memory did not suffice.
-        UserError: The device does not exist.
+        UserError: The device does not exist, faster-coco-eval is not installed, or the validation set has no
+            labels or an annotation file that does not fit it.
     """
     started = time.perf_counter()
+    require_cocoeval()
     torch.set_num_threads(training.threads)
     ensure_torchvision()
     _make_ultralytics_quiet()
@@ -175,12 +219,11 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
                 raise UserError(f"--device {training.device}: no such CUDA device here; use cpu or auto") from error
             raise
         trainer.train()
-    box = trainer.validator.metrics.box
     result = Accuracy(
-        map50_95=float(box.map),
-        map50=float(box.map50),
+        **trainer.validator.figures(),
         train_seconds=time.perf_counter() - started,
         transferred=str(moved) if training.base_weights else "trained from scratch",
+        matches=trainer.validator.matches if training.keep_matches else None,
     )
     if not math.isfinite(result.map50_95):
         raise NotANumberError(f"mAP is {result.map50_95} after training")
@@ -227,6 +270,64 @@ class _TailAverage(ModelEMA):
         self.decay = lambda step: 0.0 if step < first else 1 - 1 / (step - first + 1)
 
 
+class _Validator(DetectionValidator):
+    """Ultralytics' validator that keeps what it is shown: each image's objects, detections and matches."""
+
+    annotations: dict[str, Truth] | None = None
+    """COCO's own ground truth by image file name, on COCO data."""
+
+    def init_metrics(self, model: nn.Module) -> None:
+        """Forget an earlier validation."""
+        super().init_metrics(model)
+        self._images: list[tuple[str, Truth, Detections]] = []
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        """Keep a batch, boxes in pixels of the image as it is on disk."""
+        super().update_metrics(preds, batch)
+        for index, found in enumerate(preds):
+            place = self._prepare_batch(index, batch)
+            name = Path(place["im_file"]).name
+            truth = self._labels(place) if self.annotations is None else self.annotations[name]
+            scaled = self.scale_preds(found, place)
+            boxes, scores, classes = (scaled[key].float().cpu().numpy() for key in ("bboxes", "conf", "cls"))
+            self._images.append((name, truth, Detections(boxes=boxes, scores=scores, classes=classes.astype(int))))
+
+    def _labels(self, place: dict[str, Any]) -> Truth:
+        scaled = ops.scale_boxes(place["imgsz"], place["bboxes"].clone(), place["ori_shape"], place["ratio_pad"])
+        boxes = scaled.float().cpu().numpy().reshape(-1, 4)
+        classes = place["cls"].cpu().numpy().astype(int)
+        areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+        return Truth(boxes=boxes, classes=classes, crowd=np.zeros(len(classes), dtype=bool), areas=areas)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Keep the matches, which Ultralytics forgets here."""
+        keys = {"matched": "tp", "confidence": "conf", "predicted": "pred_cls", "target": "target_cls"}
+        self.matches = ImageMatches(**{name: list(self.metrics.stats[key]) for name, key in keys.items()})
+        stats: dict[str, Any] = super().get_stats()
+        return stats
+
+    def figures(self) -> dict[str, Any]:
+        """All figures of `Accuracy` that come from the detections."""
+        box = self.metrics.box
+        in_order = [image[1:] for image in sorted(self._images, key=lambda image: image[0])]  # COCO ids sort so, too
+        coco = coco_accuracy(in_order, self.names)
+        by_coco = self.is_coco or self.annotations is not None
+        per_class = coco.per_class if by_coco else dict(zip(box.ap_class_index, box.ap, strict=True))
+        source = "COCO annotations" if self.annotations is not None else "labels without crowds"
+        return {
+            "map50_95": coco.map50_95 if by_coco else float(box.map),
+            "map50": coco.map50 if by_coco else float(box.map50),
+            "evaluator": f"{coco.evaluator}, {source}" if by_coco else f"Ultralytics {ultralytics_version}'s validator",
+            "ultralytics_map50_95": float(box.map),
+            "coco_map50_95": coco.map50_95,
+            "coco_map50": coco.map50,
+            "coco_map_small": coco.map_small,
+            "coco_map_medium": coco.map_medium,
+            "coco_map_large": coco.map_large,
+            "per_class": {str(self.names[int(number)]): float(ap) for number, ap in per_class.items()},
+        }
+
+
 class _Trainer(DetectionTrainer):
     """Ultralytics' trainer with the departures listed at the top of this file."""
 
@@ -269,6 +370,21 @@ class _Trainer(DetectionTrainer):
 
     def setup_model(self) -> None:
         """The model is built already, with its weights."""
+
+    def get_validator(self) -> _Validator:
+        """A validator that keeps detections; what it lacks is said before the training, not after it."""
+        dataset = self.test_loader.dataset
+        if not any(len(label["cls"]) for label in dataset.labels):
+            raise UserError(f"The validation set of {self._training.data} has no label that Ultralytics can read")
+        validator = _Validator(
+            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
+        )
+        split = self.data["val"] if isinstance(self.data["val"], str) else ""
+        if file := find_annotations(Path(self.data["path"]), split):
+            validator.annotations = read_annotations(file, self.data["names"])
+            if absent := [path for path in dataset.im_files if Path(path).name not in validator.annotations]:
+                raise UserError(f"{file} does not list the validation image {absent[0]}; it must list them all")
+        return validator
 
     def build_optimizer(self, model: nn.Module, **_: Any) -> torch.optim.Optimizer:
         """AdamW; no decay for vectors, a rate of their own for new blocks."""

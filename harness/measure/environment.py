@@ -19,7 +19,7 @@ from typing import Any
 
 from harness._version import version
 
-PACKAGES = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "numpy", "pandas")
+PACKAGES = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "optuna", "fvcore", "numpy", "pandas")
 """Distributions whose version bears on the figures."""
 
 _SOURCE = Path(__file__).resolve().parents[2]

@@ -46,7 +46,7 @@ def measured(record: StudyRecord) -> Pairs:
         if key in settings
     ]
     return (
-        ("mAP50-95, mAP50", "Ultralytics' validator, on the validation set of the data; 0 to 1"),
+        ("mAP50-95, mAP50", f"{_evaluators(record)}, on the validation set of the data; 0 to 1"),
         ("Training", f"{', '.join(given) or 'see settings'}; from {start}"),
         ("Baseline", "the unmodified base, trained under the same budget and seeds as a candidate"),
         (
@@ -59,6 +59,13 @@ def measured(record: StudyRecord) -> Pairs:
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
         ("Not counted in MACs", _uncounted(record.environment.get("uncounted"))),
     )
+
+
+def _evaluators(record: StudyRecord) -> str:
+    """What judged the rows; those that name nothing are from before it was kept, when there was only one."""
+    complete = record.trials[record.trials["state"] == "complete"]
+    named = [str(name) or "Ultralytics' validator" for name in complete["evaluator"].unique()]
+    return " and, in other rows, ".join(named or ["Ultralytics' validator"])
 
 
 def _start_of_blocks(record: StudyRecord) -> str:

@@ -34,8 +34,9 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str, str] | None = None) -> None:
     """Write or renew everything in a study's folder that can be made from its record.
 
-    `report.html`, `report.md`, `pareto.png`, `trials.csv`, `front.csv`, `environment.json` and
-    `architectures/<id>.yaml`. Works for a study that has only begun, and for one where all failed.
+    `report.html`, `report.md`, `pareto.png`, `trials.csv`, `per_class.csv` (where known), `front.csv`,
+    `environment.json` and `architectures/<id>.yaml`. Works for a study that has only begun, and for one where all
+    failed.
 
     Args:
         record: The study.
@@ -57,6 +58,8 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         "report.md": render_markdown(said).encode(),
         "report.html": render_html(said).encode(),
     }
+    if not record.per_class.empty:
+        files["per_class.csv"] = _csv(record.per_class.reset_index()).encode()
     yamls = record.model_yamls if model_yamls is None else model_yamls
     for name, text in yamls.items():
         if not _SAFE_NAME.fullmatch(name):

@@ -211,14 +211,10 @@ class _Loop:
         self.observer.finished(self.study.record())
 
     def _figures(self, identity: str, result: Measured) -> dict[str, Any]:
-        accuracy = result.accuracy
         if identity == BASELINE and result.latency:
             self._keep_aa_check(result.latency)
         return {
-            "map50_95": accuracy.map50_95,
-            "map50": accuracy.map50,
-            "train_seconds": accuracy.train_seconds,
-            "transferred": accuracy.transferred,
+            **result.accuracy.figures(),
             **(_latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
         }
 

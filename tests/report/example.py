@@ -25,6 +25,13 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
         "reason": "",
         "map50_95": BASELINE_MAP[seed] + (0.0 if architecture == BASELINE else gain),
         "map50": BASELINE_MAP[seed] + 0.2 + (0.0 if architecture == BASELINE else gain),
+        "evaluator": "Ultralytics 8.4.190's validator",
+        "ultralytics_map50_95": NAN,
+        "coco_map50_95": NAN,
+        "coco_map50": NAN,
+        "coco_map_small": NAN,
+        "coco_map_medium": NAN,
+        "coco_map_large": NAN,
         "gain_map50_95": 0.0 if architecture == BASELINE else gain,
         "latency_ms_p50": 10.0,
         "latency_ms_p90": 11.0,
@@ -45,7 +52,7 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
 
 def failed(architecture: str, seed: int, state: str = "failed", reason: str = "loss is NaN") -> dict[str, Any]:
     """A row without an accuracy."""
-    nothing = {"map50_95": NAN, "map50": NAN, "gain_map50_95": NAN}
+    nothing: dict[str, Any] = {"map50_95": NAN, "map50": NAN, "evaluator": "", "gain_map50_95": NAN}
     return row(architecture, seed, state=state, reason=reason, **nothing)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from harness.architecture import Architecture, Init, Kind, Mode, Placement
+from harness.architecture import BASELINE, Architecture, Init, Kind, Mode, Placement
 from harness.report import notes
 from tests.report import example
 
@@ -11,10 +11,21 @@ RECORD = example.none_gains()
 
 def test_each_number_says_how_it_came_about() -> None:
     said = dict(notes.measured(RECORD))
-    assert "Ultralytics' validator" in said["mAP50-95, mAP50"]
+    assert said["mAP50-95, mAP50"].startswith("Ultralytics 8.4.190's validator, on the validation set")
     assert "interleaved" in said["Latency"]
     assert "fvcore" in said["MACs, parameters"]
     assert said["Training"].startswith("3 epochs, 32 images a batch, 128 pixels; from one trained baseline")
+
+
+def test_the_evaluator_is_the_one_that_the_rows_name() -> None:
+    def said(*evaluators: str) -> str:
+        rows = [example.row(BASELINE, seed, evaluator=name) for seed, name in enumerate(evaluators)]
+        rows.append(example.failed("a", 0))
+        return dict(notes.measured(example.record(example.frame(rows))))["mAP50-95, mAP50"].partition(", on the")[0]
+
+    assert said("COCOeval 1", "COCOeval 1") == "COCOeval 1"
+    assert said("COCOeval 1", "U 8") == "COCOeval 1 and, in other rows, U 8"
+    assert said("") == said() == "Ultralytics' validator"  # a study from before it was kept; one that just began
 
 
 def test_how_the_blocks_began_is_what_the_architectures_say() -> None:

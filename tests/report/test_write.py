@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ FILES = {
     "report.md",
     "pareto.png",
     "trials.csv",
+    "per_class.csv",
     "front.csv",
     "environment.json",
     "architectures",
@@ -27,13 +29,22 @@ FILES = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "demo"
-    write_report(example.winning(), folder, model_yamls={"baseline": "nc: 10\n", "3fa9c1d2": "nc: 11\n"})
+    per_class = pd.DataFrame({"cat": [0.5, 0.25]}, index=pd.Index([0, 3], name="trial"))
+    write_report(
+        replace(example.winning(), per_class=per_class),
+        folder,
+        model_yamls={"baseline": "nc: 10\n", "3fa9c1d2": "nc: 11\n"},
+    )
     return folder
 
 
 def test_all_files_are_there_and_no_temporary_one(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == FILES
     assert (folder / "architectures" / "3fa9c1d2.yaml").read_text() == "nc: 11\n"
+
+
+def test_ap_of_each_class_has_a_file_where_it_is_known(folder: Path) -> None:
+    assert (folder / "per_class.csv").read_text() == "trial,cat\n0,0.5\n3,0.25\n"
 
 
 def test_trials_csv_opens_with_the_contracts_columns(folder: Path) -> None:
@@ -83,7 +94,7 @@ def test_a_study_that_has_nothing_to_show_is_written_all_the_same(
     tmp_path: Path, groups: list[list[dict[str, object]]]
 ) -> None:
     write_report(example.record(example.frame(*groups)), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert {path.name for path in tmp_path.iterdir()} == FILES - {"per_class.csv"}
     assert len(pd.read_csv(tmp_path / "trials.csv")) == sum(map(len, groups))
 
 

@@ -44,7 +44,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
         assert training.save_to is not None
         asked.append(training)
         training.save_to.write_bytes(b"weights")
-        return Accuracy(map50_95=0.5 + len(asked) / 100, map50=0.7, train_seconds=1.0, transferred="")
+        return Accuracy(map50_95=0.5 + len(asked) / 100, map50=0.7, evaluator="E", train_seconds=1.0, transferred="")
 
     monkeypatch.setattr(module, "run_in_child", pretend)
     return asked

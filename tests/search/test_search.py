@@ -67,6 +67,17 @@ def test_gain_is_the_difference_to_the_baseline_of_the_same_seed(finished: Path)
     assert rows.gain_map50_95.tolist() == pytest.approx((rows.map50_95 - rows.seed.map(control)).tolist(), abs=1e-12)
 
 
+def test_every_row_names_its_evaluator_and_has_cocoevals_figure_beside_it(finished: Path) -> None:
+    rows = trials(finished)
+    assert rows.evaluator.str.fullmatch(r"Ultralytics 8\.\d+\.\d+'s validator").all()
+    assert (rows.map50_95 == rows.ultralytics_map50_95).all()
+    assert rows.coco_map50_95.between(0, 1).all()
+    per_class = pd.read_csv(finished / "results" / "x" / "per_class.csv", index_col="trial")
+    assert per_class.mean(axis=1).sort_index().tolist() == pytest.approx(
+        rows.set_index("trial").map50_95.sort_index().tolist()
+    )
+
+
 def test_optuna_holds_the_same_study(finished: Path) -> None:
     study = optuna.load_study(study_name="x", storage=f"sqlite:///{finished}/results/x/study.db")
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
