@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,6 +22,7 @@ from harness.architecture import BASELINE
 from harness.blocks.operators import GATES, LOCAL_OPERATORS
 from harness.blocks.registry import block_names
 from harness.cli import app
+from harness.measure.accuracy import Training
 from harness.search.outcome import Failure, State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,6 +235,21 @@ def test_a_search_that_exits_with_an_error_fails_with_its_last_line(monkeypatch:
     given = search.make_context("search", typed[4:]).params  # raises where the program lacks an option
     wanted = {"device": "0", "trials": 3, "finalists": 1, "seeds": 2, "quiet": True}
     assert {name: given[name] for name in wanted} == wanted
+
+
+def test_the_training_that_lacks_memory_asks_for_an_absurd_batch_and_can_be_sent_to_a_child(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Any] = []
+
+    def run_in_child(function: object, training: Training, **_: object) -> Failure:
+        sent.extend(pickle.loads(pickle.dumps((function, training))))
+        return Failure(state=State.OUT_OF_MEMORY, reason="CUDA out of memory")
+
+    monkeypatch.setattr(programs, "run_in_child", run_in_child)
+    assert programs.out_of_memory("0").passed
+    _, training = sent
+    assert (training.schedule.batch, training.device, training.data) == (100_000, "0", str(digits))
 
 
 def test_only_a_failure_for_want_of_memory_passes() -> None:
