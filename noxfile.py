@@ -80,6 +80,12 @@ def bench(session: nox.Session) -> None:
         _run(session, PYTHON, file)
 
 
+@nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """Prove clo-nas on this machine's CUDA GPU, in about ten minutes; skipped where there is none."""
+    _run(session, PYTHON, "benchmarks/gpu.py", *session.posargs)
+
+
 def _run(session: nox.Session, program: Path, *arguments: str) -> None:
     """Run a program of the shared environment; Ctrl-C leaves it the time to end by itself."""
     _install(session)

@@ -1,9 +1,9 @@
-"""Scatter between seeds, and what it allows to be told apart.
+"""Scatter between seeds, and what it allows to be told apart; `power` reckons with it how many seeds that takes.
 
 References:
     1. Snedecor and Cochran, Statistical Methods, 8th ed., section 6.9 (pooled variance).
     2. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979.
-    3. Cohen, Statistical Power Analysis, 2nd ed., chapter 2 (power by the noncentral t distribution).
+    3. Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics Bull. 2, 1946.
 """
 
 from __future__ import annotations
@@ -12,12 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 ALPHA = 0.05
 """One minus the confidence of every interval here."""
 NO_VARIATION = 1e-9
 """A standard deviation below this (of mAP, 0 to 1) is rounding, not noise."""
+SHARED_BASELINE = 0.5
+"""Correlation of two candidates' paired differences of one seed, which share the baseline's reading b.
+
+Where all readings of a seed have one variance σ² and one correlation ρ, cov(c − b, c′ − b) = σ²(1 − ρ)
+and var(c − b) = 2σ²(1 − ρ): one half, however much of the noise the pairing takes away.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +35,14 @@ class Noise:
         sd: Pooled standard deviation of one seed's reading; NaN without repeated seeds.
         low: Lower end of its 95 % interval (chi-squared).
         high: Upper end.
-        df: Degrees of freedom, Σ(nᵢ − 1).
+        df: Degrees of freedom: Σ(nᵢ − 1), fewer where the architectures' readings correlate.
         architectures: How many had two or more seeds.
     """
 
     sd: float
     low: float
     high: float
-    df: int
+    df: float
     architectures: int
 
     @property
@@ -56,22 +63,45 @@ class Noise:
         return float(2 * stats.t.sf(abs(mean) / (self.sd / np.sqrt(readings)), self.df))
 
 
-def pooled_noise(rows: pd.DataFrame, column: str) -> Noise:
+def pooled_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> Noise:
     """Pooled standard deviation of a column within architectures, s² = ΣΣ(x − x̄ᵢ)² / Σ(nᵢ − 1).
 
     Args:
-        rows: One row per architecture and seed, with `architecture` and the column; NaN is left out.
+        rows: One row per architecture and seed, with `architecture`, `seed` and the column; NaN is left out.
         column: What to pool.
+        correlation: Of two architectures' readings of one seed; `SHARED_BASELINE` for paired differences.
     """
-    groups = rows.dropna(subset=[column]).groupby("architecture")[column]
+    known = rows.dropna(subset=[column])
+    groups = known.groupby("architecture")[column]
     counts, variances = groups.count(), groups.var(ddof=1)
     repeated = counts >= 2
-    df = int((counts[repeated] - 1).sum())
-    if df == 0:
+    nominal = int((counts[repeated] - 1).sum())
+    if nominal == 0:
         return Noise(sd=float("nan"), low=float("nan"), high=float("nan"), df=0, architectures=0)
-    sd = float(np.sqrt(((counts - 1)[repeated] * variances[repeated]).sum() / df))
+    sd = float(np.sqrt(((counts - 1)[repeated] * variances[repeated]).sum() / nominal))
+    df = float(nominal)
+    if correlation:
+        taken = pd.crosstab(known["seed"], known["architecture"])[counts.index[repeated]]
+        df = _degrees_of_freedom(taken.to_numpy(float), correlation)
     low, high = (sd * np.sqrt(df / stats.chi2.ppf(q, df)) for q in (1 - ALPHA / 2, ALPHA / 2))
     return Noise(sd=sd, low=float(low), high=float(high), df=df, architectures=int(repeated.sum()))
+
+
+def _degrees_of_freedom(taken: NDArray[np.float64], correlation: float) -> float:
+    """Satterthwaite's degrees of freedom of a variance pooled over correlated architectures [3].
+
+    Two architectures' sums of squares about their means, of nᵢ and nₖ readings with m seeds in common, have
+    the covariance 2ρ²σ⁴ · m(1 − 1/nᵢ − 1/nₖ + m/(nᵢnₖ)); with themselves 2σ⁴(nᵢ − 1).
+
+    Args:
+        taken: Whether there is a reading, 0 or 1; shape (seeds, architectures).
+        correlation: Of two architectures' readings of one seed.
+    """
+    readings = taken.sum(axis=0)
+    common = taken.T @ taken
+    shares = common * (1 - 1 / readings - 1 / readings[:, None] + common / np.outer(readings, readings))
+    weights = np.where(np.eye(len(readings), dtype=bool), 1.0, correlation**2)
+    return float((readings - 1).sum() ** 2 / (weights * shares).sum())
 
 
 def holm(p_values: pd.Series[float]) -> pd.Series[float]:
@@ -83,36 +113,3 @@ def holm(p_values: pd.Series[float]) -> pd.Series[float]:
     factors = np.arange(len(known), 0, -1)
     adjusted = pd.Series(np.minimum(1.0, (known * factors).cummax()), index=known.index, dtype=float)
     return adjusted.reindex(p_values.index)
-
-
-def seeds_needed(noise: Noise, gain: float, power: float = 0.8, most: int = 10_000) -> int | None:
-    """Seeds that a paired t-test at 5 % (two-sided) needs to see a true gain this often.
-
-    The test uses the noise's degrees of freedom, as the verdicts do; for a single candidate, so before
-    any correction for many. The seed that picks a candidate comes on top.
-
-    Args:
-        noise: The scatter of one seed.
-        gain: True gain in mAP, above 0.
-        power: Share of such studies that would see it.
-        most: Where to stop looking.
-
-    Returns:
-        None where the noise is unknown or `most` is not enough.
-    """
-    if not noise.usable:
-        return None
-    critical = stats.t.ppf(1 - ALPHA / 2, noise.df)
-
-    def reached(seeds: int) -> bool:
-        return bool(stats.nct.sf(critical, noise.df, gain / noise.sd * np.sqrt(seeds)) >= power)
-
-    low, high = 0, 1  # the power grows with the seeds: double, then halve
-    while not reached(high):
-        low, high = high, high * 2
-        if high > most:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return high

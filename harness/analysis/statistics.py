@@ -5,7 +5,7 @@ make a gain look better than it is; each has its rule here:
 
 - **Noise.** Seeds differ. All candidates are assumed to be equally noisy, so that few seeds each give
   one usable estimate: the pooled variance of the differences within candidates [1]. The differences of
-  one seed share the baseline's row; the degrees of freedom are therefore a little optimistic.
+  one seed share the baseline's row, which takes away some of its degrees of freedom (`noise`).
 - **The winner's curse.** The search picks its finalists on the first seed. The best of many noisy
   readings is too good on average, so the seed that picked a candidate does not judge it [2].
 - **Many looks.** With twenty candidates one passes a 5 % test by luck. A gain needs Holm's
@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.fronts import non_dominated
-from harness.analysis.noise import ALPHA, Noise, holm, pooled_noise
+from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise
+from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
 
 MAXIMIZED = frozenset({"gain_map50_95", "map50_95", "map50"})
@@ -105,7 +106,22 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
 def gain_noise(trials: pd.DataFrame) -> Noise:
     """The scatter of the paired difference of one seed, over all candidates with two or more."""
     complete = _complete(trials)
-    return pooled_noise(complete[complete["architecture"] != BASELINE], "gain_map50_95")
+    return pooled_noise(complete[complete["architecture"] != BASELINE], "gain_map50_95", SHARED_BASELINE)
+
+
+def best_by_chance(trials: pd.DataFrame) -> tuple[int, float]:
+    """What the winner's curse is worth: candidates screened, and the gain of the best if none did anything.
+
+    Returns:
+        How many have a gain on the seed that picks; the expected highest of so many, NaN without noise.
+    """
+    complete = _complete(trials)
+    screened = complete[complete["selected_on"].astype(bool) & (complete["architecture"] != BASELINE)]
+    candidates = screened.loc[screened["gain_map50_95"].notna(), "architecture"].nunique()
+    noise = gain_noise(trials)
+    if not candidates or not noise.usable:
+        return candidates, float("nan")
+    return candidates, expected_maximum(candidates, noise.sd, SHARED_BASELINE)
 
 
 def front(summary: pd.DataFrame, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> pd.Series[bool]:

@@ -79,7 +79,7 @@ def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
         outcome=outcome,
         headline=headline,
         lead=lead,
-        remarks=tuple(_remarks(record, summary, outcome)),
+        remarks=tuple(_remarks(record, summary, noise, outcome)),
         best=best,
         tiles=tuple(_tiles(summary, noise, best)),
     )
@@ -151,7 +151,7 @@ def _statement(
     )
 
 
-def _remarks(record: StudyRecord, summary: pd.DataFrame, outcome: Outcome) -> list[str]:
+def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome) -> list[str]:
     """What else must be known to believe the headline rightly."""
     remarks = []
     judged = int((summary["standing"] == Standing.JUDGED).sum())
@@ -162,6 +162,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, outcome: Outcome) -> li
             f"{screened} {'has' if screened == 1 else 'have'} one seed, a screening reading that can rule "
             "an architecture out but not in."
         )
+    remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
         verb = "is" if losses == 1 else "are"

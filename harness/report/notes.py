@@ -18,7 +18,7 @@ JUDGING = (
     "Gain: a candidate's mAP50-95 minus the baseline's, of the same seed and number of epochs.",
     "Interval: 95 %, Student's t, from the scatter between seeds pooled over all candidates that have "
     "two or more; it assumes that all candidates are equally noisy. Differences of one seed share the "
-    "baseline's training, which makes the degrees of freedom a little optimistic.",
+    "baseline's training; the degrees of freedom are fewer for that (Satterthwaite).",
     "The seed on which the search picked its finalists does not judge them: the highest of many noisy "
     "readings is too high on average. mAP columns are means over all complete seeds and therefore need "
     "not differ by the gain.",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.noise import Noise, seeds_needed
+import pandas as pd
+
+from harness.analysis.noise import Noise
+from harness.analysis.power import seeds_needed
+from harness.analysis.statistics import Standing, Verdict, best_by_chance
 from harness.report import words
 
 if TYPE_CHECKING:
@@ -31,12 +35,40 @@ def noise_sentence(noise: Noise) -> str:
         f"The paired difference of one seed has a standard deviation of {words.plain(noise.sd, digits)} "
         f"{words.interval(noise.low, noise.high, digits)} mAP50-95"
     )
-    seeds = seeds_needed(noise, WANTED_GAIN)
+    seeds = seeds_needed(noise.sd, WANTED_GAIN, df=noise.df)
     if seeds is None:
         return sentence + "."
     return (
         f"{sentence}; to see a true gain of {WANTED_GAIN} takes {words.count(seeds, 'seed')} "
         "per architecture besides the one that picks it (power 80 %, test at 5 %)."
+    )
+
+
+def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
+    """How many seeds the largest undecided gain takes; empty where no judged candidate is undecided above zero."""
+    open_cases = summary[(summary["standing"] == Standing.JUDGED) & (summary["verdict"] == Verdict.UNDECIDED)]
+    if open_cases.empty:
+        return ""
+    best = str(open_cases["gain_map50_95"].idxmax())
+    gain: Any = open_cases.loc[best, "gain_map50_95"]
+    seeds = seeds_needed(noise.sd, float(gain), df=noise.df)
+    if seeds is None:
+        return ""
+    return (
+        f"If the gain of {best}, the largest undecided one, is as large as it reads, "
+        f"{words.count(seeds, 'seed')} besides the one that picked it would tell it from zero "
+        "(power 80 %, test at 5 %, uncorrected)."
+    )
+
+
+def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
+    """What the best screening reading would be if no candidate did anything; empty for a single one."""
+    candidates, gain = best_by_chance(trials)
+    if candidates < 2 or not noise.usable:
+        return ""
+    return (
+        f"The best of {candidates} candidates that do nothing would read {words.signed(gain, words.digits_for(noise))} "
+        "on the screening seed, on average; that is why this seed judges nobody."
     )
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
-from harness.analysis.noise import Noise, holm, pooled_noise, seeds_needed
+from harness.analysis.noise import SHARED_BASELINE, Noise, holm, pooled_noise
 
 
 def noise(sd: float = 0.01, df: int = 8) -> Noise:
@@ -15,8 +18,8 @@ def noise(sd: float = 0.01, df: int = 8) -> Noise:
 
 
 def readings(**values: list[float]) -> pd.DataFrame:
-    rows = [(name, value) for name, each in values.items() for value in each]
-    return pd.DataFrame(rows, columns=["architecture", "gain"])
+    rows = [(name, seed, value) for name, each in values.items() for seed, value in enumerate(each)]
+    return pd.DataFrame(rows, columns=["architecture", "seed", "gain"])
 
 
 def test_the_pooled_deviation_weights_each_architecture_by_its_degrees_of_freedom() -> None:
@@ -46,7 +49,6 @@ def test_without_repeated_seeds_nothing_is_known(values: dict[str, list[float]])
     assert not unknown.usable
     assert math.isnan(unknown.half_width(3))
     assert math.isnan(unknown.p_value(0.1, 3))
-    assert seeds_needed(unknown, 0.01) is None
 
 
 def test_zero_variation_is_no_evidence() -> None:
@@ -87,25 +89,61 @@ def test_holm_leaves_out_what_was_not_tested() -> None:
     assert holm(pd.Series([math.nan])).isna().all()
 
 
-def test_the_seeds_needed_are_the_fewest_with_the_power_asked_for() -> None:
-    known = noise(sd=0.01, df=20)
-    seeds = seeds_needed(known, 0.01)
-    assert seeds is not None
-
-    def power(number: int) -> float:
-        critical = stats.t.ppf(0.975, 20)
-        return float(stats.nct.sf(critical, 20, math.sqrt(number)))
-
-    assert power(seeds) >= 0.8 > power(seeds - 1)
+def test_two_differences_of_one_seed_correlate_by_one_half_however_well_they_are_paired() -> None:
+    generator = np.random.default_rng(0)
+    for common in (0.0, 3.0):  # what the seed does to all readings alike
+        own, shared = generator.standard_normal((20_000, 3)), generator.standard_normal((20_000, 1))
+        *candidates, baseline = (own + common * shared).T
+        first, second = (candidate - baseline for candidate in candidates)
+        assert stats.pearsonr(first, second).statistic == pytest.approx(SHARED_BASELINE, abs=0.03)
 
 
-def test_with_many_degrees_of_freedom_the_seeds_are_those_of_the_normal_formula() -> None:
-    # n = ((1.960 + 0.842) · sd / gain)² = 31.4 for sd = 2 · gain
-    assert seeds_needed(noise(sd=0.02, df=100_000), 0.01) == math.ceil((2 * (1.95996 + 0.84162)) ** 2)
+def test_a_shared_baseline_leaves_fewer_degrees_of_freedom() -> None:
+    # three candidates of the same three seeds: 6² / (6 + ¼ · 6 pairs · 2) = 4
+    same = readings(a=[1.0, 2.0, 4.0], b=[4.0, 6.0, 7.0], c=[1.0, 0.0, 5.0])
+    assert pooled_noise(same, "gain", SHARED_BASELINE).df == pytest.approx(4)
+    assert pooled_noise(same, "gain").df == pytest.approx(6)
+    assert pooled_noise(same, "gain", 1.0).df == pytest.approx(2)  # one candidate three times over
+    apart = same.assign(seed=range(9))
+    assert pooled_noise(apart, "gain", SHARED_BASELINE).df == pytest.approx(6)
 
 
-def test_an_invisible_gain_has_no_number_of_seeds() -> None:
-    assert seeds_needed(noise(sd=0.1), 1e-6) is None
+def test_the_degrees_of_freedom_follow_from_the_scatter_of_the_pooled_variance() -> None:
+    # Satterthwaite: 2 E² / Var of the pooled variance, here of candidates with 4, 3 and 2 of four seeds
+    generator = np.random.default_rng(0)
+    noise = generator.standard_normal((40_000, 4, 4))
+    gains = noise[:, 1:] - noise[:, :1]
+    taken = [[0, 1, 2, 3], [0, 1, 3], [1, 2]]
+    squares = sum(gains[:, number, seeds].var(axis=1, ddof=1) * (len(seeds) - 1) for number, seeds in enumerate(taken))
+    rows = pd.concat(
+        [pd.DataFrame({"architecture": str(n), "seed": s, "gain": gains[0, n, s]}) for n, s in enumerate(taken)]
+    )
+    assert pooled_noise(rows, "gain", SHARED_BASELINE).df == pytest.approx(
+        2 * squares.mean() ** 2 / squares.var(), rel=0.05
+    )
+
+
+READING = st.integers(-1000, 1000).map(lambda thousandths: thousandths / 1000)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    values=st.lists(st.lists(READING, min_size=1, max_size=5), min_size=1, max_size=4),
+    shift=READING,
+    scale=st.floats(0.1, 10),
+    order=st.randoms(use_true_random=False),
+)
+def test_noise_is_the_same_in_any_order_and_after_a_shift_and_grows_with_the_scale(
+    values: list[list[float]], shift: float, scale: float, order: random.Random
+) -> None:
+    rows = readings(**{f"c{number}": each for number, each in enumerate(values)})
+    shuffled = rows.iloc[order.sample(range(len(rows)), len(rows))].assign(
+        gain=lambda frame: scale * frame.gain + shift
+    )
+    plain, other = (pooled_noise(frame, "gain", SHARED_BASELINE) for frame in (rows, shuffled))
+    assert other.df == pytest.approx(plain.df)
+    assert other.sd == pytest.approx(scale * plain.sd, abs=1e-12, nan_ok=True)
+    assert other.high == pytest.approx(scale * plain.high, abs=1e-12, nan_ok=True)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:

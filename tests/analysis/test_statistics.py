@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.analysis.statistics import Standing, Verdict, front, gain_noise, summarise
+from harness.analysis.statistics import Standing, Verdict, best_by_chance, front, gain_noise, summarise
 
 NAN = math.nan
 
@@ -54,14 +54,14 @@ def test_the_gain_leaves_out_the_seed_that_picked_the_candidate() -> None:
 def test_the_noise_is_pooled_over_all_seeds_of_all_candidates() -> None:
     # up: mean 0.030, squares 400 + 81 + 121 = 602; flat: mean 16/3, squares (20² + 16² + 4²)/9 = 672/9
     noise = gain_noise(table(BASE, UP, FLAT))
-    assert noise.df == 4
+    assert noise.df == pytest.approx(16 / 5)  # 4² / (2 + 2 + ¼ · 2 · 2): the two share the baseline
     assert noise.sd == pytest.approx(1e-3 * math.sqrt((602 + 672 / 9) / 4))
 
 
 def test_the_interval_is_the_mean_and_t_standard_errors() -> None:
     summary = summarise(table(BASE, UP, FLAT))
     sd = 1e-3 * math.sqrt((602 + 672 / 9) / 4)
-    half = 2.776445 * sd / math.sqrt(2)  # t of 0.975 with 4 degrees of freedom; two seeds judge
+    half = stats.t.ppf(0.975, 16 / 5) * sd / math.sqrt(2)  # two seeds judge
     assert at(summary, "flat", "gain_low") == pytest.approx(0.002 - half, rel=1e-5)
     assert at(summary, "flat", "gain_high") == pytest.approx(0.002 + half, rel=1e-5)
 
@@ -70,17 +70,17 @@ def test_the_corrected_test_is_holms_over_the_judged_candidates_alone() -> None:
     screened = rows("screened", gains(0.03))
     summary = summarise(table(BASE, UP, FLAT, screened))
     sd = gain_noise(table(BASE, UP, FLAT)).sd
-    p_up, p_flat = (2 * stats.t.sf(mean / (sd / math.sqrt(2)), 4) for mean in (0.020, 0.002))
+    p_up, p_flat = (2 * stats.t.sf(mean / (sd / math.sqrt(2)), 16 / 5) for mean in (0.020, 0.002))
     assert at(summary, "up", "p_holm") == pytest.approx(2 * p_up)
     assert at(summary, "flat", "p_holm") == pytest.approx(p_flat)
     assert math.isnan(at(summary, "screened", "p_holm"))
 
 
 def test_a_plain_interval_above_zero_is_no_gain_when_the_corrected_test_withholds_it() -> None:
-    # sd 0.004 (each: −0.004, 0, +0.004), 8 degrees of freedom; interval ± 2.306 · 0.004 / √3 = ± 0.0053
+    # sd 0.004 (each: −0.004, 0, +0.004), 32/7 degrees of freedom; interval ± 2.645 · 0.004 / √3 = ± 0.0061
     steady = {1: -0.004, 2: 0.0, 3: 0.004}
     others = [rows(f"c{n}", steady) for n in range(3)]
-    near = rows("near", {seed: 0.0058 + value for seed, value in steady.items()})
+    near = rows("near", {seed: 0.0065 + value for seed, value in steady.items()})
     alone = summarise(table(rows("baseline", gains(0, 0, 0, 0)), near))
     summary = summarise(table(rows("baseline", gains(0, 0, 0, 0)), *others, near))
     assert at(summary, "near", "gain_low") > 0
@@ -212,3 +212,13 @@ def test_a_lucky_single_reading_pushes_nobody_off_the_front() -> None:
     summary = summarise(table(BASE, UP, lucky, dull))
     assert front(summary).to_dict() == {"baseline": True, "up": True, "lucky": True, "dull": False}
     assert at(summary, "lucky", "standing") == "screening only"
+
+
+def test_the_best_by_chance_counts_what_was_screened() -> None:
+    lost = rows("lost", gains(NAN))
+    trials = table(BASE, UP, FLAT, rows("late", {1: 0.1}), lost)
+    candidates, gain = best_by_chance(trials)
+    assert candidates == 2  # late has no reading on the screening seed, lost has no gain
+    assert gain == pytest.approx(gain_noise(trials).sd / math.sqrt(math.pi) / math.sqrt(2))
+    assert best_by_chance(table(BASE))[0] == 0
+    assert math.isnan(best_by_chance(table(BASE, rows("once", gains(0.1))))[1])

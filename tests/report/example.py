@@ -131,7 +131,7 @@ def winning() -> StudyRecord:
         frame(
             baseline(0, 1, 2, 3),
             candidate("3fa9c1d2", [0.021, 0.014, 0.011, 0.017], ratio=1.21, macs=108e6),
-            candidate("77e0b1aa", [0.018, 0.009, 0.008, 0.011], ratio=1.06, macs=103e6),
+            candidate("77e0b1aa", [0.018, 0.012, 0.010, 0.011], ratio=1.06, macs=103e6),
             candidate("c41d9e02", [0.016, 0.001, -0.003, 0.004], ratio=1.09, macs=105e6),
             candidate("09ab33f1", [0.008], ratio=1.03, macs=102e6),
             candidate("1b2c3d4e", [0.004], ratio=1.15, macs=112e6),

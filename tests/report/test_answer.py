@@ -7,8 +7,9 @@ import re
 import pandas as pd
 import pytest
 
-from harness.analysis.noise import Noise, seeds_needed
-from harness.analysis.statistics import gain_noise, summarise
+from harness.analysis.noise import Noise
+from harness.analysis.power import seeds_needed
+from harness.analysis.statistics import best_by_chance, gain_noise, summarise
 from harness.records import StudyRecord
 from harness.report.answer import Answer, Outcome, answer, failure_counts
 from tests.report import example
@@ -38,10 +39,11 @@ def test_the_remarks_say_what_was_screened_lost_and_failed() -> None:
 def test_no_gain_says_what_it_would_take_to_see_one() -> None:
     record = example.none_gains()
     said = answered(record)
-    seeds = seeds_needed(gain_noise(record.trials), 0.01)
+    noise = gain_noise(record.trials)
+    seeds = seeds_needed(noise.sd, 0.01, df=noise.df)
     assert said.outcome is Outcome.NO_GAIN
     assert said.headline == "None of 3 architectures beats the baseline, given this noise."
-    assert "The largest judged gain is +0.002 [−0.005, +0.009] mAP50-95, of aaaaaaaa" in said.lead
+    assert "The largest judged gain is +0.002 [−0.006, +0.010] mAP50-95, of aaaaaaaa" in said.lead
     assert f"to see a true gain of 0.01 takes {seeds} seeds" in said.lead
 
 
@@ -103,14 +105,38 @@ def test_failures_are_counted_by_state_the_most_frequent_first() -> None:
     assert list(failure_counts(example.frame(rows)).items()) == [("illegal", 2), ("failed", 1)]
 
 
+def test_the_largest_undecided_gain_says_how_many_seeds_would_decide_it() -> None:
+    record = example.none_gains()
+    noise = gain_noise(record.trials)
+    seeds = seeds_needed(noise.sd, 0.002, df=noise.df)  # aaaaaaaa: (0.004 − 0.003 + 0.005) / 3
+    assert seeds is not None and seeds > 10
+    (said,) = [text for text in answered(record).remarks if "undecided" in text]
+    assert f"gain of aaaaaaaa, the largest undecided one, is as large as it reads, {seeds} seeds" in said
+
+
+def test_many_candidates_say_what_chance_alone_would_show() -> None:
+    # E max of three normals is 1.5/√π = 0.846 sd, times √½ for the baseline that they share
+    record = example.none_gains()
+    shown = 0.846 * math.sqrt(0.5) * gain_noise(record.trials).sd
+    (said,) = [text for text in answered(record).remarks if "do nothing" in text]
+    assert said.startswith(f"The best of 3 candidates that do nothing would read +{shown:.3f} on the screening seed")
+
+
+@pytest.mark.parametrize("gains", [[0.01], [0.05, -0.01, -0.01]])
+def test_one_candidate_needs_neither_chance_nor_seeds_that_never_decide(gains: list[float]) -> None:
+    record = example.record(example.frame(example.baseline(0, 1, 2), example.candidate("aaaa", gains)))
+    assert not [text for text in answered(record).remarks if "do nothing" in text or "undecided" in text]
+
+
 NUMBER = re.compile(r"[+−]?\d+\.\d+")
 
 
-def known_numbers(summary: pd.DataFrame, noise: Noise) -> list[float]:
+def known_numbers(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> list[float]:
     """Everything that the analysis computed, and changes in percent."""
     columns = summary.select_dtypes("number").to_numpy().ravel().tolist()
     percents = (100 * (summary[["macs_ratio", "params_ratio"]] - 1)).to_numpy().ravel().tolist()
-    return [value for value in [*columns, *percents, noise.sd, noise.low, noise.high, 0.01] if math.isfinite(value)]
+    others = [noise.sd, noise.low, noise.high, best_by_chance(record.trials)[1], 0.01]
+    return [value for value in [*columns, *percents, *others] if math.isfinite(value)]
 
 
 @pytest.mark.parametrize("record", [example.winning(), example.none_gains()], ids=["winning", "none"])
@@ -119,7 +145,7 @@ def test_every_number_of_the_answer_is_one_of_the_analysis(record: StudyRecord) 
     said = answer(record, summary, noise)
     tiles = [f"{tile.value} {tile.detail}" for tile in said.tiles]
     found = NUMBER.findall(" ".join([said.headline, said.lead, *said.remarks, *tiles]))
-    known = known_numbers(summary, noise)
+    known = known_numbers(record, summary, noise)
     assert len(found) > 10
     for text in found:
         value, digits = float(text.replace("−", "-")), len(text.split(".")[1])
