@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import cv2
 import numpy as np
+import optuna
 import pytest
 import torch
 import typer.main
@@ -433,6 +434,8 @@ class Trainings:
         self.outcome = outcome
         self.asked: list[Training] = []
         self.then: dict[int, BaseException] = {}
+        self.beside: list[int] = []
+        """How many ran when each began, itself included."""
         self._started: list[tuple[int, Job]] = []
 
     def __call__(self, *_: object) -> Trainings:
@@ -449,11 +452,12 @@ class Trainings:
     def start(self, key: int, _function: object, job: Job) -> None:
         self.asked.append(job.training)
         self._started.append((key, job))
+        self.beside.append(len(self._started))
 
     def next(self) -> tuple[int, Measured | Failure]:
         if len(self.asked) in self.then:
             raise self.then[len(self.asked)]
-        key, job = self._started.pop(0)
+        key, job = self._started.pop()  # the last first: never in the order of the start
         return key, self.outcome(job)
 
     @property
@@ -483,7 +487,7 @@ def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
 def small_search(tmp_path: Path, data: Path) -> tuple[str, ...]:
     """Two candidates, the better one and the baseline with two seeds."""
     space = space_with(tmp_path, kernel=[3, 5, 7])
-    budget = ("--trials", "2", "--seeds", "2", "--finalists", "1", "--imgsz", "64")
+    budget = ("--trials", "2", "--seeds", "2", "--finalists", "1", "--imgsz", "64", "--workers", "1")
     return ("search", "--study", "y", "--data", str(data), "--space", space, "--from-scratch", *budget)
 
 
@@ -515,6 +519,29 @@ def test_what_was_cut_short_is_run_again_and_the_rest_is_not(
     assert len(set(trainings.trained)) == len(trainings.asked) - 1 == 5
     states = load_record("sqlite:///results/y/study.db", "y").trials.sort_values("trial").state.tolist()
     assert states == ["complete", "complete", "interrupted", *["complete"] * 3]
+
+
+def test_several_workers_train_each_architecture_and_seed_once(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    command = (*small_search, "--trials", "4", "--seeds", "3", "--finalists", "2", "--workers", "3", "--quiet")
+    trainings.then = {4: KeyboardInterrupt()}  # the baseline and three candidates have begun
+    assert clo(*command).code == 130
+    assert trainings.beside == [1, 1, 2, 3]  # nothing beside the first baseline
+    states = load_record("sqlite:///results/y/study.db", "y").trials.sort_values("trial")[["state", "reason"]]
+    assert states.to_numpy().tolist() == [["complete", ""], *[["interrupted", "stopped by Ctrl-C"]] * 3]
+    assert clo(*command).code == 0
+    assert set(trainings.trained[4:7]) == set(trainings.trained[1:4])  # what was cut short goes first
+    whole = trainings.trained[:1] + trainings.trained[4:]
+    assert len(set(whole)) == len(whole) == 1 + 3 + 2 * 3  # the space has no fourth candidate
+    assert max(trainings.beside) == 3
+    base = whole[0][0]
+    later = [(config, seed) for config, seed in whole if seed > 0]
+    assert later[:2] == [(base, 1), (base, 2)]  # candidates wait for the control that they are compared with
+    rows = load_record("sqlite:///results/y/study.db", "y").trials
+    assert rows[rows.state == "complete"].gain_map50_95.notna().all()
+    study = optuna.load_study(study_name="y", storage="sqlite:///results/y/study.db")
+    assert all(study.trials[n].state.name == "COMPLETE" for n in rows[rows.state == "complete"].trial)
 
 
 # --- Help -----------------------------------------------------------------------------------------

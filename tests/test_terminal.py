@@ -65,6 +65,25 @@ def test_phase_progress_and_time_left_are_in_view(clock: list[float]) -> None:
     assert "about 1:30 left" in said  # 30 s for 10 of 40
 
 
+def test_every_training_has_a_line_and_a_bar_of_its_own_until_it_ends(clock: list[float]) -> None:
+    view = LiveView(plain(), "x")
+    view.phase("counting")
+    view.begin(3, "candidate 3: a")
+    view.begin(4, "candidate 4: b")
+    view.progress(10, 40, 3)
+    view.progress(7, 8, 4)
+    said = text(view.render())
+    assert [said.index(part) for part in ("candidate 3: a", "10/40", "candidate 4: b", "7/8")] == sorted(
+        said.index(part) for part in ("candidate 3: a", "10/40", "candidate 4: b", "7/8")
+    )
+    assert "counting" not in said
+    view.finished(winning(), 3)
+    said = text(view.render())
+    assert "candidate 3: a" not in said and "candidate 4: b" in said
+    view.phase("writing the report")
+    assert "candidate 4: b" not in text(view.render())
+
+
 def test_a_new_phase_begins_without_progress(clock: list[float]) -> None:
     view = LiveView(plain(), "x")
     view.progress(10, 40)
@@ -187,6 +206,15 @@ def test_a_finished_training_is_told_with_its_figures() -> None:
     console = plain()
     Lines(console).finished(record(frame(baseline(0), candidate("aaaaaaaa", [0.02], ratio=1.25))), 1)
     assert "aaaaaaaa seed 0: mAP50-95 0.5150, gain +0.0200, 30 s, latency ×1.25" in written(console)
+
+
+def test_the_lines_of_a_training_begin_alike_so_that_those_of_others_may_stand_between() -> None:
+    console = plain()
+    lines = Lines(console)
+    lines.begin(1, "candidate 1 of 2: a")
+    lines.begin(2, "candidate 2 of 2: b")
+    lines.finished(record(frame(baseline(0), candidate("aaaaaaaa", [0.02]), [failed("b", 0)])), 1)
+    assert [line.split("] ")[1][:3] for line in written(console).splitlines()] == ["#1 ", "#2 ", "#1 "]
 
 
 def test_a_later_seed_has_no_latency_to_tell() -> None:
