@@ -138,7 +138,7 @@ class Children(Generic[Key, Result]):
         child = self._running[key]
         try:
             say, content = child.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # it may have died in the middle of a message
             child.process.join()
             self._end(key, _death(child.process.exitcode))
             return

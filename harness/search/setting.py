@@ -19,7 +19,7 @@ from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
 
 _MEMORY_OF_A_TRAINING = 1.2e9
-"""Bytes that one training on CPU may need, as measured for YOLOv5n at 128 px, with room."""
+"""Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
 _MOST_WORKERS = 4
 """Default number of trainings at once on CPU; more is asked for with `--workers`."""
 
@@ -97,8 +97,8 @@ def prepare(settings: SearchSettings) -> Setting:
 def default_workers(device: str, cores: int, memory_bytes: float) -> int:
     """Trainings at once that suit the machine.
 
-    On CPU one a core: small detectors at small sizes gain little from a second thread
-    (`benchmarks/workers.py`). On CUDA one a GPU.
+    On CPU one a core: a small detector gains little from a second thread, and loses where the cores
+    have other work (`benchmarks/workers.py`). On CUDA one a GPU.
 
     Args:
         device: `cpu` or numbers of CUDA devices, comma-separated.

@@ -67,25 +67,29 @@ def meet(path: Path, report: Report) -> int:
     return os.getpid()
 
 
-def wait_for_ever(path: Path, report: Report) -> None:
+def wait_for_ever(path: Path | None, report: Report) -> None:
     report(os.getpid())
+    if path:
+        path.touch()
     while True:
         time.sleep(0.01)
 
 
-def wait_alone(path: Path, report: Report) -> None:
+def wait_alone(path: None, report: Report) -> None:
     with report.alone():
         wait_for_ever(path, report)
 
 
-def wait_resting(path: Path, report: Report) -> None:
+def wait_resting(path: None, report: Report) -> None:
     report(os.getpid())
     while not report.rest_is_due:
         time.sleep(0.005)
     report.rest()
 
 
-def refuse(path: Path, report: Report) -> None:
+def refuse(ready: Path, report: Report) -> None:
+    while not ready.exists():
+        time.sleep(0.005)
     raise UserError("the data are wrong")
 
 
@@ -124,16 +128,12 @@ def test_one_that_dies_alone_wakes_the_others(tmp_path: Path) -> None:
 
 def test_an_input_that_one_finds_wrong_ends_all(tmp_path: Path) -> None:
     pids: list[int] = []
-    with (
-        pytest.raises(UserError, match="the data are wrong"),
-        Children[str, None](lambda _, pid: pids.append(pid)) as c,
-    ):
-        c.start("waits", wait_for_ever, tmp_path)
-        while not pids:
-            c._hear("waits")
-        c.start("refuses", refuse, tmp_path)
-        c.next()
-    assert not psutil.pid_exists(pids[0])
+    with Children[str, None](lambda _, pid: pids.append(pid)) as children:
+        children.start("waits", wait_for_ever, tmp_path / "ready")
+        children.start("refuses", refuse, tmp_path / "ready")
+        with pytest.raises(UserError, match="the data are wrong"):
+            children.next()
+    assert pids and not psutil.pid_exists(pids[0])
 
 
 def test_children_die_with_a_killed_search_whether_they_wait_work_or_rest() -> None:
