@@ -56,7 +56,9 @@ def search(
         str | None,
         typer.Option(help="Space: a YAML, or one that ships by name (default, small, operators, inside)."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto (CUDA if there), cpu, or a CUDA device's number.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
+    ] = None,
     imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. [default: 128]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
     base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
@@ -83,8 +85,13 @@ def search(
         str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of a training. [default: all cores]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trainings at once. [default: one a core while memory lasts, or one a GPU]")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of a training. [default: cores divided among the workers]")
+    ] = None,
+    loader_workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
     study: Annotated[
         str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")
     ] = None,
@@ -105,8 +112,8 @@ def search(
         imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
         learning_rate=learning_rate, block_rate_factor=block_rate_factor,
         include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
-        objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, threads=threads,
-        workers=workers, study=study, storage=storage, results=results,
+        objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, workers=workers,
+        threads=threads, loader_workers=loader_workers, study=study, storage=storage, results=results,
     )  # fmt: skip
     title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
     interrupted = False
@@ -233,7 +240,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. [default: all cores]", min=1)] = None,
-    workers: Annotated[int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)] = 4,
+    loader_workers: Annotated[int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)] = 4,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write. [default: results/train/<model>.pt]")] = None,
     as_json: Json = False,
 ) -> None:
@@ -247,7 +254,7 @@ def train(
         result = train_model(
             TrainOptions(
                 model=model, data=data, weights=weights, epochs=epochs, imgsz=imgsz, batch=batch, seed=seed,
-                device=device, threads=threads, workers=workers, out=target,
+                device=device, threads=threads, loader_workers=loader_workers, out=target,
             ),
             lambda message: watch.progress(*message[1:]),
         )  # fmt: skip

@@ -57,6 +57,7 @@ COLUMNS: dict[str, str] = {
     "flops": "float64",
     "params": "float64",
     "train_seconds": "float64",
+    "cpu_seconds": "float64",
     "started": "str",
     "finished": "str",
     "selected_on": "bool",

@@ -67,8 +67,9 @@ class SearchSettings(BaseModel):
     finalists: int = Field(default=3, ge=0, description="candidates that are trained with every seed")
     latency_seconds: float = Field(default=5.0, gt=0, description="most seconds to measure one candidate's latency")
     timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; all cores by default")
-    workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")
+    workers: int | None = Field(default=None, ge=1, description="trainings at once; by cores and memory, or by GPUs")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; usable cores / workers")
+    loader_workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")
     study: str = "default"
     storage: str | None = None
     results: Path = Path("results")

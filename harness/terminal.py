@@ -62,22 +62,26 @@ class Lines:
         """A line."""
         self._say(text)
 
-    def progress(self, done: int, total: int) -> None:
+    def begin(self, trial: int, text: str) -> None:
+        """A line that begins with the trial's number, as its last one will."""
+        self._say(f"#{trial} {text}")
+
+    def progress(self, done: int, total: int, trial: int | None = None) -> None:
         """Not worth a line."""
 
     def space(self, summary: dict[str, Any]) -> None:
         """A line."""
         self._say(space_line(summary))
 
-    def finished(self, record: StudyRecord) -> None:
-        """What came of the last training."""
-        row = record.trials.sort_values("trial").iloc[-1]
+    def finished(self, record: StudyRecord, trial: int) -> None:
+        """What came of the training."""
+        row = record.trials.set_index("trial").loc[trial]
         if row.state == "complete":
             text = f"mAP50-95 {row.map50_95:.4f}, gain {row.gain_map50_95:+.4f}, {row.train_seconds:.0f} s"
             ratio = f", latency ×{row.latency_ratio:.2f}" if row.latency_ratio == row.latency_ratio else ""
-            self._say(f"  {row.architecture} seed {row.seed}: {text}{ratio}")
         else:
-            self._say(f"  {row.architecture} seed {row.seed}: {row.state}: {row.reason}")
+            text, ratio = f"{row.state}: {row.reason}", ""
+        self._say(f"#{trial} {row.architecture} seed {row.seed}: {text}{ratio}")
 
     def note(self, text: str) -> None:
         """A line."""
@@ -90,15 +94,35 @@ class Quiet(Lines):
     def _say(self, text: str) -> None: ...
 
 
+class _Line:
+    """What runs, and how far it is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.started = time.monotonic()
+        self.done, self.total = 0, 0
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar; steps of another kind begin a new one."""
+        if total != self.total:
+            self.started = time.monotonic()
+        self.done, self.total = done, total
+
+    def left(self) -> str:
+        """The time that it will still take."""
+        if not self.done:
+            return ""
+        elapsed = time.monotonic() - self.started
+        return f"about {seconds(elapsed / self.done * (self.total - self.done))} left"
+
+
 class LiveView:
     """A view that is redrawn in place: what runs now, how far it is, and the table so far."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._title = title
         self._started = time.monotonic()
-        self._phase = "starting"
-        self._phase_started = self._started
-        self._done, self._total = 0, 0
+        self._lines: dict[int | None, _Line] = {None: _Line("starting")}
         self._space = ""
         self._record: StudyRecord | None = None
         self._notes: deque[str] = deque(maxlen=_NOTES)
@@ -114,23 +138,27 @@ class LiveView:
         self._live.stop()
 
     def phase(self, text: str) -> None:
-        """Show it with a fresh bar."""
-        self._phase, self._phase_started = text, time.monotonic()
-        self._done, self._total = 0, 0
+        """Show it alone, with a fresh bar."""
+        self._lines = {None: _Line(text)}
 
-    def progress(self, done: int, total: int) -> None:
-        """Move the bar."""
-        if total != self._total:
-            self._phase_started = time.monotonic()
-        self._done, self._total = done, total
+    def begin(self, trial: int, text: str) -> None:
+        """Show it below the trainings that run, in place of the phase."""
+        others = self._lines.copy()
+        others.pop(None, None)
+        self._lines = {**others, trial: _Line(text)}  # a new one: another thread may be drawing the old
+
+    def progress(self, done: int, total: int, trial: int | None = None) -> None:
+        """Move its bar."""
+        self._lines[trial].progress(done, total)
 
     def space(self, summary: dict[str, Any]) -> None:
         """Keep it in view."""
         self._space = space_line(summary)
 
-    def finished(self, record: StudyRecord) -> None:
-        """Show the table so far."""
+    def finished(self, record: StudyRecord, trial: int) -> None:
+        """Show the table so far, and the training no more."""
         self._record = record
+        self._lines = {number: line for number, line in self._lines.items() if number != trial}
 
     def note(self, text: str) -> None:
         """Keep it in view until newer ones push it out."""
@@ -138,23 +166,20 @@ class LiveView:
 
     def render(self) -> RenderableType:
         """The whole view."""
-        now = time.monotonic()
-        parts: list[RenderableType] = [
-            Text.assemble((self._title, "bold"), f"   {seconds(now - self._started)}", overflow="fold")
-        ]
+        elapsed = seconds(time.monotonic() - self._started)
+        parts: list[RenderableType] = [Text.assemble((self._title, "bold"), f"   {elapsed}", overflow="fold")]
         if self._space:
             parts.append(Text(self._space, style="dim"))
-        parts.append(Text(f"▶ {self._phase}", style="cyan"))
-        if self._total:
-            elapsed = now - self._phase_started
-            left = f"about {seconds(elapsed / self._done * (self._total - self._done))} left" if self._done else ""
-            bar = Table.grid(padding=(0, 1))
-            bar.add_row(
-                ProgressBar(total=self._total, completed=self._done, width=40),
-                f"{self._done}/{self._total}",
-                left,
-            )
-            parts.append(bar)
+        for line in self._lines.values():
+            parts.append(Text(f"▶ {line.text}", style="cyan"))
+            if line.total:
+                bar = Table.grid(padding=(0, 1))
+                bar.add_row(
+                    ProgressBar(total=line.total, completed=line.done, width=40),
+                    f"{line.done}/{line.total}",
+                    line.left(),
+                )
+                parts.append(bar)
         parts += [Text(f"• {note}", style="dim") for note in self._notes]
         if self._record is not None:
             parts.append(trials_table(self._record))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import cv2
 import numpy as np
+import optuna
 import pytest
 import torch
 import typer.main
@@ -30,8 +31,8 @@ from harness.measure.accuracy import Accuracy, Training, save_checkpoint
 from harness.measure.cost import model_cost
 from harness.records import load_record
 from harness.search import base as search_base
+from harness.search import executors, train_model
 from harness.search import run as search_run
-from harness.search import train_model
 from harness.search.outcome import Failure, State
 from harness.search.study import open_study
 from harness.search.trial import Job, Measured
@@ -63,7 +64,8 @@ def clo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search_run, "start_server", lambda: None)
-    for module in (search_run, search_base, train_model):
+    monkeypatch.setattr(executors.Children, "start", no_training)
+    for module in (search_base, train_model):
         monkeypatch.setattr(module, "run_in_child", no_training)
 
     def run(*arguments: str) -> Said:
@@ -360,11 +362,9 @@ def test_a_disk_that_is_full_loses_nothing_that_is_finished(
     def small_disk(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")  # SQLite keeps the pages that it has
 
-    def long_story(*_: object, **__: object) -> Failure:
-        return Failure(state=State.FAILED, reason="x" * 500_000)
-
+    long_story = Failure(state=State.FAILED, reason="x" * 500_000)
     monkeypatch.setattr(records, "_pragmas", small_disk)
-    monkeypatch.setattr(search_run, "run_in_child", long_story)
+    monkeypatch.setattr(search_run, "Children", Trainings(lambda _: long_story))
     storage = f"sqlite:///{begun}"
     said = search(clo, "--study", "y", "--storage", storage, "--data", str(data), "--from-scratch")
     assert "the study's storage failed (database or disk is full); everything finished before is kept" in said
@@ -428,22 +428,37 @@ def test_ctrl_c_in_any_other_command_is_no_traceback(clo: Clo, monkeypatch: pyte
 
 
 class Trainings:
-    """Yields figures at once; `then` may end the n-th training otherwise."""
+    """Yields outcomes at once, one training after the other; `then` may end the n-th otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcome: Callable[[Job], Measured | Failure]) -> None:
+        self.outcome = outcome
         self.asked: list[Training] = []
         self.then: dict[int, BaseException] = {}
+        self.beside: list[int] = []
+        """How many ran when each began, itself included."""
+        self._started: list[tuple[int, Job]] = []
 
-    def __call__(self, _function: object, job: Job, *_: object, **__: object) -> Measured:
+    def __call__(self, *_: object) -> Trainings:
+        return self
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._started.clear()
+
+    def start(self, key: int, _function: object, job: Job) -> None:
         self.asked.append(job.training)
+        self._started.append((key, job))
+        self.beside.append(len(self._started))
+
+    def next(self) -> tuple[int, Measured | Failure]:
         if len(self.asked) in self.then:
             raise self.then[len(self.asked)]
-        accuracy = Accuracy(
-            map50_95=0.5 + job.training.seed / 10, map50=0.7, evaluator="E", train_seconds=1.0, transferred=""
-        )
-        timing: Any = SimpleNamespace(p50=9.0, p90=10.0)
-        latency: Any = SimpleNamespace(candidate=timing, baseline=timing, ratio=1.1, ratio_ci95=(1.0, 1.2))
-        return Measured(accuracy=accuracy, latency=latency if job.measure_latency else None)
+        key, job = self._started.pop()  # the last first: never in the order of the start
+        return key, self.outcome(job)
 
     @property
     def trained(self) -> list[tuple[str, int]]:
@@ -451,10 +466,19 @@ class Trainings:
         return [(json.dumps(training.config), training.seed) for training in self.asked]
 
 
+def measured(job: Job) -> Measured:
+    accuracy = Accuracy(
+        map50_95=0.5 + job.training.seed / 10, map50=0.7, evaluator="E", train_seconds=1.0, transferred=""
+    )
+    timing: Any = SimpleNamespace(p50=9.0, p90=10.0)
+    latency: Any = SimpleNamespace(candidate=timing, baseline=timing, ratio=1.1, ratio_ci95=(1.0, 1.2))
+    return Measured(accuracy=accuracy, latency=latency if job.measure_latency else None, cpu_seconds=1.5)
+
+
 @pytest.fixture
 def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
-    pretended = Trainings()
-    monkeypatch.setattr(search_run, "run_in_child", pretended)
+    pretended = Trainings(measured)
+    monkeypatch.setattr(search_run, "Children", pretended)
     monkeypatch.setattr(cli, "_write", lambda _record, folder: folder)  # the report has tests of its own
     cost = model_cost(load_model("yolov5n"), 64)
     monkeypatch.setattr(search_run, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
@@ -465,7 +489,7 @@ def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
 def small_search(tmp_path: Path, data: Path) -> tuple[str, ...]:
     """Two candidates, the better one and the baseline with two seeds."""
     space = space_with(tmp_path, kernel=[3, 5, 7])
-    budget = ("--trials", "2", "--seeds", "2", "--finalists", "1", "--imgsz", "64")
+    budget = ("--trials", "2", "--seeds", "2", "--finalists", "1", "--imgsz", "64", "--workers", "1")
     return ("search", "--study", "y", "--data", str(data), "--space", space, "--from-scratch", *budget)
 
 
@@ -497,6 +521,29 @@ def test_what_was_cut_short_is_run_again_and_the_rest_is_not(
     assert len(set(trainings.trained)) == len(trainings.asked) - 1 == 5
     states = load_record("sqlite:///results/y/study.db", "y").trials.sort_values("trial").state.tolist()
     assert states == ["complete", "complete", "interrupted", *["complete"] * 3]
+
+
+def test_several_workers_train_each_architecture_and_seed_once(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    command = (*small_search, "--trials", "4", "--seeds", "3", "--finalists", "2", "--workers", "3", "--quiet")
+    trainings.then = {4: KeyboardInterrupt()}  # the baseline and three candidates have begun
+    assert clo(*command).code == 130
+    assert trainings.beside == [1, 1, 2, 3]  # nothing beside the first baseline
+    states = load_record("sqlite:///results/y/study.db", "y").trials.sort_values("trial")[["state", "reason"]]
+    assert states.to_numpy().tolist() == [["complete", ""], *[["interrupted", "stopped by Ctrl-C"]] * 3]
+    assert clo(*command).code == 0
+    assert set(trainings.trained[4:7]) == set(trainings.trained[1:4])  # what was cut short goes first
+    whole = trainings.trained[:1] + trainings.trained[4:]
+    assert len(set(whole)) == len(whole) == 1 + 3 + 2 * 3  # the space has no fourth candidate
+    assert max(trainings.beside) == 3
+    base = whole[0][0]
+    later = [(config, seed) for config, seed in whole if seed > 0]
+    assert later[:2] == [(base, 1), (base, 2)]  # candidates wait for the control that they are compared with
+    rows = load_record("sqlite:///results/y/study.db", "y").trials
+    assert rows[rows.state == "complete"].gain_map50_95.notna().all()
+    study = optuna.load_study(study_name="y", storage="sqlite:///results/y/study.db")
+    assert all(study.trials[n].state.name == "COMPLETE" for n in rows[rows.state == "complete"].trial)
 
 
 # --- Help -----------------------------------------------------------------------------------------

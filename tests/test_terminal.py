@@ -65,6 +65,25 @@ def test_phase_progress_and_time_left_are_in_view(clock: list[float]) -> None:
     assert "about 1:30 left" in said  # 30 s for 10 of 40
 
 
+def test_every_training_has_a_line_and_a_bar_of_its_own_until_it_ends(clock: list[float]) -> None:
+    view = LiveView(plain(), "x")
+    view.phase("counting")
+    view.begin(3, "candidate 3: a")
+    view.begin(4, "candidate 4: b")
+    view.progress(10, 40, 3)
+    view.progress(7, 8, 4)
+    said = text(view.render())
+    assert [said.index(part) for part in ("candidate 3: a", "10/40", "candidate 4: b", "7/8")] == sorted(
+        said.index(part) for part in ("candidate 3: a", "10/40", "candidate 4: b", "7/8")
+    )
+    assert "counting" not in said
+    view.finished(winning(), 3)
+    said = text(view.render())
+    assert "candidate 3: a" not in said and "candidate 4: b" in said
+    view.phase("writing the report")
+    assert "candidate 4: b" not in text(view.render())
+
+
 def test_a_new_phase_begins_without_progress(clock: list[float]) -> None:
     view = LiveView(plain(), "x")
     view.progress(10, 40)
@@ -95,7 +114,7 @@ def test_space_notes_and_table_stay_in_view(clock: list[float]) -> None:
     view = LiveView(plain(), "x")
     view.space(SPACE)
     view.note("common base: yolov5n, mAP50-95 0.512")
-    view.finished(winning())
+    view.finished(winning(), 0)
     said = text(view.render())
     assert "space tiny: 1,234 candidates" in said
     assert "common base: yolov5n, mAP50-95 0.512" in said
@@ -172,7 +191,7 @@ def tell_everything(watch: Observer) -> None:
         watch.progress(step, 100)
     watch.space(SPACE)
     watch.note("common base: yolov5n")
-    watch.finished(winning())
+    watch.finished(winning(), 0)
 
 
 def test_logs_get_one_line_an_event(clock: list[float]) -> None:
@@ -185,27 +204,36 @@ def test_logs_get_one_line_an_event(clock: list[float]) -> None:
 
 def test_a_finished_training_is_told_with_its_figures() -> None:
     console = plain()
-    Lines(console).finished(record(frame(baseline(0), candidate("aaaaaaaa", [0.02], ratio=1.25))))
+    Lines(console).finished(record(frame(baseline(0), candidate("aaaaaaaa", [0.02], ratio=1.25))), 1)
     assert "aaaaaaaa seed 0: mAP50-95 0.5150, gain +0.0200, 30 s, latency ×1.25" in written(console)
+
+
+def test_the_lines_of_a_training_begin_alike_so_that_those_of_others_may_stand_between() -> None:
+    console = plain()
+    lines = Lines(console)
+    lines.begin(1, "candidate 1 of 2: a")
+    lines.begin(2, "candidate 2 of 2: b")
+    lines.finished(record(frame(baseline(0), candidate("aaaaaaaa", [0.02]), [failed("b", 0)])), 1)
+    assert [line.split("] ")[1][:3] for line in written(console).splitlines()] == ["#1 ", "#2 ", "#1 "]
 
 
 def test_a_later_seed_has_no_latency_to_tell() -> None:
     console = plain()
     later = row("aaaaaaaa", 1, 0.02, latency_ratio=float("nan"))
-    Lines(console).finished(record(frame(baseline(0, 1), [later])))
+    Lines(console).finished(record(frame(baseline(0, 1), [later])), 2)
     assert "aaaaaaaa seed 1: mAP50-95 0.5210, gain +0.0200, 30 s\n" in written(console)
 
 
-def test_the_last_training_is_told_even_if_it_is_the_baselines() -> None:
+def test_the_training_that_ended_is_told_whichever_came_last() -> None:
     console = plain()
     shown = record(frame(candidate("aaaaaaaa", [0.02]), baseline(0)))
-    Lines(console).finished(shown)
-    assert "baseline seed 0" in written(console)
+    Lines(console).finished(shown, 1)
+    assert written(console).splitlines()[0].startswith("[") and "#1 baseline seed 0" in written(console)
 
 
 def test_a_failed_training_is_told_with_its_reason() -> None:
     console = plain()
-    Lines(console).finished(record(frame(baseline(0), [failed("aaaaaaaa", 0, reason="loss is nan [x]")])))
+    Lines(console).finished(record(frame(baseline(0), [failed("aaaaaaaa", 0, reason="loss is nan [x]")])), 1)
     assert "aaaaaaaa seed 0: failed: loss is nan [x]" in written(console)
 
 

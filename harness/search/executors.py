@@ -6,25 +6,28 @@ starts in milliseconds. A child ends itself when the search dies, however it die
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import multiprocessing
-import os
 import signal
 import sys
-import threading
-import traceback
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
+from harness.search.child import Order, Say, main
 from harness.search.outcome import Failure, State
 
+Key = TypeVar("Key")
 Result = TypeVar("Result")
-_PRELOADED = ["harness.search.trial"]
+_PRELOADED = ["harness.search.preload"]
 _MEMORY_SIGNALS = {-signal.SIGKILL} if hasattr(signal, "SIGKILL") else set()
 
 
@@ -39,13 +42,153 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
+class _Doing(Enum):
+    WORKING = auto()
+    TOLD_TO_REST = auto()
+    RESTING = auto()
+    ALONE = auto()
+
+
+@dataclass(kw_only=True, eq=False)
+class _Child:
+    process: BaseProcess
+    pipe: Connection
+    doing: _Doing = field(default=_Doing.WORKING)
+
+    def order(self, order: Order, doing: _Doing) -> None:
+        self.doing = doing
+        with contextlib.suppress(OSError):  # it has just died; reading from it will tell how
+            self.pipe.send(order)
+
+    def stop(self) -> None:
+        """End it, if it has not ended."""
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join(5)
+            if self.process.is_alive():
+                self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+class Children(Generic[Key, Result]):
+    """Functions that run at the same time, each in a process of its own; watched from one thread.
+
+    Leaving the `with` block ends whatever still runs.
+
+    Args:
+        on_progress: Called in this process with a child's key and what it reports.
+        log: File that takes what the children print; it would tear a live view apart.
+    """
+
+    def __init__(self, on_progress: Callable[[Key, Any], None] | None = None, log: Path | None = None) -> None:
+        self._on_progress = on_progress
+        self._log = log
+        self._running: dict[Key, _Child] = {}
+        self._ended: deque[tuple[Key, Result | Failure]] = deque()
+        self._want_to_be_alone: deque[Key] = deque()
+
+    def __enter__(self) -> Children[Key, Result]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End all that run."""
+        for child in self._running.values():
+            child.process.terminate()
+        while self._running:
+            self._running.popitem()[1].stop()
+
+    def start(self, key: Key, function: Callable[..., Result], argument: Any) -> None:
+        """Run `function(argument, report)` in a new child.
+
+        Args:
+            key: Name that `next` and `on_progress` give back.
+            function: Importable function; see `harness.search.child.Report` for what `report` can do.
+            argument: Picklable argument.
+        """
+        start_server()
+        context = _context()
+        ours, theirs = context.Pipe()
+        process = context.Process(target=main, args=(theirs, function, argument, self._log))
+        process.start()
+        theirs.close()
+        self._running[key] = _Child(process=process, pipe=ours)
+
+    def next(self) -> tuple[Key, Result | Failure]:
+        """Wait until a child has ended and none is alone: what follows an end may take the processor.
+
+        Returns:
+            The child's key, and its result or how it failed.
+
+        Raises:
+            UserError: A child found an input to be wrong.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        while not self._ended or any(child.doing is _Doing.ALONE for child in self._running.values()):
+            keys = {child.pipe: key for key, child in self._running.items()}
+            for pipe in wait(list(keys)):
+                self._hear(keys[cast(Connection, pipe)])
+            self._arrange()
+        return self._ended.popleft()
+
+    def _hear(self, key: Key) -> None:
+        child = self._running[key]
+        try:
+            say, content = child.pipe.recv()
+        except (EOFError, OSError):  # it may have died in the middle of a message
+            child.process.join()
+            self._end(key, _death(child.process.exitcode))
+            return
+        if say == Say.PROGRESS:
+            if self._on_progress:
+                self._on_progress(key, content)
+        elif say == Say.WANTS_TO_BE_ALONE:
+            child.doing = _Doing.RESTING
+            self._want_to_be_alone.append(key)
+        elif say == Say.RESTS:
+            child.doing = _Doing.RESTING
+        elif say == Say.RESULT:
+            child.process.join()
+            self._end(key, content)
+        elif say == Say.USER_ERROR:
+            raise UserError(content)
+        else:
+            state, reason = content
+            self._end(key, Failure(state=state, reason=reason))
+
+    def _end(self, key: Key, outcome: Result | Failure) -> None:
+        self._running.pop(key).stop()
+        if key in self._want_to_be_alone:
+            self._want_to_be_alone.remove(key)
+        self._ended.append((key, outcome))
+
+    def _arrange(self) -> None:
+        """Let the first that wants to be alone be so once all rest; wake everyone when nobody wants to."""
+        children = self._running.values()
+        if any(child.doing is _Doing.ALONE for child in children):
+            return
+        if not self._want_to_be_alone:
+            for child in children:
+                if child.doing is _Doing.RESTING:
+                    child.order(Order.GO, _Doing.WORKING)
+        elif all(child.doing is _Doing.RESTING for child in children):
+            self._running[self._want_to_be_alone.popleft()].order(Order.GO, _Doing.ALONE)
+        else:
+            for child in children:
+                if child.doing is _Doing.WORKING:
+                    child.order(Order.REST, _Doing.TOLD_TO_REST)
+
+
 def run_in_child(
     function: Callable[..., Result],
     argument: Any,
     on_progress: Callable[[Any], None] | None = None,
     log: Path | None = None,
 ) -> Result | Failure:
-    """Run `function(argument, report)` in a child process.
+    """Run one `function(argument, report)` in a child process and wait for it.
 
     Args:
         function: Importable function; whatever it passes to `report` reaches `on_progress`.
@@ -60,39 +203,11 @@ def run_in_child(
         UserError: The child found an input to be wrong.
         KeyboardInterrupt: Ctrl-C; the child is gone when this is raised.
     """
-    start_server()
-    context = _context()
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_child, args=(theirs, function, argument, log))
-    process.start()
-    theirs.close()
-    try:
-        while True:
-            try:
-                kind, content = ours.recv()
-            except (EOFError, ConnectionResetError):
-                process.join()
-                return _death(process.exitcode)
-            if kind == "progress":
-                if on_progress:
-                    on_progress(content)
-            elif kind == "result":
-                process.join()
-                result: Result = content
-                return result
-            elif kind == "user_error":
-                raise UserError(content)
-            else:
-                state, reason = content
-                return Failure(state=state, reason=reason)
-    finally:
-        if process.is_alive():
-            process.terminate()
-            process.join(5)
-            if process.is_alive():
-                process.kill()
-        process.join()
-        ours.close()
+    tell = (lambda _, content: on_progress(content)) if on_progress else None
+    alone: Children[None, Result] = Children(tell, log)
+    with alone as children:
+        children.start(None, function, argument)
+        return children.next()[1]
 
 
 def _context() -> ForkServerContext | SpawnContext:
@@ -108,43 +223,3 @@ def _death(exitcode: int | None) -> Failure:
             reason="the training process was killed (signal 9), probably out of memory",
         )
     return Failure(state=State.FAILED, reason=f"the training process ended with exit code {exitcode}")
-
-
-def _child(pipe: Connection, function: Callable[..., Any], argument: Any, log: Path | None) -> None:
-    if log is not None:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the search's to handle
-    threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
-    try:
-        message = ("result", function(argument, lambda content: pipe.send(("progress", content))))
-    except UserError as error:
-        message = ("user_error", str(error))
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
-            place = error.filename or "disk"
-            message = ("user_error", f"{place}: {error.strerror}; make room, then run the same command again")
-        else:
-            message = ("failure", _describe(error))
-    except BaseException as error:  # noqa: BLE001 - whatever ends a trial is recorded with its reason
-        message = ("failure", _describe(error))
-    pipe.send(message)
-
-
-def _describe(error: BaseException) -> tuple[State, str]:
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
-    out_of_memory = (
-        isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error)
-    )
-    if out_of_memory:
-        return State.OUT_OF_MEMORY, text
-    if type(error).__name__ != "NotANumberError":
-        traceback.print_exc()
-    return State.FAILED, text
-
-
-def _die_with_parent(pipe: Connection) -> None:
-    """The search sends nothing: the pipe becomes readable only when its end is closed."""
-    wait([pipe])
-    os._exit(1)

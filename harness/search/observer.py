@@ -13,14 +13,17 @@ class Observer(Protocol):
     def phase(self, text: str) -> None:
         """Something new begins; `text` is a short line."""
 
-    def progress(self, done: int, total: int) -> None:
-        """Steps of the current phase."""
+    def begin(self, trial: int, text: str) -> None:
+        """A training begins, perhaps beside others; `text` is a short line."""
+
+    def progress(self, done: int, total: int, trial: int | None = None) -> None:
+        """Steps of a training that runs, or of the current phase."""
 
     def space(self, summary: dict[str, Any]) -> None:
         """The cost of the whole search space is known."""
 
-    def finished(self, record: StudyRecord) -> None:
-        """A training ended; the whole study as it is now."""
+    def finished(self, record: StudyRecord, trial: int) -> None:
+        """This training ended; the whole study as it is now."""
 
     def note(self, text: str) -> None:
         """Something a person should know."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import optuna
 import torch
 
 from harness.architecture import BASELINE, Architecture
@@ -25,10 +26,10 @@ from harness.measure.latency import Latency
 from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.budget import finalists
-from harness.search.executors import run_in_child, start_server
+from harness.search.executors import Children, start_server
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
-from harness.search.proposals import ask_for, propose
+from harness.search.proposals import Known, ask_for, propose
 from harness.search.setting import Setting, included, prepare
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import STARTUP, SearchStudy, open_study
@@ -42,7 +43,7 @@ LOG = "trainings.log"
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
     """Run a search, or what is missing of it.
 
-    Ctrl-C ends the running trial and leaves the study whole.
+    Ctrl-C ends the running trials and leaves the study whole.
 
     Args:
         settings: What was asked for.
@@ -69,9 +70,9 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
         "device_kind": "cpu"
         if setting.device == "cpu"
-        else torch.cuda.get_device_name(int(setting.device.split(",")[0])),
+        else " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in setting.devices})),
     }
-    with open_study(settings, comparable) as study:
+    with open_study(settings, comparable, workers=setting.workers) as study:
         observer.phase("counting the cost of the whole search space")
         cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
         summary = summarise_space(setting.space, cost)
@@ -94,7 +95,9 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
             ENVIRONMENT,
             {
                 **details,
+                "workers": setting.workers,
                 "torch_threads": setting.threads,
+                "torch_threads_alone": setting.threads_alone,
                 "base_origin": common.origin,
                 "base_map50_95": common.map50_95,
                 "uncounted": cost.base.uncounted,
@@ -107,8 +110,28 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         return study.record()
 
 
+class _Running(NamedTuple):
+    """A training under way."""
+
+    trial: optuna.trial.Trial
+    identity: str
+    seed: int
+    device: str
+    figures: dict[str, Any]
+    """What is known of it already: its cost."""
+
+
+class _Start(NamedTuple):
+    """A training to start."""
+
+    architecture: Architecture
+    seed: int
+    name: str
+    trial: optuna.trial.Trial | None = None
+
+
 class _Loop:
-    """Baseline, candidates, then more seeds for the best."""
+    """Baseline, candidates, then more seeds for the best; several trainings at once, all else from one thread."""
 
     def __init__(
         self, study: SearchStudy, setting: Setting, common: CommonBase, observer: Observer, deadline: float
@@ -118,49 +141,91 @@ class _Loop:
         self.common = common
         self.observer = observer
         self.deadline = deadline
+        self.children: Children[int, Measured] = Children(
+            lambda trial, message: observer.progress(message[1], message[2], trial), setting.settings.folder / LOG
+        )
+        self.running: dict[int, _Running] = {}
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
+        with self.children:
+            try:
+                self._run(wanted)
+            except KeyboardInterrupt:
+                self.children.stop()
+                for running in self.running.values():
+                    self.study.end(running.trial, State.INTERRUPTED, running.figures, "stopped by Ctrl-C")
+                raise
+
+    def _run(self, wanted: Sequence[Architecture]) -> None:
         settings = self.setting.settings
         first = [*self.study.close_interrupted(), *wanted]
         base = Architecture(base=self.setting.base.name)
         if not self._has(BASELINE, settings.seed):
-            self._train(base, settings.seed, "baseline")
+            self._train_all([_Start(base, settings.seed, "baseline")])
             if not self._has(BASELINE, settings.seed):
                 reason = self.study.record().trials.iloc[0].reason
                 raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
         target = self._candidates() + settings.more if settings.more else settings.trials
         self.study.optuna.set_user_attr(LAST_RUN, {**settings.model_dump(mode="json"), "trials": target})
-        while self._candidates() < target and self._in_time():
-            name = f"candidate {self._candidates() + 1} of {target}"
-            if first:
-                architecture = first.pop(0)
-                if self.setting.space.identity(architecture) not in self.study.known():
-                    self._train(architecture, settings.seed, name)
-                continue
-            rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
-            proposal = propose(self.study.optuna, self.setting.space, self.study.known, rng, STARTUP)
-            if proposal is None:
-                self.observer.note(f"all {self.setting.space.size} candidates of the space are done")
-                break
-            self._train(proposal.architecture, settings.seed, name, proposal.trial)
-        self._repeat_best(base)
+        self._train(lambda: self._next_candidate(first, target))
+        self._train_all(self._repeats_of_the_best(base))
 
-    def _repeat_best(self, base: Architecture) -> None:
+    def _train(self, next_start: Callable[[], _Start | None]) -> None:
+        """Keep all workers at work until there is nothing more to start and all has ended."""
+        while True:
+            while len(self.running) < self.setting.workers and self._in_time() and (start := next_start()):
+                self._start(start)
+            if not self.running:
+                return
+            self._end(*self.children.next())
+
+    def _train_all(self, starts: list[_Start]) -> None:
+        """In order; but a candidate waits for the end of the control that it is compared with."""
+
+        def next_start() -> _Start | None:
+            controls = {running.seed for running in self.running.values() if running.identity == BASELINE}
+            ready = (n for n, start in enumerate(starts) if start.seed not in controls)
+            return None if (n := next(ready, None)) is None else starts.pop(n)
+
+        self._train(next_start)
+
+    def _next_candidate(self, first: list[Architecture], target: int) -> _Start | None:
+        """The next one that is neither known nor being trained; None if there is none."""
+        settings, space = self.setting.settings, self.setting.space
+        known = {**{running.identity: Known(values=None) for running in self.running.values()}, **self.study.known()}
+        count = sum(identity != BASELINE for identity in known)
+        if count >= target:
+            return None
+        name = f"candidate {count + 1} of {target}"
+        while first:
+            architecture = first.pop(0)
+            if space.identity(architecture) not in known:
+                return _Start(architecture, settings.seed, name)
+        rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
+        proposal = propose(self.study.optuna, space, lambda: known, rng, STARTUP)
+        if proposal is not None:
+            return _Start(proposal.architecture, settings.seed, name, proposal.trial)
+        if not self.running:
+            self.observer.note(f"all {space.size} candidates of the space are done")
+        return None
+
+    def _repeats_of_the_best(self, base: Architecture) -> list[_Start]:
         settings = self.setting.settings
         record = self.study.record()
         best = finalists(record.trials, seed=settings.seed, count=settings.finalists)
-        if not best:
-            return
-        for seed in settings.all_seeds[1:]:
-            for identity in (BASELINE, *best):
-                if self._in_time() and not self._settled(identity, seed):
-                    architecture = base if identity == BASELINE else record.architectures[identity]
-                    self._train(architecture, seed, f"seed {seed} of {identity}")
+        architectures = {**record.architectures, BASELINE: base}
+        return [
+            _Start(architectures[identity], seed, f"seed {seed} of {identity}")
+            for seed in settings.all_seeds[1:]
+            for identity in ([BASELINE, *best] if best else [])
+            if not self._settled(identity, seed)
+        ]
 
-    def _train(self, architecture: Architecture, seed: int, name: str, trial: Any = None) -> None:
-        """One trial, whatever becomes of it."""
+    def _start(self, start: _Start) -> None:
+        """Begin one trial, whatever becomes of it."""
         setting, settings = self.setting, self.setting.settings
+        architecture, seed, name, trial = start
         trial = trial or ask_for(self.study.optuna, setting.space, architecture)
         identity = setting.space.identity(architecture)
         config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
@@ -169,14 +234,14 @@ class _Loop:
         )
         row = {"seed": seed, "epochs": settings.epochs, "selected_on": seed == settings.seed}
         self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
-        self.observer.phase(f"{name}: {architecture.describe()}")
+        self.observer.begin(trial.number, f"{name}: {architecture.describe()}")
         try:
             cost = model_cost(build(config), settings.imgsz)
         except Exception as error:  # noqa: BLE001 - whatever fails here is the candidate's failure, not the search's
             self.study.end(trial, State.FAILED, {}, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
-            self.observer.finished(self.study.record())
+            self.observer.finished(self.study.record(), trial.number)
             return
-        figures: dict[str, Any] = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
+        device = self._free_device()
         job = Job(
             training=Training(
                 config=config,
@@ -187,34 +252,39 @@ class _Loop:
                 classes=setting.classes,
                 schedule=setting.schedule,
                 seed=seed,
-                device=setting.device,
+                device=device,
                 threads=setting.threads,
-                loader_workers=settings.workers,
+                loader_workers=settings.loader_workers,
             ),
             measure_latency=seed == settings.seed,
             latency_seconds=settings.latency_seconds,
+            latency_threads=setting.threads_alone,
         )
-        try:
-            result = run_in_child(
-                run_trial,
-                job,
-                lambda message: self.observer.progress(*message[1:]),
-                log=settings.folder / LOG,
-            )
-        except KeyboardInterrupt:
-            self.study.end(trial, State.INTERRUPTED, figures, "stopped by Ctrl-C")
-            raise
+        figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
+        self.running[trial.number] = _Running(trial, identity, seed, device, figures)
+        self.children.start(trial.number, run_trial, job)
+
+    def _end(self, number: int, result: Measured | Failure) -> None:
+        """Record what became of a trial."""
+        trial, identity, _, _, figures = self.running[number]
         if isinstance(result, Failure):
             self.study.end(trial, result.state, figures, result.reason)
         else:
             self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result)})
-        self.observer.finished(self.study.record())
+        del self.running[number]
+        self.observer.finished(self.study.record(), number)
+
+    def _free_device(self) -> str:
+        """The one with the fewest trainings."""
+        busy = [running.device for running in self.running.values()]
+        return min(self.setting.devices, key=busy.count)
 
     def _figures(self, identity: str, result: Measured) -> dict[str, Any]:
         if identity == BASELINE and result.latency:
             self._keep_aa_check(result.latency)
         return {
             **result.accuracy.figures(),
+            "cpu_seconds": result.cpu_seconds,
             **(_latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
         }
 
@@ -261,9 +331,9 @@ def _common_base(setting: Setting, observer: Observer) -> CommonBase:
         setting.data,
         base_schedule(setting.schedule, settings.base_epochs),
         seed=settings.seed,
-        device=setting.device,
-        threads=setting.threads,
-        loader_workers=settings.workers,
+        device=setting.devices[0],
+        threads=setting.threads_alone,
+        loader_workers=settings.loader_workers,
         on_progress=lambda message: observer.progress(*message[1:]),
         log=settings.folder / LOG,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from harness.architecture import Architecture
@@ -17,10 +18,22 @@ from harness.records import load_record
 from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
 
+_MEMORY_OF_A_TRAINING = 1.2e9
+"""Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
+_MOST_WORKERS = 4
+"""Default number of trainings at once on CPU; more is asked for with `--workers`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """All that stays the same through a search."""
+    """All that stays the same through a search.
+
+    Attributes:
+        device: `cpu` or numbers of CUDA devices, comma-separated.
+        workers: Trainings at once.
+        threads: CPU threads of each of them.
+        threads_alone: CPU threads of what runs alone: measuring latency, training the common base.
+    """
 
     settings: SearchSettings
     base: Base
@@ -29,7 +42,14 @@ class Setting:
     space: SearchSpace
     schedule: Schedule
     device: str
+    workers: int
     threads: int
+    threads_alone: int
+
+    @property
+    def devices(self) -> list[str]:
+        """One name a device."""
+        return self.device.split(",")
 
     @property
     def classes(self) -> int:
@@ -44,6 +64,8 @@ def prepare(settings: SearchSettings) -> Setting:
         UserError: Something does not exist or does not fit together.
     """
     device = resolve_device(settings.device)
+    cores = torch.get_num_threads()
+    workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
     base = resolve_base(settings.base)
     sites = find_sites(base)
     space = SearchSpace(
@@ -66,8 +88,26 @@ def prepare(settings: SearchSettings) -> Setting:
             block_rate_factor=settings.block_rate_factor,
         ),
         device=device,
-        threads=settings.threads or torch.get_num_threads(),
+        workers=workers,
+        threads=settings.threads or max(1, cores // workers),
+        threads_alone=settings.threads or cores,
     )
+
+
+def default_workers(device: str, cores: int, memory_bytes: float) -> int:
+    """Trainings at once that suit the machine.
+
+    On CPU one a core: a small detector gains little from a second thread, and loses where the cores
+    have other work (`benchmarks/workers.py`). On CUDA one a GPU.
+
+    Args:
+        device: `cpu` or numbers of CUDA devices, comma-separated.
+        cores: Usable cores.
+        memory_bytes: Free memory.
+    """
+    if device != "cpu":
+        return len(device.split(","))
+    return max(1, min(cores, int(memory_bytes // _MEMORY_OF_A_TRAINING), _MOST_WORKERS))
 
 
 def included(setting: Setting) -> list[Architecture]:

@@ -137,12 +137,13 @@ class SearchStudy:
 
 
 @contextmanager
-def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Iterator[SearchStudy]:
+def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, workers: int = 1) -> Iterator[SearchStudy]:
     """Create the study, or continue it.
 
     Args:
         settings: What was asked for.
         comparable: What all trials of the study must share, beyond the settings: data, space, base.
+        workers: Trainings at once.
 
     Raises:
         UserError: Another search holds the study, it was made with other settings, or its storage does not open.
@@ -167,7 +168,7 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
             study_name=settings.study,
             storage=storage,
             directions=[objective.direction for objective in settings.objectives],
-            sampler=sampler_of(settings),
+            sampler=sampler_of(settings, workers),
             load_if_exists=True,
         )
         _check_same(study, settings, comparable)
@@ -196,14 +197,14 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def sampler_of(settings: SearchSettings) -> optuna.samplers.BaseSampler:
-    """The sampler that the settings name, seeded."""
+def sampler_of(settings: SearchSettings, workers: int = 1) -> optuna.samplers.BaseSampler:
+    """The sampler that the settings name, seeded; with several workers it keeps away from what is being trained."""
     if settings.sampler is Sampler.NSGA2:
         return optuna.samplers.NSGAIISampler(seed=settings.seed, population_size=20)
     if settings.sampler is Sampler.RANDOM:
         return optuna.samplers.RandomSampler(seed=settings.seed)
     return optuna.samplers.TPESampler(
-        seed=settings.seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=False
+        seed=settings.seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=workers > 1
     )
 
 

@@ -35,7 +35,7 @@ class TrainOptions:
         seed: Seed of everything random.
         device: `auto`, `cpu` or a CUDA device's number.
         threads: CPU threads; None takes all cores.
-        workers: Image-loading processes of a CUDA training.
+        loader_workers: Image-loading processes of a CUDA training.
         out: Where the weights go.
     """
 
@@ -48,7 +48,7 @@ class TrainOptions:
     seed: int
     device: str
     threads: int | None
-    workers: int
+    loader_workers: int
     out: Path
 
 
@@ -83,7 +83,7 @@ def train_model(options: TrainOptions, on_progress: Callable[[Any], None]) -> Ac
             seed=options.seed,
             device=device,
             threads=options.threads or torch.get_num_threads(),
-            loader_workers=options.workers,
+            loader_workers=options.loader_workers,
             save_to=options.out,
         ),
         on_progress,

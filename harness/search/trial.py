@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+import time
+from dataclasses import dataclass, replace
 
 import torch
 
 from harness.detectors import build
 from harness.measure.accuracy import Accuracy, Training, train
 from harness.measure.latency import Latency, interleaved_latency
-
-Report = Callable[[tuple[str, int, int]], None]
-"""Called with the phase, the finished and the total steps."""
+from harness.search.child import Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,39 +22,68 @@ class Job:
         training: The training.
         measure_latency: Whether latency is wanted too; a second seed of a candidate needs none.
         latency_seconds: Most seconds that measuring it may take.
+        latency_threads: CPU threads of its passes; nothing else runs then.
     """
 
     training: Training
     measure_latency: bool
     latency_seconds: float
+    latency_threads: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a trial yields."""
+    """What a trial yields.
+
+    Attributes:
+        accuracy: Of the training; its seconds are without the time that it rested for others.
+        latency: Where it was wanted.
+        cpu_seconds: Processor time of the training, over all threads and image-loading processes.
+    """
 
     accuracy: Accuracy
     latency: Latency | None
+    cpu_seconds: float
 
 
 def run_trial(job: Job, report: Report) -> Measured:
     """Measure and train one detector."""
     training = job.training
-    torch.set_num_threads(training.threads)
     latency = None
     if job.measure_latency:
-        report(("latency", 0, 1))
-        latency = interleaved_latency(
-            build(training.config, training.classes),
-            build(training.base_config, training.classes),
-            imgsz=training.schedule.imgsz,
-            device=training.device,
-            max_seconds=job.latency_seconds,
-        )
-    accuracy = train(training, lambda done, total: report(("training", done, total)))
-    return Measured(accuracy=accuracy, latency=latency)
+        with report.alone():
+            report(("latency", 0, 1))
+            torch.set_num_threads(job.latency_threads)
+            latency = interleaved_latency(
+                build(training.config, training.classes),
+                build(training.base_config, training.classes),
+                imgsz=training.schedule.imgsz,
+                device=training.device,
+                max_seconds=job.latency_seconds,
+            )
+    cpu, rested = _cpu_seconds(), report.rested_seconds
+    accuracy = train_base(training, report)
+    return Measured(
+        accuracy=replace(accuracy, train_seconds=accuracy.train_seconds - (report.rested_seconds - rested)),
+        latency=latency,
+        cpu_seconds=_cpu_seconds() - cpu,
+    )
 
 
 def train_base(training: Training, report: Report) -> Accuracy:
-    """Train the common base from which all candidates start."""
-    return train(training, lambda done, total: report(("training", done, total)))
+    """Train alone, without measuring: the common base, or a model of `clo train`."""
+
+    def step(done: int, total: int) -> None:
+        report(("training", done, total))
+        if report.rest_is_due:
+            if training.device != "cpu":
+                torch.cuda.synchronize()  # a GPU still at work is not at rest
+            report.rest()
+
+    return train(training, step)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system

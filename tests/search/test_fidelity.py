@@ -45,7 +45,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, digits: Path) -> list[Training]:
 
     def pretend(function: Callable[..., Any], training: Training, *_: object, **__: object) -> Any:
         asked.append(training)
-        accuracy = Accuracy(map50_95=0.4, map50=0.6, train_seconds=1.0, transferred="")
+        accuracy = Accuracy(map50_95=0.4, map50=0.6, evaluator="E", train_seconds=1.0, transferred="")
         return accuracy, 2.5
 
     base = CommonBase(weights=digits.parent / "base.pt", origin="trained")
