@@ -1,9 +1,9 @@
 """How far an estimate of latency lies from what was measured, told by architectures that were really built.
 
 The estimated ratio to the base is 1 + offset + factor × what the table adds; of the base itself it is 1. Both are
-fitted by least squares to the calibration's measurements. They take in what no block shows alone: in YOLOv5n at
-128 px every layer of the base takes a little longer as soon as there is a block that sweeps the caches. Each error
-is leave-one-out: that of the estimate fitted to all the others, so that nothing is judged by itself.
+fitted by least squares to the calibration's measurements, and take in what no block shows alone, such as layers of
+the base that find their caches swept. Each error is leave-one-out: that of the estimate fitted to all the others, so
+that nothing is judged by itself. It holds the measurements' own error, too.
 """
 
 from __future__ import annotations
