@@ -1,0 +1,252 @@
+"""What a latency table is made of: each block of a space timed once, and some architectures end to end.
+
+A block is timed within passes of the base (`harness.measure.in_place`) and kept as a share of the base's time, so
+that a machine that is slower today is so for both. Sites whose maps are alike share their blocks. What was measured
+is kept in the cache folder as it comes: an interrupted survey goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from filelock import FileLock
+from pydantic import BaseModel, Field, ValidationError
+
+from harness._version import version
+from harness.architecture import MapSize, Placement
+from harness.detectors import Base, Site, build, insert
+from harness.detectors.insert import block_row
+from harness.detectors.parser import KEEPING
+from harness.errors import UserError
+from harness.isolation import cache_folder
+from harness.measure.clocks import Clock, clock_for
+from harness.measure.environment import environment
+from harness.measure.in_place import Guest, time_in_place
+from harness.measure.latency import interleaved_latency
+from harness.search.setting import resolve_device
+from harness.search.space_table import SpaceTable
+from harness.space import SearchSpace
+
+_AT_ONCE = 128
+"""Blocks that are built at a time; what was measured is kept after each such lot."""
+_ROUNDS = 6
+_SEED = 0
+_CLASSES = {layer.__name__: layer for layer in KEEPING}
+
+Progress = Callable[[str, int, int], None]
+"""Called with the phase, the finished and the total steps."""
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class EndToEnd(BaseModel):
+    """An architecture measured as a whole.
+
+    Attributes:
+        numbers: The architecture as a row of `Indices`.
+        ratio: Its latency over the base's.
+        ratio_ci95: The ratio's interval.
+        base_ms: Median pass of the base meanwhile, in ms.
+    """
+
+    numbers: list[int]
+    ratio: _Positive
+    ratio_ci95: tuple[_Positive, _Positive]
+    base_ms: _Positive
+
+
+class Measurements(BaseModel):
+    """What is known of a space on a device; the cache file.
+
+    Attributes:
+        layers: What each site's layer takes, in passes of the base; where a block may replace it.
+        blocks: What each block takes, by `block_id`, in passes of the base.
+        end_to_end: Architectures measured as a whole.
+    """
+
+    layers: dict[str, _Positive] = {}
+    blocks: dict[str, _Positive] = {}
+    end_to_end: list[EndToEnd] = []
+
+
+def block_id(placement: Placement, channels: int, map_size: MapSize) -> str:
+    """What a block's latency depends on: its row in a model description, and its map."""
+    return json.dumps([*block_row(placement, channels), *map_size])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What is to be measured. float32, batch 1; torch's CPU threads are as they are when it runs.
+
+    A registered block is timed as it is built: batch norms of its own aren't merged into its convolutions.
+
+    Attributes:
+        space: The space.
+        base: Its base.
+        sites: The base's sites.
+        imgsz: Side of the square input, in pixels.
+        classes: Number of classes of the data; the base's own by default.
+        device: `auto`, `cpu` or the number of a CUDA device.
+        clock: Default: as in `interleaved_latency`.
+        architectures: How many to measure end to end.
+        max_seconds: About the most that timing the blocks may take; two rounds are measured whatever it is.
+        seconds_each: Most seconds to measure one architecture end to end.
+        on_progress: Told what happens.
+    """
+
+    space: SearchSpace
+    base: Base
+    sites: Mapping[str, Site]
+    imgsz: int
+    classes: int | None = None
+    device: str = "cpu"
+    clock: Clock | None = None
+    architectures: int = 24
+    max_seconds: float = 60.0
+    seconds_each: float = 2.0
+    on_progress: Progress = field(default=lambda *_: None)
+
+    def run(self) -> Measurements:
+        """Measure what the cache lacks.
+
+        Raises:
+            UserError: A site is not the base's, the device is not there, or a time is zero or not a number.
+        """
+        if missing := [site for site in self.space.sites if site not in self.sites]:
+            raise UserError(f"space '{self.space.file.name}': {self.base.name} has no site {', '.join(missing)}")
+        path = self._file()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            known = _read(path)
+            self._measure_blocks(known, path)
+            self._measure_architectures(known, path)
+        return known
+
+    def _file(self) -> Path:
+        about = environment(device=self._place, data_fingerprint=None, command=())
+        key = {
+            "space": self.space.file.model_dump(mode="json"),
+            "block_files": [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.space.file.block_files],
+            "base": self.base.fingerprint,
+            "classes": self.classes,
+            "imgsz": self.imgsz,
+            "cpu": about["cpu"],
+            "device": {**about["device"], "threads": torch.get_num_threads()},
+            "clock": type(self._timer).__name__,
+            "versions": {"clo-nas": version(), "torch": torch.__version__},
+        }
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return cache_folder() / "latency" / f"{self.space.file.name}-{self.base.name}-{digest}.json"
+
+    def _measure_blocks(self, known: Measurements, path: Path) -> None:
+        blocks = {name: found for name, found in self._blocks().items() if name not in known.blocks}
+        if not blocks:
+            return
+        network = self.base.build(self.classes).eval().requires_grad_(False)
+        network.fuse(verbose=False)
+        network.to(self._torch_device, memory_format=self._memory_format)
+        image = self._map(3, (self.imgsz, self.imgsz))
+        order = np.random.default_rng(_SEED).permutation(list(blocks)).tolist()
+        for start in range(0, len(order), _AT_ONCE):
+            self.on_progress("timing blocks", start, len(order))
+            lot = order[start : start + _AT_ONCE]
+            times = time_in_place(
+                network,
+                image,
+                [self._guest(name, *blocks[name]) for name in lot],
+                clock=self._timer,
+                rounds=_ROUNDS,
+                max_seconds=self.max_seconds * len(lot) / len(order),
+                seed=_SEED + start,
+            )
+            base_ms = times.layers_ms.sum()
+            known.blocks.update(zip(lot, (times.guests_ms / base_ms).tolist(), strict=True))
+            for name in self.space.sites:
+                if self.sites[name].replaceable:
+                    known.layers[name] = float(times.layers_ms[self.sites[name].layer] / base_ms)
+            _write(path, known)
+
+    def _measure_architectures(self, known: Measurements, path: Path) -> None:
+        numbering, rng = SpaceTable(self.space), np.random.default_rng(_SEED)
+        network = self.base.build(self.classes)
+        for done in range(self.architectures):
+            numbers = numbering.draw(1, rng)[0]
+            if numbers.tolist() in [each.numbers for each in known.end_to_end]:
+                continue
+            self.on_progress("measuring architectures", done, self.architectures)
+            config = insert(self.base, numbering.architecture(numbers), sites=self.sites, classes=self.classes)
+            latency = interleaved_latency(
+                build(config),
+                network,
+                imgsz=self.imgsz,
+                device=self._place,
+                max_seconds=self.seconds_each,
+                clock=self.clock,
+            )
+            known.end_to_end.append(
+                EndToEnd(
+                    numbers=numbers.tolist(),
+                    ratio=latency.ratio,
+                    ratio_ci95=latency.ratio_ci95,
+                    base_ms=latency.baseline.p50,
+                )
+            )
+            _write(path, known)
+
+    def _blocks(self) -> dict[str, tuple[Placement, int, MapSize]]:
+        """Every block of the space once, with the channels and the size of its map."""
+        return {
+            block_id(placement, channels, size): (placement, channels, size)
+            for site in self.space.sites
+            for size in [self.sites[site].map_size(self.imgsz)]
+            for placement in self.space.placements[site]
+            for channels in self.sites[site].block_channels(placement.mode)
+        }
+
+    def _guest(self, name: str, placement: Placement, channels: int, size: MapSize) -> Guest:
+        kind, arguments = block_row(placement, channels)
+        module = _CLASSES[kind](*arguments).eval().requires_grad_(False)
+        module.to(self._torch_device, memory_format=self._memory_format)  # type: ignore[call-overload]  # as in latency
+        alike = [self.sites[site] for site in self.space.sites if self.sites[site].map_size(self.imgsz) == size]
+        return Guest(name=name, module=module, x=self._map(channels, size), behind=tuple(site.layer for site in alike))
+
+    def _map(self, channels: int, size: MapSize) -> torch.Tensor:
+        values = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(_SEED))
+        return values.to(self._torch_device).contiguous(memory_format=self._memory_format)
+
+    @property
+    def _place(self) -> str:
+        return resolve_device(self.device)
+
+    @property
+    def _torch_device(self) -> torch.device:
+        return torch.device("cpu" if self._place == "cpu" else f"cuda:{self._place.partition(',')[0]}")
+
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        """That of `interleaved_latency`."""
+        return torch.contiguous_format if self._place == "cpu" else torch.channels_last
+
+    @property
+    def _timer(self) -> Clock:
+        return self.clock or clock_for(self._torch_device)
+
+
+def _read(path: Path) -> Measurements:
+    """What was kept; nothing if the file is not there or is not whole."""
+    try:
+        return Measurements.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return Measurements()
+
+
+def _write(path: Path, known: Measurements) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(known.model_dump_json(), encoding="utf-8")
+    part.replace(path)
