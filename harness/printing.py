@@ -87,7 +87,9 @@ def _conditions(measured: Latency) -> list[str]:
         if before is not None and after is not None:
             machine.append(said.format(f"{before:.4g}", f"{after:.4g}"))
     if gpu := measured.after.gpu:
-        machine.append(f"SM {gpu.sm_mhz} of {gpu.sm_mhz_max} MHz, throttled by: {', '.join(gpu.throttle_reasons or ['-'])}")
+        machine.append(
+            f"SM {gpu.sm_mhz} of {gpu.sm_mhz_max} MHz, throttled by: {', '.join(gpu.throttle_reasons or ['-'])}"
+        )
     return [", ".join(runs), ", ".join(filter(None, machine))]
 
 

@@ -207,9 +207,7 @@ def test_too_little_memory_is_not_the_users_fault(
 # --- What is compared ---------------------------------------------------------------------------
 
 
-def test_small_scores_count_as_much_as_large_coordinates(
-    image: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_small_scores_count_as_much_as_large_coordinates(image: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     class Detects(nn.Module):
         scores = 0.001
 
