@@ -124,4 +124,4 @@ def _cpu_mhz() -> float | None:
         frequency = psutil.cpu_freq()
     except (OSError, NotImplementedError, RuntimeError, AttributeError):  # by system; psutil documents none of them
         return None
-    return float(frequency.current) if frequency else None
+    return float(frequency.current) if frequency else None  # type: ignore[redundant-expr]  # None where unknown

@@ -109,7 +109,7 @@ def _without_git_variables(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def cpu_model() -> str | None:
-    """The processor's name; None where the system does not tell. `platform.processor()` is empty or just the architecture on most Linuxes."""
+    """The processor's name. `platform.processor()` is empty or just the architecture on most Linuxes."""
     if sys.platform.startswith("linux"):
         try:
             lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

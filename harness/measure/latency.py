@@ -207,8 +207,8 @@ def interleaved_latency(
     runtime = (runtime or Runtime()).on(place)
     image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed)).to(place)
     with _on(place):
-        passes = prepare({"candidate": candidate, "baseline": baseline}, image, runtime)
-        course = _Course(*passes, clock or clock_for(place))
+        a, b = prepare({"candidate": candidate, "baseline": baseline}, image, runtime)
+        course = _Course(a, b, clock or clock_for(place))
         before = Conditions.now(place)
         with torch.inference_mode(), _no_garbage_collection():
             deadline = course.clock.seconds() + max_seconds

@@ -197,7 +197,7 @@ def prediction(model: nn.Module, outputs: Any) -> Tensor:
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
-    """Largest relative difference of a channel: of scores and of coordinates alike, which are a thousand times larger."""
+    """Largest relative difference of a channel: of scores as of coordinates, which are a thousand times larger."""
     if found.shape != expected.shape:
         return float("inf")
     by_channel = [
@@ -219,7 +219,7 @@ def _compiled_pass(model: nn.Module, image: Tensor) -> Pass:
 
 def _graph_pass(model: nn.Module, image: Tensor) -> Pass:
     """See torch's notes on CUDA graphs: first passes on a side stream, then the capture."""
-    current, side = torch.cuda.current_stream(image.device), torch.cuda.Stream(image.device)
+    current, side = torch.cuda.current_stream(image.device), torch.cuda.Stream(image.device)  # type: ignore[no-untyped-call]
     graph = torch.cuda.CUDAGraph()
     with torch.inference_mode():
         side.wait_stream(current)
@@ -249,7 +249,12 @@ def _onnx_pass(model: nn.Module, image: Tensor) -> Pass:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, and tracing's remarks
         torch.onnx.export(
-            _Predicting(model), (image,), file, input_names=["images"], opset_version=17, dynamo=False, verbose=False
+            _Predicting(model),
+            (image,),
+            file,  # type: ignore[arg-type]  # the older exporter takes a file, too
+            input_names=["images"],
+            opset_version=17,
+            dynamo=False,
         )
     failures = onnxruntime.capi.onnxruntime_pybind11_state
     try:

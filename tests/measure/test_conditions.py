@@ -57,7 +57,7 @@ class FakeNvml:
 
 
 def gpu_by(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, uuid: str = "GPU-1") -> Gpu | None:
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]  # a module by its attributes
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
     found = read_gpu(uuid)
     assert nvml.open == 0
     return found

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from torch import nn
 
 from harness.measure.intervals import ratio_with_interval
 from harness.measure.latency import Latency, interleaved_latency
