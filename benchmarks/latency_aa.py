@@ -36,6 +36,7 @@ def main(
     threads: Annotated[int, typer.Option(help="CPU threads of the model.", min=1)] = 1,
     busy: Annotated[int, typer.Option(help="Processes that spin meanwhile.", min=0)] = 1,
     seconds: Annotated[float, typer.Option(help="Most seconds of one measurement.", min=0.1)] = 45.0,
+    precision: Annotated[float, typer.Option(help="Stop once the interval is within ± this many percent.")] = 1.0,
     samples: Annotated[Path | None, typer.Option(help="Folder for the raw samples, one Parquet file a run.")] = None,
 ) -> None:
     """Print the table and the summary."""
@@ -47,7 +48,14 @@ def main(
     with _spinning(busy):
         for run in range(runs):
             started = time.perf_counter()
-            latency = interleaved_latency(detector, detector, imgsz=imgsz, max_seconds=seconds, seed=run)
+            latency = interleaved_latency(
+                detector,
+                detector,
+                imgsz=imgsz,
+                target_half_width=precision / 100,
+                max_seconds=seconds,
+                seed=run,
+            )
             measured.append(latency)
             if samples:
                 write_parquet(latency, samples / f"run{run:02d}.parquet")

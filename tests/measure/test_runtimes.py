@@ -33,9 +33,9 @@ class Fusible(nn.Module):
 
 
 @pytest.fixture
-def model() -> nn.Module:
+def model() -> Fusible:
     torch.manual_seed(0)
-    return Fusible().train()
+    return Fusible()
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def answer(model: nn.Module, image: Tensor, runtime: Runtime) -> Tensor:
 
 @pytest.mark.parametrize(("fused", "verbose"), [(True, False), (False, None)])
 def test_the_deployed_form_is_a_quietly_fused_copy_in_eval_mode(
-    model: nn.Module, fused: bool, verbose: bool | None
+    model: Fusible, fused: bool, verbose: bool | None
 ) -> None:
     copied = deployed(model, fused=fused)
     assert model.training and model.verbose is None
