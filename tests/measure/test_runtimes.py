@@ -56,7 +56,7 @@ def answer(model: nn.Module, image: Tensor, runtime: Runtime) -> Tensor:
 def test_the_deployed_form_is_a_quietly_fused_copy_in_eval_mode(
     model: Fusible, fused: bool, verbose: bool | None
 ) -> None:
-    copied = deployed(model, fused=fused)
+    copied: Any = deployed(model, fused=fused)
     assert model.training and model.verbose is None
     assert not copied.training and copied.verbose is verbose
     assert not any(parameter.requires_grad for parameter in copied.parameters())
