@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
-from harness.printing import counts, print_json, print_ledger, print_table
+from harness.printing import counts, print_json, print_latency, print_ledger, print_table
 from harness.settings import EMBEDDED_DATA
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 app = typer.Typer(
     name="clo",
@@ -289,39 +292,58 @@ def latency(
     a: Annotated[str, typer.Argument(help=MODEL_HELP)],
     b: Annotated[str, typer.Argument(help="What A is compared with; the same kinds.")],
     imgsz: ImageSize = 640,
+    batch: Annotated[int, typer.Option(help="Images a pass.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
+    mode: Annotated[str, typer.Option(help="eager, compile, cuda_graphs or onnxruntime.")] = "eager",
+    dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16.")] = "fp32",
+    memory_format: Annotated[
+        str | None, typer.Option(help="contiguous or channels_last. [default: channels_last on CUDA]")
+    ] = None,
+    no_fuse: Annotated[bool, typer.Option("--no-fuse", help="As trained, batch norms not merged.")] = False,
+    precision: Annotated[
+        float, typer.Option(help="Stop once the ratio's 95 % interval is within ± this many percent of it.")
+    ] = 1.0,
     seconds: Annotated[float, typer.Option(help="Most seconds to measure.", min=0.1)] = 45.0,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    samples: Annotated[Path | None, typer.Option(help="Parquet file to write the time of every pass to.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the latency of model A over that of model B, the two interleaved so that drift cancels."""
     import torch
 
     from harness.detectors import load_model
+    from harness.detectors.description import silence
     from harness.measure.latency import interleaved_latency
+    from harness.measure.raw_samples import write_parquet
+    from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime
     from harness.search.setting import resolve_device
 
+    if not precision > 0:
+        raise UserError(f"--precision {precision}: it is above 0, in percent")
+    runtime = Runtime(
+        mode=_choice("--mode", Mode, mode),
+        dtype=_choice("--dtype", Dtype, dtype),
+        memory_format=None if memory_format is None else _choice("--memory-format", MemoryFormat, memory_format),
+        fused=not no_fuse,
+    )
     if threads:
         torch.set_num_threads(threads)
     chosen = resolve_device(device)
     models = load_model(a), load_model(b)
-    for name, model in zip((a, b), models, strict=True):
-        stride = int(model.stride.max())
-        if imgsz < 1 or imgsz % stride:
-            raise UserError(f"--imgsz {imgsz}: not a positive multiple of {stride}, the stride of {name}")
-    measured = interleaved_latency(*models, imgsz=imgsz, device=chosen, max_seconds=seconds)
+    with silence():
+        measured = interleaved_latency(
+            *models, imgsz=imgsz, device=chosen, runtime=runtime, batch=batch, target_half_width=precision / 100,
+            max_seconds=seconds,
+        )  # fmt: skip
+    if samples:
+        write_parquet(measured, samples, candidate_model=a, baseline_model=b)
     if as_json:
         plain = measured.to_dict()
         plain |= {"a": {"model": a, **plain.pop("candidate")}, "b": {"model": b, **plain.pop("baseline")}}
         plain["latency_ms_p50"] = {"a": measured.candidate.p50, "b": measured.baseline.p50}
         print_json(plain)
         return
-    low, high = measured.ratio_ci95
-    print(f"A over B: {measured.ratio:.3f} [95 % interval {low:.3f} to {high:.3f}], stopped: {measured.stopped}")
-    rows = [
-        [n, *(f"{v:.3f}" for v in (t.p50, t.p90, t.p99))] for n, t in ((a, measured.candidate), (b, measured.baseline))
-    ]
-    print_table(["model", "p50 ms", "p90 ms", "p99 ms"], rows)
+    print_latency(a, b, measured)
 
 
 @app.command()
@@ -385,6 +407,13 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
+
+
+def _choice(option: str, choices: type[Choice], text: str) -> Choice:
+    try:
+        return choices(text)
+    except ValueError:
+        raise UserError(f"{option} {text}: choose one of {', '.join(choices)}") from None
 
 
 def _duration(text: str | None) -> float | None:

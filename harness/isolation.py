@@ -36,6 +36,7 @@ def isolate_ultralytics() -> None:
         "YOLO_VERBOSE": "false",
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "ORT_DISABLE_TELEMETRY": "1",  # for whoever exports and runs ONNX in the same process
+        "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "torchinductor"),  # torch.compile's; else in the temp folder
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": str(cache_folder() / "matplotlib"),
     }

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.measure.latency import Latency
     from harness.measure.ledger import Ledger
 
 
@@ -46,6 +47,50 @@ def print_ledger(title: str, ledger: Ledger, fused: Ledger | None) -> None:
                 f"{total.flops:,} FLOPs, {sum(total.elementwise.values()):,} elementwise operations, "
                 f"{each.peak_activation_bytes:,} bytes of activations at the peak"
             )
+
+
+def print_latency(a: str, b: str, measured: Latency) -> None:
+    """Print how model A's latency compares with model B's, and in two lines under which conditions."""
+    low, high = measured.ratio_ci95
+    print(
+        f"A over B: {measured.ratio:.3f} [95 % interval {low:.3f} to {high:.3f}], stopped: {measured.stopped} "
+        f"(asked: ±{measured.target_half_width:.1%}, {measured.max_seconds:g} s)"
+    )
+    rows = [
+        [name, *(f"{ms:.3f}" for ms in (timing.p50, timing.p90, timing.p99)), timing.repetitions]
+        for name, timing in ((a, measured.candidate), (b, measured.baseline))
+    ]
+    print_table(["model", "p50 ms", "p90 ms", "p99 ms", "passes"], rows)
+    print(*_conditions(measured), sep="\n")
+
+
+def _conditions(measured: Latency) -> list[str]:
+    """How the models ran, and what the machine did meanwhile; what it doesn't tell is left out."""
+    runs = [
+        f"{measured.mode} ({measured.engine})",
+        measured.dtype + (" with TF32" if measured.tf32 else ""),
+        measured.memory_format,
+        "fused" if measured.fused else "unfused",
+        f"batch {measured.batch} at {measured.imgsz} px",
+        f"NMS {measured.nms}",
+    ]
+    cores = "" if measured.affinity is None else f" on {len(measured.affinity)} cores"
+    machine = [
+        measured.cpu if measured.device == "cpu" else measured.device,
+        f"{measured.threads} threads{cores}",
+        f"L2 {measured.l2_cache}",
+    ]
+    for said, before, after in (
+        ("load {} → {}", measured.before.load_average, measured.after.load_average),
+        ("CPU {} → {} MHz", measured.before.cpu_mhz, measured.after.cpu_mhz),
+    ):
+        if before is not None and after is not None:
+            machine.append(said.format(f"{before:.4g}", f"{after:.4g}"))
+    if gpu := measured.after.gpu:
+        machine.append(
+            f"SM {gpu.sm_mhz} of {gpu.sm_mhz_max} MHz, throttled by: {', '.join(gpu.throttle_reasons or ['-'])}"
+        )
+    return [", ".join(runs), ", ".join(filter(None, machine))]
 
 
 def counts(values: list[int]) -> str:

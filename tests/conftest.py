@@ -28,6 +28,7 @@ os.environ |= {
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "MPLBACKEND": "Agg",
     "MPLCONFIGDIR": str(_CACHE / "matplotlib"),
+    "TORCHINDUCTOR_CACHE_DIR": str(_CACHE / "torchinductor"),
     "ORT_DISABLE_TELEMETRY": "1",  # else ONNX Runtime makes an identifier of the machine and sends events
     "NO_COLOR": "1",
 }

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 import cv2
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 import torch
 import typer.main
@@ -723,6 +724,37 @@ def test_latency_is_a_ratio_of_a_over_b_with_its_interval(clo: Clo) -> None:
     assert all(time > 0 for time in found["latency_ms_p50"].values())
     assert (found["a"]["model"], found["b"]["model"]) == ("yolov8n", "yolov5n")
     assert found["imgsz"] == 64
+
+
+def test_latency_is_measured_as_asked_and_keeps_every_pass(clo: Clo) -> None:
+    how = ("--dtype", "bf16", "--memory-format", "channels_last", "--no-fuse", "--batch", "2", "--precision", "50")
+    small = ("yolov5n", "yolov5n", "--imgsz", "32", "--seconds", "2", "--samples", "deep/passes.parquet")
+    found = read(clo("latency", *small, *how, "--json"))
+    assert (found["dtype"], found["memory_format"], found["fused"]) == ("bfloat16", "channels_last", False)
+    assert (found["batch"], found["target_half_width"]) == (2, 0.5)
+    assert {"affinity", "threads", "engine", "before", "after", "l2_cache"} <= set(found)
+    rows = pd.read_parquet("deep/passes.parquet")
+    assert (rows["model"] == "candidate").sum() == found["a"]["repetitions"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--mode", "quick", "--mode quick: choose one of eager, compile, cuda_graphs, onnxruntime"),
+        ("--dtype", "fp8", "--dtype fp8: choose one of fp32, fp16, bf16"),
+        ("--memory-format", "nhwc", "--memory-format nhwc: choose one of contiguous, channels_last"),
+        ("--precision", "0", "--precision 0.0: it is above 0, in percent"),
+    ],
+)
+def test_a_way_to_measure_latency_that_does_not_exist(clo: Clo, option: str, value: str, reason: str) -> None:
+    assert reason in sentence(clo("latency", "yolov5n", "yolov5n", option, value))
+
+
+def test_people_read_under_which_conditions_latency_was_measured(clo: Clo) -> None:
+    said = clo("latency", "yolov5n", "yolov5n", "--imgsz", "32", "--seconds", "0.1").out
+    assert "(asked: ±1.0%, 0.1 s)" in said
+    assert f"eager (torch {torch.__version__}), float32, contiguous, fused, batch 1 at 32 px, NMS not included" in said
+    assert "L2 warm" in said
 
 
 def test_report_ends_with_the_closing_object(clo: Clo, begun: Path) -> None:

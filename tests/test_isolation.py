@@ -13,7 +13,7 @@ from harness.isolation import cache_folder, isolate_ultralytics
 
 SET_HERE = (
     "YOLO_CONFIG_DIR", "YOLO_OFFLINE", "YOLO_AUTOINSTALL", "YOLO_VERBOSE", "NO_ALBUMENTATIONS_UPDATE", "MPLBACKEND",
-    "MPLCONFIGDIR", "ORT_DISABLE_TELEMETRY", "OMP_NUM_THREADS",
+    "MPLCONFIGDIR", "ORT_DISABLE_TELEMETRY", "OMP_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_ultralytics_is_offline_quiet_and_keeps_its_files_in_the_cache(cache: Pa
     isolate_ultralytics()
     assert os.environ["YOLO_OFFLINE"] == "true"
     assert os.environ["YOLO_AUTOINSTALL"] == "false"
-    for name in ("YOLO_CONFIG_DIR", "MPLCONFIGDIR"):
+    for name in ("YOLO_CONFIG_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
         assert Path(os.environ[name]).is_relative_to(cache)
     assert cache.is_dir()
 

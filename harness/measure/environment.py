@@ -57,7 +57,7 @@ def environment(
         "implementation": platform.python_implementation(),
         "platform": platform.platform(),
         "packages": {name: _version_of(name) for name in PACKAGES},
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "usable_cores": _usable_cores()},
+        "cpu": {"model": cpu_model(), "cores": os.cpu_count(), "usable_cores": _usable_cores()},
         "device": _device(device),
         "data": data_fingerprint,
         "seeds": list(seeds),
@@ -108,7 +108,7 @@ def _without_git_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if not name.startswith("GIT_")}
 
 
-def _cpu_model() -> str | None:
+def cpu_model() -> str | None:
     """The processor's name. `platform.processor()` is empty or just the architecture on most Linuxes."""
     if sys.platform.startswith("linux"):
         try:

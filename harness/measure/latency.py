@@ -5,17 +5,15 @@ and baseline (B) take turns, A B B A: within such a round a linear drift adds th
 the round's ratio is free of it. Rounds follow each other until the interval of the ratio is narrow
 enough or the time is over.
 
-`clocks` times the passes, and `intervals` turns the rounds into a ratio with its interval.
+`runtimes` makes the passes and checks their answer, `clocks` times them, `intervals` turns the rounds into a
+ratio with its interval, `conditions` reads the machine before and after, `raw_samples` keeps every pass.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import gc
-import inspect
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -23,11 +21,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from harness.errors import UserError
 from harness.measure.clocks import Clock, CudaClock, WallClock, clock_for
+from harness.measure.conditions import Conditions, affinity
+from harness.measure.cost import square_input
+from harness.measure.environment import cpu_model
 from harness.measure.intervals import Samples, ratio_with_interval
+from harness.measure.runtimes import Pass, Runtime, prepare
 
 __all__ = [
     "Clock",
@@ -97,19 +99,27 @@ class Latency:
         candidate: The candidate's passes.
         baseline: The baseline's passes.
         stopped: Why measuring ended.
+        target_half_width: Half the interval's width over the ratio that was asked for.
+        max_seconds: The time limit.
         rounds: Rounds A B B A, warm-up not included.
         warm_up_rounds: Rounds before, whose times were thrown away.
+        mode: What ran both models, see `harness.measure.runtimes.Mode`.
+        engine: Its name and version.
         device: Device as torch names it.
-        threads: Threads of torch's CPU operators.
+        cpu: The processor's name.
+        cuda: Version of CUDA that torch was built for; None on the CPU.
+        threads: Threads of torch's CPU operators, or of ONNX Runtime's.
+        affinity: Cores that the process may run on.
         dtype: Number format of weights and image.
+        tf32: Whether convolutions in float32 may round to TF32 inside, as they may on a GPU by torch's default.
         memory_format: `contiguous` or `channels_last`.
         imgsz: Side of the image, in pixels.
         batch: Images a pass.
-        fused: Whether both models had their batch norms merged into convolutions.
+        fused: Whether both models have their deployed form, batch norms merged into convolutions.
         nms: Whether suppression of overlapping detections is in the time.
-        load_average_start: The machine's load over the last minute when measuring began; None where the
-            system does not tell.
-        load_average_end: The same when it ended.
+        l2_cache: `flushed` before each pass, or `warm`.
+        before: The machine when measuring began.
+        after: The machine when it ended.
     """
 
     ratio: float
@@ -117,18 +127,27 @@ class Latency:
     candidate: Timing
     baseline: Timing
     stopped: Stop
+    target_half_width: float
+    max_seconds: float
     rounds: int
     warm_up_rounds: int
+    mode: str
+    engine: str
     device: str
+    cpu: str | None
+    cuda: str | None
     threads: int
+    affinity: list[int] | None
     dtype: str
+    tf32: bool
     memory_format: str
     imgsz: int
     batch: int
     fused: bool
     nms: str = "not included"
-    load_average_start: float | None
-    load_average_end: float | None
+    l2_cache: str
+    before: Conditions
+    after: Conditions
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, without the samples."""
@@ -146,33 +165,34 @@ def interleaved_latency(
     *,
     imgsz: int,
     device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    runtime: Runtime | None = None,
     batch: int = 1,
     channels: int = 3,
     target_half_width: float = 0.01,
-    max_seconds: float = 20.0,
+    max_seconds: float = 45.0,
     min_rounds: int = 25,
     seed: int = 0,
     clock: Clock | None = None,
 ) -> Latency:
-    """Time two models in turns. Both are copied, fused and put into eval mode; neither changes.
+    """Time two models in turns. Both are copied and put into eval mode; neither changes.
 
     Args:
         candidate: A; takes images (batch, channels, imgsz, imgsz).
         baseline: B; takes the same.
         imgsz: Side of the image, in pixels.
         device: `cpu`, `cuda`, `cuda:1` or the number of a CUDA device; of several, the first.
-        dtype: Number format of weights and image.
+        runtime: How both are run. Default: eager PyTorch, float32, fused.
         batch: Images a pass.
         channels: Channels of the image.
         target_half_width: Stop once the ratio's 95 % interval is at most the ratio times 1 ± this.
-        max_seconds: Time limit, warm-up included. Five rounds are measured whatever it is.
+        max_seconds: Time limit, warm-up included, compiling not. Five rounds are measured whatever it is.
         min_rounds: Rounds before the interval is trusted to stop measuring.
         seed: Of the bootstrap and of the image.
         clock: Default: CUDA events on a CUDA device, else the host's clock.
 
     Raises:
-        UserError: The device is not there, an option makes no sense, or a time is zero or not a number.
+        UserError: The device or the engine is not there, an option makes no sense, a model's answer is wrong as
+            it is run, or a time is zero or not a number.
     """
     for name, value in (("batch", batch), ("imgsz", imgsz), ("min_rounds", min_rounds)):
         if value < 1:
@@ -180,21 +200,21 @@ def interleaved_latency(
     for name, limit in (("target_half_width", target_half_width), ("max_seconds", max_seconds)):
         if not limit > 0:
             raise UserError(f"latency: {name} is {limit}; it is above 0")
+    for model in (candidate, baseline):
+        square_input(model, imgsz, channels)
     place = _device(device)
     on_cuda = place.type == "cuda"
-    memory_format = torch.channels_last if on_cuda else torch.contiguous_format
-    a, b = (_prepared(model).to(place, dtype) for model in (candidate, baseline))
-    for model in (a, b):
-        model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs miss this one
-    image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed))
-    image = image.to(place, dtype).contiguous(memory_format=memory_format)
-    course = _Course(a, b, image, clock or clock_for(place))
-
-    load_start = _load_average()
-    with torch.inference_mode(), _on(place), _no_garbage_collection():
-        deadline = course.clock.seconds() + max_seconds
-        warm_up_rounds = course.warm_up(course.clock.seconds() + _WARM_UP_SHARE * max_seconds)
-        rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed)
+    runtime = (runtime or Runtime()).on(place)
+    image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed)).to(place)
+    with _on(place):
+        a, b = prepare({"candidate": candidate, "baseline": baseline}, image, runtime)
+        course = _Course(a, b, clock or clock_for(place))
+        before = Conditions.now(place)
+        with torch.inference_mode(), _no_garbage_collection():
+            deadline = course.clock.seconds() + max_seconds
+            warm_up_rounds = course.warm_up(course.clock.seconds() + _WARM_UP_SHARE * max_seconds)
+            rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed)
+        after = Conditions.now(place)
     low, ratio, high = ratio_with_interval(rounds, seed)
     return Latency(
         ratio=ratio,
@@ -202,35 +222,43 @@ def interleaved_latency(
         candidate=Timing.of(rounds[:, [0, 3]].ravel()),
         baseline=Timing.of(rounds[:, [1, 2]].ravel()),
         stopped=stopped,
+        target_half_width=target_half_width,
+        max_seconds=max_seconds,
         rounds=len(rounds),
         warm_up_rounds=warm_up_rounds,
+        mode=runtime.mode.value,
+        engine=runtime.engine,
         device=torch.cuda.get_device_name(place) if on_cuda else "cpu",
+        cpu=cpu_model(),
+        cuda=torch.version.cuda if on_cuda else None,
         threads=torch.get_num_threads(),
-        dtype=str(dtype).removeprefix("torch."),
-        memory_format="channels_last" if on_cuda else "contiguous",
+        affinity=affinity(),
+        dtype=str(runtime.dtype.torch).removeprefix("torch."),
+        tf32=on_cuda and runtime.dtype.torch is torch.float32 and torch.backends.cudnn.allow_tf32,
+        memory_format=str(runtime.memory_format),
         imgsz=imgsz,
         batch=batch,
-        fused=all(hasattr(model, "fuse") for model in (candidate, baseline)),
-        load_average_start=load_start,
-        load_average_end=_load_average(),
+        fused=runtime.fused and all(hasattr(model, "fuse") for model in (candidate, baseline)),
+        l2_cache=getattr(course.clock, "l2_cache", "warm"),
+        before=before,
+        after=after,
     )
 
 
 @dataclass(frozen=True)
 class _Course:
-    """Two models ready to run in turns."""
+    """Passes of two models, to be run in turns."""
 
-    a: nn.Module
-    b: nn.Module
-    image: Tensor
+    a: Pass
+    b: Pass
     clock: Clock
 
     def round(self) -> list[float]:
         """Times of one round A B B A, in ms."""
         times = []
         candidate, baseline = ("candidate", self.a), ("baseline", self.b)
-        for name, model in (candidate, baseline, baseline, candidate):
-            elapsed = self.clock.milliseconds(lambda model=model: model(self.image))  # type: ignore[misc]
+        for name, work in (candidate, baseline, baseline, candidate):
+            elapsed = self.clock.milliseconds(work)
             if not (math.isfinite(elapsed) and elapsed > 0):
                 raise UserError(f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0")
             times.append(elapsed)
@@ -258,16 +286,6 @@ class _Course:
                     return np.array(rounds), Stop.PRECISE
                 look_at = math.ceil(_GROWTH * len(rounds))
         return np.array(rounds), Stop.TIME_LIMIT
-
-
-def _prepared(model: nn.Module) -> nn.Module:
-    """A copy as it would be deployed: in eval mode, batch norms fused where the model can do that."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
-    fuse = getattr(model, "fuse", None)
-    if fuse is not None:
-        quiet = {"verbose": False} if "verbose" in inspect.signature(fuse).parameters else {}
-        fuse(**quiet)
-    return model
 
 
 def _device(device: str) -> torch.device:
@@ -300,7 +318,3 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _load_average() -> float | None:
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

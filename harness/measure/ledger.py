@@ -6,8 +6,6 @@ is no multiply-accumulate by another name, and carry a list of what nobody count
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from harness.measure.activations import Shapes, observe
 from harness.measure.cost import PRODUCT_NAMES, Cost, cost_of_trace, square_input, trace
 from harness.measure.elementwise import ELEMENTWISE_NAMES
 from harness.measure.operators import IGNORED
+from harness.measure.runtimes import deployed
 
 NOT_COUNTED = (
     "moving, copying and reshaping data (cat, chunk, permute, contiguous, padding, gather)",
@@ -135,11 +134,7 @@ def fused_ledger(model: nn.Module, imgsz: int, channels: int = 3) -> Ledger | No
     Raises:
         UserError: See `model_ledger`.
     """
-    fuse = getattr(copied := copy.deepcopy(model).eval(), "fuse", None)
-    if fuse is None:
-        return None
-    fuse(**({"verbose": False} if "verbose" in inspect.signature(fuse).parameters else {}))
-    return model_ledger(copied, imgsz, channels)
+    return model_ledger(deployed(model), imgsz, channels) if hasattr(model, "fuse") else None
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
@@ -15,6 +18,51 @@ def test_the_wall_clock_measures_work() -> None:
 
 def test_work_on_the_host_is_timed_by_the_wall_clock() -> None:
     assert type(clock_for(torch.device("cpu"))) is WallClock
+
+
+@pytest.mark.parametrize(("l2_bytes", "flushed"), [(50 * 2**20, 100 * 2**20), (None, 512 * 2**20)])
+def test_the_l2_cache_is_overwritten_before_the_measured_time(
+    l2_bytes: int | None, flushed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+
+    class Recorder:
+        """A stream, an event and a buffer."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __getattr__(self, method: str) -> Any:
+            def call(*_: object) -> float:
+                log.append(f"{self.name} {method}")
+                return 7.0
+
+            return call
+
+    events = iter(["start", "end"])
+    sizes: list[int] = []
+
+    def empty(size: int, **_: object) -> Recorder:
+        sizes.append(size)
+        return Recorder("buffer")
+
+    properties = SimpleNamespace(**({"L2_cache_size": l2_bytes} if l2_bytes else {}))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Recorder("stream"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: Recorder(next(events)))
+    monkeypatch.setattr(torch, "empty", empty)
+    clock = CudaClock(torch.device("cuda", 0))
+    assert clock.milliseconds(lambda: log.append("work")) == 7.0
+    assert log == [
+        "buffer zero_",
+        "stream synchronize",
+        "start record",
+        "work",
+        "end record",
+        "end synchronize",
+        "start elapsed_time",
+    ]
+    assert (sizes, clock.l2_cache, WallClock.l2_cache) == ([flushed], "flushed", "warm")
 
 
 @pytest.mark.cuda

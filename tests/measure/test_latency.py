@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UserError
+from harness.measure.conditions import Conditions
 from harness.measure.latency import Latency, Stop, interleaved_latency
+from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime
 
 
 @dataclass
@@ -180,6 +182,34 @@ def test_conditions_are_recorded_and_plain_json() -> None:
     assert (plain["imgsz"], plain["batch"], plain["fused"]) == (8, 1, False)
     assert plain["threads"] == torch.get_num_threads()
     assert set(plain["candidate"]) == {"latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "repetitions"}
+    assert (plain["mode"], plain["engine"]) == ("eager", f"torch {torch.__version__}")
+    assert (plain["l2_cache"], plain["tf32"], plain["cuda"]) == ("warm", False, None)
+    assert (plain["target_half_width"], plain["max_seconds"]) == (0.01, 20.0)
+    assert set(plain["before"]) == set(plain["after"]) == {"load_average", "cpu_mhz", "gpu"}
+
+
+def test_how_the_models_ran_is_recorded() -> None:
+    runtime = Runtime(mode=Mode.EAGER, dtype=Dtype.BF16, memory_format=MemoryFormat.CHANNELS_LAST, fused=False)
+    latency = interleaved_latency(
+        conv_net(4), conv_net(4), imgsz=8, batch=2, runtime=runtime, max_seconds=0.1, min_rounds=5
+    )
+    assert (latency.dtype, latency.memory_format, latency.fused) == ("bfloat16", "channels_last", False)
+    assert latency.batch == 2
+
+
+def test_the_conditions_are_read_before_and_after_and_never_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+
+    def now(device: torch.device) -> Conditions:
+        clock.log.append("conditions")
+        return Conditions(load_average=float(clock.now), cpu_mhz=None, gpu=None)
+
+    monkeypatch.setattr(Conditions, "now", now)
+    latency = timed(clock)
+    passes = 4 * (latency.rounds + latency.warm_up_rounds)
+    assert [place for place, name in enumerate(clock.log) if name == "conditions"] == [0, passes + 1]
+    assert latency.before.load_average == 0
+    assert latency.after.load_average == pytest.approx(clock.now)
 
 
 def test_the_models_are_fused_copies_in_eval_mode_without_gradients_or_garbage_collection() -> None:
@@ -225,6 +255,18 @@ def test_an_option_that_makes_no_sense_is_refused(option: str, value: float) -> 
         interleaved_latency(nn.Identity(), nn.Identity(), **options)  # type: ignore[arg-type]
 
 
+def test_an_image_size_that_the_stride_does_not_divide_is_refused() -> None:
+    model = FakeModel("A", FakeClock(), 5)
+    model.stride = torch.tensor([8.0, 32.0])
+    with pytest.raises(UserError, match="image size 100: the model's largest stride is 32"):
+        interleaved_latency(FakeModel("B", FakeClock(), 5), model, imgsz=100)
+
+
+def test_an_engine_that_this_device_has_not_is_refused() -> None:
+    with pytest.raises(UserError, match="mode cuda_graphs runs on a CUDA device"):
+        interleaved_latency(nn.Identity(), nn.Identity(), imgsz=8, runtime=Runtime(mode=Mode.CUDA_GRAPHS))
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "99", "99,1", "abacus", "meta"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(UserError, match=f"device {device}"):
@@ -255,11 +297,14 @@ def test_eight_times_the_work_is_measured_as_slower() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_on_cuda_kernels_are_timed_and_not_their_launch(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("mode", [Mode.EAGER, Mode.CUDA_GRAPHS])
+@pytest.mark.parametrize("dtype", [Dtype.FP32, Dtype.FP16])
+def test_on_cuda_kernels_are_timed_and_not_their_launch(mode: Mode, dtype: Dtype) -> None:
+    runtime = Runtime(mode=mode, dtype=dtype)
     latency = interleaved_latency(
-        conv_net(256), conv_net(256), imgsz=256, batch=8, device="0", dtype=dtype, max_seconds=10
+        conv_net(256), conv_net(256), imgsz=256, batch=8, device="0", runtime=runtime, max_seconds=10
     )
+    assert latency.l2_cache == "flushed" and latency.after.gpu
     assert latency.memory_format == "channels_last"
     assert latency.device == torch.cuda.get_device_name(0)
     assert 0.8 < latency.ratio < 1.25
