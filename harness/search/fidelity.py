@@ -27,10 +27,10 @@ from harness.measure.accuracy import Accuracy, Schedule, Training, train
 from harness.measure.environment import environment
 from harness.resources import search_space_folder
 from harness.search.base import CommonBase, base_schedule, common_base
+from harness.search.child import Report
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure, State
 from harness.search.setting import Setting, prepare
-from harness.search.trial import Report
 from harness.settings import SearchSettings
 
 TRAININGS = "trainings.csv"

@@ -11,7 +11,8 @@ import pytest
 
 from harness.errors import UserError
 from harness.report import write_report
-from harness.report.write import TRIAL_COLUMNS, write_whole
+from harness.report.whole_file import write_whole
+from harness.report.write import TRIAL_COLUMNS
 from tests.report import example
 
 FILES = {

@@ -90,12 +90,11 @@ def test_what_is_finished_is_not_trained_again(trained: list[Training], tmp_path
 def test_a_failure_is_a_row_with_its_reason_and_is_tried_again(
     trained: list[Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    succeed = module.run_in_child
     failure = Failure(state=State.FAILED, reason="loss is nan")
-    monkeypatch.setattr(module, "run_in_child", lambda *_, **__: failure)
-    rows = run(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "run_in_child", lambda *_, **__: failure)
+        rows = run(tmp_path)
     assert set(rows.state) == {"failed"} and set(rows.reason) == {"loss is nan"} and rows.map50_95.isna().all()
-    monkeypatch.setattr(module, "run_in_child", succeed)
     assert set(run(tmp_path).state) == {"complete"}
 
 
