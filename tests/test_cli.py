@@ -481,6 +481,7 @@ def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     pretended = Trainings(measured)
     monkeypatch.setattr(search_run, "Children", pretended)
     monkeypatch.setattr(cli, "_write", lambda _record, folder: folder)  # the report has tests of its own
+    monkeypatch.setattr(search_run, "write_parquet", lambda *_, **__: None)  # and so have the samples
     cost = model_cost(load_model("yolov5n"), 64)
     monkeypatch.setattr(search_run, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
     return pretended

@@ -53,7 +53,8 @@ def measured(record: StudyRecord) -> Pairs:
             "Latency",
             "one image a forward pass, candidate and baseline interleaved so that drift cancels; "
             "the ratio is the interquartile mean over the rounds, with its 95 % interval; milliseconds are that "
-            "ratio times the baseline's median; on the device below, and on no other",
+            "ratio times the baseline's median; on the device below, and on no other; "
+            "every pass is in latency/<id>.parquet",
         ),
         *((("Latency check", text),) if (text := _aa_check(record.environment)) else ()),
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),

@@ -23,6 +23,7 @@ from harness.measure.accuracy import Training
 from harness.measure.cost import model_cost
 from harness.measure.environment import environment
 from harness.measure.latency import Latency
+from harness.measure.raw_samples import write_parquet
 from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.budget import finalists
@@ -36,6 +37,8 @@ from harness.search.study import STARTUP, SearchStudy, open_study
 from harness.search.trial import Job, Measured, run_trial
 from harness.settings import SearchSettings
 
+SAMPLES = "latency"
+"""Folder in the study's folder that takes every pass of each latency measurement."""
 LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
 
@@ -271,6 +274,9 @@ class _Loop:
             self.study.end(trial, result.state, figures, result.reason)
         else:
             self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result)})
+            if result.latency:
+                file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
+                write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
         del self.running[number]
         self.observer.finished(self.study.record(), number)
 

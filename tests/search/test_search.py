@@ -78,6 +78,16 @@ def test_every_row_names_its_evaluator_and_has_cocoevals_figure_beside_it(finish
     )
 
 
+def test_every_pass_of_each_latency_measurement_is_kept(finished: Path) -> None:
+    rows = trials(finished)
+    first = rows[rows.seed == 0].set_index("architecture")
+    files = {file.stem: pd.read_parquet(file) for file in (finished / "results" / "x" / "latency").glob("*.parquet")}
+    assert set(files) == set(first.index)
+    for name, passes in files.items():
+        p50 = passes[passes.model == "candidate"].latency_ms.median()
+        assert p50 == pytest.approx(first.latency_ms_p50[name])
+
+
 def test_optuna_holds_the_same_study(finished: Path) -> None:
     study = optuna.load_study(study_name="x", storage=f"sqlite:///{finished}/results/x/study.db")
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
