@@ -5,18 +5,16 @@ and baseline (B) take turns, A B B A: within such a round a linear drift adds th
 the round's ratio is free of it. Rounds follow each other until the interval of the ratio is narrow
 enough or the time is over.
 
-`runtimes` makes the passes and checks their answer, `clocks` times them, `intervals` turns the rounds into a
-ratio with its interval, `conditions` reads the machine before and after, `raw_samples` keeps every pass.
+`runtimes` makes the passes and checks their answer, `turns` runs them, `clocks` times them, `intervals` makes of the
+rounds a ratio with its interval, `conditions` reads the machine before and after, `raw_samples` keeps every pass.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,8 @@ from harness.measure.conditions import Conditions, affinity
 from harness.measure.cost import square_input
 from harness.measure.environment import cpu_model
 from harness.measure.intervals import Samples, ratio_with_interval
-from harness.measure.runtimes import Pass, Runtime, prepare
+from harness.measure.runtimes import Mode, Runtime, prepare
+from harness.measure.turns import Stop, Turns
 
 __all__ = [
     "Clock",
@@ -43,25 +42,8 @@ __all__ = [
     "ratio_with_interval",
 ]
 
-_FEWEST_ROUNDS = 5
-"""Rounds that are measured even beyond the time limit; fewer have no interval."""
-_WARM_UP_ROUNDS = 4
-"""Rounds whose median time is compared with that of as many rounds before."""
-_STILL_WARMING = 0.97
-"""The models warm up while a group of rounds takes less than this much of the group before."""
 _WARM_UP_SHARE = 0.15
 """Most of the time limit that warming up may take."""
-_GROWTH = 1.2
-"""Factor between the numbers of rounds at which the interval is looked at."""
-
-
-class Stop(StrEnum):
-    """Why measuring ended."""
-
-    PRECISE = "precise"
-    """The interval of the ratio is as narrow as asked."""
-    TIME_LIMIT = "time limit"
-    """The time was over before."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,6 +85,8 @@ class Latency:
         max_seconds: The time limit.
         rounds: Rounds A B B A, warm-up not included.
         warm_up_rounds: Rounds before, whose times were thrown away.
+        rounds_a_copy: Rounds after which both models were copied to another place in memory; None where the engine
+            keeps its own copy.
         mode: What ran both models, see `harness.measure.runtimes.Mode`.
         engine: Its name and version.
         device: Device as torch names it.
@@ -131,6 +115,7 @@ class Latency:
     max_seconds: float
     rounds: int
     warm_up_rounds: int
+    rounds_a_copy: int | None
     mode: str
     engine: str
     device: str
@@ -208,14 +193,16 @@ def interleaved_latency(
     image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed)).to(place)
     with _on(place):
         a, b = prepare({"candidate": candidate, "baseline": baseline}, image, runtime)
-        course = _Course(a, b, clock or clock_for(place))
+        renewable = runtime.mode is Mode.EAGER
+        course = Turns(a, b, clock or clock_for(place), np.random.default_rng(seed))
         before = Conditions.now(place)
         with torch.inference_mode(), _no_garbage_collection():
             deadline = course.clock.seconds() + max_seconds
             warm_up_rounds = course.warm_up(course.clock.seconds() + _WARM_UP_SHARE * max_seconds)
-            rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed)
+            group = course.rounds_a_copy(max_seconds) if renewable else None
+            rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed, group)
         after = Conditions.now(place)
-    low, ratio, high = ratio_with_interval(rounds, seed)
+    low, ratio, high = ratio_with_interval(rounds, seed, group or 1)
     return Latency(
         ratio=ratio,
         ratio_ci95=(low, high),
@@ -226,6 +213,7 @@ def interleaved_latency(
         max_seconds=max_seconds,
         rounds=len(rounds),
         warm_up_rounds=warm_up_rounds,
+        rounds_a_copy=group,
         mode=runtime.mode.value,
         engine=runtime.engine,
         device=torch.cuda.get_device_name(place) if on_cuda else "cpu",
@@ -243,49 +231,6 @@ def interleaved_latency(
         before=before,
         after=after,
     )
-
-
-@dataclass(frozen=True)
-class _Course:
-    """Passes of two models, to be run in turns."""
-
-    a: Pass
-    b: Pass
-    clock: Clock
-
-    def round(self) -> list[float]:
-        """Times of one round A B B A, in ms."""
-        times = []
-        candidate, baseline = ("candidate", self.a), ("baseline", self.b)
-        for name, work in (candidate, baseline, baseline, candidate):
-            elapsed = self.clock.milliseconds(work)
-            if not (math.isfinite(elapsed) and elapsed > 0):
-                raise UserError(f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0")
-            times.append(elapsed)
-        return times
-
-    def warm_up(self, deadline: float) -> int:
-        """Run rounds until they no longer get faster; at most to the deadline. Gives their number."""
-        times: list[float] = []
-        while not times or self.clock.seconds() < deadline:
-            times.append(sum(self.round()))
-            before, last = times[-2 * _WARM_UP_ROUNDS : -_WARM_UP_ROUNDS], times[-_WARM_UP_ROUNDS:]
-            if len(before) == _WARM_UP_ROUNDS and np.median(last) > _STILL_WARMING * np.median(before):
-                break
-        return len(times)
-
-    def measure(self, deadline: float, min_rounds: int, target_half_width: float, seed: int) -> tuple[Samples, Stop]:
-        """Rounds (n, 4) until the ratio is precise or the deadline is over."""
-        rounds: list[list[float]] = []
-        look_at = max(min_rounds, _FEWEST_ROUNDS)
-        while len(rounds) < _FEWEST_ROUNDS or self.clock.seconds() < deadline:
-            rounds.append(self.round())
-            if len(rounds) >= look_at:
-                low, ratio, high = ratio_with_interval(np.array(rounds), seed)
-                if high - low <= 2 * target_half_width * ratio:
-                    return np.array(rounds), Stop.PRECISE
-                look_at = math.ceil(_GROWTH * len(rounds))
-        return np.array(rounds), Stop.TIME_LIMIT
 
 
 def _device(device: str) -> torch.device:

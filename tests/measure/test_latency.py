@@ -84,7 +84,37 @@ def test_the_models_take_turns_a_b_b_a() -> None:
     clock = FakeClock()
     latency = timed(clock)
     rounds = latency.warm_up_rounds + latency.rounds
-    assert "".join(clock.log) == "ABBA" * rounds
+    assert "".join(clock.log) == "ABBA" * (rounds + unmeasured(latency))
+
+
+def unmeasured(latency: Latency) -> int:
+    """Rounds between two groups, right after the models were copied."""
+    assert latency.rounds_a_copy is not None
+    return math.ceil(latency.rounds / latency.rounds_a_copy) - 1
+
+
+def test_models_are_copied_anew_so_that_where_they_lie_in_memory_does_not_decide() -> None:
+    """A copy is faster or slower by 1 % for as long as it lives, as it may be in real memory."""
+    rng = np.random.default_rng(0)
+
+    class Placed(FakeModel):
+        def __deepcopy__(self, memo: object) -> Placed:
+            return Placed(self.name, self.clock, 5 * math.exp(rng.normal(0, 0.01)))
+
+    def ratio() -> Latency:
+        clock = FakeClock(noise(0.001))
+        models = Placed("A", clock, 5), Placed("B", clock, 5)
+        return interleaved_latency(*models, imgsz=8, clock=clock, target_half_width=1e-4, max_seconds=3.0)
+
+    found = [ratio() for _ in range(20)]
+    assert {latency.rounds_a_copy for latency in found} == {5}
+    assert sum(latency.ratio_ci95[0] <= 1 <= latency.ratio_ci95[1] for latency in found) >= 17
+    assert np.std([latency.ratio for latency in found]) < 0.006  # one pair of copies: 0.014
+
+
+def test_a_slow_model_is_copied_after_fewer_rounds() -> None:
+    assert timed(FakeClock(), a=60, b=60, max_seconds=6).rounds_a_copy == 2  # 12 copies of 2 rounds of 240 ms
+    assert timed(FakeClock(), a=600, b=600, max_seconds=6).rounds_a_copy == 1
 
 
 def test_the_ratio_is_candidate_over_baseline() -> None:
@@ -206,7 +236,7 @@ def test_the_conditions_are_read_before_and_after_and_never_between(monkeypatch:
 
     monkeypatch.setattr(Conditions, "now", now)
     latency = timed(clock)
-    passes = 4 * (latency.rounds + latency.warm_up_rounds)
+    passes = 4 * (latency.rounds + latency.warm_up_rounds + unmeasured(latency))
     assert [place for place, name in enumerate(clock.log) if name == "conditions"] == [0, passes + 1]
     assert latency.before.load_average == 0
     assert latency.after.load_average == pytest.approx(clock.now)

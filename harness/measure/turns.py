@@ -1,0 +1,106 @@
+"""Two models' passes in turns, A B B A, copied to other places in memory, until their ratio is known."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.errors import UserError
+from harness.measure.clocks import Clock
+from harness.measure.intervals import Samples, ratio_with_interval
+from harness.measure.runtimes import Pass
+
+_FEWEST_ROUNDS = 5
+"""Rounds that are measured even beyond the time limit; fewer have no interval."""
+_WARM_UP_ROUNDS = 4
+"""Rounds whose median time is compared with that of as many rounds before."""
+_STILL_WARMING = 0.97
+"""The models warm up while a group of rounds takes less than this much of the group before."""
+_MOST_ROUNDS_A_COPY = 5
+"""Rounds between two copies of the models, where there is time for enough copies."""
+_COPIES = 12
+"""Copies of the models that the time limit should allow."""
+_GROWTH = 1.2
+"""Factor between the numbers of rounds at which the interval is looked at."""
+
+
+class Stop(StrEnum):
+    """Why measuring ended."""
+
+    PRECISE = "precise"
+    """The interval of the ratio is as narrow as asked."""
+    TIME_LIMIT = "time limit"
+    """The time was over before."""
+
+
+@dataclass
+class Turns:
+    """Passes of two models, to be run in turns."""
+
+    a: Pass
+    b: Pass
+    clock: Clock
+    rng: np.random.Generator
+    _padding: list[Tensor] = field(default_factory=list)
+    _round_ms: float = float("nan")
+
+    def round(self) -> list[float]:
+        """Times of one round A B B A, in ms."""
+        times = []
+        candidate, baseline = ("candidate", self.a), ("baseline", self.b)
+        for name, work in (candidate, baseline, baseline, candidate):
+            elapsed = self.clock.milliseconds(work)
+            if not (math.isfinite(elapsed) and elapsed > 0):
+                raise UserError(f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0")
+            times.append(elapsed)
+        return times
+
+    def renew(self) -> None:
+        """Copy both models to another place in memory, and run each once there."""
+        self._padding = [torch.empty(int(size)) for size in self.rng.integers(1, 2**16, size=8)]
+        if self.rng.random() < 0.5:  # which is copied first makes a difference, too
+            self.a, self.b = copy.deepcopy(self.a), copy.deepcopy(self.b)
+        else:
+            self.b, self.a = copy.deepcopy(self.b), copy.deepcopy(self.a)
+        for work in (self.a, self.b, self.b, self.a):
+            work()
+
+    def rounds_a_copy(self, max_seconds: float) -> int:
+        """As many as let there be a few copies within the time limit; known once the models are warm."""
+        return max(1, min(_MOST_ROUNDS_A_COPY, int(1000 * max_seconds / (_COPIES * self._round_ms))))
+
+    def warm_up(self, deadline: float) -> int:
+        """Run rounds until they no longer get faster; at most to the deadline. Gives their number."""
+        times: list[float] = []
+        while not times or self.clock.seconds() < deadline:
+            times.append(sum(self.round()))
+            before, last = times[-2 * _WARM_UP_ROUNDS : -_WARM_UP_ROUNDS], times[-_WARM_UP_ROUNDS:]
+            if len(before) == _WARM_UP_ROUNDS and np.median(last) > _STILL_WARMING * np.median(before):
+                break
+        self._round_ms = float(np.median(times[-_WARM_UP_ROUNDS:]))
+        return len(times)
+
+    def measure(
+        self, deadline: float, min_rounds: int, target_half_width: float, seed: int, group: int | None
+    ) -> tuple[Samples, Stop]:
+        """Rounds (n, 4) until the ratio is precise or the deadline is over; copied anew after each `group` of them."""
+        rounds: list[list[float]] = []
+        step = group or 1
+        fewest = max(_FEWEST_ROUNDS, 2 * step)
+        look_at = max(min_rounds, fewest)
+        while len(rounds) < fewest or self.clock.seconds() < deadline:
+            if group and rounds:
+                self.renew()
+            rounds.extend(self.round() for _ in range(step))
+            if len(rounds) >= look_at:
+                low, ratio, high = ratio_with_interval(np.array(rounds), seed, step)
+                if high - low <= 2 * target_half_width * ratio:
+                    return np.array(rounds), Stop.PRECISE
+                look_at = math.ceil(_GROWTH * len(rounds))
+        return np.array(rounds), Stop.TIME_LIMIT
