@@ -57,7 +57,7 @@ def search(
     ] = None,
     space: Annotated[
         str | None,
-        typer.Option(help="Space: a YAML, or one that ships by name (default, small, operators, inside)."),
+        typer.Option(help="Space: a YAML, or one that ships by name (default, small, operators, inside, replaced)."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")

@@ -161,7 +161,7 @@ def search(clo: Clo, *options: str) -> str:
         ("--base", "yolov99", "no such model; give a name such as yolov5n"),
         ("--base", "mine.pt", "no such checkpoint; give the path of an existing .pt file"),
         ("--base", "yolov8n-seg", "only detection models can be searched"),
-        ("--space", "huge", "there are: default, inside, operators, small"),
+        ("--space", "huge", "there are: default, inside, operators, replaced, small"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(clo: Clo, option: str, value: str, right: str) -> None:

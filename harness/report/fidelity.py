@@ -95,7 +95,9 @@ def _sentence(rows: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any], 
             f"{last.told_apart:.0%} [{last.told_apart_low:.0%}, {last.told_apart_high:.0%}] are ordered alike "
             f"({words.count(int(last.seeds), 'seed')})."
         )
-    ceiling = table[(table["schedule"] == long["name"]) & (table["cohort"] == EVERYTHING) & table["tau"].notna()]
+    as_long = [rung["name"] for rung in plan["short"] if all(rung[name] == long[name] for name in _OF_SCHEDULE)]
+    again = table["schedule"].isin([long["name"], *as_long])
+    ceiling = table[again & (table["cohort"] == EVERYTHING) & table["tau"].notna()]
     if len(ceiling):
         text += f" Two long trainings of different seeds agree with τ {_with_interval(ceiling.iloc[0], 'tau')}."
     return text

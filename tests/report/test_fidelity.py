@@ -71,6 +71,14 @@ def test_a_study_at_another_setting_says_that_none_is_known(folder: Path, change
     assert "nobody has measured at this setting" in known_fidelity(STUDY | change, [folder])
 
 
+def test_the_long_schedule_with_another_seed_says_what_noise_leaves(tmp_path: Path) -> None:
+    again = trainings()
+    again.loc[again.seed == 10, "schedule"] = "again"
+    short = [*SETTING["plan"]["short"], SCHEDULE | {"name": "again", "epochs": 24, "averaged_tail": 0.3}]
+    write_fidelity(again, SETTING | {"plan": SETTING["plan"] | {"short": short}}, tmp_path / "demo")
+    assert "different seeds agree with τ 1.00" in known_fidelity(STUDY, [tmp_path])
+
+
 def test_before_the_first_long_training_nothing_is_known(tmp_path: Path) -> None:
     table = write_fidelity(trainings(long=False), SETTING, tmp_path / "demo")
     assert table.empty
