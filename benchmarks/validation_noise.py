@@ -2,8 +2,8 @@
 
 Two detectors, a candidate and its control of one seed, are validated once; the images are then drawn with
 replacement, and the difference of mAP50-95 is computed anew from the same detections. Its standard
-deviation is what another sample of validation images would change; compare it with a fidelity study's noise, the scatter
-over seeds on the same images.
+deviation is what another sample of validation images would change; compare it with the noise of a fidelity
+study, the scatter over seeds on the same images.
 
     python benchmarks/validation_noise.py --draws 200
 """
