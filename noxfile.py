@@ -56,7 +56,9 @@ def clo(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run all tests, the slow ones included; further arguments go to pytest."""
-    _run(session, PYTHON, "-m", "pytest", *session.posargs)
+    alone = {"-n", "-s", "--pdb", "--collect-only"} & set(session.posargs)
+    parallel = () if alone else ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+    _run(session, PYTHON, "-m", "pytest", *parallel, *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -13,7 +13,9 @@ A share below 95 % is an interval that claims too much; the table's own standard
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -24,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
-from harness.analysis.intervals import bca_interval
+from harness.analysis.intervals import Interval, bca_interval, t_interval
 from harness.analysis.noise import ALPHA, SHARED_BASELINE
 
 SEEDS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
@@ -50,10 +52,10 @@ def main(
     for seeds in track(SEEDS, "simulating", transient=True):
         gains = differences(studies, candidates, seeds, noise, np.random.default_rng(seeds))
         shares = (
-            t_coverage(gains[:, :1]),
+            coverage_alone(gains[:, 0], t_interval),
             t_coverage(gains),
             t_coverage(gains, SHARED_BASELINE),
-            bca_coverage(gains[:, 0], resamples),
+            coverage_alone(gains[:, 0], partial(bca_interval, resamples=resamples)),
         )
         table.add_row(str(seeds), *(f"{share:.1%}" for share in shares))
     Console().print(table)
@@ -77,9 +79,9 @@ def t_coverage(gains: Samples, correlation: float = 0.0) -> float:
     return float((np.abs(gains[:, 0].mean(axis=1)) <= half).mean())
 
 
-def bca_coverage(gains: Samples, resamples: int) -> float:
-    """Share of studies whose bootstrap interval holds zero; one without ends holds nothing."""
-    intervals = [bca_interval(study, seed, resamples) for seed, study in enumerate(gains)]
+def coverage_alone(gains: Samples, interval: Callable[..., Interval]) -> float:
+    """Share of studies whose interval from one candidate's seeds holds zero; one without ends holds nothing."""
+    intervals = [interval(study) for study in gains]
     return float(np.mean([low <= 0 <= high for low, high in intervals]))
 
 

@@ -13,18 +13,33 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from noise import ARCHITECTURES, DEFAULTS, SCHEDULES
 from rich.console import Console
 from rich.table import Table
 
-from harness.architecture import Architecture
+from harness.architecture import Architecture, Kind, LocalGroup, Placement
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, index_map, insert, resolve_base
 from harness.isolation import cache_folder, isolate_ultralytics
-from harness.measure.accuracy import Training, train
+from harness.measure.accuracy import Schedule, Training, train
 from harness.measure.image_bootstrap import bootstrap_difference
 from harness.search.base import base_schedule, common_base
+from harness.settings import SearchSettings
 from harness.torchvision_compat import ensure_torchvision
+
+DEFAULTS = SearchSettings()
+
+
+def _block(site: str, kernel: int, local: int, others: int, kind: Kind = Kind.BLOCK) -> Placement:
+    groups = (LocalGroup(kernel, local),) if local else ()
+    return Placement(site=site, kind=kind, groups=groups, global_heads=others, kv_pool=1, ffn_ratio=2.0)
+
+
+ARCHITECTURES = {
+    "control": (),
+    "A: neck.P3 + backbone.P4 blocks": (_block("neck.P3", 5, 4, 4), _block("backbone.P4", 5, 4, 4)),
+    "B: neck.P5 local attention": (_block("neck.P5", 3, 4, 0, Kind.ATTENTION),),
+    "C: three local blocks": tuple(_block(site, 3, 4, 0) for site in ("backbone.P3", "neck.P3", "neck.P4")),
+}
 
 
 def main(
@@ -37,7 +52,13 @@ def main(
     base = resolve_base(DEFAULTS.base)
     sites = find_sites(base)
     data = check_dataset(DEFAULTS.data, DEFAULTS.imgsz, cache=cache_folder())
-    schedule = SCHEDULES["default: base 1e-3, blocks 5e-3"]
+    schedule = Schedule(
+        epochs=DEFAULTS.epochs,
+        batch=DEFAULTS.batch,
+        imgsz=DEFAULTS.imgsz,
+        learning_rate=DEFAULTS.learning_rate,
+        block_rate_factor=DEFAULTS.block_rate_factor,
+    )
     start = common_base(
         base, data, base_schedule(schedule, DEFAULTS.base_epochs), seed=DEFAULTS.seed, device="cpu", threads=2,
         loader_workers=0, on_progress=lambda _: None,

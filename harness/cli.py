@@ -158,7 +158,7 @@ def report(
 def fidelity(
     plan: Annotated[str, typer.Argument(help="Plan: a YAML, or one that ships by name.")] = "default",
     workers: Annotated[
-        int | None, typer.Option(help="Trainings at once, one CPU thread each. [default: all cores]", min=1)
+        int | None, typer.Option(help="Trainings at once, one CPU thread each. [default: one a core]", min=1)
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds one folder a plan.")] = Path("results/fidelity"),
     as_json: Json = False,
@@ -167,23 +167,24 @@ def fidelity(
 
     Reports of searches at the same setting quote what it finds.
     """
-    import os
-
-    from harness.report.fidelity import write_fidelity
-    from harness.search.fidelity import load_plan, run_fidelity, study_setting
+    from harness.report.fidelity import read_setting, write_fidelity, write_setting
+    from harness.search.fidelity import check_same, load_plan, run_fidelity, study_setting
 
     chosen = load_plan(plan)
     folder = out / chosen.name
-    say = (lambda _: None) if as_json else print
     setting = study_setting(chosen, ["clo", *sys.argv[1:]])
+    before = read_setting(folder)
+    if before:
+        check_same(setting, before, folder)
+    write_setting(setting, folder)
     rows = run_fidelity(
         chosen,
         folder,
-        workers=workers or os.cpu_count() or 1,
-        say=say,
-        after_each=lambda rows: write_fidelity(rows, setting, folder),
+        workers=workers,
+        say=(lambda _: None) if as_json else print,
+        after_each=lambda rows: write_fidelity(rows, setting["plan"], folder),
     )
-    table = write_fidelity(rows, setting, folder)
+    table = write_fidelity(rows, setting["plan"], folder)
     if as_json:
         print_json({"folder": str(folder), "table": table.astype(object).where(table.notna(), None).to_dict("records")})
     else:

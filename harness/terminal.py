@@ -206,7 +206,7 @@ def trials_table(record: StudyRecord) -> Table:
             "" if identity == BASELINE else f"{row.gain:+.4f}",
             f"×{row.ratio:.2f}", f"{row.macs / 1e6:.1f}", architecture.describe(),
         )  # fmt: skip
-    failed = record.trials[record.trials.state != "complete"]
+    failed = record.trials[(record.trials.state != "complete") & (record.trials.finished != "")]  # "": still running
     for failure in failed.itertuples():
         table.add_row(str(failure.architecture), "", str(failure.state), "", "", "", str(failure.reason), style="red")
     return table

@@ -32,7 +32,8 @@ os.environ |= {
     "ORT_DISABLE_TELEMETRY": "1",  # else ONNX Runtime makes an identifier of the machine and sends events
     "NO_COLOR": "1",
 }
-os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+beside_others = "PYTEST_XDIST_WORKER" in os.environ
+os.environ.setdefault("OMP_NUM_THREADS", "1" if beside_others else str(min(2, os.cpu_count() or 1)))
 
 _THIS_MACHINE = ("127.", "::1", "localhost")
 

@@ -435,6 +435,7 @@ class Trainings:
         self.outcome = outcome
         self.asked: list[Training] = []
         self.then: dict[int, BaseException] = {}
+        self.all_had_ended = False
         self.beside: list[int] = []
         """How many ran when each began, itself included."""
         self._started: list[tuple[int, Job]] = []
@@ -460,6 +461,12 @@ class Trainings:
             raise self.then[len(self.asked)]
         key, job = self._started.pop()  # the last first: never in the order of the start
         return key, self.outcome(job)
+
+    def ended(self) -> list[tuple[int, Measured | Failure]]:
+        """All that runs has ended by then, if `all_had_ended`."""
+        ended = [(key, self.outcome(job)) for key, job in self._started] if self.all_had_ended else []
+        self._started = self._started[len(ended) :]
+        return ended
 
     @property
     def trained(self) -> list[tuple[str, int]]:
@@ -523,6 +530,41 @@ def test_what_was_cut_short_is_run_again_and_the_rest_is_not(
     assert len(set(trainings.trained)) == len(trainings.asked) - 1 == 5
     states = load_record("sqlite:///results/y/study.db", "y").trials.sort_values("trial").state.tolist()
     assert states == ["complete", "complete", "interrupted", *["complete"] * 3]
+
+
+def test_what_had_ended_at_ctrl_c_is_kept(clo: Clo, trainings: Trainings, small_search: tuple[str, ...]) -> None:
+    trainings.then, trainings.all_had_ended = {3: KeyboardInterrupt()}, True
+    assert clo(*small_search, "--quiet").code == 130
+    assert list(load_record("sqlite:///results/y/study.db", "y").trials.state) == ["complete"] * 3
+
+
+def test_what_lacks_memory_beside_others_is_run_again_alone(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    lacking = Failure(state=State.OUT_OF_MEMORY, reason="killed")
+    first = iter([lacking])
+
+    def outcome(job: Job) -> Measured | Failure:
+        return next(first, measured(job)) if trainings.beside[-1] > 1 else measured(job)
+
+    trainings.outcome = outcome
+    said = clo(*small_search, "--trials", "3", "--finalists", "0", "--workers", "3")
+    assert said.code == 0
+    assert "one after the other from here on" in said.err + said.out
+    rows = load_record("sqlite:///results/y/study.db", "y").trials
+    assert rows[rows.state == "interrupted"].reason.str.contains("run again alone").all()
+    assert set(rows[rows.state != "complete"].architecture) <= set(rows[rows.state == "complete"].architecture)
+    assert (rows.state == "complete").sum() == 4
+    assert trainings.beside == [1, 1, 2, 3, 1]
+
+
+def test_time_that_is_over_before_the_baseline_leaves_an_empty_study(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    said = clo(*small_search, "--timeout", "0.001s")
+    assert said.code == 0
+    assert "time was over before the baseline" in said.err + said.out
+    assert not trainings.asked
 
 
 def test_several_workers_train_each_architecture_and_seed_once(

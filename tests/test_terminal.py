@@ -167,6 +167,11 @@ def test_failures_stand_below_with_their_reason() -> None:
     assert "f0f1f2f3" in last and "out_of_memory" in last and "9.1 GB asked for, 4 GB free" in last
 
 
+def test_trainings_under_way_are_no_failures() -> None:
+    running = row("aaaaaaaa", 0, state="interrupted", finished="")
+    assert "interrupted" not in text(trials_table(record(frame(baseline(0), [running]))))
+
+
 def test_a_study_that_has_only_begun_has_an_empty_table() -> None:
     assert len(text(trials_table(record(frame([])))).splitlines()) == 1
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.noise import ALPHA, pooled_noise
+from harness.analysis.noise import ALPHA, SHARED_BASELINE, pooled_noise
 from harness.architecture import BASELINE
 
 DIFFERENCE = 0.01
@@ -74,9 +74,10 @@ def fidelity(trainings: pd.DataFrame, long: str, *, seed: int = 0) -> pd.DataFra
         `seeds`, `cohort`, `architectures`, `cpu_seconds` (mean of one architecture over these seeds, its share of the
         control left out), `noise_sd` with `_low` and `_high` (of one seed's gain, pooled over architectures and all
         seeds of the schedule), `signal_sd` (spread of the true gains), `signal_over_noise` (of a mean over these
-        seeds), `tau` with `_low` and `_high`, `pairs` (that differ by `DIFFERENCE` or more after long training),
-        `told_apart` with `_low` and `_high` (share of these that the short training orders in the same way). What
-        cannot be known is NaN. The long schedule's own row compares its last seed with those before.
+        seeds; the noise between two candidates, which share the baseline's), `tau` with `_low` and `_high`, `pairs`
+        (that differ by `DIFFERENCE` or more after long training), `told_apart` with `_low` and `_high` (share of these
+        that the short training orders in the same way). What cannot be known is NaN. The long schedule's own row
+        compares its last seed with those before.
     """
     gains = paired_gains(trainings)
     if long not in set(gains["schedule"]):
@@ -145,8 +146,9 @@ def _row(part: pd.DataFrame, seeds: list[int], truth: pd.DataFrame, rng: np.rand
     means = whole.groupby("architecture")["gain"].mean()
     long_means = truth.groupby("architecture")["gain"].mean()
     common = means.index.intersection(long_means.index)
-    noise = pooled_noise(part, "gain")
-    noise_of_mean = noise.sd / np.sqrt(len(seeds))
+    noise = pooled_noise(part, "gain", SHARED_BASELINE)
+    # The baseline's own noise moves all gains alike: it decides no order and adds nothing to their spread.
+    noise_of_mean = noise.sd * np.sqrt((1 - SHARED_BASELINE) / len(seeds))
     signal = np.sqrt(max(0.0, means.var(ddof=1) - noise_of_mean**2)) if len(means) > 1 and noise.usable else np.nan
     row: dict[str, object] = {
         "seeds": len(seeds),

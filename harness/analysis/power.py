@@ -45,9 +45,9 @@ def seeds_needed(
     low = 0 if df else 1  # the power grows with the seeds: double, then halve
     high = low + 1
     while power_of(high, sd, effect, df) < power:
-        low, high = high, high * 2
-        if high > most:
+        if high >= most:
             return None
+        low, high = high, min(high * 2, most)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power_of(middle, sd, effect, df) >= power else (middle, high)

@@ -10,51 +10,66 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.analysis.fidelity import COLUMNS, DIFFERENCE, EVERYTHING, fidelity
+from harness.analysis.fidelity import COLUMNS, DIFFERENCE, EVERYTHING, fidelity, paired_gains
 from harness.report import words
 from harness.report.whole_file import write_whole
 
 SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
 _OF_PLAN = ("base", "imgsz", "batch", "base_epochs")
 _OF_SCHEDULE = ("epochs", "learning_rate", "block_rate_factor", "from_scratch")
+_OF_A_SEARCH = 0.3
+"""Share of the iterations whose weights a search averages: no setting of it."""
 
 
-def write_fidelity(trainings: pd.DataFrame, setting: Mapping[str, Any], folder: Path) -> pd.DataFrame:
+def write_setting(setting: Mapping[str, Any], folder: Path) -> None:
+    """Write down what a study is made with, before its first training."""
+    write_whole(folder / SETTING, (json.dumps(setting, indent=2, default=str) + "\n").encode())
+
+
+def read_setting(folder: Path) -> dict[str, Any] | None:
+    """What a study was begun with; None where there is none."""
+    file = folder / SETTING
+    setting: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return setting
+
+
+def write_fidelity(trainings: pd.DataFrame, plan: Mapping[str, Any], folder: Path) -> pd.DataFrame:
     """Draw the conclusions of the trainings so far and write them beside these.
 
     Args:
         trainings: See `harness.analysis.fidelity`.
-        setting: `plan`, `base_fingerprint`, `data_fingerprint`, `environment`: what the study was made with.
+        plan: What is trained; the setting's `plan`.
         folder: The study's.
 
     Returns:
         The table; without rows before the first long training.
     """
-    long = setting["plan"]["long"]["name"]
-    has_long = ((trainings["schedule"] == long) & (trainings["state"] == "complete")).sum() > 1
+    long = plan["long"]["name"]
+    has_long = long in set(paired_gains(trainings)["schedule"])
     table = fidelity(trainings, long) if has_long else pd.DataFrame(columns=list(COLUMNS))
-    write_whole(folder / SETTING, (json.dumps(setting, indent=2, default=str) + "\n").encode())
     write_whole(folder / TABLE, table.round(5).to_csv(index=False, lineterminator="\n").encode())
-    write_whole(folder / PAGE, _page(trainings, table, setting["plan"]).encode())
+    write_whole(folder / PAGE, _page(trainings, table, plan).encode())
     return table
 
 
 def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str:
-    """What is known of how a study's short trainings rank, in a sentence or two.
+    """What is known of how a study's short trainings rank, in a few sentences.
 
     Args:
         settings: The study's.
         folders: Each may hold fidelity studies, one folder each; the first that fits is quoted.
     """
-    for path in (path for folder in folders for path in sorted(folder.glob(f"*/{SETTING}"))):
-        setting = json.loads(path.read_text(encoding="utf-8"))
-        schedule = _same_schedule(settings, setting)
-        if schedule is not None:
-            table = pd.read_csv(path.parent / TABLE)
-            rows = table[(table["schedule"] == schedule["name"]) & (table["cohort"] == EVERYTHING)]
+    for path in (path.parent for folder in folders for path in sorted(folder.glob(f"*/{SETTING}"))):
+        setting = read_setting(path)
+        schedule = setting and _same_schedule(settings, setting)
+        if setting and schedule and (path / TABLE).is_file():
+            table = pd.read_csv(path / TABLE)
+            of_its_space = settings.get("space") in setting["plan"]["cohort"]
+            cohort = settings["space"] if of_its_space else EVERYTHING
+            rows = table[(table["schedule"] == schedule["name"]) & (table["cohort"] == cohort)]
             rows = rows[rows["tau"].notna()].sort_values("seeds")
             if len(rows):
-                return _sentence(rows, table, setting["plan"], schedule)
+                return _sentences(rows, table[table["cohort"] == cohort], setting["plan"], schedule)
     return unknown_fidelity(settings)
 
 
@@ -66,28 +81,33 @@ def unknown_fidelity(settings: Mapping[str, Any]) -> str:
 
 
 def _same_schedule(settings: Mapping[str, Any], setting: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schedule of a fidelity study that a study's own trainings followed, on the same base and data."""
+    """The schedule of a fidelity study that a study's own trainings followed, on the same base, data and device."""
     plan = setting["plan"]
-    same = all(settings.get(name) == plan[name] for name in _OF_PLAN) and all(
-        settings.get(name) == setting[name] for name in ("base_fingerprint", "data_fingerprint")
+    same = (
+        settings.get("device_kind") == "cpu"  # where fidelity studies run; a GPU trains in bfloat16
+        and all(settings.get(name) == plan[name] for name in _OF_PLAN)
+        and all(settings.get(name) == setting[name] for name in ("base_fingerprint", "data_fingerprint"))
     )
     fitting = (
         rung
         for rung in plan["short"]
-        if all(settings.get(name) == rung[name] for name in _OF_SCHEDULE) and rung["averaged_tail"] == 0.3
+        if all(settings.get(name) == rung[name] for name in _OF_SCHEDULE) and rung["averaged_tail"] == _OF_A_SEARCH
     )
     return next(fitting, None) if same else None
 
 
-def _sentence(rows: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any], schedule: Mapping[str, Any]) -> str:
+def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any], schedule: Mapping[str, Any]) -> str:
+    """About one schedule: its rows by number of seeds, beside those of the same architectures under others."""
     first, last = rows.iloc[0], rows.iloc[-1]
     long = plan["long"]
+    spaces = [str(last["cohort"])] if last["cohort"] in plan["cohort"] else list(plan["cohort"])
     orders = f"Kendall's τ {_with_interval(first, 'tau')} with one seed"
     if last.seeds > first.seeds:
         orders += f", {_with_interval(last, 'tau')} with the mean of {last.seeds:.0f}"
     text = (
-        f"Fidelity: at this setting, {words.count(schedule['epochs'], 'epoch')} order {first.architectures:.0f} random "
-        f"architectures as {long['epochs']} epochs do with {orders} (1: the same order, 0: none)."
+        f"Fidelity: with this base, data and schedule, {words.count(schedule['epochs'], 'epoch')} order "
+        f"{first.architectures:.0f} random architectures of {' and '.join(spaces)} as {long['epochs']} epochs do with "
+        f"{orders} (1: the same order, 0: none)."
     )
     if last.pairs:
         text += (
@@ -95,11 +115,13 @@ def _sentence(rows: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any], 
             f"{last.told_apart:.0%} [{last.told_apart_low:.0%}, {last.told_apart_high:.0%}] are ordered alike "
             f"({words.count(int(last.seeds), 'seed')})."
         )
-    as_long = [rung["name"] for rung in plan["short"] if all(rung[name] == long[name] for name in _OF_SCHEDULE)]
-    again = table["schedule"].isin([long["name"], *as_long])
-    ceiling = table[again & (table["cohort"] == EVERYTHING) & table["tau"].notna()]
-    if len(ceiling):
-        text += f" Two long trainings of different seeds agree with τ {_with_interval(ceiling.iloc[0], 'tau')}."
+    else:
+        text += f" No two of them differ by {DIFFERENCE} mAP after the long training: there is little to order."
+    same = (*_OF_SCHEDULE, "averaged_tail")
+    as_long = [rung["name"] for rung in plan["short"] if all(rung[name] == long[name] for name in same)]
+    again = cohort[cohort["schedule"].isin([long["name"], *as_long]) & cohort["tau"].notna()]
+    if len(again):
+        text += f" Two long trainings of different seeds agree with τ {_with_interval(again.iloc[0], 'tau')}."
     return text
 
 

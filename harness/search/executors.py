@@ -134,6 +134,16 @@ class Children(Generic[Key, Result]):
             self._arrange()
         return self._ended.popleft()
 
+    def ended(self) -> list[tuple[Key, Result | Failure]]:
+        """What has ended and was not handed out yet, without waiting: to be kept when all is about to be stopped."""
+        for key in [*self._running]:
+            with contextlib.suppress(UserError):
+                while key in self._running and self._running[key].pipe.poll():
+                    self._hear(key)
+        outcomes = [*self._ended]
+        self._ended.clear()
+        return outcomes
+
     def _hear(self, key: Key) -> None:
         child = self._running[key]
         try:

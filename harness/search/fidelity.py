@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self
 
 import pandas as pd
 import yaml
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.architecture import BASELINE, Architecture
@@ -28,7 +29,7 @@ from harness.measure.environment import environment
 from harness.resources import search_space_folder
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.child import Report
-from harness.search.executors import run_in_child
+from harness.search.executors import Children
 from harness.search.outcome import Failure, State
 from harness.search.setting import Setting, prepare
 from harness.settings import SearchSettings
@@ -37,6 +38,8 @@ TRAININGS = "trainings.csv"
 COLUMNS = ("schedule", "seed", "architecture", "space", "blocks", "state", "reason", "map50_95", "cpu_seconds")
 """Columns of the file of that name: one row a training."""
 _DEFAULTS = SearchSettings()
+_OF_RESULTS = ("epochs", "learning_rate", "block_rate_factor", "averaged_tail", "from_scratch")
+"""What of a schedule decides what its trainings yield."""
 
 
 class _Model(BaseModel):
@@ -76,6 +79,12 @@ class FidelityPlan(_Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two schedules are called '{name}'")
+        for rung in self.short:
+            for seed in set(rung.seeds) & set(self.long.seeds):
+                raise ValueError(f"seed {seed} of schedule '{rung.name}' is the long one's, too; give it another")
+        for rung in self.rungs:
+            if len(set(rung.seeds)) < len(rung.seeds):
+                raise ValueError(f"schedule '{rung.name}' names a seed twice")
         if self.long.architectures is not None:
             raise ValueError("the long schedule trains the whole cohort; leave its `architectures` out")
         return self
@@ -94,6 +103,10 @@ class _Member:
     identity: str
     space: str
     setting: Setting
+
+
+_Job = tuple[Rung, int, _Member]
+"""A schedule, a seed and an architecture: one training."""
 
 
 def load_plan(spec: str) -> FidelityPlan:
@@ -133,11 +146,33 @@ def study_setting(plan: FidelityPlan, command: list[str]) -> dict[str, Any]:
     }
 
 
+def check_same(now: Mapping[str, Any], before: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to go on with a study whose finished trainings another plan, base or data made.
+
+    Schedules, seeds and spaces may be added, or left out.
+
+    Raises:
+        UserError: Something differs.
+    """
+    schedules = [{rung["name"]: rung for rung in (s["plan"]["long"], *s["plan"]["short"])} for s in (now, before)]
+    differing = [
+        *(name for name in ("base_fingerprint", "data_fingerprint") if now[name] != before[name]),
+        *(name for name in ("imgsz", "batch", "base_epochs", "seed") if now["plan"][name] != before["plan"][name]),
+        *(
+            f"schedule '{name}'"
+            for name, rung in schedules[0].items()
+            if name in schedules[1] and any(rung[key] != schedules[1][name][key] for key in _OF_RESULTS)
+        ),
+    ]
+    if differing:
+        raise UserError(f"{folder} was begun with another {', '.join(differing)}; name another --out, or move it away")
+
+
 def run_fidelity(
     plan: FidelityPlan,
     folder: Path,
     *,
-    workers: int,
+    workers: int | None,
     say: Callable[[str], None],
     after_each: Callable[[pd.DataFrame], object] = lambda _: None,
 ) -> pd.DataFrame:
@@ -146,15 +181,16 @@ def run_fidelity(
     Args:
         plan: What to train.
         folder: Where `trainings.csv` is, or will be.
-        workers: Trainings at once.
+        workers: Trainings at once; None is one a core.
         say: Told of each finished training.
-        after_each: Given all rows whenever a schedule has got a seed further.
+        after_each: Given all rows whenever as many trainings as the cohort has members are done.
 
     Returns:
-        All rows; `COLUMNS`.
+        The rows of this plan; `COLUMNS`.
 
     Raises:
-        UserError: The plan cannot be run.
+        UserError: The plan cannot be run, or another program is at work in the folder.
+        KeyboardInterrupt: Ctrl-C; what had ended is in the file.
     """
     members = list(_cohort(plan))
     setting = members[0].setting
@@ -168,37 +204,78 @@ def run_fidelity(
         loader_workers=0,
         on_progress=lambda _: None,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = _Rows(folder / TRAININGS)
     jobs = [
         (rung, seed, member)
         for rung in plan.rungs
         for seed in rung.seeds
         for member in members[: rung.architectures and rung.architectures + 1]
-        if (rung.name, seed, member.identity) not in rows.done
     ]
-
-    def run(job: tuple[Rung, int, _Member]) -> dict[str, Any]:
-        rung, seed, member = job
-        result = run_in_child(_timed, _training(plan, rung, seed, member, base), log=folder / "trainings.log")
-        return {
-            "schedule": rung.name, "seed": seed, "architecture": member.identity, "space": member.space,
-            "blocks": member.architecture.describe(), **_outcome(result),
-        }  # fmt: skip
-
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(run, job) for job in jobs]
-        try:
-            for number, future in enumerate(as_completed(futures), start=1):
-                row = future.result()
-                rows.add(row)
-                value = f"mAP50-95 {row['map50_95']:.4f}" if row["state"] == State.COMPLETE else row["reason"]
-                if number % len(members) == 0:
-                    after_each(rows.frame())
-                say(f"{number} of {len(jobs)}: {row['schedule']}, seed {row['seed']}, {row['architecture']}: {value}")
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            rows = _Rows(folder / TRAININGS, {_key(*job) for job in jobs})
+            waiting = deque(job for job in jobs if _key(*job) not in rows.done)
+            _train_all(
+                plan,
+                base,
+                waiting,
+                rows,
+                folder,
+                workers or setting.workers,
+                say,
+                lambda: after_each(rows.frame()),
+                len(members),
+            )
+    except Timeout as error:
+        raise UserError(f"{folder}: another program is at work there; wait for it, or name another --out") from error
     return rows.frame()
+
+
+def _train_all(
+    plan: FidelityPlan,
+    base: CommonBase,
+    waiting: deque[_Job],
+    rows: _Rows,
+    folder: Path,
+    workers: int,
+    say: Callable[[str], None],
+    after: Callable[[], object],
+    every: int,
+) -> None:
+    """Keep all workers at work; each result is written down before anything else."""
+    total, number = len(waiting), 0
+    running: dict[int, _Job] = {}
+    with Children[int, tuple[Accuracy, float]](log=folder / "trainings.log") as children:
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    key, job = total - len(waiting), waiting.popleft()
+                    running[key] = job
+                    children.start(key, _timed, _training(plan, *job, base))
+                key, result = children.next()
+                row = _row(running.pop(key), result)
+                rows.add(row)
+                number += 1
+                if number % every == 0:
+                    after()
+                value = f"mAP50-95 {row['map50_95']:.4f}" if row["state"] == State.COMPLETE else row["reason"]
+                say(f"{number} of {total}: {row['schedule']}, seed {row['seed']}, {row['architecture']}: {value}")
+        except KeyboardInterrupt:
+            for key, result in children.ended():
+                rows.add(_row(running.pop(key), result))
+            raise
+
+
+def _row(job: _Job, result: tuple[Accuracy, float] | Failure) -> dict[str, Any]:
+    rung, seed, member = job
+    return {
+        "schedule": rung.name, "seed": seed, "architecture": member.identity, "space": member.space,
+        "blocks": member.architecture.describe(), **_outcome(result),
+    }  # fmt: skip
+
+
+def _key(rung: Rung, seed: int, member: _Member) -> tuple[str, int, str]:
+    return rung.name, seed, member.identity
 
 
 def _timed(training: Training, report: Report) -> tuple[Accuracy, float]:
@@ -272,9 +349,15 @@ def _training(plan: FidelityPlan, rung: Rung, seed: int, member: _Member, base: 
 
 
 class _Rows:
-    """The CSV of finished trainings, replaced whole by each new row; failures are tried again."""
+    """The CSV of finished trainings, replaced whole by each new row; failures are tried again.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        wanted: Schedule, seed and architecture of the plan's trainings; others stay in the file and count for nothing.
+    """
+
+    def __init__(self, path: Path, wanted: set[tuple[str, int, str]]) -> None:
+        self._wanted = wanted
         self._path = path
         old = (
             pd.read_csv(path, keep_default_na=False, na_values={"map50_95": "", "cpu_seconds": ""})
@@ -291,8 +374,10 @@ class _Rows:
     def add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
         part = self._path.with_suffix(".part")
-        self.frame().to_csv(part, index=False)
+        pd.DataFrame(self._rows, columns=list(COLUMNS)).to_csv(part, index=False)
         part.replace(self._path)
 
     def frame(self) -> pd.DataFrame:
-        return pd.DataFrame(self._rows, columns=list(COLUMNS))
+        """Those that are wanted."""
+        rows = [row for row in self._rows if (row["schedule"], row["seed"], row["architecture"]) in self._wanted]
+        return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -113,17 +114,6 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         return study.record()
 
 
-class _Running(NamedTuple):
-    """A training under way."""
-
-    trial: optuna.trial.Trial
-    identity: str
-    seed: int
-    device: str
-    figures: dict[str, Any]
-    """What is known of it already: its cost."""
-
-
 class _Start(NamedTuple):
     """A training to start."""
 
@@ -131,6 +121,17 @@ class _Start(NamedTuple):
     seed: int
     name: str
     trial: optuna.trial.Trial | None = None
+
+
+class _Running(NamedTuple):
+    """A training under way."""
+
+    start: _Start
+    trial: optuna.trial.Trial
+    identity: str
+    device: str
+    figures: dict[str, Any]
+    """What is known of it already: its cost."""
 
 
 class _Loop:
@@ -148,16 +149,22 @@ class _Loop:
             lambda trial, message: observer.progress(message[1], message[2], trial), setting.settings.folder / LOG
         )
         self.running: dict[int, _Running] = {}
+        self.workers = setting.workers
+        self.again: deque[_Start] = deque()
+        """Trainings that lacked memory beside others."""
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
         with self.children:
             try:
                 self._run(wanted)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, UserError) as error:
+                for number, result in self.children.ended():
+                    self._end(number, result)
                 self.children.stop()
+                reason = "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
                 for running in self.running.values():
-                    self.study.end(running.trial, State.INTERRUPTED, running.figures, "stopped by Ctrl-C")
+                    self.study.end(running.trial, State.INTERRUPTED, running.figures, reason)
                 raise
 
     def _run(self, wanted: Sequence[Architecture]) -> None:
@@ -167,7 +174,11 @@ class _Loop:
         if not self._has(BASELINE, settings.seed):
             self._train_all([_Start(base, settings.seed, "baseline")])
             if not self._has(BASELINE, settings.seed):
-                reason = self.study.record().trials.iloc[0].reason
+                rows = self.study.record().trials
+                if rows.empty or not self._in_time():
+                    self.observer.note("the time was over before the baseline was trained")
+                    return
+                reason = rows[rows.architecture == BASELINE].iloc[-1].reason
                 raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
         target = self._candidates() + settings.more if settings.more else settings.trials
         self.study.optuna.set_user_attr(LAST_RUN, {**settings.model_dump(mode="json"), "trials": target})
@@ -177,7 +188,10 @@ class _Loop:
     def _train(self, next_start: Callable[[], _Start | None]) -> None:
         """Keep all workers at work until there is nothing more to start and all has ended."""
         while True:
-            while len(self.running) < self.setting.workers and self._in_time() and (start := next_start()):
+            while len(self.running) < self.workers and self._in_time():
+                start = self.again.popleft() if self.again else next_start()
+                if start is None:
+                    break
                 self._start(start)
             if not self.running:
                 return
@@ -187,7 +201,7 @@ class _Loop:
         """In order; but a candidate waits for the end of the control that it is compared with."""
 
         def next_start() -> _Start | None:
-            controls = {running.seed for running in self.running.values() if running.identity == BASELINE}
+            controls = {running.start.seed for running in self.running.values() if running.identity == BASELINE}
             ready = (n for n, start in enumerate(starts) if start.seed not in controls)
             return None if (n := next(ready, None)) is None else starts.pop(n)
 
@@ -264,20 +278,25 @@ class _Loop:
             latency_threads=setting.threads_alone,
         )
         figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
-        self.running[trial.number] = _Running(trial, identity, seed, device, figures)
+        self.running[trial.number] = _Running(start, trial, identity, device, figures)
         self.children.start(trial.number, run_trial, job)
 
     def _end(self, number: int, result: Measured | Failure) -> None:
         """Record what became of a trial."""
-        trial, identity, _, _, figures = self.running[number]
-        if isinstance(result, Failure):
+        start, trial, identity, _, figures = self.running.pop(number)
+        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self.running:
+            self.workers = 1
+            self.again.append(start._replace(trial=None))
+            self.observer.note("too little memory for several trainings at once: one after the other from here on")
+            reason = f"{result.reason}, beside {len(self.running)} other trainings; run again alone"
+            self.study.end(trial, State.INTERRUPTED, figures, reason)
+        elif isinstance(result, Failure):
             self.study.end(trial, result.state, figures, result.reason)
         else:
             self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result)})
             if result.latency:
                 file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
                 write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
-        del self.running[number]
         self.observer.finished(self.study.record(), number)
 
     def _free_device(self) -> str:

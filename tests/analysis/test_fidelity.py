@@ -114,16 +114,17 @@ def test_more_seeds_average_noise_away_and_cost_their_time() -> None:
     assert one.noise_sd == four.noise_sd == pytest.approx(np.sqrt(noise.var(axis=1, ddof=1).mean()))
 
 
-def test_signal_is_what_the_noise_does_not_explain() -> None:
-    gains = np.array([0.0, 0.01, 0.02, 0.03, 0.04])
-    swing = np.array([1, -1]) * 0.003  # mean 0 over the two seeds, so means are exact
-    short = rows("short", [0, 1], lambda n, seed: gains[n] + swing[seed], count=5)
-    found = line(fidelity(pd.concat([short, rows("long", [7], lambda n, _: n / 50, count=5)]), "long"), "short", 2)
-    noise = swing.std(ddof=1)
-    signal = math.sqrt(gains.var(ddof=1) - noise**2 / 2)
-    assert found.noise_sd == pytest.approx(noise)
-    assert found.signal_sd == pytest.approx(signal)
-    assert found.signal_over_noise == pytest.approx(signal / (noise / math.sqrt(2)))
+def test_signal_is_what_the_noise_between_architectures_does_not_explain() -> None:
+    """The baseline's own noise moves all gains of a seed alike, and so adds nothing to their spread."""
+    rng_of_trainings = np.random.default_rng(4)
+    true = rng_of_trainings.normal(0, 0.002, 200)
+    own, control = rng_of_trainings.normal(0, 0.002, (200, 3)), rng_of_trainings.normal(0, 0.002, 3)
+    short = rows("short", [0, 1, 2], lambda n, seed: true[n] + own[n, seed] - control[seed], count=200)
+    long = rows("long", [7], lambda n, _: true[n], count=200)
+    found = line(fidelity(pd.concat([short, long]), "long"), "short", 3)
+    assert found.signal_sd == pytest.approx(true.std(ddof=1), rel=0.1)
+    between = found.noise_sd * math.sqrt(0.5 / 3)
+    assert found.signal_over_noise == pytest.approx(found.signal_sd / between)
 
 
 def test_the_long_schedule_is_held_against_its_own_other_seeds() -> None:

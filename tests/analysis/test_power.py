@@ -55,3 +55,10 @@ def test_an_invisible_effect_has_no_number() -> None:
 def test_only_the_effect_in_standard_deviations_counts(ratio: float, scale: float) -> None:
     assert power_of(5, scale, ratio * scale) == pytest.approx(power_of(5, 1.0, ratio))
     assert power_of(6, 1.0, ratio) > power_of(5, 1.0, ratio)
+
+
+def test_the_most_seeds_are_tried_before_giving_up() -> None:
+    needed = seeds_needed(1.0, 0.03)
+    assert needed is not None and needed > 8192
+    assert seeds_needed(1.0, 0.03, most=needed) == needed
+    assert seeds_needed(1.0, 0.03, most=needed - 1) is None

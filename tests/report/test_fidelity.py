@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from harness.analysis.fidelity import fidelity
 from harness.architecture import BASELINE
-from harness.report.fidelity import known_fidelity, write_fidelity
+from harness.report.fidelity import known_fidelity, write_fidelity, write_setting
 from harness.resources import reference_folder
 
 SCHEDULE = {"epochs": 3, "learning_rate": 1e-3, "block_rate_factor": 5.0, "from_scratch": False}
@@ -18,6 +19,7 @@ PLAN = {"name": "demo", "base": "yolov5n", "data": "digits", "imgsz": 128, "batc
 SETTING: dict[str, Any] = {
     "plan": PLAN
     | {
+        "cohort": {"default": 6},
         "long": SCHEDULE | {"name": "long", "epochs": 24, "averaged_tail": 0.3},
         "short": [SCHEDULE | {"name": "short", "averaged_tail": 0.3}],
     },
@@ -25,7 +27,7 @@ SETTING: dict[str, Any] = {
     "data_fingerprint": "d",
     "environment": {},
 }
-STUDY = PLAN | SCHEDULE | {"base_fingerprint": "b", "data_fingerprint": "d"}
+STUDY = PLAN | SCHEDULE | {"base_fingerprint": "b", "data_fingerprint": "d", "device_kind": "cpu", "space": "default"}
 
 
 def trainings(long: bool = True) -> pd.DataFrame:
@@ -49,13 +51,14 @@ def trainings(long: bool = True) -> pd.DataFrame:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_fidelity(trainings(), SETTING, tmp_path / "demo")
+    write_setting(SETTING, tmp_path / "demo")
+    write_fidelity(trainings(), SETTING["plan"], tmp_path / "demo")
     return tmp_path
 
 
 def test_a_study_at_the_same_setting_quotes_it(folder: Path) -> None:
     said = known_fidelity(STUDY, [folder / "empty", folder])
-    assert "3 epochs order 6 random architectures as 24 epochs do" in said
+    assert "3 epochs order 6 random architectures of default as 24 epochs do" in said
     assert "Kendall's τ 1.00 [1.00, 1.00] with one seed" in said
     assert (
         "Of 15 pairs that differ by 0.01 mAP or more" in said and "100% [100%, 100%] are ordered alike (1 seed)" in said
@@ -65,22 +68,49 @@ def test_a_study_at_the_same_setting_quotes_it(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"epochs": 4}, {"data_fingerprint": "other"}, {"imgsz": 640}, {"base": "yolov8n"}, {"from_scratch": True}],
+    [{"epochs": 4}, {"data_fingerprint": "other"}, {"imgsz": 640}, {"base": "yolov8n"}, {"device_kind": "NVIDIA"}],
 )
 def test_a_study_at_another_setting_says_that_none_is_known(folder: Path, change: dict[str, Any]) -> None:
     assert "nobody has measured at this setting" in known_fidelity(STUDY | change, [folder])
+
+
+def test_a_study_of_another_space_hears_which_spaces_the_architectures_are_of(tmp_path: Path) -> None:
+    setting = SETTING | {"plan": SETTING["plan"] | {"cohort": {"default": 6, "inside": 6}}}
+    rows = trainings()
+    rows.loc[rows.architecture.isin(["a0", "a1"]), "space"] = "inside"
+    write_setting(setting, tmp_path / "demo")
+    write_fidelity(rows, setting["plan"], tmp_path / "demo")
+    assert "6 random architectures of default and inside" in known_fidelity(STUDY | {"space": "mine"}, [tmp_path])
+    assert "nobody has measured" in known_fidelity(STUDY, [tmp_path])  # four of its own space are too few
+
+
+def test_architectures_that_do_not_differ_are_said_to(tmp_path: Path) -> None:
+    rows = trainings()
+    rows["map50_95"] = 0.4 + (rows["map50_95"] - 0.4) / 100
+    write_setting(SETTING, tmp_path / "demo")
+    write_fidelity(rows, SETTING["plan"], tmp_path / "demo")
+    assert "No two of them differ by 0.01 mAP" in known_fidelity(STUDY, [tmp_path])
+
+
+def test_a_long_training_without_its_baseline_is_no_conclusion(tmp_path: Path) -> None:
+    rows = trainings()
+    rows.loc[(rows.schedule == "long") & (rows.architecture == BASELINE), "state"] = "failed"
+    assert write_fidelity(rows, SETTING["plan"], tmp_path / "demo").empty
 
 
 def test_the_long_schedule_with_another_seed_says_what_noise_leaves(tmp_path: Path) -> None:
     again = trainings()
     again.loc[again.seed == 10, "schedule"] = "again"
     short = [*SETTING["plan"]["short"], SCHEDULE | {"name": "again", "epochs": 24, "averaged_tail": 0.3}]
-    write_fidelity(again, SETTING | {"plan": SETTING["plan"] | {"short": short}}, tmp_path / "demo")
+    setting = SETTING | {"plan": SETTING["plan"] | {"short": short}}
+    write_setting(setting, tmp_path / "demo")
+    write_fidelity(again, setting["plan"], tmp_path / "demo")
     assert "different seeds agree with τ 1.00" in known_fidelity(STUDY, [tmp_path])
 
 
 def test_before_the_first_long_training_nothing_is_known(tmp_path: Path) -> None:
-    table = write_fidelity(trainings(long=False), SETTING, tmp_path / "demo")
+    write_setting(SETTING, tmp_path / "demo")
+    table = write_fidelity(trainings(long=False), SETTING["plan"], tmp_path / "demo")
     assert table.empty
     assert "7 trainings" in (tmp_path / "demo" / "README.md").read_text()
     assert "nobody has measured" in known_fidelity(STUDY, [tmp_path])
@@ -96,8 +126,6 @@ def test_the_page_has_a_table_for_the_cohort_and_for_each_space(folder: Path) ->
 def test_the_reference_study_is_what_its_trainings_say() -> None:
     """The committed table follows from the committed trainings, by today's code."""
     folder = reference_folder() / "fidelity" / "default"
-    from harness.analysis.fidelity import fidelity
-
     long = json.loads((folder / "setting.json").read_text())["plan"]["long"]["name"]
     computed = fidelity(pd.read_csv(folder / "trainings.csv"), long)
     committed = pd.read_csv(folder / "fidelity.csv")

@@ -9,13 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from filelock import FileLock
 
 from harness.architecture import BASELINE
 from harness.errors import UserError
 from harness.measure.accuracy import Accuracy, Training
 from harness.search import fidelity as module
 from harness.search.base import CommonBase
-from harness.search.fidelity import COLUMNS, FidelityPlan, load_plan, run_fidelity
+from harness.search.fidelity import COLUMNS, FidelityPlan, check_same, load_plan, run_fidelity
 from harness.search.outcome import Failure, State
 
 PLAN: dict[str, Any] = {
@@ -38,20 +39,61 @@ def plan(**changes: Any) -> FidelityPlan:
     return FidelityPlan.model_validate(PLAN | changes)
 
 
+class FakeChildren:
+    """Ends trainings at once, the last first; `outcome` decides how."""
+
+    def __init__(self) -> None:
+        self.asked: list[Training] = []
+        self.outcome: Callable[[Training], Any] = lambda _: (ACCURACY, 2.5)
+        self.stop_after = 10**6
+        self._running: list[tuple[int, Training]] = []
+
+    def __class_getitem__(cls, _: object) -> type[FakeChildren]:
+        return cls
+
+    def __getitem__(self, _: object) -> FakeChildren:
+        return self
+
+    def __call__(self, log: Path) -> FakeChildren:
+        return self
+
+    def __enter__(self) -> FakeChildren:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.clear()
+
+    def start(self, key: int, _function: object, training: Training) -> None:
+        self.asked.append(training)
+        self._running.append((key, training))
+
+    def next(self) -> tuple[int, Any]:
+        if len(self.asked) > self.stop_after:
+            raise KeyboardInterrupt
+        key, training = self._running.pop()
+        return key, self.outcome(training)
+
+    def ended(self) -> list[tuple[int, Any]]:
+        key, training = self._running.pop()
+        return [(key, self.outcome(training))]
+
+
+ACCURACY = Accuracy(map50_95=0.4, map50=0.6, evaluator="E", train_seconds=1.0, transferred="")
+
+
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, digits: Path) -> list[Training]:
-    """Trainings in the order they were asked for; none really happens."""
-    asked: list[Training] = []
-
-    def pretend(function: Callable[..., Any], training: Training, *_: object, **__: object) -> Any:
-        asked.append(training)
-        accuracy = Accuracy(map50_95=0.4, map50=0.6, evaluator="E", train_seconds=1.0, transferred="")
-        return accuracy, 2.5
-
+def children(monkeypatch: pytest.MonkeyPatch, digits: Path) -> FakeChildren:
+    fake = FakeChildren()
     base = CommonBase(weights=digits.parent / "base.pt", origin="trained")
-    monkeypatch.setattr(module, "run_in_child", pretend)
+    monkeypatch.setattr(module, "Children", fake)
     monkeypatch.setattr(module, "common_base", lambda *_, **__: base)
-    return asked
+    return fake
+
+
+@pytest.fixture
+def trained(children: FakeChildren) -> list[Training]:
+    """Trainings in the order they were asked for; none really happens."""
+    return children.asked
 
 
 def run(folder: Path, chosen: FidelityPlan | None = None) -> pd.DataFrame:
@@ -87,15 +129,50 @@ def test_what_is_finished_is_not_trained_again(trained: list[Training], tmp_path
     assert list(pd.read_csv(file).columns) == list(COLUMNS)
 
 
-def test_a_failure_is_a_row_with_its_reason_and_is_tried_again(
-    trained: list[Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failure = Failure(state=State.FAILED, reason="loss is nan")
-    with monkeypatch.context() as broken:
-        broken.setattr(module, "run_in_child", lambda *_, **__: failure)
-        rows = run(tmp_path)
+def test_a_failure_is_a_row_with_its_reason_and_is_tried_again(children: FakeChildren, tmp_path: Path) -> None:
+    well = children.outcome
+    children.outcome = lambda _: Failure(state=State.FAILED, reason="loss is nan")
+    rows = run(tmp_path)
     assert set(rows.state) == {"failed"} and set(rows.reason) == {"loss is nan"} and rows.map50_95.isna().all()
+    children.outcome = well
     assert set(run(tmp_path).state) == {"complete"}
+
+
+def test_ctrl_c_keeps_what_had_ended(children: FakeChildren, tmp_path: Path) -> None:
+    children.stop_after = 5
+    with pytest.raises(KeyboardInterrupt):
+        run_fidelity(plan(), tmp_path, workers=2, say=lambda _: None)
+    assert len(pd.read_csv(tmp_path / "trainings.csv")) == 5  # four handed out, and one that ended meanwhile
+
+
+def test_trainings_that_are_no_longer_planned_stay_in_the_file_and_count_for_nothing(
+    trained: list[Training], tmp_path: Path
+) -> None:
+    run(tmp_path)
+    trained.clear()
+    fewer = plan(cohort={"default": 1, "inside": 1})
+    assert run(tmp_path, fewer).architecture.nunique() == 3
+    assert not trained
+    assert pd.read_csv(tmp_path / "trainings.csv").architecture.nunique() == 4
+
+
+def test_a_study_goes_on_only_with_what_it_was_begun_with(tmp_path: Path) -> None:
+    before = {"plan": plan().model_dump(mode="json"), "base_fingerprint": "b", "data_fingerprint": "d"}
+    more = plan(short=[*PLAN["short"], {"name": "more", "epochs": 3, "seeds": [0]}]).model_dump(mode="json")
+    check_same(before | {"plan": more}, before, tmp_path)
+    longer = plan(long=PLAN["long"] | {"epochs": 9}).model_dump(mode="json")
+    for changed, what in (
+        ({"plan": longer}, "schedule 'long'"),
+        ({"data_fingerprint": "e"}, "data_fingerprint"),
+        ({"plan": plan(base_epochs=2).model_dump(mode="json")}, "base_epochs"),
+    ):
+        with pytest.raises(UserError, match=f"begun with another {what}"):
+            check_same(before | changed, before, tmp_path)
+
+
+def test_two_programs_never_work_in_one_folder(trained: list[Training], tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".lock"), pytest.raises(UserError, match="another program is at work"):
+        run(tmp_path)
 
 
 def test_a_foreign_table_is_refused_and_left_alone(trained: list[Training], tmp_path: Path) -> None:
@@ -111,6 +188,8 @@ def test_a_foreign_table_is_refused_and_left_alone(trained: list[Training], tmp_
         ({"short": [PLAN["long"]]}, "two schedules are called 'long'"),
         ({"long": PLAN["long"] | {"architectures": 3}}, "leave its `architectures` out"),
         ({"short": []}, "short: "),
+        ({"short": [PLAN["short"][0] | {"seeds": [9]}]}, "seed 9 of schedule 'short' is the long one's"),
+        ({"long": PLAN["long"] | {"seeds": [9, 9]}}, "schedule 'long' names a seed twice"),
         ({"epochs": 3}, "epochs: "),
         ({"long": PLAN["long"] | {"epochs": 0}}, "long.epochs: "),
     ],
