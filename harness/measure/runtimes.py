@@ -214,6 +214,9 @@ def _eager_pass(model: nn.Module, image: Tensor) -> Pass:
 
 
 def _compiled_pass(model: nn.Module, image: Tensor) -> Pass:
+    """One graph: a first pass in eager mode makes the head's anchors, which would break it into its layers."""
+    with torch.inference_mode():
+        model(image)
     return partial(torch.compile(model, dynamic=False), image)
 
 

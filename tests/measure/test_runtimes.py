@@ -126,6 +126,25 @@ def test_compiled_code_is_what_runs(model: nn.Module, image: Tensor, monkeypatch
     assert calls == ["reset", *["compiled"] * 4]
 
 
+def test_what_a_model_makes_in_its_first_pass_is_there_before_it_is_compiled(
+    image: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the anchors of Ultralytics' head: made within the graph, they would break it into its layers."""
+
+    class LateAnchors(nn.Module):
+        anchors: Tensor | None = None
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.anchors is None:
+                self.anchors = torch.ones(1)
+            return x * self.anchors
+
+    compiled: list[Any] = []
+    monkeypatch.setattr(torch, "compile", lambda model, dynamic: compiled.append(model.anchors) or model)
+    prepare({"candidate": LateAnchors()}, image, Runtime(mode=Mode.COMPILE))
+    assert compiled == [torch.ones(1)]
+
+
 # --- Refusals -----------------------------------------------------------------------------------
 
 
