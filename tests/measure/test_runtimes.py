@@ -140,7 +140,12 @@ def test_what_a_model_makes_in_its_first_pass_is_there_before_it_is_compiled(
             return x * self.anchors
 
     compiled: list[Any] = []
-    monkeypatch.setattr(torch, "compile", lambda model, dynamic: compiled.append(model.anchors) or model)
+
+    def compiling(model: Any, *, dynamic: bool) -> Any:
+        compiled.append(model.anchors)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiling)
     prepare({"candidate": LateAnchors()}, image, Runtime(mode=Mode.COMPILE))
     assert compiled == [torch.ones(1)]
 
