@@ -9,6 +9,7 @@ import atexit
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ os.environ |= {
 }
 beside_others = "PYTEST_XDIST_WORKER" in os.environ
 os.environ.setdefault("OMP_NUM_THREADS", "1" if beside_others else str(min(2, os.cpu_count() or 1)))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin for work slow the other processes down
 
 _THIS_MACHINE = ("127.", "::1", "localhost")
 
@@ -57,6 +59,20 @@ def no_network() -> Iterator[None]:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, _only_to_this_machine(getattr(socket.socket, name)))
         yield
+
+
+@pytest.fixture(autouse=True)
+def threads_as_they_were() -> Iterator[None]:
+    """A test that set torch's threads would slow down all that follow, and those of the other processes."""
+    before = _torch_threads()
+    yield
+    after = _torch_threads()
+    if after is not None and after != (before or int(os.environ["OMP_NUM_THREADS"])):
+        sys.modules["torch"].set_num_threads(before or int(os.environ["OMP_NUM_THREADS"]))
+
+
+def _torch_threads() -> int | None:
+    return sys.modules["torch"].get_num_threads() if hasattr(sys.modules.get("torch"), "get_num_threads") else None
 
 
 @pytest.fixture(scope="session")

@@ -179,7 +179,7 @@ def interleaved_latency(
         UserError: The device or the engine is not there, an option makes no sense, a model's answer is wrong as
             it is run, or a time is zero or not a number.
     """
-    for name, value in (("batch", batch), ("imgsz", imgsz), ("min_rounds", min_rounds)):
+    for name, value in (("batch", batch), ("min_rounds", min_rounds)):
         if value < 1:
             raise UserError(f"latency: {name} is {value}; it is 1 or more")
     for name, limit in (("target_half_width", target_half_width), ("max_seconds", max_seconds)):

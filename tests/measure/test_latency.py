@@ -277,7 +277,7 @@ def test_a_time_that_is_none_is_refused(time: float) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("batch", 0), ("imgsz", 0), ("min_rounds", 0), ("target_half_width", 0.0), ("max_seconds", math.nan)],
+    [("batch", 0), ("min_rounds", 0), ("target_half_width", 0.0), ("max_seconds", math.nan)],
 )
 def test_an_option_that_makes_no_sense_is_refused(option: str, value: float) -> None:
     options = {"imgsz": 8, option: value}
