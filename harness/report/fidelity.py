@@ -144,4 +144,4 @@ def _page(trainings: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any])
 
 
 def _with_interval(row: Any, name: str) -> str:
-    return f"{row[name]:.2f} {words.interval(row[f'{name}_low'], row[f'{name}_high'], 2)}"
+    return f"{words.plain(row[name], 2)} {words.interval(row[f'{name}_low'], row[f'{name}_high'], 2)}"
