@@ -116,7 +116,7 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
             f"({words.count(int(last.seeds), 'seed')})."
         )
     else:
-        text += f" No two of them differ by {DIFFERENCE} mAP after the long training: there is little to order."
+        text += f" No two of them differ by {DIFFERENCE} mAP after the long training."
     same = (*_OF_SCHEDULE, "averaged_tail")
     as_long = [rung["name"] for rung in plan["short"] if all(rung[name] == long[name] for name in same)]
     again = cohort[cohort["schedule"].isin([long["name"], *as_long]) & cohort["tau"].notna()]
