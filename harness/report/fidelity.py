@@ -121,7 +121,9 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
     as_long = [rung["name"] for rung in plan["short"] if all(rung[name] == long[name] for name in same)]
     again = cohort[cohort["schedule"].isin([long["name"], *as_long]) & cohort["tau"].notna()]
     if len(again):
-        text += f" Two long trainings of different seeds agree with τ {_with_interval(again.iloc[0], 'tau')}."
+        one = again.iloc[0]
+        agree = f"agree with τ {_with_interval(one, 'tau')} on {one.architectures:.0f} of them"
+        text += f" Two long trainings of different seeds {agree}."
     return text
 
 
