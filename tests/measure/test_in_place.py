@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,28 +9,11 @@ from torch import Tensor, nn
 
 from harness.errors import UserError
 from harness.measure.in_place import Guest, InPlace, time_in_place
+from tests.measure.test_latency import FakeClock
 
 LAYERS_MS = (5.0, 3.0, 2.0, 4.0)
 GUESTS_MS = (0.5, 1.5, 0.25, 6.0, 1.0)
 BEHIND = ((1,), (1, 2), (2,), (1, 2), (3,))
-
-
-@dataclass
-class FakeClock:
-    """Time passes only while fake modules work."""
-
-    slowness: Callable[[float], float] = lambda now: 1.0
-    """Factor on the duration of work that starts at a time, in ms."""
-    now: float = 0.0
-    log: list[str] = field(default_factory=list)
-
-    def seconds(self) -> float:
-        return self.now / 1000
-
-    def milliseconds(self, work: Callable[[], object]) -> float:
-        before = self.now
-        work()
-        return self.now - before
 
 
 class Fake(nn.Module):
