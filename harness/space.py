@@ -14,15 +14,12 @@ import optuna
 
 from harness.architecture import Architecture
 from harness.blocks.registry import block_entry
-from harness.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
+from harness.choices import NO_BLOCK, FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
 from harness.errors import UserError
 from harness.placement import Placement
 from harness.space_file import SpaceFile, load_space
 
 __all__ = ["NO_BLOCK", "SearchSpace", "SpaceFile", "load_space"]
-
-NO_BLOCK = "none"
-"""The choice that leaves a site empty."""
 
 
 Pick = Callable[[str, Sequence[Any]], Any]
