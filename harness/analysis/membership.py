@@ -10,6 +10,8 @@ the standard deviation of the paired difference times √(1 − ½). This is exa
 seeds. The baseline is an architecture like the others, with its own noise: leave it out and the rest look
 better than they are.
 
+A mean that rests on the seed which picked its architecture is too high (`statistics`): so is then its probability.
+
 References:
     1. Teich, "Pareto-front exploration with uncertain objectives", EMO 2001 (probability of dominance).
     2. David and Nagaraja, Order Statistics, 3rd ed., section 5.2: P(i is highest) = ∫ φᵢ(x) ∏ⱼ Φⱼ(x) dx.
