@@ -32,6 +32,7 @@ from harness.search.executors import Children, start_server
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
 from harness.search.proposals import Known, ask_for, propose
+from harness.search.region import Region
 from harness.search.setting import Setting, included, prepare
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import STARTUP, SearchStudy, open_study
@@ -66,6 +67,12 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     observer.phase("reading base, data and search space")
     setting = prepare(settings)
     first = included(setting)
+    observer.phase("counting the cost of the whole search space")
+    cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
+    region = Region(setting.space, cost, settings.constraints) if settings.constraints.bounds_cost else None
+    for spec, architecture in zip(settings.include, first, strict=True):
+        if region and not region.holds(architecture):
+            raise UserError(f"--include {spec}: over --max-params or --max-macs, so that it would not be trained")
     own_blocks = setting.space.file.block_files
     comparable = {
         "base_fingerprint": setting.base.fingerprint,
@@ -77,9 +84,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         else " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in setting.devices})),
     }
     with open_study(settings, comparable, workers=setting.workers) as study:
-        observer.phase("counting the cost of the whole search space")
-        cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
-        summary = summarise_space(setting.space, cost)
+        summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
         study.optuna.set_user_attr(SPACE, summary)
         observer.space(summary)
         observer.phase(
@@ -110,7 +115,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
                 AA_CHECK: study.record().environment.get(AA_CHECK),
             },
         )
-        _Loop(study, setting, common, observer, deadline).run(first)
+        _Loop(study, setting, common, region, observer, deadline).run(first)
         return study.record()
 
 
@@ -138,11 +143,18 @@ class _Loop:
     """Baseline, candidates, then more seeds for the best; several trainings at once, all else from one thread."""
 
     def __init__(
-        self, study: SearchStudy, setting: Setting, common: CommonBase, observer: Observer, deadline: float
+        self,
+        study: SearchStudy,
+        setting: Setting,
+        common: CommonBase,
+        region: Region | None,
+        observer: Observer,
+        deadline: float,
     ) -> None:
         self.study = study
         self.setting = setting
         self.common = common
+        self.region = region
         self.observer = observer
         self.deadline = deadline
         self.children: Children[int, Measured] = Children(
@@ -217,20 +229,21 @@ class _Loop:
         name = f"candidate {count + 1} of {target}"
         while first:
             architecture = first.pop(0)
-            if space.identity(architecture) not in known:
+            if space.identity(architecture) not in known and (not self.region or self.region.holds(architecture)):
                 return _Start(architecture, settings.seed, name)
         rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
-        proposal = propose(self.study.optuna, space, lambda: known, rng, STARTUP)
+        proposal = propose(self.study.optuna, space, lambda: known, rng, STARTUP, self.region)
         if proposal is not None:
             return _Start(proposal.architecture, settings.seed, name, proposal.trial)
         if not self.running:
-            self.observer.note(f"all {space.size} candidates of the space are done")
+            which = "candidates within the bounds" if self.region else f"{space.size} candidates of the space"
+            self.observer.note(f"all {which} are done")
         return None
 
     def _repeats_of_the_best(self, base: Architecture) -> list[_Start]:
         settings = self.setting.settings
         record = self.study.record()
-        best = finalists(record.trials, seed=settings.seed, count=settings.finalists)
+        best = finalists(record.trials, seed=settings.seed, count=settings.finalists, constraints=settings.constraints)
         architectures = {**record.architectures, BASELINE: base}
         return [
             _Start(architectures[identity], seed, f"seed {seed} of {identity}")

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture
+from harness.constraints import SITE_FIELDS
 from harness.errors import UserError
 from harness.records import (
     ARCHITECTURE,
@@ -73,9 +74,14 @@ class SearchStudy:
             self.optuna.tell(trial, state=state.optuna)
 
     def _tell(self, number: int, row: Mapping[str, Any]) -> None:
-        """A trial whose seed has no control has no gain, so nothing to learn from; its row stays complete."""
+        """A trial whose seed has no control has no gain, so nothing to learn from; its row stays complete.
+
+        Nor is there where a site is required and the baseline was trained, which is no candidate then: its trial has
+        no parameters, and a sampler looks for what all trials have in common.
+        """
         values = self._values(number, row)
-        if all(map(math.isfinite, values)):
+        no_candidate = row["architecture"] == BASELINE and bool(self.settings.constraints.required_sites)
+        if all(map(math.isfinite, values)) and not no_candidate:
             self.optuna.tell(number, values)
         else:
             self.optuna.tell(number, state=TrialState.FAIL)
@@ -178,12 +184,14 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, worke
 
 
 def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mapping[str, Any]) -> None:
-    now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **comparable}
+    sites = settings.constraints.model_dump(mode="json", include=set(SITE_FIELDS))
+    now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **sites, **comparable}
     before = study.user_attrs.get(SETTINGS)
     if before is None:
         study.set_user_attr(SETTINGS, now)
         study.set_metric_names([str(objective) for objective in settings.objectives])
         return
+    before = {name: [] for name in SITE_FIELDS} | before  # a study from before there were any
     for name, value in now.items():
         if before.get(name) != value:
             raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from harness.constraints import Constraints
 from harness.search.budget import finalists
 
 ROWS = pd.DataFrame(
@@ -28,3 +29,7 @@ def test_the_best_first_readings_win_and_ties_go_to_the_faster() -> None:
 def test_later_seeds_and_failures_do_not_choose() -> None:
     assert finalists(ROWS, seed=0, count=10) == ["b", "d", "a", "e"]
     assert finalists(ROWS, seed=0, count=0) == []
+
+
+def test_who_is_beyond_a_bound_is_no_finalist() -> None:
+    assert finalists(ROWS, seed=0, count=3, constraints=Constraints(max_latency_ratio=1.2)) == ["d", "a", "e"]
