@@ -36,7 +36,7 @@ class Preferences:
         noise_sd: Standard deviation of a reading; None learns it.
     """
 
-    startup: int = 4
+    startup: int = 3
     repeats: bool = False
     cost_error: float = 0.0
     most_cost: float | None = None
