@@ -66,7 +66,7 @@ class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):
         """Covariances, (N, M); with the gradient by the logarithms of the lengths, (N, N, groups), if asked."""
         squares = [
             _squared_distances(X[:, group], (X if Y is None else Y)[:, group]) / length**2
-            for group, length in zip(self.groups, self.length_scale, strict=True)
+            for group, length in zip(self.groups, np.atleast_1d(self.length_scale), strict=True)  # one is a scalar
         ]
         distance = np.sqrt(5 * sum(squares))
         decay = np.exp(-distance)
@@ -114,6 +114,7 @@ class Surrogate:
         scale: Their standard deviation.
         noise_sd: Standard deviation of one reading: as it was given, or else as it was learnt.
         part: The process on the readings that its hyperparameters were fitted to.
+        own_variance: Of one reading, on the standardised scale, as far as the kernel doesn't have it.
     """
 
     regressor: Any
@@ -121,6 +122,7 @@ class Surrogate:
     scale: float
     noise_sd: float
     part: Any
+    own_variance: float
 
     @classmethod
     def fit(
@@ -146,9 +148,10 @@ class Surrogate:
         center, scale = float(accuracy.mean()), float(accuracy.std()) or 1.0
         targets = (accuracy - center) / scale
         if noise_sd is None:
-            own, white = np.full(len(targets), 1e-10), WhiteKernel(1e-3, _NOISES)
+            own_variance, white = 1e-10, WhiteKernel(1e-3, _NOISES)
         else:
-            own, white = (noise_sd / scale) ** 2 / readings, WhiteKernel(_NO_NOISE, "fixed")
+            own_variance, white = (noise_sd / scale) ** 2, WhiteKernel(_NO_NOISE, "fixed")
+        own = own_variance / readings
         kernel = ConstantKernel(1.0, _VARIANCES) * GroupedMatern(groups, np.full(len(groups), 2.0)) + white
         some = np.arange(len(targets))
         if len(some) > _TO_LEARN_FROM:
@@ -165,6 +168,7 @@ class Surrogate:
             scale=scale,
             noise_sd=learnt if noise_sd is None else noise_sd,
             part=part,
+            own_variance=own_variance,
         )
 
     @property
@@ -187,6 +191,6 @@ class Surrogate:
         seen, alpha = self.regressor.X_train_, self.regressor.alpha
         mean, _ = self.predict(features)
         targets = np.concatenate([self.regressor.y_train_, (mean - self.center) / self.scale])
-        own = np.concatenate([alpha, np.full(len(mean), alpha.max())])
+        own = np.concatenate([alpha, np.full(len(mean), self.own_variance)])
         regressor = _Regressor(self.regressor.kernel_, alpha=own, optimizer=None)
         return replace(self, regressor=regressor.fit(np.concatenate([seen, features]), targets))
