@@ -41,17 +41,17 @@ def simulate(
     sampler: Annotated[
         str, typer.Option(help=f"Comma-separated: {', '.join(Sampler)}.", metavar="SAMPLERS")
     ] = "cost-aware,tpe,nsga2,random",
-    budget: Annotated[int, typer.Option(help="Trainings of a search.", min=1)] = 200,
-    seeds: Annotated[int, typer.Option(help="Searches with each sampler.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
-    workers: Annotated[int, typer.Option(help="Trainings at once in each search.", min=1)] = 1,
+    budget: Annotated[int, typer.Option(help="Trainings of a search.")] = 200,
+    seeds: Annotated[int, typer.Option(help="Searches with each sampler.")] = 20,
+    seed: Annotated[int, typer.Option(help="First seed.")] = 0,
+    workers: Annotated[int, typer.Option(help="Trainings at once in each search.")] = 1,
     cost_error: Annotated[
-        float, typer.Option(help="Relative standard deviation of the cost that is known beforehand.", min=0)
+        float, typer.Option(help="Relative standard deviation of the cost that is known beforehand.")
     ] = 0.0,
     noise: Annotated[
-        float, typer.Option(help="Standard deviation of a reading of accuracy, as a share of the table's range.", min=0)
+        float, typer.Option(help="Standard deviation of a reading of accuracy, as a share of the table's range.")
     ] = 0.0,
-    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]", min=1)] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of the curves to write, .png or .svg.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -60,14 +60,20 @@ def simulate(
     The samplers are the very ones of `clo search`. A combination that the table lacks is infeasible; to ask for a
     known model again costs nothing, but is counted. Hypervolumes are shares of the true front's.
     """
-    samplers = [choice("--sampler", Sampler, name.strip()) for name in dict.fromkeys(sampler.split(","))]
+    samplers = list(dict.fromkeys(choice("--sampler", Sampler, name.strip()) for name in sampler.split(",")))
     if known_cost not in {None, minimize}:
         raise UserError(
             f"--known-cost {known_cost}: what is known beforehand is the cost that is minimised, {minimize}"
         )
-    for option, value in (("--cost-error", cost_error), ("--noise", noise)):
-        if not math.isfinite(value):
-            raise UserError(f"{option} {value}: a share is 0 or more, such as 0.1")
+    for option, count, least in (
+        ("--budget", budget, 1), ("--seeds", seeds, 1), ("--seed", seed, 0), ("--workers", workers, 1),
+        ("--jobs", jobs, 1),
+    ):  # fmt: skip
+        if count is not None and count < least:
+            raise UserError(f"{option} {count}: {least} or more")
+    for option, share in (("--cost-error", cost_error), ("--noise", noise)):
+        if not (math.isfinite(share) and share >= 0):
+            raise UserError(f"{option} {share}: a share is 0 or more, such as 0.1")
     kind = "" if plot is None else plot.suffix.removeprefix(".").lower()
     if plot is not None and kind not in _KINDS:
         raise UserError(f"--plot {plot}: its name ends in .png or .svg")

@@ -75,7 +75,7 @@ def read_table(path: Path, *, parameters: Sequence[str], maximize: str, minimize
 
     Raises:
         UserError: There is no such file or column, it is no table, an objective is no number, two rows have the same
-            parameters, or fewer than two rows or no trade-off are left.
+            parameters, or no model is better than the worst in both objectives, so that there is no hypervolume.
     """
     try:
         frame = pd.read_csv(path)
@@ -107,7 +107,8 @@ def read_table(path: Path, *, parameters: Sequence[str], maximize: str, minimize
         cost=kept[minimize].to_numpy(dtype=float),
     )
     if len(kept) < 2 or not table._volume(np.arange(len(kept))) > 0:
-        raise UserError(f"table {path}: {len(kept)} usable rows without a trade-off of {maximize} and {minimize}")
+        both = f"{maximize} and {minimize}"
+        raise UserError(f"table {path}: of {len(kept)} usable models none is better than the worst in both {both}")
     return table
 
 
