@@ -132,7 +132,7 @@ def commands(record: StudyRecord, architectures: tuple[str, ...]) -> Pairs:
 
 _OPTIONS = (
     "base", "data", "space", "imgsz", "epochs", "base_epochs", "batch", "learning_rate", "block_rate_factor", "seed",
-    "seeds",
+    "seeds", "rungs",
 )  # fmt: skip
 """Settings that decide a row's figures and are command-line options."""
 
@@ -141,7 +141,7 @@ def _again(record: StudyRecord, architecture: str) -> str:
     """A search of this one candidate under the study's own settings: the same rows on the same machine."""
     typed = ["clo", "search", "--include", f"{record.name}/{architecture}", "--study", f"{record.name}-{architecture}"]
     for name in _OPTIONS:
-        if name in record.settings:
+        if record.settings.get(name) is not None:
             typed += [f"--{name.replace('_', '-')}", str(record.settings[name])]
     if record.settings.get("from_scratch"):
         typed.append("--from-scratch")

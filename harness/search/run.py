@@ -27,19 +27,23 @@ from harness.measure.latency import Latency
 from harness.measure.raw_samples import write_parquet
 from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
-from harness.search.budget import finalists
+from harness.search.climb import Key, choose, has_to_wait, is_lost, missing, nobody_judges, plan_search
 from harness.search.executors import Children, start_server
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
+from harness.search.plan import Plan
 from harness.search.proposals import Known, ask_for, propose
 from harness.search.setting import Setting, included, prepare
 from harness.search.space_cost import AdditiveCost, summarise_space
-from harness.search.study import STARTUP, SearchStudy, open_study
-from harness.search.trial import Job, Measured, run_trial
+from harness.search.study import STARTUP, WEIGHTS, SearchStudy, open_study
+from harness.search.trial import Job, Measured, latency_figures, run_trial
+from harness.search.weights import KeptWeights
 from harness.settings import SearchSettings
 
 SAMPLES = "latency"
 """Folder in the study's folder that takes every pass of each latency measurement."""
+CHECKPOINTS = "weights"
+"""Folder in the study's folder that takes what longer trainings go on from."""
 LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
 
@@ -67,7 +71,9 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     setting = prepare(settings)
     first = included(setting)
     own_blocks = setting.space.file.block_files
+    levels = settings.ladder.levels
     comparable = {
+        "epochs_of_rungs": list(levels) if len(levels) > 1 else None,
         "base_fingerprint": setting.base.fingerprint,
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
@@ -118,7 +124,7 @@ class _Start(NamedTuple):
     """A training to start."""
 
     architecture: Architecture
-    seed: int
+    key: Key
     name: str
     trial: optuna.trial.Trial | None = None
 
@@ -128,14 +134,13 @@ class _Running(NamedTuple):
 
     start: _Start
     trial: optuna.trial.Trial
-    identity: str
     device: str
     figures: dict[str, Any]
     """What is known of it already: its cost."""
 
 
 class _Loop:
-    """Baseline, candidates, then more seeds for the best; several trainings at once, all else from one thread."""
+    """Baseline, candidates, then more for the best; several trainings at once, all else from one thread."""
 
     def __init__(
         self, study: SearchStudy, setting: Setting, common: CommonBase, observer: Observer, deadline: float
@@ -150,6 +155,8 @@ class _Loop:
         )
         self.running: dict[int, _Running] = {}
         self.workers = setting.workers
+        self.ladder = setting.settings.ladder
+        self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.again: deque[_Start] = deque()
         """Trainings that lacked memory beside others."""
 
@@ -171,19 +178,59 @@ class _Loop:
         settings = self.setting.settings
         first = [*self.study.close_interrupted(), *wanted]
         base = Architecture(base=self.setting.base.name)
-        if not self._has(BASELINE, settings.seed):
-            self._train_all([_Start(base, settings.seed, "baseline")])
-            if not self._has(BASELINE, settings.seed):
+        planned = self._plan()
+        control = Key(BASELINE, settings.epochs, settings.seed)
+        if self.study.states().get(control) is not State.COMPLETE:
+            self._train_all([_Start(base, control, "baseline")])
+            if self.study.states().get(control) is not State.COMPLETE:
                 rows = self.study.record().trials
                 if rows.empty or not self._in_time():
                     self.observer.note("the time was over before the baseline was trained")
                     return
                 reason = rows[rows.architecture == BASELINE].iloc[-1].reason
                 raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
-        target = self._candidates() + settings.more if settings.more else settings.trials
-        self.study.optuna.set_user_attr(LAST_RUN, {**settings.model_dump(mode="json"), "trials": target})
-        self._train(lambda: self._next_candidate(first, target))
-        self._train_all(self._repeats_of_the_best(base))
+        if said := nobody_judges(settings):
+            self.observer.note(said)
+        planned = planned or self._plan()
+        assert planned is not None, "with a control the pace is known"
+        last_run = {**settings.model_dump(mode="json"), "trials": planned.candidates, "plan": planned.to_dict()}
+        self.study.optuna.set_user_attr(LAST_RUN, last_run)
+        self._train(lambda: self._next_candidate(first, planned.candidates))
+        self._climb(base, planned)
+
+    def _plan(self) -> Plan | None:
+        """What is to be done in all, and said; None until the control tells, where the budget is a time."""
+        settings = self.setting.settings
+        wanted = self._candidates() + settings.more if settings.more else settings.trials
+        planned = plan_search(
+            settings,
+            self.study.record().trials,
+            candidates=self.setting.space.size if wanted is None else wanted,
+            workers=self.setting.workers,
+        )
+        self.observer.note(f"plan: {planned or 'unknown until the control is trained'}")
+        return planned
+
+    def _climb(self, base: Architecture, planned: Plan) -> None:
+        """Rung by rung, each once the one below is done: what chooses is in storage then and changes no more."""
+        settings = self.setting.settings
+        states = self.study.states()
+        screened = [Key(identity, settings.epochs, settings.seed) for identity in self.study.known()]
+        on_rung = [key.identity for key in screened if states[key] is State.COMPLETE and key.identity != BASELINE]
+        for number, rung in enumerate(planned.rungs):
+            if number:
+                on_rung = choose(settings, self.study.record().trials, on_rung, number - 1, rung.candidates)
+                self.weights.keep_only([*on_rung, BASELINE])
+            architectures = {**self.study.record().architectures, BASELINE: base}
+            keys = missing(settings, self.study.states(), on_rung, number)
+            self._train_all([_Start(architectures[key.identity], key, self._name(key)) for key in keys])
+            if not self._in_time():
+                return
+        self.weights.keep_only([])
+
+    def _name(self, key: Key) -> str:
+        name = f"seed {key.seed} of {key.identity}"
+        return name if len(self.ladder.levels) == 1 else f"{name}, up to {key.epochs} epochs"
 
     def _train(self, next_start: Callable[[], _Start | None]) -> None:
         """Keep all workers at work until there is nothing more to start and all has ended."""
@@ -198,11 +245,13 @@ class _Loop:
             self._end(*self.children.next())
 
     def _train_all(self, starts: list[_Start]) -> None:
-        """In order; but a candidate waits for the end of the control that it is compared with."""
+        """In order; but each waits for the end of its control and of the training that it goes on from."""
 
         def next_start() -> _Start | None:
-            controls = {running.start.seed for running in self.running.values() if running.identity == BASELINE}
-            ready = (n for n, start in enumerate(starts) if start.seed not in controls)
+            states = self.study.states()
+            running = [each.start.key for each in self.running.values()]
+            starts[:] = [start for start in starts if not is_lost(start.key, self.ladder, states)]
+            ready = (n for n, s in enumerate(starts) if not has_to_wait(s.key, self.ladder, states, running))
             return None if (n := next(ready, None)) is None else starts.pop(n)
 
         self._train(next_start)
@@ -210,46 +259,36 @@ class _Loop:
     def _next_candidate(self, first: list[Architecture], target: int) -> _Start | None:
         """The next one that is neither known nor being trained; None if there is none."""
         settings, space = self.setting.settings, self.setting.space
-        known = {**{running.identity: Known(values=None) for running in self.running.values()}, **self.study.known()}
+        trained_now = {running.start.key.identity: Known(values=None) for running in self.running.values()}
+        known = {**trained_now, **self.study.known()}
         count = sum(identity != BASELINE for identity in known)
         if count >= target:
             return None
         name = f"candidate {count + 1} of {target}"
         while first:
             architecture = first.pop(0)
-            if space.identity(architecture) not in known:
-                return _Start(architecture, settings.seed, name)
+            if (identity := space.identity(architecture)) not in known:
+                return _Start(architecture, Key(identity, settings.epochs, settings.seed), name)
         rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
         proposal = propose(self.study.optuna, space, lambda: known, rng, STARTUP)
         if proposal is not None:
-            return _Start(proposal.architecture, settings.seed, name, proposal.trial)
+            key = Key(proposal.identity, settings.epochs, settings.seed)
+            return _Start(proposal.architecture, key, name, proposal.trial)
         if not self.running:
             self.observer.note(f"all {space.size} candidates of the space are done")
         return None
 
-    def _repeats_of_the_best(self, base: Architecture) -> list[_Start]:
-        settings = self.setting.settings
-        record = self.study.record()
-        best = finalists(record.trials, seed=settings.seed, count=settings.finalists)
-        architectures = {**record.architectures, BASELINE: base}
-        return [
-            _Start(architectures[identity], seed, f"seed {seed} of {identity}")
-            for seed in settings.all_seeds[1:]
-            for identity in ([BASELINE, *best] if best else [])
-            if not self._settled(identity, seed)
-        ]
-
     def _start(self, start: _Start) -> None:
         """Begin one trial, whatever becomes of it."""
         setting, settings = self.setting, self.setting.settings
-        architecture, seed, name, trial = start
+        architecture, (identity, epochs, seed), name, trial = start
         trial = trial or ask_for(self.study.optuna, setting.space, architecture)
-        identity = setting.space.identity(architecture)
         config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
         comment = (
             f"{identity}: {architecture.describe()}\nbase {setting.base.name}; made by clo-nas; needs `import harness`"
         )
-        row = {"seed": seed, "epochs": settings.epochs, "selected_on": seed == settings.seed}
+        picks = seed - settings.seed < self.ladder.pickers(epochs)
+        row = {"seed": seed, "epochs": epochs, "selected_on": picks}
         self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
         self.observer.begin(trial.number, f"{name}: {architecture.describe()}")
         try:
@@ -259,31 +298,38 @@ class _Loop:
             self.observer.finished(self.study.record(), trial.number)
             return
         device = self._free_device()
+        training = Training(
+            config=config,
+            base_config=setting.base.config,
+            base_weights=self.common.weights,
+            layers=index_map(setting.base, architecture, setting.sites),
+            data=str(setting.data.path),
+            classes=setting.classes,
+            schedule=setting.schedule,
+            seed=seed,
+            device=device,
+            threads=setting.threads,
+            loader_workers=settings.loader_workers,
+        )
+        *before, training = self.weights.chain(training, identity, epochs, self.study.checkpoints(identity, seed))
+        for lost in before:
+            reached = lost.trained_epochs + lost.schedule.epochs
+            self.observer.note(f"{identity} seed {seed}: no sound weights after {reached} epochs; trained again first")
         job = Job(
-            training=Training(
-                config=config,
-                base_config=setting.base.config,
-                base_weights=self.common.weights,
-                layers=index_map(setting.base, architecture, setting.sites),
-                data=str(setting.data.path),
-                classes=setting.classes,
-                schedule=setting.schedule,
-                seed=seed,
-                device=device,
-                threads=setting.threads,
-                loader_workers=settings.loader_workers,
-            ),
-            measure_latency=seed == settings.seed,
+            training=training,
+            before=tuple(before),
+            measure_latency=(seed, epochs) == (settings.seed, settings.epochs),
             latency_seconds=settings.latency_seconds,
             latency_threads=setting.threads_alone,
         )
         figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
-        self.running[trial.number] = _Running(start, trial, identity, device, figures)
+        self.running[trial.number] = _Running(start, trial, device, figures)
         self.children.start(trial.number, run_trial, job)
 
     def _end(self, number: int, result: Measured | Failure) -> None:
         """Record what became of a trial."""
-        start, trial, identity, _, figures = self.running.pop(number)
+        start, trial, _, figures = self.running.pop(number)
+        identity, epochs, seed = start.key
         if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self.running:
             self.workers = 1
             self.again.append(start._replace(trial=None))
@@ -293,7 +339,10 @@ class _Loop:
         elif isinstance(result, Failure):
             self.study.end(trial, result.state, figures, result.reason)
         else:
-            self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result)})
+            weights = self.weights.digest(identity, epochs, seed)
+            kept = {} if weights is None else {WEIGHTS: weights}
+            self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result), **kept})
+            self.weights.forget(identity, self.ladder.below(epochs), seed)
             if result.latency:
                 file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
                 write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
@@ -310,7 +359,7 @@ class _Loop:
         return {
             **result.accuracy.figures(),
             "cpu_seconds": result.cpu_seconds,
-            **(_latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
+            **(latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
         }
 
     def _keep_aa_check(self, latency: Latency) -> None:
@@ -322,29 +371,8 @@ class _Loop:
     def _candidates(self) -> int:
         return sum(identity != BASELINE for identity in self.study.known())
 
-    def _has(self, identity: str, seed: int) -> bool:
-        rows = self.study.record().trials
-        return bool(((rows.architecture == identity) & (rows.seed == seed) & (rows.state == State.COMPLETE)).any())
-
-    def _settled(self, identity: str, seed: int) -> bool:
-        rows = self.study.record().trials
-        states = rows[(rows.architecture == identity) & (rows.seed == seed)].state
-        return any(State(state).settled for state in states)
-
     def _in_time(self) -> bool:
         return time.monotonic() < self.deadline
-
-
-def _latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:
-    """The table's latency columns; the baseline against its own copy is 1 by definition."""
-    ratio = (1.0, 1.0, 1.0) if is_baseline else (latency.ratio, *latency.ratio_ci95)
-    return {
-        "latency_ms_p50": latency.candidate.p50,
-        "latency_ms_p90": latency.candidate.p90,
-        "latency_ratio": ratio[0],
-        "latency_ratio_low": ratio[1],
-        "latency_ratio_high": ratio[2],
-    }
 
 
 def _common_base(setting: Setting, observer: Observer) -> CommonBase:

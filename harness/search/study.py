@@ -27,10 +27,13 @@ from harness.records import (
     open_storage,
     record_of,
 )
+from harness.search.climb import Key
 from harness.search.outcome import State
 from harness.search.proposals import Known
 from harness.settings import COMPARABLE, Objective, Sampler, SearchSettings
 
+WEIGHTS = "weights_sha256"
+"""Entry of a trial's row beside the record's columns."""
 STARTUP = 6
 """Candidates drawn evenly before the sampler chooses."""
 
@@ -73,8 +76,13 @@ class SearchStudy:
             self.optuna.tell(trial, state=state.optuna)
 
     def _tell(self, number: int, row: Mapping[str, Any]) -> None:
-        """A trial whose seed has no control has no gain, so nothing to learn from; its row stays complete."""
-        values = self._values(number, row)
+        """The sampler learns from the first rung's epochs alone; every other row stays complete, but is told nothing.
+
+        A gain after more epochs is another quantity than one after few, and known only of the candidates that
+        read best: mixed with first readings it would teach a sampler who climbed, not who is better. A trial
+        whose seed has no control has no gain at all.
+        """
+        values = self._values(number, row) if row["epochs"] == self.settings.epochs else [math.nan]
         if all(map(math.isfinite, values)):
             self.optuna.tell(number, values)
         else:
@@ -101,6 +109,19 @@ class SearchStudy:
         }
         return [float(values[objective]) for objective in self.settings.objectives]
 
+    def states(self) -> dict[Key, State]:
+        """What became of each training: complete if any of its trials is, interrupted if no trial settled it."""
+        states: dict[Key, State] = {}
+        for row in self._rows():
+            key, state = Key(row["architecture"], row["epochs"], row["seed"]), State(row["state"])
+            if state is State.COMPLETE or not (key in states and states[key].settled):
+                states[key] = state
+        return states
+
+    def _rows(self) -> list[dict[str, Any]]:
+        trials = self.optuna.get_trials(deepcopy=False)
+        return [trial.user_attrs[ROW] for trial in trials if trial.user_attrs.get(ROLE) == TRAINING]
+
     def known(self) -> dict[str, Known]:
         """Every architecture that was settled, by identity, with what Optuna was told of its first seed."""
         known: dict[str, Known] = {}
@@ -108,10 +129,22 @@ class SearchStudy:
             if trial.user_attrs.get(ROLE) != TRAINING or not State(trial.user_attrs[ROW]["state"]).settled:
                 continue
             row = trial.user_attrs[ROW]
-            if row["seed"] == self.settings.seed:
+            if self._is_first(row):
                 values = tuple(trial.values) if trial.state == TrialState.COMPLETE else None
                 known[row["architecture"]] = Known(values=values)
         return known
+
+    def _is_first(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is the training that an architecture begins with."""
+        return (row["seed"], row["epochs"]) == (self.settings.seed, self.settings.epochs)
+
+    def checkpoints(self, identity: str, seed: int) -> dict[int, str]:
+        """Epochs to SHA-256 of the weights that an architecture's complete trainings of a seed left."""
+        return {
+            row["epochs"]: row[WEIGHTS]
+            for row in self._rows()
+            if WEIGHTS in row and (row["architecture"], row["seed"]) == (identity, seed)
+        }
 
     def close_interrupted(self) -> list[Architecture]:
         """Tell Optuna of trials that a killed search left running.
@@ -130,7 +163,7 @@ class SearchStudy:
         for trial in self.optuna.get_trials(deepcopy=False):
             if trial.user_attrs.get(ROLE) == TRAINING:
                 row = trial.user_attrs[ROW]
-                if row["seed"] == self.settings.seed and row["architecture"] not in known:
+                if self._is_first(row) and row["architecture"] not in known:
                     left[row["architecture"]] = Architecture.from_dict(trial.user_attrs[ARCHITECTURE])
         left.pop(BASELINE, None)
         return list(left.values())

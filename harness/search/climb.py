@@ -1,0 +1,133 @@
+"""What a ladder asks of a study: a plan before it starts, who climbs, what is missing, what has to wait.
+
+All of it is read from the settings and from storage, so that a search that was killed goes on as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from harness.architecture import BASELINE
+from harness.errors import UserError
+from harness.ladder import Ladder
+from harness.search.budget import climbers, finalists
+from harness.search.outcome import State
+from harness.search.plan import Pace, Plan, plan
+from harness.settings import Objective, SearchSettings
+
+
+class Key(NamedTuple):
+    """One training of a study; at most one trial of each is complete."""
+
+    identity: str
+    epochs: int
+    seed: int
+
+    def below(self, ladder: Ladder) -> Key | None:
+        """The training that it goes on from."""
+        epochs = ladder.below(self.epochs)
+        return self._replace(epochs=epochs) if epochs else None
+
+
+States = Mapping[Key, State]
+"""What became of each training that a study has begun (`SearchStudy.states`)."""
+
+
+def plan_search(settings: SearchSettings, rows: pd.DataFrame, *, candidates: int, workers: int) -> Plan | None:
+    """What is to be done in all.
+
+    Args:
+        settings: Its ladder, budget and seconds of latency.
+        rows: `StudyRecord.trials`; the first control tells the pace.
+        candidates: Most on the first rung.
+        workers: Trainings at once.
+
+    Returns:
+        The plan; None where the budget is a time and the control has yet to show what time comes to.
+
+    Raises:
+        UserError: The budget does not pay for one candidate.
+    """
+    control = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)].head(1)
+    pace = None
+    if len(control):
+        pace = Pace(
+            epoch_seconds=float(control.train_seconds.iloc[0] / control.epochs.iloc[0]),
+            latency_seconds=settings.latency_seconds,
+            workers=workers,
+        )
+    try:
+        return plan(
+            settings.ladder,
+            candidates=candidates,
+            finalists=settings.finalists,
+            budget=settings.total_budget,
+            pace=pace,
+        )
+    except ValueError as error:
+        raise UserError(f"--budget {settings.budget}: {error}") from error
+
+
+def nobody_judges(settings: SearchSettings) -> str:
+    """What to say of a ladder whose last rung leaves no seed to judge with; empty where there is nothing to say."""
+    ladder = settings.ladder
+    top, pickers = ladder.rungs[-1], ladder.pickers(ladder.rungs[-1].epochs)
+    if settings.rungs is None or top.seeds > pickers:
+        return ""
+    return (
+        f"rung {top}: all of its seeds pick who reaches it, so that none is left to judge; "
+        f"{top.epochs}x{pickers + 1} would leave one"
+    )
+
+
+def choose(
+    settings: SearchSettings, rows: pd.DataFrame, on_rung: Collection[str], number: int, count: int
+) -> list[str]:
+    """Who climbs from a rung: by the highest first reading, or on a ladder by the probability of being on the front.
+
+    Args:
+        settings: The ladder, the seeds and the objectives; latency is the cost where it is one, else MACs.
+        rows: `StudyRecord.trials`.
+        on_rung: Identities of the candidates on it.
+        number: Place of the rung on the ladder.
+        count: How many climb.
+    """
+    if settings.rungs is None:
+        return finalists(rows, seed=settings.seed, count=count)
+    rung = settings.ladder.rungs[number]
+    return climbers(
+        rows,
+        on_rung,
+        epochs=rung.epochs,
+        seeds=settings.all_seeds[: rung.seeds],
+        cost="latency_ratio" if Objective.LATENCY in settings.objectives else "macs",
+        count=count,
+    )
+
+
+def missing(settings: SearchSettings, states: States, on_rung: Sequence[str], number: int) -> list[Key]:
+    """What a rung asks for and the study lacks; each control before those that are compared with it."""
+    asked = [
+        Key(identity, epochs, settings.seed + place)
+        for epochs, place in settings.ladder.steps(number)
+        for identity in ([BASELINE, *on_rung] if on_rung else [])
+    ]
+    return [key for key in asked if key not in states or not states[key].settled]
+
+
+def has_to_wait(key: Key, ladder: Ladder, states: States, running: Collection[Key]) -> bool:
+    """Whether the control of a training still runs, or what it goes on from is not there yet."""
+    below = key.below(ladder)
+    return key._replace(identity=BASELINE) in running or (below is not None and states.get(below) is not State.COMPLETE)
+
+
+def is_lost(key: Key, ladder: Ladder, states: States) -> bool:
+    """Whether a longer training has nothing to go on from, or nothing to be compared with: it is not begun."""
+    below, control = key.below(ladder), key._replace(identity=BASELINE)
+    if below is None:
+        return False
+    needed = {below, below._replace(identity=BASELINE), control} - {key}
+    return any(states[each].settled and states[each] is not State.COMPLETE for each in needed if each in states)
