@@ -53,11 +53,10 @@ class Plan:
         return sum(rung.epochs for rung in self.rungs)
 
     def __str__(self) -> str:
-        first, *above = self.rungs
-        climb = "".join(f", {each.candidates} climb to {each.rung}" for each in above)
+        candidates = ", ".join(f"{each.candidates} on {each.rung}" for each in self.rungs)
         seconds = "" if self.seconds is None else f", about {self.seconds / 60:.0f} min"
         return (
-            f"{first.candidates} candidates start with {first.rung} (epochs × seeds){climb}; "
+            f"candidates on each rung (epochs × seeds): {candidates}; "
             f"with the baseline {self.trainings} trainings, {self.epochs} epochs{seconds}"
         )
 

@@ -71,9 +71,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     setting = prepare(settings)
     first = included(setting)
     own_blocks = setting.space.file.block_files
-    levels = settings.ladder.levels
     comparable = {
-        "epochs_of_rungs": list(levels) if len(levels) > 1 else None,
         "base_fingerprint": setting.base.fingerprint,
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),

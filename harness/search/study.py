@@ -211,7 +211,9 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, worke
 
 
 def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mapping[str, Any]) -> None:
+    levels = settings.ladder.levels
     now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **comparable}
+    now["epochs_of_rungs"] = list(levels) if len(levels) > 1 else None  # 12 after 3 are not 12 after 6
     before = study.user_attrs.get(SETTINGS)
     if before is None:
         study.set_user_attr(SETTINGS, now)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.membership import front_probability
@@ -108,6 +108,7 @@ def test_a_candidate_without_a_cost_comes_last() -> None:
     assert climb(BASELINE_ROWS, readings("a", [0.009], cost=NAN), readings("b", [-0.009]), count=2) == ["b", "a"]
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(9, 15)), min_size=1, max_size=6), st.randoms())
 def test_the_order_of_the_rows_changes_nothing(found: list[tuple[int, int]], rng: random.Random) -> None:
     groups = [readings(f"c{n}", [gain / 1000], cost=cost / 10) for n, (gain, cost) in enumerate(found)]

@@ -34,7 +34,7 @@ def test_the_example_by_hand() -> None:
     assert [rung.epochs for rung in found.rungs] == [11 * 3, 5 * 6, 3 * 39]
     assert (found.trainings, found.epochs) == (36, 180)
     assert str(found) == (
-        "10 candidates start with 3 × 1 (epochs × seeds), 4 climb to 3 × 3, 2 climb to 12 × 4; "
+        "candidates on each rung (epochs × seeds): 10 on 3 × 1, 4 on 3 × 3, 2 on 12 × 4; "
         "with the baseline 36 trainings, 180 epochs"
     )
 

@@ -53,9 +53,11 @@ def figures(map50_95: float, latency: float | None = None, ratio: float | None =
     return found | ({} if latency is None else {"latency_ms_p50": latency, "latency_ratio": ratio})
 
 
-def begin(study: SearchStudy, architecture: Architecture, identity: str, seed: int = 0) -> optuna.trial.Trial:
+def begin(
+    study: SearchStudy, architecture: Architecture, identity: str, seed: int = 0, epochs: int = 3
+) -> optuna.trial.Trial:
     trial = study.optuna.ask()
-    row = {"seed": seed, "epochs": 3, "selected_on": seed == 0}
+    row = {"seed": seed, "epochs": epochs, "selected_on": seed == 0}
     study.begin(trial, architecture, identity, "nc: 10\n", row)
     return trial
 
@@ -109,6 +111,21 @@ def test_another_setting_is_refused_by_its_name(
         pass
     assert sentence in str(refused.value)
     assert "choose another --study" in str(refused.value)
+
+
+def test_epochs_reached_over_other_rungs_are_refused(existing: SearchSettings, settings: SearchSettings) -> None:
+    def with_rungs(before: SearchSettings, rungs: str) -> SearchSettings:
+        return SearchSettings(study=before.study, results=before.results, rungs=rungs)
+
+    with open_study(with_rungs(settings, "3x1, 12x2"), DATA):
+        pass
+    with open_study(with_rungs(settings, "3x1, 3x3, 12x4"), DATA):  # other seeds change no figure
+        pass
+    sentence = r"another epochs_of_rungs \(\[3, 12\], now \[3, 6, 12\]\)"
+    with pytest.raises(UserError, match=sentence), open_study(with_rungs(settings, "3x1, 6x1, 12x2"), DATA):
+        pass
+    with pytest.raises(UserError, match=r"\(None, now \[3, 6\]\)"), open_study(with_rungs(existing, "3x1, 6x1"), DATA):
+        pass
 
 
 def test_other_data_under_the_same_name_are_refused(existing: SearchSettings) -> None:
@@ -183,6 +200,37 @@ def test_values_are_the_first_controls_plus_what_the_candidate_adds(settings: Se
         assert told(study, control) == pytest.approx([0.50, 10.0])
         assert told(study, first) == pytest.approx([0.50 + (0.53 - 0.50), 10.0 * 1.2])
         assert told(study, later) == pytest.approx([0.50 + (0.57 - 0.56), 10.0 * 1.2])  # latency: the first seed's
+
+
+def test_longer_trainings_are_kept_and_not_told(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        train(study, BASELINE, 0, figures(0.50, latency=10.0, ratio=1.0))
+        train(study, "a", 0, figures(0.53, latency=12.0, ratio=1.2))
+        for identity, found in ((BASELINE, 0.60), ("a", 0.64)):
+            trial = begin(study, BLOCK, identity, epochs=12)
+            study.end(trial, State.COMPLETE, figures(found))
+            assert state_of(study, trial.number) == TrialState.FAIL
+        rows = study.record().trials.set_index(["architecture", "epochs"])
+        assert rows.state["a", 12] == "complete"
+        assert rows.gain_map50_95["a", 12] == pytest.approx(0.64 - 0.60)  # to the control of the same epochs
+        assert rows.gain_map50_95["a", 3] == pytest.approx(0.53 - 0.50)
+        assert study.known()["a"].values == pytest.approx((0.53, 12.0))
+
+
+def test_a_training_is_complete_if_any_trial_of_it_is(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        study.end(begin(study, BLOCK, "a"), State.INTERRUPTED, {}, "Ctrl-C")
+        begin(study, BLOCK, "b")
+        study.end(begin(study, BLOCK, "c"), State.FAILED, {}, "loss is nan")
+        assert study.states() == {
+            ("a", 3, 0): State.INTERRUPTED, ("b", 3, 0): State.INTERRUPTED, ("c", 3, 0): State.FAILED,
+        }  # fmt: skip
+        found = figures(0.5, latency=10.0, ratio=1.0) | {"weights_sha256": "feed"}
+        study.end(begin(study, BLOCK, "a"), State.COMPLETE, found)
+        study.end(begin(study, BLOCK, "a"), State.INTERRUPTED, {}, "Ctrl-C")
+        assert study.states()["a", 3, 0] is State.COMPLETE
+        assert study.checkpoints("a", 0) == {3: "feed"}
+        assert study.checkpoints("a", 1) == {}
 
 
 def test_costs_are_told_as_they_are(settings: SearchSettings) -> None:
