@@ -77,3 +77,11 @@ def test_names_at_the_right_edge_stand_on_the_left() -> None:
     drawn = figure(example.winning())
     sides = {point.architecture: drawn.label_left(point) for point in drawn.points}
     assert sides["b0b1b2b3"] and not sides["baseline"]
+
+
+def test_trainings_of_different_lengths_are_said_on_the_axis() -> None:
+    long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.02])]
+    mixed = example.record(example.frame(long, example.baseline(0), example.candidate("bbbb", [0.01])))
+    assert figure(mixed).y_title == "gain in mAP50-95, longest trainings (3, 12 epochs)"
+    assert figure(mixed).second_y is None  # there are two baselines
+    assert figure(example.winning()).y_title == "gain in mAP50-95"

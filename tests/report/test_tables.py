@@ -80,3 +80,12 @@ def test_milliseconds_are_the_ratio_times_the_baselines_median() -> None:
         ratio = row.cells[column].sort
         if ratio is not None and math.isfinite(ratio):
             assert row.cells[column].details[1] == words.milliseconds(ratio * baseline_ms)
+
+
+def test_epochs_have_a_column() -> None:
+    long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.02])]
+    table = candidates(example.record(example.frame(long, example.baseline(0), example.candidate("bbbb", [0.01]))))
+    column = [c.name for c in table.columns].index("Epochs")
+    assert {row.cells[0].text: row.cells[column].text for row in table.rows} == {
+        "baseline": "12", "aaaa": "12", "bbbb": "3",
+    }  # fmt: skip
