@@ -200,7 +200,7 @@ def weights_of(folder: Path) -> dict[str, int]:
 
 def test_a_kill_on_the_second_rung_costs_that_training_only(tmp_path: Path, small_data: Path, clo: Clo) -> None:
     command = (
-        "search", "--data", str(small_data), "--imgsz", "64", "--rungs", "1x1, 2x1", "--base-epochs", "2", "--trials",
+        "search", "--data", str(small_data), "--imgsz", "64", "--rungs", "1x1, 2x1", "--from-scratch", "--trials",
         "1", "--latency-seconds", "0.5", "--study", "x", "--json",
     )  # fmt: skip
     database = tmp_path / "results" / "x" / "study.db"
