@@ -2,7 +2,6 @@
 
 References:
     1. Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization", JMLR 18, 2018.
-    2. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020: one rung after the other.
 """
 
 from __future__ import annotations

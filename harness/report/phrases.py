@@ -75,8 +75,8 @@ def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
 
 
 def lengths(summary: pd.DataFrame) -> list[int]:
-    """Epochs of the compared architectures' trainings, ascending; several where candidates climb a ladder."""
-    compared = summary[summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])]
+    """Epochs of the compared trainings, the baseline's included, ascending; several where candidates climb a ladder."""
+    compared = summary[summary["standing"] != Standing.UNMEASURED]
     return sorted(compared["epochs"].astype(int).unique())
 
 

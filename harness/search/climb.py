@@ -36,29 +36,17 @@ States = Mapping[Key, State]
 """What became of each training that a study has begun (`SearchStudy.states`)."""
 
 
-def plan_search(settings: SearchSettings, rows: pd.DataFrame, *, candidates: int, workers: int) -> Plan | None:
-    """What is to be done in all.
+def plan_search(settings: SearchSettings, pace: Pace | None, *, candidates: int) -> Plan | None:
+    """What is to be done in all; None where the budget is a time and the pace is not known.
 
     Args:
-        settings: Its ladder, budget and seconds of latency.
-        rows: `StudyRecord.trials`; the first control tells the pace.
+        settings: The ladder, the budget and how many reach the second rung.
+        pace: How long things take (`pace_of`).
         candidates: Most on the first rung.
-        workers: Trainings at once.
-
-    Returns:
-        The plan; None where the budget is a time and the control has yet to show what time comes to.
 
     Raises:
         UserError: The budget does not pay for one candidate.
     """
-    control = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)].head(1)
-    pace = None
-    if len(control):
-        pace = Pace(
-            epoch_seconds=float(control.train_seconds.iloc[0] / control.epochs.iloc[0]),
-            latency_seconds=settings.latency_seconds,
-            workers=workers,
-        )
     try:
         return plan(
             settings.ladder,
@@ -69,6 +57,18 @@ def plan_search(settings: SearchSettings, rows: pd.DataFrame, *, candidates: int
         )
     except ValueError as error:
         raise UserError(f"--budget {settings.budget}: {error}") from error
+
+
+def pace_of(settings: SearchSettings, rows: pd.DataFrame, workers: int) -> Pace | None:
+    """How long things take, as far as the baseline's first control tells; None before that."""
+    control = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)].head(1)
+    if control.empty:
+        return None
+    return Pace(
+        epoch_seconds=float(control.train_seconds.iloc[0] / control.epochs.iloc[0]),
+        latency_seconds=settings.latency_seconds,
+        workers=workers,
+    )
 
 
 def nobody_judges(settings: SearchSettings) -> str:

@@ -27,7 +27,7 @@ from harness.measure.latency import Latency
 from harness.measure.raw_samples import write_parquet
 from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
-from harness.search.climb import Key, choose, has_to_wait, is_lost, missing, nobody_judges, plan_search
+from harness.search.climb import Key, choose, has_to_wait, is_lost, missing, nobody_judges, pace_of, plan_search
 from harness.search.executors import Children, start_server
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
@@ -68,6 +68,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     deadline = time.monotonic() + settings.timeout_s if settings.timeout_s else float("inf")
     start_server()
     observer.phase("reading base, data and search space")
+    plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     setting = prepare(settings)
     first = included(setting)
     own_blocks = setting.space.file.block_files
@@ -176,6 +177,8 @@ class _Loop:
         settings = self.setting.settings
         first = [*self.study.close_interrupted(), *wanted]
         base = Architecture(base=self.setting.base.name)
+        if said := nobody_judges(settings):
+            self.observer.note(said)
         planned = self._plan()
         control = Key(BASELINE, settings.epochs, settings.seed)
         if self.study.states().get(control) is not State.COMPLETE:
@@ -187,8 +190,6 @@ class _Loop:
                     return
                 reason = rows[rows.architecture == BASELINE].iloc[-1].reason
                 raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
-        if said := nobody_judges(settings):
-            self.observer.note(said)
         planned = planned or self._plan()
         assert planned is not None, "with a control the pace is known"
         last_run = {**settings.model_dump(mode="json"), "trials": planned.candidates, "plan": planned.to_dict()}
@@ -200,12 +201,8 @@ class _Loop:
         """What is to be done in all, and said; None until the control tells, where the budget is a time."""
         settings = self.setting.settings
         wanted = self._candidates() + settings.more if settings.more else settings.trials
-        planned = plan_search(
-            settings,
-            self.study.record().trials,
-            candidates=self.setting.space.size if wanted is None else wanted,
-            workers=self.setting.workers,
-        )
+        pace = pace_of(settings, self.study.record().trials, self.setting.workers)
+        planned = plan_search(settings, pace, candidates=self.setting.space.size if wanted is None else wanted)
         self.observer.note(f"plan: {planned or 'unknown until the control is trained'}")
         return planned
 

@@ -177,6 +177,13 @@ def test_the_best_is_one_that_was_trained_longest_and_says_so() -> None:
     assert re.search(r"aaaaaaaa \(.*\) after 12 epochs, gains \+0\.020", said.lead)
 
 
+def test_a_baseline_that_has_climbed_alone_says_after_how_many_epochs() -> None:
+    climbed = [each | {"epochs": 12} for each in example.baseline(0)]
+    record = example.record(example.frame(climbed, example.baseline(0), example.candidate("aaaa", [0.01])))
+    assert "after 12 epochs. Of 1 architecture" in answered(record).lead
+    assert "aaaa (neck.P3 attention: 2×k3 local + 2 global (KV pool 2)) after 3 epochs reads" in answered(record).lead
+
+
 def test_different_numbers_of_epochs_are_said() -> None:
     assert "different numbers of epochs (3, 12): each stands" in answered(ladder()).remarks[0]
     assert not [text for text in answered(example.winning()).remarks if "epochs" in text]
