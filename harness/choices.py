@@ -10,6 +10,8 @@ from harness.errors import UserError
 MapSize = tuple[int, int]
 """Height and width of a feature map, in pixels."""
 Option = str | int | float | bool
+NO_BLOCK = "none"
+"""The choice that leaves a site empty."""
 
 
 class Kind(StrEnum):

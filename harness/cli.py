@@ -82,6 +82,26 @@ def search(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
     block_rate_factor: Annotated[float | None, typer.Option(help="Rate of new blocks over the base's.")] = None,
+    max_params: Annotated[
+        str | None,
+        typer.Option(help="Most parameters, as 2e6 or 2M; with more no candidate is trained.", metavar="COUNT"),
+    ] = None,
+    max_macs: Annotated[
+        str | None,
+        typer.Option(help="Most MACs an image, as 5e8 or 500M; with more no candidate is trained.", metavar="COUNT"),
+    ] = None,
+    max_latency_ratio: Annotated[
+        float | None, typer.Option(help="Highest latency, times the baseline's; beyond it no candidate is a finalist.")
+    ] = None,
+    min_map50_95: Annotated[
+        float | None, typer.Option("--min-map50-95", help="Lowest mAP50-95; below it no candidate is a finalist.")
+    ] = None,
+    required_sites: Annotated[
+        list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
+    ] = None,
+    forbidden_sites: Annotated[
+        list[str] | None, typer.Option("--without", help="No candidate has a block at this site. Repeatable.")
+    ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,6 +145,11 @@ def search(
         trials=trials, more=more, timeout_s=_duration(timeout), data=data, base=base, space=space, device=device,
         imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
         rungs=rungs, budget=budget, learning_rate=learning_rate, block_rate_factor=block_rate_factor,
+        constraints={
+            "max_params": _count("--max-params", max_params), "max_macs": _count("--max-macs", max_macs),
+            "max_latency_ratio": max_latency_ratio, "min_map50_95": min_map50_95,
+            "required_sites": required_sites or (), "forbidden_sites": forbidden_sites or (),
+        },
         include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
         objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, workers=workers,
         threads=threads, loader_workers=loader_workers, study=study, storage=storage, results=results,
@@ -435,6 +460,16 @@ def _duration(text: str | None) -> float | None:
     if not match or float(match[1]) == 0:
         raise UserError(f"--timeout {text}: not a time; write 90, 90s, 25m or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _count(option: str, text: str | None) -> float | None:
+    """A number as reports print it, such as 1.77M."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kMG]?)", text.strip())
+    if not match:
+        raise UserError(f"{option} {text}: not a count; write 1770000, 1.77e6 or 1.77M")
+    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]]
 
 
 def _record(study: str, storage: str | None, results: Path) -> tuple[Any, Path]:

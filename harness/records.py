@@ -17,6 +17,7 @@ import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from harness.architecture import BASELINE, Architecture
+from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.settings import without_password
 
@@ -24,8 +25,8 @@ LOCK_SECONDS = 30.0
 """How long SQLite waits for another program to let go of the database."""
 
 ROLE = "role"
-"""User attribute that says what an Optuna trial stands for: one of the two below."""
-TRAINING, DUPLICATE = "training", "duplicate"
+"""User attribute that says what an Optuna trial stands for: one of the three below."""
+TRAINING, DUPLICATE, INFEASIBLE = "training", "duplicate", "infeasible"
 ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
 SETTINGS, LAST_RUN, ENVIRONMENT, SPACE = "settings", "last_run", "environment", "space"
 AA_CHECK = "latency_aa_check"
@@ -83,7 +84,8 @@ class StudyRecord:
         settings: The options that all trials share, and those of the last run.
         environment: Where and with what it ran.
         space: Name, sites and size of the search space.
-        proposals: How often the sampler proposed something already known (`duplicate`).
+        proposals: How often the sampler proposed something already known (`duplicate`) or over a bound on cost
+            (`infeasible`).
         model_yamls: Identity to trainable Ultralytics YAML.
         per_class: AP50-95 by the row's evaluator: a row for each complete trial, by its number, a column for
             each class; NaN where the validation set has no object of it.
@@ -98,6 +100,11 @@ class StudyRecord:
     proposals: dict[str, int]
     model_yamls: dict[str, str]
     per_class: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def constraints(self) -> Constraints:
+        """What candidates had to fulfil in the last run."""
+        return Constraints.model_validate(self.settings.get("constraints", {}))
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:
@@ -183,7 +190,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
         settings={**attributes.get(LAST_RUN, {}), **attributes.get(SETTINGS, {})},
         environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})),
         space=cast(dict[str, Any], attributes.get(SPACE, {})),
-        proposals={DUPLICATE: sum(t.user_attrs.get(ROLE) == DUPLICATE for t in trials)},
+        proposals={role: sum(t.user_attrs.get(ROLE) == role for t in trials) for role in (DUPLICATE, INFEASIBLE)},
         model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
         per_class=_per_class({t.number: t.user_attrs[ROW].get(PER_CLASS, {}) for t in trained}),
     )

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.ladder import Budget, Ladder, Rung, parse_budget, parse_rungs
 
@@ -70,6 +71,7 @@ class SearchSettings(BaseModel):
     from_scratch: bool = False
     objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
     sampler: Sampler = Sampler.TPE
+    constraints: Constraints = Constraints()
     include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
     trials: int | None = Field(
         default=10, ge=0, description="candidates in the study when the search is done; None is up to the budget"
@@ -169,7 +171,9 @@ COMPARABLE = (
     "base", "data", "space", "imgsz", "epochs", "base_epochs", "batch", "learning_rate", "block_rate_factor",
     "from_scratch", "objectives", "sampler", "seed",
 )  # fmt: skip
-"""Fields of `SearchSettings` that all trials of a study share."""
+"""Fields of `SearchSettings` that all trials of a study share; of its `constraints` the sites are too."""
+_OPTIONS = {"timeout_s": "timeout", "required_sites": "with", "forbidden_sites": "without"}
+"""Options that aren't called as their fields."""
 
 
 def search_settings(**values: Any) -> SearchSettings:
@@ -183,7 +187,8 @@ def search_settings(**values: Any) -> SearchSettings:
     except ValidationError as error:
         first = error.errors()[0]
         given = first["input"]
-        option = "--" + "-".join(str(part) for part in first["loc"][:1]).replace("_", "-").removesuffix("-s")
+        field = [part for part in first["loc"] if isinstance(part, str)][-1]
+        option = "--" + _OPTIONS.get(field, field).replace("_", "-")
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{option} {','.join(given) if isinstance(given, tuple) else given}: {message}") from error
 

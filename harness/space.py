@@ -14,15 +14,12 @@ import optuna
 
 from harness.architecture import Architecture
 from harness.blocks.registry import block_entry
-from harness.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
+from harness.choices import NO_BLOCK, FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
 from harness.errors import UserError
 from harness.placement import Placement
 from harness.space_file import SpaceFile, load_space
 
 __all__ = ["NO_BLOCK", "SearchSpace", "SpaceFile", "load_space"]
-
-NO_BLOCK = "none"
-"""The choice that leaves a site empty."""
 
 
 Pick = Callable[[str, Sequence[Any]], Any]
@@ -37,10 +34,12 @@ class SearchSpace:
         base: Name of the base detector.
         channels: Site to the modes that its layer allows, each with the channels of the block there.
         maps: Height and width of the map at each of the base's sites, in pixels.
+        required: Sites that every architecture has a block at.
+        forbidden: Sites that none has.
 
     Raises:
-        UserError: A site is not one of the base's or allows no mode of the space, or no number of heads divides
-            a site's channels.
+        UserError: A site is not one of the base's or allows no mode of the space, no number of heads divides
+            a site's channels, or the required and forbidden sites leave no architecture.
     """
 
     def __init__(
@@ -50,13 +49,15 @@ class SearchSpace:
         base: str,
         channels: Mapping[str, Mapping[Mode, int]],
         maps: Mapping[str, MapSize],
+        required: Sequence[str] = (),
+        forbidden: Sequence[str] = (),
     ) -> None:
         self.file = file
         self.base = base
         self.maps = dict(maps)
         self.modes: dict[str, list[Mode]] = {}
         self.heads: dict[str, dict[Mode, tuple[int, ...]]] = {}
-        for site in self._sites(channels):
+        for site in self._allowed(self._sites(channels), required, forbidden):
             if site not in channels:
                 raise UserError(
                     f"space '{file.name}': unknown site '{site}' in {base}; its sites: {', '.join(channels)}"
@@ -69,6 +70,7 @@ class SearchSpace:
                 )
             self.heads[site] = self._heads(site, channels[site])
         self.sites = tuple(self.modes)
+        self.required = tuple(site for site in self.sites if site in required)
 
     def _sites(self, channels: Mapping[str, Mapping[Mode, int]]) -> list[str]:
         """The file's sites without the optional ones that the base lacks or that allow no mode of the space."""
@@ -83,6 +85,25 @@ class SearchSpace:
                 f"the base's sites: {', '.join(channels)}"
             )
         return found
+
+    def _allowed(self, sites: Sequence[str], required: Sequence[str], forbidden: Sequence[str]) -> list[str]:
+        """The sites that are not forbidden, if they leave room for the required ones."""
+        space = f"space '{self.file.name}' on {self.base}"
+        for site in (*required, *forbidden):
+            if site not in sites and not (site in forbidden and site in self.file.sites):
+                raise UserError(f"{space} has no site '{site}' to require or forbid; its sites: {', '.join(sites)}")
+        both = sorted(set(required) & set(forbidden))
+        if both:
+            raise UserError(f"{space}: {both[0]} is required and forbidden at once; choose one")
+        if len(set(required)) > self.file.max_blocks:
+            raise UserError(
+                f"{space}: {len(set(required))} sites are required ({', '.join(required)}), "
+                f"but an architecture has at most {self.file.max_blocks} blocks"
+            )
+        allowed = [site for site in sites if site not in forbidden]
+        if not allowed:
+            raise UserError(f"{space}: all its sites are forbidden ({', '.join(sites)}); leave one")
+        return allowed
 
     def _heads(self, site: str, channels: Mapping[Mode, int]) -> dict[Mode, tuple[int, ...]]:
         """The modes in which a Clo block fits, each with the numbers of heads that divide the channels there."""
@@ -100,17 +121,25 @@ class SearchSpace:
     def suggest(self, trial: optuna.trial.Trial) -> Architecture:
         """Let Optuna choose, asking only for what matters under the choices made before.
 
-        Sites are asked about in the file's order until `max_blocks` blocks are placed, so that nothing
-        illegal can be proposed and a multivariate, grouped TPE sees which choices belong together.
+        Sites are asked about in the file's order until `max_blocks` blocks are placed, the required ones
+        always, so that nothing illegal can be proposed and a multivariate, grouped TPE sees which choices
+        belong together.
         """
         placements: list[Placement] = []
+        left = self.file.max_blocks - len(self.required)
         for site in self.sites:
-            if len(placements) == self.file.max_blocks:
-                break
-            kind = trial.suggest_categorical(f"{site}:kind", [NO_BLOCK, *self.file.placement.kind])
+            is_free = site not in self.required
+            if is_free and left == 0:
+                continue
+            kind = _ask(trial, site, "kind", self._kinds(site))
             if kind != NO_BLOCK:
+                left -= is_free
                 placements.append(self._choose(site, kind, partial(_ask, trial, site)))
         return Architecture(base=self.base, placements=tuple(placements))
+
+    def _kinds(self, site: str) -> list[str]:
+        """What a site is asked about first."""
+        return [*([] if site in self.required else [NO_BLOCK]), *self.file.placement.kind]
 
     def _choose(self, site: str, kind: str, pick: Pick) -> Placement:
         """One placement, choice by choice: the one place that says which choice depends on which.
@@ -148,20 +177,23 @@ class SearchSpace:
         return Placement(site=site, mode=mode, kind=kind, **shape)
 
     def parameters(self, architecture: Architecture) -> dict[str, Any]:
-        """The Optuna parameters under which `suggest` yields this architecture."""
+        """The Optuna parameters under which `suggest` yields this architecture, which the space holds."""
         by_site = {placement.site: placement for placement in architecture.placements}
         parameters: dict[str, Any] = {}
-        left = self.file.max_blocks
+        left = self.file.max_blocks - len(self.required)
         for site in self.sites:
-            if left == 0:
-                break
+            is_free = site not in self.required
+            if is_free and left == 0:
+                continue
             placement = by_site.get(site)
             if placement is None:
                 parameters[f"{site}:kind"] = NO_BLOCK
                 continue
-            left -= 1
+            left -= is_free
             _, chosen = self._table[site][self._canonical(placement)]
             parameters |= {f"{site}:{name}": value for name, value in chosen.items()}
+            if len(self._kinds(site)) == 1:
+                del parameters[f"{site}:kind"]  # no choice
         return parameters
 
     @cached_property
@@ -183,26 +215,37 @@ class SearchSpace:
     @cached_property
     def size(self) -> int:
         """Number of distinct architectures, the baseline not counted."""
-        counts = [len(placements) for placements in self.placements.values()]
-        blocks = range(1, min(self.file.max_blocks, len(counts)) + 1)
-        return sum(math.prod(chosen) for k in blocks for chosen in itertools.combinations(counts, k))
+        return sum(math.prod(len(self.placements[site]) for site in sites) for sites in self.site_sets())
+
+    @property
+    def blocks(self) -> range:
+        """How many blocks an architecture may have."""
+        return range(max(1, len(self.required)), min(self.file.max_blocks, len(self.sites)) + 1)
+
+    def site_sets(self) -> Iterator[tuple[str, ...]]:
+        """The sites that may have blocks together, fewest first, each set in the order of `sites`."""
+        for blocks in self.blocks:
+            for sites in itertools.combinations(self.sites, blocks):
+                if set(self.required) <= set(sites):
+                    yield sites
 
     def draw(self, rng: random.Random) -> Architecture:
-        """One architecture: the number of blocks, the sites and the shapes each uniformly at random."""
-        blocks = rng.randint(1, min(self.file.max_blocks, len(self.sites)))
-        sites = rng.sample(self.sites, blocks)
+        """One architecture: the number of blocks, the sites that aren't required and the shapes, each uniformly."""
+        blocks = rng.randint(self.blocks[0], self.blocks[-1])
+        free = [site for site in self.sites if site not in self.required]
+        sites = [*self.required, *rng.sample(free, blocks - len(self.required))]
         return Architecture(base=self.base, placements=tuple(rng.choice(self.placements[site]) for site in sites))
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every distinct architecture, fewest blocks first."""
-        for blocks in range(1, min(self.file.max_blocks, len(self.sites)) + 1):
-            for sites in itertools.combinations(self.sites, blocks):
-                for chosen in itertools.product(*(self.placements[site] for site in sites)):
-                    yield Architecture(base=self.base, placements=chosen)
+        for sites in self.site_sets():
+            for chosen in itertools.product(*(self.placements[site] for site in sites)):
+                yield Architecture(base=self.base, placements=chosen)
 
     def holds(self, architecture: Architecture) -> bool:
         """Whether the space has an architecture that computes the same."""
-        if len(architecture.placements) > self.file.max_blocks:
+        sites = {placement.site for placement in architecture.placements}
+        if len(sites) > self.file.max_blocks or not sites.issuperset(self.required):
             return False
         names = {kind.rpartition(":")[2] for kind in self.file.placement.kind}
         return all(

@@ -26,6 +26,7 @@ import yaml
 
 from harness import cli, records
 from harness.architecture import BASELINE, Architecture
+from harness.constraints import Constraints
 from harness.detectors import find_sites, load_model, resolve_base
 from harness.errors import UserError
 from harness.measure.accuracy import Accuracy, Training, save_checkpoint
@@ -33,6 +34,7 @@ from harness.measure.cost import model_cost
 from harness.records import load_record
 from harness.search import base as search_base
 from harness.search import executors, train_model
+from harness.search import loop as search_loop
 from harness.search import run as search_run
 from harness.search.outcome import Failure, State
 from harness.search.study import open_study
@@ -163,6 +165,11 @@ def search(clo: Clo, *options: str) -> str:
         ("--device", "gpu", "use auto, cpu or a CUDA device's number"),
         ("--base", "yolov99", "no such model; give a name such as yolov5n"),
         ("--base", "mine.pt", "no such checkpoint; give the path of an existing .pt file"),
+        ("--max-params", "2 million", "not a count; write 1770000, 1.77e6 or 1.77M"),
+        ("--max-macs", "-5", "not a count"),
+        ("--max-latency-ratio", "0", "greater than 0"),
+        ("--min-map50-95", "40", "less than or equal to 1"),
+        ("--with", "neck.P9", "space 'default' on yolov5n has no site 'neck.P9' to require or forbid; its sites: back"),
         ("--base", "yolov8n-seg", "only detection models can be searched"),
         ("--space", "huge", "there are: default, inside, operators, replaced, small"),
     ],
@@ -368,7 +375,7 @@ def test_a_disk_that_is_full_loses_nothing_that_is_finished(
 
     long_story = Failure(state=State.FAILED, reason="x" * 500_000)
     monkeypatch.setattr(records, "_pragmas", small_disk)
-    monkeypatch.setattr(search_run, "Children", Trainings(lambda _: long_story))
+    monkeypatch.setattr(search_loop, "Children", Trainings(lambda _: long_story))
     storage = f"sqlite:///{begun}"
     said = search(clo, "--study", "y", "--storage", storage, "--data", str(data), "--from-scratch")
     assert "the study's storage failed (database or disk is full); everything finished before is kept" in said
@@ -489,11 +496,11 @@ def measured(job: Job) -> Measured:
 @pytest.fixture
 def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     pretended = Trainings(measured)
-    monkeypatch.setattr(search_run, "Children", pretended)
+    monkeypatch.setattr(search_loop, "Children", pretended)
     monkeypatch.setattr(cli, "_write", lambda _record, folder: folder)  # the report has tests of its own
-    monkeypatch.setattr(search_run, "write_parquet", lambda *_, **__: None)  # and so have the samples
+    monkeypatch.setattr(search_loop, "write_parquet", lambda *_, **__: None)  # and so have the samples
     cost = model_cost(load_model("yolov5n"), 64)
-    monkeypatch.setattr(search_run, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
+    monkeypatch.setattr(search_loop, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
     return pretended
 
 
@@ -591,6 +598,57 @@ def test_several_workers_train_each_architecture_and_seed_once(
     assert rows[rows.state == "complete"].gain_map50_95.notna().all()
     study = optuna.load_study(study_name="y", storage="sqlite:///results/y/study.db")
     assert all(study.trials[n].state.name == "COMPLETE" for n in rows[rows.state == "complete"].trial)
+
+
+def test_what_is_over_a_bound_on_cost_is_never_trained(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    """Three candidates: of kernels 3, 5 and 7, at one site."""
+    command = (*small_search, "--trials", "3", "--finalists", "0")
+    said = clo(*command, "--quiet", "--max-params", "1")
+    assert said.code == 2
+    least = re.search(r"at most 1 parameters; the least is ([\d,]+)", said.err)
+    assert least and not trainings.asked and not Path("results/y").exists()
+    bound = least[1].replace(",", "")
+    said = clo(*command, "--json", "--max-params", bound)
+    assert said.code == 0
+    assert "3 candidates, 1 within the bounds" in said.err
+    assert "all candidates within the bounds are done" in said.err
+    assert len(trainings.asked) == 2  # with the baseline
+    assert clo(*command, "--quiet").code == 0
+    assert len(trainings.asked) == 4  # bounds may change: without one the others are candidates again
+    record = load_record("sqlite:///results/y/study.db", "y")
+    assert record.constraints == Constraints()
+    dear = record.trials.architecture.iloc[-1]
+    said = clo(*command, "--quiet", "--study", "z", "--include", f"y/{dear}", "--max-params", bound)
+    assert said.code == 2
+    assert f"--include y/{dear}: over --max-params or --max-macs" in said.err
+
+
+def test_who_is_beyond_a_bound_on_latency_or_accuracy_is_no_finalist(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    """All read 1.1 times the baseline's latency and an mAP50-95 of 0.5."""
+    assert clo(*small_search, "--quiet", "--max-latency-ratio", "1.05").code == 0
+    assert [seed for _, seed in trainings.trained] == [0, 0, 0]
+    assert clo(*small_search, "--quiet", "--max-latency-ratio", "1.1", "--min-map50-95", "0.5").code == 0
+    assert [seed for _, seed in trainings.trained] == [0, 0, 0, 1, 1]
+
+
+def test_sites_that_are_required_or_forbidden_hold_for_the_whole_study(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    space = small_search[small_search.index("--space") + 1]
+    command = [option if option != space else "small" for option in small_search]
+    command += ["--without", "neck.P3", "--with", "neck.P5"]
+    assert clo(*command, "--quiet").code == 0
+    architectures = load_record("sqlite:///results/y/study.db", "y").architectures
+    sites = {name: [placement.site for placement in each.placements] for name, each in architectures.items()}
+    assert sites.pop("baseline") == []
+    assert len(sites) == 2 and all(each == ["neck.P5"] for each in sites.values())
+    refused = clo(*command, "--quiet", "--without", "neck.P4")
+    assert refused.code == 2
+    assert "another forbidden_sites (['neck.P3'], now ['neck.P3', 'neck.P4'])" in refused.err
 
 
 # --- Help -----------------------------------------------------------------------------------------

@@ -106,10 +106,11 @@ def test_trials_that_trained_nothing_have_no_row(study: optuna.Study) -> None:
     add(study, BASELINE)
     study.ask()
     study.ask().set_user_attr(ROLE, "duplicate")
+    study.ask().set_user_attr(ROLE, "infeasible")
     study.ask().set_user_attr(ROLE, "training")  # killed before its row was written
     record = record_of(study)
     assert len(record.trials) == 1
-    assert record.proposals == {"duplicate": 1}
+    assert record.proposals == {"duplicate": 1, "infeasible": 1}
 
 
 def test_architectures_and_their_models_come_back(study: optuna.Study) -> None:

@@ -91,6 +91,10 @@ def test_settings_cannot_change_under_a_search() -> None:
         ({"objectives": ("map50_95", "macs", "macs")}, "--objectives map50_95,macs,macs: "),
         ({"objectives": ("map50_95", "speed")}, "--objectives speed: "),
         ({"objectives": ("",)}, "--objectives : "),
+        ({"constraints": {"max_macs": 0.0}}, "--max-macs 0.0: "),
+        ({"constraints": {"min_map50_95": 45.0}}, "--min-map50-95 45.0: "),
+        ({"constraints": {"max_latency_ratio": float("nan")}}, "--max-latency-ratio nan: "),
+        ({"constraints": {"required_sites": 3}}, "--with 3: "),
         ({"study": "a/b"}, "--study a/b: a study's name is also its folder's"),
     ],
 )

@@ -258,3 +258,103 @@ def test_an_optional_site_is_used_where_the_base_has_it(tmp_path: Path) -> None:
     none = GOOD.replace("[neck.P3, neck.P5]", "[neck.P9]") + "optional_sites: [neck.P9]\n"
     with pytest.raises(UserError, match=r"yolov5n has none of its sites neck.P9; the base's sites: neck.P3, "):
         space_of(none, tmp_path)
+
+
+# --- Required and forbidden sites -----------------------------------------------------------------
+
+THREE = GOOD.replace("[neck.P3, neck.P5]", "[neck.P3, neck.P4, neck.P5]")
+SITE_CASES = [
+    (("neck.P4",), ()),
+    (("neck.P5", "neck.P3"), ()),
+    ((), ("neck.P3",)),
+    (("neck.P5",), ("neck.P3",)),
+    (("neck.P3",), ("neck.P4", "neck.P5")),
+]
+
+
+def chosen(required: tuple[str, ...], forbidden: tuple[str, ...], folder: Path, text: str = THREE) -> SearchSpace:
+    path = folder / "space.yaml"
+    path.write_text(text)
+    return SearchSpace(
+        load_space(str(path)), base="yolov5n", channels=CHANNELS, maps=MAPS, required=required, forbidden=forbidden
+    )
+
+
+def sites_of(architecture: Architecture) -> set[str]:
+    return {placement.site for placement in architecture.placements}
+
+
+@pytest.mark.parametrize(("required", "forbidden"), SITE_CASES)
+def test_sites_leave_what_a_filter_of_the_whole_space_would(
+    required: tuple[str, ...], forbidden: tuple[str, ...], tmp_path: Path
+) -> None:
+    whole, space = space_of(THREE, tmp_path), chosen(required, forbidden, tmp_path)
+    left = {
+        whole.identity(architecture)
+        for architecture in whole.enumerate()
+        if sites_of(architecture) >= set(required) and not sites_of(architecture) & set(forbidden)
+    }
+    everything = list(space.enumerate())
+    assert len(everything) == space.size == len(left)
+    assert {space.identity(architecture) for architecture in everything} == left
+    rng = random.Random(0)
+    for architecture in (whole.draw(rng) for _ in range(200)):
+        assert space.holds(architecture) == (whole.identity(architecture) in left)
+    assert all(space.identity(space.draw(rng)) in left for _ in range(200))
+    assert not required or not space.holds(Architecture(base="yolov5n"))
+
+
+@pytest.mark.parametrize(("required", "forbidden"), SITE_CASES)
+def test_a_required_site_is_asked_for_its_kind_and_never_for_none(
+    required: tuple[str, ...], forbidden: tuple[str, ...], tmp_path: Path
+) -> None:
+    space = chosen(required, forbidden, tmp_path)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen: dict[str, object] = {}
+    for _ in range(100):
+        trial = study.ask()
+        architecture = space.suggest(trial)
+        assert space.holds(architecture) or architecture.is_baseline
+        if not architecture.is_baseline:
+            again = optuna.trial.FixedTrial(space.parameters(architecture))
+            assert space.identity(space.suggest(again)) == space.identity(architecture)  # type: ignore[arg-type]
+        for name, distribution in trial.distributions.items():
+            assert seen.setdefault(name, distribution) == distribution
+        study.tell(trial, 0.0)
+    for site in required:
+        assert "none" not in seen[f"{site}:kind"].choices  # type: ignore[attr-defined]
+    assert not [name for name in seen for site in forbidden if name.startswith(site)]
+
+
+def test_a_required_site_of_one_kind_is_no_choice(tmp_path: Path) -> None:
+    space = chosen(("neck.P4",), (), tmp_path, THREE.replace("[attention, block]", "[block]"))
+    architecture = space.draw(random.Random(0))
+    assert "neck.P4:kind" not in space.parameters(architecture)
+    study = optuna.create_study()
+    trial = study.ask()
+    space.suggest(trial)
+    assert "neck.P4:kind" not in trial.params and "neck.P3:kind" in trial.params
+
+
+@pytest.mark.parametrize(
+    ("required", "forbidden", "sentence"),
+    [
+        (("neck.P3",), ("neck.P3",), "neck.P3 is required and forbidden at once; choose one"),
+        (("neck.P3", "neck.P4", "neck.P5"), (), r"3 sites are required \(neck.P3, .*at most 2 blocks"),
+        (("neck.P9",), (), "has no site 'neck.P9' to require or forbid; its sites: neck.P3, neck.P4, neck.P5"),
+        ((), ("neck.P9",), "has no site 'neck.P9' to require or forbid"),
+        ((), ("neck.P3", "neck.P4", "neck.P5"), "all its sites are forbidden"),
+    ],
+)
+def test_sites_that_leave_nothing_are_refused(
+    required: tuple[str, ...], forbidden: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"space 'tiny' on yolov5n.*{sentence}"):
+        chosen(required, forbidden, tmp_path)
+
+
+def test_a_site_that_the_base_lacks_may_be_forbidden(tmp_path: Path) -> None:
+    lacking = GOOD.replace("[neck.P3, neck.P5]", "[neck.P3, backbone.C2PSA]")
+    assert chosen((), ("backbone.C2PSA",), tmp_path, lacking + "optional_sites: [backbone.C2PSA]\n").sites == (
+        "neck.P3",
+    )

@@ -58,18 +58,29 @@ def non_dominated(
         ValueError: No objective, an objective named twice, or an unknown `keep`.
         KeyError: A column that the frame does not have.
     """
-    columns = [*maximize, *minimize]
-    if not columns or len(set(columns)) != len(columns):
-        raise ValueError(f"objectives {columns}: name one or more columns, each once")
+    points = less_is_better(frame, maximize, minimize)
     rule = Keep(keep)
-    # From here on less is better. Adding 0.0 turns -0.0 into 0.0, so that both are one value.
-    signs = np.array([-1.0] * len(maximize) + [1.0] * len(minimize))
-    points = frame[columns].to_numpy(dtype=float) * signs + 0.0
     measured = ~np.isnan(points).any(axis=1)
     on_front = np.zeros(len(frame), dtype=bool)
     if measured.any():
         on_front[measured] = _front(points[measured], rule)
     return cast("pd.Series[bool]", pd.Series(on_front, index=frame.index, name="on_front"))
+
+
+def less_is_better(frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str]) -> NDArray[np.float64]:
+    """The objectives (rows × objectives, in the order given) with those turned round of which more is better.
+
+    Raises:
+        ValueError: No objective, or an objective named twice.
+        KeyError: A column that the frame does not have.
+    """
+    columns = [*maximize, *minimize]
+    if not columns or len(set(columns)) != len(columns):
+        raise ValueError(f"objectives {columns}: name one or more columns, each once")
+    signs = np.array([-1.0] * len(maximize) + [1.0] * len(minimize))
+    # Adding 0.0 turns -0.0 into 0.0, so that both are one value.
+    points: NDArray[np.float64] = frame[columns].to_numpy(dtype=float) * signs + 0.0
+    return points
 
 
 def _front(points: NDArray[np.float64], rule: Keep) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ against the summary.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.analysis.bounds import within
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
@@ -28,6 +30,7 @@ class Outcome(StrEnum):
     GAIN = "gain"
     NO_GAIN = "no gain"
     UNJUDGED = "unjudged"
+    OUTSIDE = "outside the bounds"
     BASELINE_ONLY = "baseline only"
     NO_BASELINE = "no baseline"
     NOTHING = "nothing"
@@ -67,26 +70,31 @@ class Answer:
 def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
     """Put a study's result into words.
 
+    Candidates beyond a bound of the search are counted apart; the answer is about the others.
+
     Args:
         record: The study.
         summary: Its `summarise`.
         noise: Its `gain_noise`.
     """
-    outcome = _outcome(summary, noise)
-    best = _best(summary, outcome)
-    headline, lead = _statement(record, summary, noise, outcome, best)
+    kept = summary["standing"].isin([Standing.BASELINE, Standing.UNMEASURED])
+    inside = summary[within(summary, record.constraints) | kept]
+    outside = phrases.beyond_bounds(record, summary)
+    outcome = _outcome(inside, noise, is_bounded=bool(outside))
+    best = _best(inside, outcome)
+    headline, lead = _statement(record, inside, noise, outcome, best)
     return Answer(
         outcome=outcome,
         headline=headline,
         lead=lead,
-        remarks=tuple(_remarks(record, summary, noise, outcome)),
+        remarks=tuple(filter(None, [*_remarks(record, inside, noise, outcome), outside])),
         best=best,
-        tiles=tuple(_tiles(summary, noise, best)),
+        tiles=tuple(_tiles(inside, noise, best)),
     )
 
 
-def _outcome(summary: pd.DataFrame, noise: Noise) -> Outcome:
-    """Which kind of answer a summary allows."""
+def _outcome(summary: pd.DataFrame, noise: Noise, *, is_bounded: bool) -> Outcome:
+    """Which kind of answer a summary allows; `is_bounded` if rows beyond a bound are left out of it."""
     compared = summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])
     if (summary["verdict"] == Verdict.GAIN).any():
         return Outcome.GAIN
@@ -95,7 +103,7 @@ def _outcome(summary: pd.DataFrame, noise: Noise) -> Outcome:
     if compared.any():
         return Outcome.UNJUDGED
     if summary.loc[BASELINE, "standing"] == Standing.BASELINE:
-        return Outcome.BASELINE_ONLY
+        return Outcome.OUTSIDE if is_bounded else Outcome.BASELINE_ONLY
     return Outcome.NO_BASELINE if (summary["complete"] > 0).any() else Outcome.NOTHING
 
 
@@ -120,16 +128,23 @@ def _statement(
     base: Any = summary.loc[BASELINE]
     baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}{phrases.after(base, summary)}"
     compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
-    every = words.count(compared, "architecture")
-    if outcome is Outcome.BASELINE_ONLY:
-        return "Only the baseline has been measured.", f"{baseline}. No candidate has finished."
-    if outcome is Outcome.NO_BASELINE:
-        return (
-            "The baseline is missing, so nothing can be compared.",
-            "Candidates have finished, but no row of the baseline has the same seed and epochs.",
-        )
-    if outcome is Outcome.NOTHING or best is None:
-        return "No training has finished.", "There is no accuracy to report."
+    region = " within the bounds" if record.constraints.bounds else ""
+    every = words.count(compared, "architecture") + region
+    if best is None:
+        return {
+            Outcome.OUTSIDE: (
+                "No candidate is within the bounds.",
+                f"{baseline}. Every candidate that was measured is beyond a bound.",
+            ),
+            Outcome.BASELINE_ONLY: (
+                "Only the baseline has been measured.",
+                f"{baseline}. No candidate has finished.",
+            ),
+            Outcome.NO_BASELINE: (
+                "The baseline is missing, so nothing can be compared.",
+                "Candidates have finished, but no row of the baseline has the same seed and epochs.",
+            ),
+        }.get(outcome, ("No training has finished.", "There is no accuracy to report."))
     row: Any = summary.loc[best]
     gain, named = phrases.gain_of(row, digits), phrases.name_of(record, best) + phrases.after(row, summary)
     if outcome is Outcome.GAIN:
@@ -144,7 +159,7 @@ def _statement(
         return (
             f"None of {every} beats the baseline, given this noise."
             if compared > 1
-            else "The one architecture tried does not beat the baseline, given this noise.",
+            else f"The one architecture {region.strip() or 'tried'} does not beat the baseline, given this noise.",
             f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. " + phrases.noise_sentence(noise),
         )
     return (
@@ -176,8 +191,9 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
         total = sum(failures.values())
         remarks.append(f"{words.count(total, 'training')} did not finish ({listed}); see Failures.")
     wanted: Any = record.settings.get("trials")
-    tried = len(summary) - 1
-    if isinstance(wanted, int) and tried < wanted:
+    tried = record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique()
+    there_are = record.space.get("feasible") or record.space.get("size", math.inf)
+    if isinstance(wanted, int) and tried < min(wanted, there_are):
         remarks.append(f"The search is not done: {tried} of {words.count(wanted, 'candidate')} tried so far.")
     return remarks
 

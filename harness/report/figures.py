@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.analysis.bounds import within
 from harness.analysis.statistics import Standing, Verdict, front
 from harness.architecture import BASELINE
 from harness.report import phrases, words
@@ -25,6 +26,7 @@ class Mark(StrEnum):
     UNDECIDED = "undecided"
     LOSS = "loss"
     SCREENING = "screening only"
+    BEYOND = "beyond a bound"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +142,8 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
     """
     compared = summary[summary["standing"] != Standing.UNMEASURED]
     drawn = compared[compared[axis.column].notna()]
-    on_front = front(summary, ("gain_map50_95", axis.column))
-    members = set(summary.index[on_front])
+    inside = summary[within(summary, record.constraints)]
+    members = set(inside.index[front(inside, ("gain_map50_95", axis.column))])
     points = tuple(
         _point(record, str(name), row, axis, on_front=name in members, digits=digits) for name, row in drawn.iterrows()
     )
@@ -172,6 +174,7 @@ def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bo
     known = record.architectures.get(name)
     ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
+    beyond = phrases.beyond(row, record.constraints)
     notes = (
         *(placement.describe() for placement in (known.placements if known else ())),
         f"gain {words.signed(row['gain_map50_95'], digits)} {ends} mAP50-95, {row['gain_basis']}",
@@ -180,10 +183,11 @@ def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bo
         f"after {words.plain(row['epochs'], 0)} epochs",
         f"latency {ratio}, {words.milliseconds(row['latency_ms_p50'])}",
         f"{words.amount(row['macs'])} MACs, {words.amount(row['params'])} parameters",
+        *(f"beyond a bound: {bound}" for bound in beyond),
     )
     return Point(
         architecture=name,
-        mark=_mark(row),
+        mark=Mark.BEYOND if beyond and name != BASELINE else _mark(row),
         on_front=on_front,
         x=x,
         x_low=low,

@@ -27,6 +27,7 @@ _SHAPES = {
     "gain": Markup('<circle cx="10" cy="7" r="5.5"/>'),
     "undecided": Markup('<path d="M5 2h10v10H5z"/>'),
     "loss": Markup('<path d="M4 2h12l-6 10z"/>'),
+    "beyond": Markup('<path class="line" d="M5 2l10 10M15 2L5 12"/>'),
     "screening": Markup('<circle class="line" cx="10" cy="7" r="4.5"/>'),
 }
 """The marks of the figures as SVG, for the legend."""

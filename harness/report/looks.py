@@ -18,6 +18,7 @@ class Look(NamedTuple):
 
 
 LOOKS: dict[Mark, Look] = {
+    Mark.BEYOND: Look("#7a7f87", "x", "x", 8, hollow=False),
     Mark.SCREENING: Look("#7a7f87", "circle-open", "o", 8, hollow=True),
     Mark.LOSS: Look("#D55E00", "triangle-down", "v", 10, hollow=False),
     Mark.UNDECIDED: Look("#0072B2", "square", "s", 10, hollow=False),
@@ -27,6 +28,7 @@ LOOKS: dict[Mark, Look] = {
 """Okabe and Ito's palette, https://jfly.uni-koeln.de/color/; the page swaps in lighter tones when dark."""
 
 LEGEND = {
+    Mark.BEYOND: "beyond a bound of the search",
     Mark.SCREENING: "one seed: screening only",
     Mark.LOSS: "worse than the baseline",
     Mark.UNDECIDED: "judged, not told from the baseline",

@@ -93,7 +93,8 @@ def provenance(record: StudyRecord) -> Pairs:
         *(("search space", text) for text in (_space(record.space),) if text),
         (
             "proposals not trained",
-            f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the record",
+            f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the record; "
+            f"{proposals.get('infeasible', 0)} were above a bound on parameters or MACs",
         ),
         *_flat(record.settings),
         *_flat(record.environment),
@@ -176,6 +177,8 @@ def _space(space: Mapping[str, Any]) -> str:
     parts = [str(space.get("name", "unnamed"))]
     size = space.get("size")
     parts.append(f"{size} distinct architectures" if size is not None else "size not counted")
+    if "feasible_share" in space:
+        parts.append(f"{100 * space['feasible_share']:.2g} % within the bounds on parameters and MACs")
     for key, unit in (("macs", "MACs"), ("params", "parameters")):
         low, high = space.get(f"{key}_min"), space.get(f"{key}_max")
         if low is not None and high is not None:

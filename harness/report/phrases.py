@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.analysis.bounds import broken
 from harness.analysis.noise import Noise
 from harness.analysis.power import seeds_needed
 from harness.analysis.statistics import Standing, Verdict, best_by_chance
+from harness.architecture import BASELINE
+from harness.constraints import Bound, Constraints
 from harness.report import words
 
 if TYPE_CHECKING:
@@ -95,6 +98,37 @@ def several_lengths(summary: pd.DataFrame) -> str:
         "on the front, with its longest trainings and their gain over the baseline after as many. Gains after "
         "different numbers of epochs are not of one kind."
     )
+
+
+def beyond(row: Any, constraints: Constraints) -> tuple[str, ...]:
+    """Which bounds a row of a summary breaks: `latency above 1.2×`."""
+    return tuple(_bound(bound) for bound in constraints.bounds if bound.broken_by(row[bound.column]))
+
+
+def beyond_bounds(record: StudyRecord, summary: pd.DataFrame) -> str:
+    """How many measured candidates lie beyond which bound; empty where there are none."""
+    candidates = summary[(summary["standing"] != Standing.UNMEASURED) & (summary.index != BASELINE)]
+    marks = broken(candidates, record.constraints)
+    total = int(marks.any(axis=1).sum())
+    if not total:
+        return ""
+    counts = [(int(marks[bound.name].sum()), _bound(bound)) for bound in record.constraints.bounds]
+    each = [f"{count} {what}" for count, what in counts if count]
+    verb, they = ("lies", "It stays") if total == 1 else ("lie", "They stay")
+    return (
+        f"{total} of {words.count(len(candidates), 'measured candidate')} {verb} beyond a bound ({', '.join(each)}). "
+        f"{they} in the tables, marked, but on no front and out of this answer."
+    )
+
+
+def _bound(bound: Bound) -> str:
+    """What breaking it means."""
+    limit = {
+        "latency_ratio": f"{bound.limit:g}×",
+        "map50_95": f"{bound.limit:g}",
+    }.get(bound.column, words.amount(bound.limit))
+    noun = {"latency_ratio": "latency", "map50_95": "mAP50-95", "params": "parameters", "macs": "MACs"}[bound.column]
+    return f"{noun} {'above' if bound.is_upper else 'below'} {limit}"
 
 
 def name_of(record: StudyRecord, architecture: str) -> str:

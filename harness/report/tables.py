@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.analysis.statistics import Standing
 from harness.architecture import BASELINE
-from harness.report import words
+from harness.report import phrases, words
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -140,7 +140,7 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
     failed = f"{words.count(int(row['failed']), 'training')} failed: {row['reason']}" if row["failed"] else ""
     cells = (
         Cell(text=name, details=(known.describe(),) if known else ()),
-        Cell(text=verdict, details=_standing(row)),
+        Cell(text=verdict, details=(*_standing(row), *phrases.beyond(row, record.constraints))),
         Cell(
             text=words.signed(row["gain_map50_95"], digits),
             details={"reference": ("by definition",), "unmeasured": ()}.get(verdict, (gain_ends,)),

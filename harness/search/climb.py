@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from harness.analysis.bounds import within
 from harness.architecture import BASELINE
+from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.ladder import Ladder
 from harness.search.budget import climbers, finalists
@@ -83,21 +85,35 @@ def nobody_judges(settings: SearchSettings) -> str:
     )
 
 
+def first_rung(settings: SearchSettings, rows: pd.DataFrame) -> list[str]:
+    """The candidates whose first training is complete, in the order of their trials.
+
+    Not among them is what is known to cost more than the bounds allow: it gets no further seed.
+    """
+    first = rows[(rows.epochs == settings.epochs) & (rows.seed == settings.seed) & (rows.state == State.COMPLETE)]
+    first = first[(first.architecture != BASELINE) & within(first, _on_cost(settings.constraints))]
+    return [str(identity) for identity in first.architecture.unique()]
+
+
 def choose(
     settings: SearchSettings, rows: pd.DataFrame, on_rung: Collection[str], number: int, count: int
 ) -> list[str]:
     """Who climbs from a rung: by the highest first reading, or on a ladder by the probability of being on the front.
 
+    Who is beyond a bound does not climb. A bound on mAP is about the longest trainings: below their epochs nobody
+    is held to it.
+
     Args:
-        settings: The ladder, the seeds and the objectives; latency is the cost where it is one, else MACs.
+        settings: The ladder, the seeds, the bounds and the objectives; latency is the cost where it is one, else MACs.
         rows: `StudyRecord.trials`.
         on_rung: Identities of the candidates on it.
         number: Place of the rung on the ladder.
         count: How many climb.
     """
     if settings.rungs is None:
-        return finalists(rows, seed=settings.seed, count=count)
+        return finalists(rows, seed=settings.seed, count=count, constraints=settings.constraints)
     rung = settings.ladder.rungs[number]
+    is_longest = rung.epochs == settings.ladder.levels[-1]
     return climbers(
         rows,
         on_rung,
@@ -105,7 +121,13 @@ def choose(
         seeds=settings.all_seeds[: rung.seeds],
         cost="latency_ratio" if Objective.LATENCY in settings.objectives else "macs",
         count=count,
+        constraints=settings.constraints if is_longest else _on_cost(settings.constraints),
     )
+
+
+def _on_cost(constraints: Constraints) -> Constraints:
+    """Without the bound on mAP."""
+    return constraints.model_copy(update={"min_map50_95": None})
 
 
 def missing(settings: SearchSettings, states: States, on_rung: Sequence[str], number: int) -> list[Key]:

@@ -42,6 +42,12 @@ class CostTable(SpaceTable):
         ]
         self._added = np.array(rows, dtype=np.int64)
 
+    def added(self, site: str) -> npt.NDArray[np.int64]:
+        """Parameters and MACs that each choice of a site adds, (choices + 1, 2), the empty one first."""
+        place = self._place[site]
+        first = self._first[place]
+        return self._added[first : first + self.choices[place] + 1]
+
     def of(self, indices: Indices) -> npt.NDArray[np.int64]:
         """Parameters and MACs of each architecture.
 

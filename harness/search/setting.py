@@ -73,6 +73,8 @@ def prepare(settings: SearchSettings) -> Setting:
         base=base.name,
         channels=mode_channels(sites),
         maps=map_sizes(sites, settings.imgsz),
+        required=settings.constraints.required_sites,
+        forbidden=settings.constraints.forbidden_sites,
     )
     return Setting(
         settings=settings,
@@ -117,6 +119,7 @@ def included(setting: Setting) -> list[Architecture]:
         UserError: One does not exist, or is not in the space.
     """
     found = []
+    constraints = setting.settings.constraints
     for spec in setting.settings.include:
         study, _, identity = spec.rpartition("/")
         named = read_architecture(spec)
@@ -138,7 +141,11 @@ def included(setting: Setting) -> list[Architecture]:
                 f"{setting.base.name}-clo-head, nor STUDY/ID of a study in the results folder"
             )
         if not setting.space.holds(architecture):
-            raise UserError(f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'")
+            chosen = constraints.required_sites or constraints.forbidden_sites
+            sites = ", with the sites of --with and --without" if chosen else ""
+            raise UserError(
+                f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'{sites}"
+            )
         found.append(architecture)
     return found
 

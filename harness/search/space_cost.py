@@ -7,7 +7,7 @@ its site). A block's cost is arithmetic, so every architecture's is known exactl
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -144,7 +144,7 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
         site: np.array([cost.block(placement) for placement in placements], dtype=np.int64)
         for site, placements in space.placements.items()
     }
-    most = min(space.file.max_blocks, len(blocks))
+    most = space.blocks[-1]
     rng = random.Random(0)
     drawn = np.array([cost.of(space.draw(rng)) for _ in range(_DRAWS)], dtype=np.int64) - (
         cost.base.params,
@@ -157,8 +157,8 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
         "size": space.size,
     }
     for column, (name, start) in enumerate((("params", cost.base.params), ("macs", cost.base.macs))):
-        least = _least_sum([int(added[:, column].min()) for added in blocks.values()], most)
-        greatest = -_least_sum([-int(added[:, column].max()) for added in blocks.values()], most)
+        least = _least_sum({site: int(added[:, column].min()) for site, added in blocks.items()}, space)
+        greatest = -_least_sum({site: -int(added[:, column].max()) for site, added in blocks.items()}, space)
         quartiles = np.percentile(drawn[:, column], [25, 50, 75])
         summary |= {
             f"{name}_base": start,
@@ -171,7 +171,12 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
     return summary
 
 
-def _least_sum(values: Sequence[int], most: int) -> int:
-    """The least sum of one to `most` of the values: a block that replaces a dearer layer makes a model cheaper."""
-    first, *others = sorted(values)
-    return first + sum(value for value in others[: most - 1] if value < 0)
+def _least_sum(values: Mapping[str, int], space: SearchSpace) -> int:
+    """The least sum of an architecture's blocks, given each site's least block.
+
+    A block that replaces a dearer layer makes a model cheaper; others are taken only where one must be.
+    """
+    required = [values[site] for site in space.required]
+    free = sorted(value for site, value in values.items() if site not in space.required)
+    must, most = space.blocks[0] - len(required), space.blocks[-1] - len(required)
+    return sum(required) + sum(free[:must]) + sum(value for value in free[must:most] if value < 0)

@@ -63,10 +63,23 @@ class SpaceTable:
 
     def draw(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Numbers of random architectures, (count, sites), distributed as `SearchSpace.draw` does."""
-        sites = len(self.space.sites)
-        blocks = rng.integers(1, min(self.space.file.max_blocks, sites) + 1, size=(count, 1))
-        order = rng.permuted(np.tile(np.arange(sites), (count, 1)), axis=1)
-        return np.where(order < blocks, rng.integers(1, self.choices + 1, size=(count, sites)), 0)
+        required = np.isin(self.space.sites, self.space.required)
+        blocks = rng.integers(self.space.blocks[0], self.space.blocks[-1] + 1, size=(count, 1))
+        order = np.full((count, len(required)), -1)  # required sites come first
+        free = np.tile(np.arange(required.sum(), len(required)), (count, 1))
+        order[:, ~required] = rng.permuted(free, axis=1)
+        return np.where(order < blocks, rng.integers(1, self.choices + 1, size=order.shape), 0)
+
+    def everything(self) -> npt.NDArray[np.int64]:
+        """Numbers of every architecture, (size, sites), in the order of `SearchSpace.enumerate`."""
+        parts = []
+        for sites in self.space.site_sets():
+            columns = [self._place[site] for site in sites]
+            chosen = np.indices([int(self.choices[column]) for column in columns]).reshape(len(columns), -1).T + 1
+            numbers = np.zeros((len(chosen), len(self.choices)), dtype=np.int64)
+            numbers[:, columns] = chosen
+            parts.append(numbers)
+        return np.concatenate(parts)
 
     def _check(self, indices: Indices) -> None:
         sites = len(self.space.sites)

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture
+from harness.constraints import SITE_FIELDS
 from harness.errors import UserError
 from harness.records import (
     ARCHITECTURE,
@@ -81,8 +82,13 @@ class SearchStudy:
         A gain after more epochs is another quantity than one after few, and known only of the candidates that
         read best: mixed with first readings it would teach a sampler who climbed, not who is better. A trial
         whose seed has no control has no gain at all.
+
+        Nor is there anything to learn where a site is required and the baseline was trained, which is no candidate
+        then: its trial has no parameters, and a sampler looks for what all trials have in common.
         """
-        values = self._values(number, row) if row["epochs"] == self.settings.epochs else [math.nan]
+        no_candidate = row["architecture"] == BASELINE and bool(self.settings.constraints.required_sites)
+        is_first_rung = row["epochs"] == self.settings.epochs
+        values = self._values(number, row) if is_first_rung and not no_candidate else [math.nan]
         if all(map(math.isfinite, values)):
             self.optuna.tell(number, values)
         else:
@@ -212,13 +218,15 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, worke
 
 def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mapping[str, Any]) -> None:
     levels = settings.ladder.levels
-    now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **comparable}
+    sites = settings.constraints.model_dump(mode="json", include=set(SITE_FIELDS))
+    now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **sites, **comparable}
     now["epochs_of_rungs"] = list(levels) if len(levels) > 1 else None  # 12 after 3 are not 12 after 6
     before = study.user_attrs.get(SETTINGS)
     if before is None:
         study.set_user_attr(SETTINGS, now)
         study.set_metric_names([str(objective) for objective in settings.objectives])
         return
+    before = {name: [] for name in SITE_FIELDS} | before  # a study from before there were any
     for name, value in now.items():
         if before.get(name) != value:
             raise UserError(

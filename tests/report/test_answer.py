@@ -188,3 +188,48 @@ def test_different_numbers_of_epochs_are_said() -> None:
     assert "different numbers of epochs (3, 12): each stands" in answered(ladder()).remarks[0]
     assert not [text for text in answered(example.winning()).remarks if "epochs" in text]
     assert "epochs" not in answered(example.winning()).lead
+
+
+# --- Bounds ---------------------------------------------------------------------------------------
+
+
+def bounded(record: StudyRecord, **bounds: float) -> StudyRecord:
+    return dataclasses.replace(record, settings=record.settings | {"constraints": bounds})
+
+
+def test_the_answer_is_about_what_is_within_the_bounds() -> None:
+    said = answered(bounded(example.winning(), max_latency_ratio=1.1))
+    assert said.headline == "1 of 4 architectures within the bounds beats the baseline at 95 % confidence."
+    assert said.best == "77e0b1aa"  # 3fa9c1d2 gains more, at 1.21×
+    assert said.remarks[-1].startswith("7 of 11 measured candidates lie beyond a bound (7 latency above 1.1×).")
+
+
+def test_it_says_how_many_each_bound_excludes() -> None:
+    said = answered(bounded(example.winning(), max_latency_ratio=1.1, max_macs=110e6, min_map50_95=0.48))
+    # beyond 110 M: 1b2c3d4e, 9b8c7d6e, a0a1a2a3, b0b1b2b3, d0d1d2d3; a0a1a2a3 alone reads 0.495 − 0.021
+    assert "(5 MACs above 110 M, 7 latency above 1.1×, 1 mAP50-95 below 0.48)" in said.remarks[-1]
+    assert "on no front" in said.remarks[-1]
+
+
+def test_nothing_within_the_bounds_is_an_answer_of_its_own() -> None:
+    said = answered(bounded(example.winning(), max_macs=101e6))
+    assert (said.outcome, said.headline) == (Outcome.OUTSIDE, "No candidate is within the bounds.")
+    assert said.lead.startswith("The baseline reaches mAP50-95 0.497")
+    assert said.best is None
+    assert answered(bounded(example.record(example.frame()), max_macs=1.0)).outcome is Outcome.NOTHING
+    alone = example.record(example.frame([example.row("aaaa", 0, map50_95=0.5)]))
+    assert answered(bounded(alone, max_macs=1.0)).outcome is Outcome.NO_BASELINE
+
+
+def test_bounds_that_nobody_breaks_are_not_spoken_of() -> None:
+    said = answered(bounded(example.winning(), max_macs=1e9))
+    assert said.headline == "2 of 11 architectures within the bounds beat the baseline at 95 % confidence."
+    assert not [text for text in said.remarks if "beyond a bound" in text]
+
+
+def test_a_region_that_is_tried_out_is_done() -> None:
+    record = example.record(example.frame(example.baseline(0), example.candidate("aaaa", [0.01])))
+    settings = record.settings | {"trials": 12, "constraints": {"max_macs": 2e8}}
+    for feasible, not_done in ((1, 0), (2, 1), (None, 1)):
+        wanted = dataclasses.replace(record, settings=settings, space={"size": 50, "feasible": feasible})
+        assert len([text for text in answered(wanted).remarks if "not done" in text]) == not_done

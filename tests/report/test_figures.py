@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -85,3 +86,24 @@ def test_trainings_of_different_lengths_are_said_on_the_axis() -> None:
     assert figure(mixed).y_title == "gain in mAP50-95, longest trainings (3, 12 epochs)"
     assert figure(mixed).second_y is None  # there are two baselines
     assert figure(example.winning()).y_title == "gain in mAP50-95"
+
+
+def test_what_is_beyond_a_bound_is_drawn_on_no_front() -> None:
+    record = example.winning()
+    bounded = dataclasses.replace(record, settings=record.settings | {"constraints": {"max_macs": 107e6}})
+    for axis in (LATENCY, MACS):
+        points = {point.architecture: point for point in figure(bounded, axis).points}
+        assert set(points) == {point.architecture for point in figure(record, axis).points}
+        assert points["3fa9c1d2"].mark is Mark.BEYOND and not points["3fa9c1d2"].on_front
+        assert points["3fa9c1d2"].notes[-1] == "beyond a bound: MACs above 107 M"
+        assert points["77e0b1aa"].mark is Mark.GAIN and points["77e0b1aa"].on_front
+        assert figure(bounded, axis).steps[-1][1] == points["77e0b1aa"].gain
+
+
+def test_who_was_beaten_only_from_beyond_the_bounds_is_on_the_front() -> None:
+    fast = example.candidate("fast", [0.02] * 3, ratio=1.05, macs=120e6)
+    lean = example.candidate("lean", [0.01] * 3, ratio=1.1)
+    record = example.record(example.frame(example.baseline(0, 1, 2), fast, lean))
+    bounded = dataclasses.replace(record, settings=record.settings | {"constraints": {"max_macs": 110e6}})
+    on_front = [{p.architecture for p in figure(each).points if p.on_front} for each in (record, bounded)]
+    assert on_front == [{"baseline", "fast"}, {"baseline", "lean"}]

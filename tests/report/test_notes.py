@@ -95,3 +95,15 @@ def test_the_latency_check_says_whether_its_interval_holds_one() -> None:
     )
     assert check(1.005, 1.03).endswith("the interval misses 1: distrust small ratios")
     assert "Latency check" not in dict(notes.measured(dataclasses.replace(RECORD, environment={})))
+
+
+def test_the_space_and_the_proposals_say_what_the_bounds_on_cost_left_out() -> None:
+    bounded = dataclasses.replace(
+        RECORD,
+        space=RECORD.space | {"feasible": None, "feasible_share": 0.0312},
+        proposals={"duplicate": 3, "infeasible": 7},
+    )
+    said = dict(notes.provenance(bounded))
+    assert "3.1 % within the bounds on parameters and MACs" in said["search space"]
+    assert "7 were above a bound" in said["proposals not trained"]
+    assert "within the bounds" not in dict(notes.provenance(RECORD))["search space"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pandas as pd
@@ -89,3 +90,14 @@ def test_epochs_have_a_column() -> None:
     assert {row.cells[0].text: row.cells[column].text for row in table.rows} == {
         "baseline": "12", "aaaa": "12", "bbbb": "3",
     }  # fmt: skip
+
+
+def test_what_is_beyond_a_bound_is_marked() -> None:
+    record = example.winning()
+    bounds = {"max_latency_ratio": 1.2, "max_params": 1.9e6, "min_map50_95": 0.4975}
+    marked = dataclasses.replace(record, settings=record.settings | {"constraints": bounds})
+    details = {row.cells[0].text: row.cells[1].details for row in candidates(marked).rows}
+    assert details["3fa9c1d2"] == ("parameters above 1.9 M", "latency above 1.2×")
+    assert details["77e0b1aa"] == ()
+    assert details["baseline"] == ("mAP50-95 below 0.4975",)
+    assert details["f0f1f2f3"] == ()  # never measured

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from harness.analysis.membership import front_probability
 from harness.analysis.noise import SHARED_BASELINE, pooled_noise
+from harness.constraints import Constraints
 from harness.search.budget import PRIOR_SD, climbers, finalists
 
 NAN = math.nan
@@ -41,6 +42,10 @@ def test_later_seeds_and_failures_do_not_choose() -> None:
     assert finalists(ROWS, seed=0, count=0) == []
 
 
+def test_who_is_beyond_a_bound_is_no_finalist() -> None:
+    assert finalists(ROWS, seed=0, count=3, constraints=Constraints(max_latency_ratio=1.2)) == ["d", "a", "e"]
+
+
 # --- On a ladder ----------------------------------------------------------------------------------
 
 
@@ -48,15 +53,19 @@ def readings(architecture: str, gains: list[float], cost: float = 1.1, epochs: i
     """Complete rows of the seeds 0, 1 …; the latency was measured with the first."""
     return [
         {"architecture": architecture, "epochs": epochs, "seed": seed, "state": "complete", "gain_map50_95": gain,
+         "map50_95": 0.5 + gain,
          "latency_ratio": cost if seed == 0 else NAN, "macs": 100 * cost}
         for seed, gain in enumerate(gains)
     ]  # fmt: skip
 
 
-def climb(*groups: list[dict[str, Any]], count: int, seeds: int = 1, cost: str = "latency_ratio") -> list[str]:
+def climb(
+    *groups: list[dict[str, Any]], count: int, seeds: int = 1, cost: str = "latency_ratio", **bounds: float
+) -> list[str]:
     rows = pd.DataFrame([row for group in groups for row in group])
     names = [str(name) for name in rows.architecture.unique() if name != "baseline"]
-    return climbers(rows, names, epochs=3, seeds=range(seeds), cost=cost, count=count)
+    constraints = Constraints.model_validate(bounds)
+    return climbers(rows, names, epochs=3, seeds=range(seeds), cost=cost, count=count, constraints=constraints)
 
 
 BASELINE_ROWS = readings("baseline", [0.0, 0.0, 0.0], cost=1.0)
@@ -102,6 +111,31 @@ def test_failures_and_strangers_do_not_climb() -> None:
     rows = pd.DataFrame(BASELINE_ROWS + readings("a", [0.001]) + readings("b", [0.009]) + readings("c", [0.005]))
     rows.loc[rows.architecture == "c", "state"] = "failed"
     assert climbers(rows, ["a", "c"], epochs=3, seeds=[0], cost="macs", count=5) == ["a"]
+
+
+def test_who_is_beyond_a_bound_does_not_climb_and_keeps_nobody_down() -> None:
+    beyond, beaten, poor = (
+        readings("beyond", [0.010], cost=1.2),
+        readings("beaten", [0.004], cost=1.3),
+        readings("poor", [0.001], cost=1.1),
+    )
+    assert climb(BASELINE_ROWS, beyond, beaten, poor, count=3) == ["beyond", "poor", "beaten"]
+    rival = [row | {"macs": 500} for row in beyond]
+    assert climb(BASELINE_ROWS, rival, beaten, poor, count=3, max_macs=400) == ["beaten", "poor"]
+    assert climb(BASELINE_ROWS, beyond, beaten, poor, count=3, max_latency_ratio=1.2) == ["beyond", "poor"]
+
+
+def test_a_bound_on_map_is_held_against_the_mean_of_a_rungs_readings() -> None:
+    steady, lucky = readings("steady", [0.004, 0.004], cost=1.2), readings("lucky", [0.02, -0.014], cost=1.1)
+    assert climb(BASELINE_ROWS, steady, lucky, count=2, seeds=2, min_map50_95=0.504) == ["steady"]
+    assert climb(BASELINE_ROWS, steady, lucky, count=2, seeds=1, min_map50_95=0.504) == ["lucky", "steady"]
+
+
+def test_a_latency_that_the_first_rung_measured_bounds_every_rung() -> None:
+    again = [row | {"epochs": 12, "latency_ratio": NAN} for row in [*readings("a", [0.01]), *readings("b", [0.02])]]
+    rows = pd.DataFrame([*BASELINE_ROWS, *readings("a", [0.01]), *readings("b", [0.02], cost=1.5), *again])
+    bound = Constraints(max_latency_ratio=1.4)
+    assert climbers(rows, ["a", "b"], epochs=12, seeds=[0], cost="macs", count=2, constraints=bound) == ["a"]
 
 
 def test_a_candidate_without_a_cost_comes_last() -> None:

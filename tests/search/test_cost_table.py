@@ -14,6 +14,7 @@ from harness.errors import UserError
 from harness.measure.cost import model_cost
 from harness.search.cost_table import CostTable
 from harness.search.space_cost import AdditiveCost
+from harness.search.space_table import SpaceTable
 from harness.space import SearchSpace, load_space
 from tests.detectors.everywhere import placement
 
@@ -70,6 +71,7 @@ def test_a_whole_space_in_one_call_has_the_costs_of_its_enumeration(small: CostT
     everything = list(small.space.enumerate())
     costs = small.of(np.stack([small.indices(architecture) for architecture in everything]))
     assert len({tuple(small.indices(architecture)) for architecture in everything}) == small.space.size
+    assert [small.indices(architecture).tolist() for architecture in everything] == small.everything().tolist()
     assert [tuple(row) for row in costs.tolist()] == [cost.of(architecture) for architecture in everything]
 
 
@@ -96,6 +98,26 @@ def test_drawn_architectures_have_one_to_the_most_blocks_all_equally_often(small
     assert blocks[1:] / 30_000 == pytest.approx(np.full(most, 1 / most), abs=0.02)
     assert np.array_equal(numbers, small.draw(30_000, np.random.default_rng(5)))
     assert (numbers <= small.choices).all() and (numbers.max(axis=0) == small.choices).all()
+
+
+def test_draws_have_a_block_at_every_required_site() -> None:
+    whole = table_of("yolov5n", "default", 64)[0].space
+    sites = find_sites(resolve_base("yolov5n"))
+    space = SearchSpace(
+        whole.file, base="yolov5n", channels=mode_channels(sites), maps=whole.maps,
+        required=("neck.P3",), forbidden=("neck.P5",),
+    )  # fmt: skip
+    table = SpaceTable(space)
+    numbers = table.draw(30_000, np.random.default_rng(5))
+    has_block = numbers > 0
+    blocks = np.bincount(has_block.sum(axis=1))
+    assert blocks[1:] / 30_000 == pytest.approx(np.full(3, 1 / 3), abs=0.02)
+    # The required one always; the 1 block more on average goes to each of the 6 other sites equally often.
+    shares = dict(zip(space.sites, has_block.mean(axis=0), strict=True))
+    assert "neck.P5" not in shares
+    assert shares.pop("neck.P3") == 1
+    assert list(shares.values()) == pytest.approx([1 / 6] * 6, abs=0.01)
+    assert all(space.holds(table.architecture(row)) for row in numbers[:50])
 
 
 # --- Bad input ------------------------------------------------------------------------------------

@@ -10,8 +10,12 @@ import pytest
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture, Mode
-from harness.records import ROLE, open_storage
+from harness.constraints import Constraints
+from harness.detectors import find_sites, resolve_base
+from harness.records import ROLE, open_storage, record_of
 from harness.search.proposals import Known, ask_for, propose
+from harness.search.region import Region
+from harness.search.space_cost import AdditiveCost
 from harness.search.study import sampler_of
 from harness.settings import Sampler, SearchSettings
 from harness.space import SearchSpace, SpaceFile
@@ -20,7 +24,7 @@ SITES = {"neck.P3": 64, "neck.P4": 128, "neck.P5": 256}
 MAPS = {"neck.P3": (16, 16), "neck.P4": (8, 8), "neck.P5": (4, 4)}
 
 
-def space_of(max_blocks: int) -> SearchSpace:
+def space_of(max_blocks: int, required: tuple[str, ...] = ()) -> SearchSpace:
     file = SpaceFile.model_validate(
         {
             "name": "tiny",
@@ -36,7 +40,11 @@ def space_of(max_blocks: int) -> SearchSpace:
         }
     )
     return SearchSpace(
-        file, base="yolov5n", channels={site: {Mode.AFTER: width} for site, width in SITES.items()}, maps=MAPS
+        file,
+        base="yolov5n",
+        channels={site: {Mode.AFTER: width} for site, width in SITES.items()},
+        maps=MAPS,
+        required=required,
     )
 
 
@@ -101,3 +109,82 @@ def test_an_architecture_can_be_asked_for_by_name(tmp_path: Path) -> None:
         trial = ask_for(study, space, wanted)
         assert trial.params == space.parameters(wanted)
         assert space.identity(space.suggest(trial)) == space.identity(wanted)
+
+
+def test_what_the_space_does_not_hold_is_a_trial_without_parameters(tmp_path: Path) -> None:
+    """The baseline, where a site is required: a random block in its trial would be credited with its figures."""
+    space, study = space_of(max_blocks=2, required=("neck.P4",)), study_in(tmp_path, "tpe")
+    assert ask_for(study, space, Architecture(base="yolov5n")).params == {}
+    wanted = space.draw(random.Random(0))
+    assert space.identity(space.suggest(ask_for(study, space, wanted))) == space.identity(wanted)
+
+
+# --- Bounds on cost -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cost() -> AdditiveCost:
+    base = resolve_base("yolov5n")
+    return AdditiveCost.of_base(base, find_sites(base), classes=10, imgsz=128)
+
+
+def cheapest(space: SearchSpace, cost: AdditiveCost) -> Region:
+    """The third of a space that has the fewest parameters, and what has as few."""
+    params = sorted(cost.of(architecture)[0] for architecture in space.enumerate())
+    return Region(space, cost, Constraints(max_params=params[len(params) // 3]))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_search_goes_through_all_within_the_bounds_and_nothing_else(
+    sampler: str, tmp_path: Path, cost: AdditiveCost
+) -> None:
+    space, study = space_of(max_blocks=1), study_in(tmp_path, sampler)
+    region = cheapest(space, cost)
+    known: dict[str, Known] = {BASELINE: Known(values=(0.5, 1.0))}
+    rng = random.Random(0)
+    while (proposal := propose(study, space, lambda: known, rng, startup=2, region=region)) is not None:
+        assert region.holds(proposal.architecture)
+        values = (rng.random(), rng.random())
+        study.tell(proposal.trial, values)
+        known[proposal.identity] = Known(values=values)
+    assert len(known) - 1 == region.summary()["feasible"] < space.size
+    before = len(study.get_trials())
+    assert propose(study, space, lambda: known, rng, startup=2, region=region) is None
+    assert len(study.get_trials()) == before  # nothing is asked in vain
+    refused = [trial for trial in study.get_trials() if trial.user_attrs.get(ROLE) == "infeasible"]
+    assert record_of(study).proposals["infeasible"] == len(refused) > 0
+    for trial in refused:
+        assert trial.state == TrialState.PRUNED and trial.values is None
+        assert trial.constraints["params"] > 0
+    others = [trial for trial in study.get_trials() if trial.user_attrs.get(ROLE) != "infeasible"]
+    assert not any(trial.constraints for trial in others)
+
+
+def refused_on_the_way_to(count: int, sampler: str, cost: AdditiveCost) -> int:
+    space = space_of(max_blocks=2)
+    region = cheapest(space, cost)
+    settings = SearchSettings(sampler=Sampler(sampler))
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler_of(settings))
+    known: dict[str, Known] = {BASELINE: Known(values=(0.5, 1.0))}
+    for number in range(count):
+        proposal = propose(study, space, lambda: known, random.Random(number), startup=6, region=region)
+        assert proposal is not None
+        study.tell(proposal.trial, (0.5, 1.0))
+        known[proposal.identity] = Known(values=(0.5, 1.0))
+    return record_of(study).proposals["infeasible"]
+
+
+def test_tpe_learns_where_the_bounds_are(cost: AdditiveCost) -> None:
+    assert refused_on_the_way_to(15, "tpe", cost) < 2 / 3 * refused_on_the_way_to(15, "random", cost)
+
+
+def test_a_bound_that_came_later_does_not_make_the_known_unknown(tmp_path: Path, cost: AdditiveCost) -> None:
+    space, study = space_of(max_blocks=1), study_in(tmp_path, "random")
+    region = cheapest(space, cost)
+    known = {space.identity(architecture): Known(values=(0.25, 2.0)) for architecture in space.enumerate()}
+    cheap = next(region.walk())
+    del known[space.identity(cheap)]
+    known[BASELINE] = Known(values=(0.5, 1.0))
+    proposal = propose(study, space, lambda: known, random.Random(0), startup=0, region=region)
+    assert proposal is not None and proposal.identity == space.identity(cheap)
+    assert record_of(study).proposals["infeasible"] == 0  # all dear ones are known, and answered from the record

@@ -18,13 +18,16 @@ import pandas as pd
 import pytest
 
 from harness.architecture import BASELINE
+from harness.constraints import Constraints
 from harness.measure.accuracy import Accuracy
 from harness.records import open_storage
-from harness.search import run as search_run
+from harness.search import loop as search_loop
 from harness.search.base import CommonBase
 from harness.search.climb import nobody_judges
 from harness.search.outcome import Failure, State
+from harness.search.region import Region
 from harness.search.setting import Setting, prepare
+from harness.search.space_cost import AdditiveCost
 from harness.search.study import open_study
 from harness.search.trial import Job, Measured
 from harness.settings import SearchSettings, search_settings
@@ -101,13 +104,14 @@ class Search:
     def __init__(self, folder: Path, setting: Setting, patch: pytest.MonkeyPatch) -> None:
         self.trainings = Trainings(trained)
         self.weights = folder / "x" / "weights"
+        self.region: Region | None = None
         self._folder, self._setting = folder, setting
         cost = SimpleNamespace(macs=1e6, flops=2e6, params=1e3)
         for name, value in {
             "Children": self.trainings, "build": lambda *_: None, "model_cost": lambda *_: cost,
             "to_yaml": lambda *_: "nc: 10\n", "write_parquet": lambda *_, **__: None,
         }.items():  # fmt: skip
-            patch.setattr(search_run, name, value)
+            patch.setattr(search_loop, name, value)
 
     def __call__(self, workers: int = 1, **options: Any) -> list[str]:
         """Run, or go on; what the search has said."""
@@ -118,9 +122,10 @@ class Search:
         self.notes = observer.notes
         with open_study(settings, {}) as study:
             study.optuna.set_user_attr("environment", {})
+            study.optuna.set_user_attr("space", self.region.summary() if self.region else {})
             common = CommonBase(weights=None, origin="")
             try:
-                search_run._Loop(study, setting, common, observer, float("inf")).run([])
+                search_loop.Loop(study, setting, common, self.region, observer, float("inf")).run([])
             finally:
                 self.rows = study.record().trials
                 self.optuna = study.optuna
@@ -292,3 +297,64 @@ def test_a_ladder_that_leaves_nobody_to_judge_says_so() -> None:
     said = nobody_judges(search_settings(rungs="3x1, 3x3, 12x3"))
     assert said.startswith("rung 12 × 3: all of its seeds pick who reaches it") and "12x4 would leave one" in said
     assert [nobody_judges(search_settings(rungs=rungs)) for rungs in ("3x1, 3x3, 12x4", "3x1, 12x2", None)] == [""] * 3
+
+
+# --- Within bounds --------------------------------------------------------------------------------
+
+
+def bounded(search: Search, setting: Setting, **others: float) -> dict[str, Any]:
+    """Bound MACs so that four of the space's 24 candidates are within; the options that say so."""
+    cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
+    macs = sorted(cost.of(architecture)[1] for architecture in setting.space.enumerate())
+    bounds = {"max_macs": macs[3], **others}
+    search.region = Region(setting.space, cost, Constraints.model_validate(bounds))
+    return {"constraints": bounds}
+
+
+def test_within_bounds_a_budget_tries_all_there_is_and_the_best_of_it_climb(search: Search, setting: Setting) -> None:
+    # One of the four is too slow, and would climb else. After 2 epochs nobody reaches mAP 0.55, after 6 all do.
+    bounds = bounded(search, setting, max_latency_ratio=1.382, min_map50_95=0.55)
+    search.trainings.then = {7: Killed()}  # while the second rung is trained
+    with pytest.raises(Killed):
+        search(budget="90 trainings", trials=None, **bounds)
+    notes = search(budget="90 trainings", trials=None, **bounds)
+    assert "4 on 2 × 1, 2 on 6 × 2" in notes[0]
+    assert search.region
+    within = {setting.space.identity(architecture) for architecture in search.region.walk()}
+    first = search.complete[(search.complete.epochs == 2) & (search.complete.seed == 0)].set_index("architecture")
+    assert set(first.index) == within | {BASELINE}
+    (slow,) = first.index[first.latency_ratio > 1.382]
+    best = first.sort_values("gain_map50_95").index[-3:]
+    assert slow in best
+    assert set(search.complete[search.complete.epochs == 6].architecture) == {*best, BASELINE} - {slow}
+    assert len(search.trainings.asked) == 5 + 3 * 3 + 1  # one was cut short
+
+
+def test_what_is_too_slow_gets_no_second_seed_on_the_first_rung(search: Search) -> None:
+    search(rungs="2x2, 6x3", trials=4, constraints={"max_latency_ratio": 1.5})
+    seeds = search.complete[search.complete.epochs == 2].groupby("architecture").seed.nunique()
+    slow = set(search.complete.architecture[search.complete.latency_ratio > 1.5])
+    assert 0 < len(slow) < 4
+    assert set(seeds.index[seeds == 1]) == slow
+
+
+def test_what_was_trained_before_there_was_a_bound_takes_nobodys_place(search: Search, setting: Setting) -> None:
+    search()
+    before = set(search.rows.architecture)
+    bounds = bounded(search, setting)
+    notes = search(budget="90 trainings", trials=None, **bounds)
+    assert search.region
+    within = {setting.space.identity(architecture) for architecture in search.region.walk()}
+    assert not before <= within | {BASELINE}
+    assert set(search.rows.architecture) == before | within
+    assert f"{len((before | within) - {BASELINE})} on 2 × 1" in notes[0]
+
+
+def test_what_was_cut_short_before_there_was_a_bound_is_not_made_again(search: Search, setting: Setting) -> None:
+    search.trainings.then = {2: Killed()}
+    with pytest.raises(Killed):
+        search()
+    cut = search.rows.architecture.iloc[-1]
+    search(**bounded(search, setting))
+    assert cut not in set(search.complete.architecture)
+    assert search.complete.architecture.nunique() == 1 + 2

@@ -167,7 +167,8 @@ def test_cost_in_every_mode_equals_fvcore_on_the_built_model(base_name: str, img
     assert seen == set(Mode)
 
 
-def test_extremes_know_that_a_replacement_can_be_cheaper() -> None:
+@pytest.mark.parametrize("required", [(), ("neck.P3",), ("backbone.P4", "backbone.P5")])
+def test_extremes_know_that_a_replacement_can_be_cheaper(required: tuple[str, ...]) -> None:
     base = resolve_base("yolov5n")
     sites = find_sites(base)
     file = SpaceFile.model_validate(
@@ -178,7 +179,9 @@ def test_extremes_know_that_a_replacement_can_be_cheaper() -> None:
             "placement": {"kind": ["se"], "mode": ["after", "replace"], "options": {"se": {"reduction": [4, 16]}}},
         }
     )
-    space = SearchSpace(file, base="yolov5n", channels=mode_channels(sites), maps=map_sizes(sites, 128))
+    space = SearchSpace(
+        file, base="yolov5n", channels=mode_channels(sites), maps=map_sizes(sites, 128), required=required
+    )
     cost = AdditiveCost.of_base(base, sites, classes=10, imgsz=128)
     summary = summarise_space(space, cost)
     everything = [cost.of(architecture) for architecture in space.enumerate()]

@@ -12,8 +12,10 @@ from filelock import FileLock
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture, Placement
+from harness.constraints import SITE_FIELDS, Constraints
 from harness.errors import UserError
-from harness.records import ROLE, ROW, TRAINING, open_storage
+from harness.records import ROLE, ROW, SETTINGS, TRAINING, open_storage
+from harness.search.climb import Key
 from harness.search.outcome import State
 from harness.search.study import SearchStudy, open_study, sampler_of
 from harness.settings import COMPARABLE, SearchSettings
@@ -101,6 +103,8 @@ def told(study: SearchStudy, number: int) -> list[float]:
             "another objectives (['map50_95', 'latency'], now ['map50_95', 'macs'])",
         ),
         ({"objectives": ("map50_95", "latency", "params")}, "another objectives ("),
+        ({"constraints": {"required_sites": ["neck.P3"]}}, "another required_sites ([], now ['neck.P3'])"),
+        ({"constraints": {"forbidden_sites": ["neck.P3"]}}, "another forbidden_sites ([], now ['neck.P3'])"),
     ],
 )
 def test_another_setting_is_refused_by_its_name(
@@ -154,6 +158,23 @@ def test_optuna_knows_the_objectives_by_name_and_direction(settings: SearchSetti
     with open_study(chosen, DATA) as study:
         assert study.optuna.metric_names == ["map50_95", "macs", "params"]
         assert [direction.name for direction in study.optuna.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+
+
+def test_bounds_may_change(existing: SearchSettings) -> None:
+    bounds = Constraints(max_params=2e6, max_macs=5e8, max_latency_ratio=1.2, min_map50_95=0.4)
+    with open_study(existing.model_copy(update={"constraints": bounds}), DATA) as study:
+        assert study.optuna.study_name == "x"
+
+
+def test_a_study_from_before_there_were_sites_to_require_is_continued(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        before = {name: value for name, value in study.optuna.user_attrs[SETTINGS].items() if name not in SITE_FIELDS}
+        study.optuna.set_user_attr(SETTINGS, before)
+    with open_study(settings, DATA):
+        pass
+    chosen = settings.model_copy(update={"constraints": Constraints(required_sites=("neck.P3",))})
+    with pytest.raises(UserError, match="another required_sites"), open_study(chosen, DATA):
+        pass
 
 
 # --- One search at a time -------------------------------------------------------------------------
@@ -223,12 +244,12 @@ def test_a_training_is_complete_if_any_trial_of_it_is(settings: SearchSettings) 
         begin(study, BLOCK, "b")
         study.end(begin(study, BLOCK, "c"), State.FAILED, {}, "loss is nan")
         assert study.states() == {
-            ("a", 3, 0): State.INTERRUPTED, ("b", 3, 0): State.INTERRUPTED, ("c", 3, 0): State.FAILED,
+            Key("a", 3, 0): State.INTERRUPTED, Key("b", 3, 0): State.INTERRUPTED, Key("c", 3, 0): State.FAILED,
         }  # fmt: skip
         found = figures(0.5, latency=10.0, ratio=1.0) | {"weights_sha256": "feed"}
         study.end(begin(study, BLOCK, "a"), State.COMPLETE, found)
         study.end(begin(study, BLOCK, "a"), State.INTERRUPTED, {}, "Ctrl-C")
-        assert study.states()["a", 3, 0] is State.COMPLETE
+        assert study.states()[Key("a", 3, 0)] is State.COMPLETE
         assert study.checkpoints("a", 0) == {3: "feed"}
         assert study.checkpoints("a", 1) == {}
 
@@ -274,6 +295,18 @@ def test_known_are_the_settled_first_readings(settings: SearchSettings) -> None:
         assert set(known) == {BASELINE, "a", "broken"}
         assert known["a"].values == pytest.approx((0.6, 12.0))
         assert known["broken"].values is None
+
+
+def test_the_baseline_teaches_nothing_where_a_site_is_required(settings: SearchSettings) -> None:
+    """It is no candidate then: it has none of the parameters that all others share."""
+    chosen = settings.model_copy(update={"constraints": Constraints(required_sites=("neck.P4",))})
+    with open_study(chosen, DATA) as study:
+        control = train(study, BASELINE, 0, figures(0.5, latency=10.0, ratio=1.0))
+        number = train(study, "a", 0, figures(0.6, latency=12.0, ratio=1.2))
+        assert state_of(study, control) == TrialState.FAIL
+        assert told(study, number) == pytest.approx([0.6, 12.0])
+        assert study.record().trials.state.tolist() == ["complete", "complete"]
+        assert study.known()[BASELINE].values is None
 
 
 # --- After a kill ---------------------------------------------------------------------------------
