@@ -42,10 +42,13 @@ class Objective(StrEnum):
 
 
 class Sampler(StrEnum):
-    """Which of Optuna's samplers proposes candidates."""
+    """What proposes candidates: our own sampler, or one of Optuna's."""
 
+    COST_AWARE = "cost-aware"
     TPE = "tpe"
     NSGA2 = "nsga2"
+    NSGA3 = "nsga3"
+    GP = "gp"
     RANDOM = "random"
 
 

@@ -1,0 +1,85 @@
+"""What an Optuna study says of each candidate: its readings, what it cost, and whether it was asked for at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.study import Study, StudyDirection
+from optuna.trial import TrialState
+
+from harness.search.candidates import Candidates, Codes
+from harness.search.improvement import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What a study has of each candidate; more accuracy and less cost is better, whatever the study's directions.
+
+    Attributes:
+        codes: Candidates with a reading, (N, D).
+        accuracy: Mean of each one's readings, (N,).
+        readings: How many, (N,).
+        cost: What each was found to cost, (N,); 0 in a study of one objective.
+        noise_sd: Standard deviation of a reading, from candidates that have several; None if none has.
+        pending: Candidates without a reading that are being trained, (M, D).
+        taken: Keys of all candidates that were ever asked for.
+    """
+
+    codes: Codes
+    accuracy: Floats
+    readings: Floats
+    cost: Floats
+    noise_sd: float | None
+    pending: Codes
+    taken: frozenset[bytes]
+
+    @classmethod
+    def of(cls, study: Study, candidates: Candidates, learnt: int, *, without: int | None = None) -> History:
+        """Read a study.
+
+        Args:
+            study: With one objective or two. A trial that is none of the candidates, or whose values aren't finite,
+                teaches nothing.
+            candidates: What may be proposed.
+            learnt: Number of the objective that is accuracy.
+            without: Number of a trial to leave out: the one that is being asked for.
+        """
+        signs = [1.0 if direction == StudyDirection.MAXIMIZE else -1.0 for direction in study.directions]
+        codes: dict[bytes, Codes] = {}
+        running: set[bytes] = set()
+        found: dict[bytes, list[tuple[float, float]]] = {}
+        for trial in study.get_trials(deepcopy=False):
+            code = candidates.code(trial.params)
+            if code is None or trial.number == without:
+                continue
+            codes[key_of(code)] = code
+            if trial.state == TrialState.RUNNING:
+                running.add(key_of(code))
+            elif trial.state == TrialState.COMPLETE and np.isfinite(trial.values).all():
+                cost = -signs[1 - learnt] * trial.values[1 - learnt] if len(signs) == 2 else 0.0
+                found.setdefault(key_of(code), []).append((signs[learnt] * trial.values[learnt], cost))
+        readings = [np.array(each) for each in found.values()]
+        return cls(
+            codes=np.vstack([candidates.no_codes, *(codes[key] for key in found)]),
+            accuracy=np.array([each[:, 0].mean() for each in readings]),
+            readings=np.array([len(each) for each in readings], dtype=float),
+            cost=np.array([each[:, 1].mean() for each in readings]),
+            noise_sd=_pooled_sd([each[:, 0] for each in readings]),
+            pending=np.vstack([candidates.no_codes, *(codes[key] for key in sorted(running - found.keys()))]),
+            taken=frozenset(codes),
+        )
+
+
+def key_of(code: Codes) -> bytes:
+    """Equal for equal candidates."""
+    return code.tobytes()
+
+
+def _pooled_sd(readings: list[Floats]) -> float | None:
+    """Standard deviation within candidates that have several readings."""
+    several = [each for each in readings if len(each) > 1]
+    if not several:
+        return None
+    squares = sum(float(((each - each.mean()) ** 2).sum()) for each in several)
+    return float(np.sqrt(squares / sum(len(each) - 1 for each in several)))

@@ -1,0 +1,114 @@
+"""The next candidate where cost is known before training and accuracy is not.
+
+Optuna's multi-objective samplers learn both objectives from trials. But parameters, MACs and (nearly) latency of every
+candidate are known before it is trained. So only accuracy is modelled, every candidate is scored by the hypervolume
+that it is expected to add at its known cost, and the best one is proposed. `docs/sampler.md` explains it and shows
+what each part is worth.
+
+References:
+    1. Emmerich, Deutz and Klinkenberg, "Hypervolume-based expected improvement", CEC 2011.
+    2. Daulton, Balandat and Bakshy, "Parallel Bayesian optimization of multiple noisy objectives with expected
+       hypervolume improvement", NeurIPS 2021: with noise the front is that of the model's means, not of readings.
+    3. Frazier, Powell and Dayanik, "The knowledge-gradient policy for correlated normal beliefs", 2009: what another
+       noisy reading can change is the mean that one believes in.
+    4. Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize optimization", 2010: what is being
+       trained counts as if it had come out as expected.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from harness.search.acquisition import Acquisition, Preferences
+from harness.search.candidates import Candidates, Cost, candidates_of
+from harness.search.history import History
+
+EXPECTED_IMPROVEMENT = "clo-nas:expected_improvement"
+"""System attribute of a trial: the hypervolume that it was expected to add, as a share of what there was."""
+REPEAT = "clo-nas:repeat"
+"""System attribute of a trial: whether it asks for another reading of a candidate that has one."""
+
+
+class CostAwareSampler(BaseSampler):
+    """Proposes the candidate that is expected to add most hypervolume, given its known cost.
+
+    For studies with one objective, or with two of which one is known beforehand. It follows from what is in storage
+    and the seed alone, so that a search that was killed goes on as it would have.
+
+    Every candidate is proposed once, whatever became of it; with `Preferences.repeats` one that has a reading is asked
+    for again where a second look at it is worth more than any new one, and the trial says so (`REPEAT`).
+
+    Args:
+        candidates: What may be proposed; None takes the parameters that all trials of the study have.
+        cost: What the candidate of some parameters costs; only without `candidates`.
+        learnt: Number of the objective that is learnt; the other one is known.
+        seed: Of the random draws.
+        preferences: How candidates are weighed against one another.
+
+    Raises:
+        ValueError: Both candidates and cost are given.
+    """
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        *,
+        cost: Cost | None = None,
+        learnt: int = 0,
+        seed: int | None = None,
+        preferences: Preferences | None = None,
+    ) -> None:
+        if candidates is not None and cost is not None:
+            raise ValueError("candidates know their cost: give one of candidates and cost")
+        self._candidates = candidates
+        self._cost = cost or (lambda _: 0.0)
+        self._learnt = learnt
+        self._seed = secrets.randbits(32) if seed is None else seed
+        self._preferences = preferences or Preferences()
+        self._independent = RandomSampler(seed=seed)
+        self._intersection = IntersectionSearchSpace()
+
+    def reseed_rng(self) -> None:
+        """See Optuna; for workers that must not draw alike."""
+        self._independent.reseed_rng()
+        self._seed = secrets.randbits(32)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The parameters that are chosen together: those of the candidates."""
+        if self._candidates is not None:
+            return dict(self._candidates.distributions)
+        return {name: each for name, each in self._intersection.calculate(study).items() if not each.single()}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A parameter that is none of the candidates': at random."""
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The parameters of the best candidate; none when every candidate was proposed."""
+        if len(study.directions) > 2:
+            raise ValueError(f"{len(study.directions)} objectives: the cost-aware sampler takes one or two")
+        if not search_space:
+            return {}
+        candidates = self._candidates or candidates_of(search_space, self._cost)
+        history = History.of(study, candidates, self._learnt, without=trial.number)
+        rng = np.random.default_rng([self._seed, trial.number])
+        found = Acquisition(candidates, history, self._preferences, rng).best()
+        if found is None:
+            return {}
+        if np.isfinite(found.expected_share):
+            study._storage.set_trial_system_attr(trial._trial_id, EXPECTED_IMPROVEMENT, found.expected_share)
+        if found.is_repeat:
+            study._storage.set_trial_system_attr(trial._trial_id, REPEAT, True)
+        return candidates.parameters(found.code)

@@ -1,0 +1,193 @@
+"""A search replayed on a table of finished trainings: how many trainings does a sampler need?
+
+The sampler is the very one that a real search uses, in a real Optuna study; only the training is looked up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from harness.search.acquisition import Preferences
+from harness.search.candidates import Candidates
+from harness.search.improvement import Floats
+from harness.search.table import Table
+
+PATIENCE = 4
+"""Asks in the place of one new model, on average over the budget, after which a sampler has stalled."""
+MakeSampler = Callable[[Candidates, Preferences, int], optuna.samplers.BaseSampler]
+"""Takes the candidates, preferences and a seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """How a search is replayed.
+
+    Attributes:
+        budget: Trainings.
+        workers: Trainings at once; they end in the order in which they started.
+        cost_error: Relative standard deviation of the cost that is known beforehand; what was trained has its true one.
+        noise: Standard deviation of a reading of accuracy, as a share of the table's range.
+    """
+
+    budget: int
+    workers: int = 1
+    cost_error: float = 0.0
+    noise: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """One replayed search.
+
+    Attributes:
+        shares: Hypervolume of the true values of all that was trained, as a share of the table's, after each training.
+        distinct: Different models that were trained.
+        asks: Proposals, with those of missing and known models.
+        stalled: Whether it stopped because it found nothing new.
+        seconds_per_suggestion: Mean time of a proposal.
+        final_share: The same of the front that the search would name: without noise what was found; with noise the
+            models that confirming readings put there.
+        confirmations: Readings beyond the budget that this took.
+    """
+
+    shares: Floats
+    distinct: int
+    asks: int
+    stalled: bool
+    seconds_per_suggestion: float
+    final_share: float
+    confirmations: int
+
+    def trainings_to(self, share: float) -> int | None:
+        """Trainings until a share was reached; None if it never was."""
+        reached = np.flatnonzero(self.shares >= share)
+        return int(reached[0]) + 1 if len(reached) else None
+
+
+def replay(table: Table, make_sampler: MakeSampler, conditions: Conditions, seed: int) -> Replay:
+    """Replay one search.
+
+    A row that the table lacks is told as pruned. A model that is known is told again what it was; it costs no
+    training, unless there is noise: then it is another reading.
+
+    Args:
+        table: The finished trainings.
+        make_sampler: Gives the sampler.
+        conditions: How.
+        seed: Of the sampler and of all noise.
+    """
+    return _Replay(table, make_sampler, conditions, seed).run()
+
+
+class _Replay:
+    def __init__(self, table: Table, make_sampler: MakeSampler, conditions: Conditions, seed: int) -> None:
+        self.table = table
+        self.conditions = conditions
+        self.rng = np.random.default_rng([seed, 1])
+        blur = np.exp(conditions.cost_error * self.rng.standard_normal(len(table.cost)))
+        self.candidates = table.candidates(table.cost * blur)
+        self.noise_sd = conditions.noise * float(np.ptp(table.accuracy))
+        preferences = Preferences(cost_error=conditions.cost_error, repeats=conditions.noise > 0)
+        self.study = optuna.create_study(
+            directions=["maximize", "minimize"], sampler=make_sampler(self.candidates, preferences, seed)
+        )
+        self.running: deque[tuple[optuna.trial.Trial, int]] = deque()
+        self.readings: dict[int, list[float]] = {}
+        self.order: list[int] = []
+        self.asks = 0
+        self.seconds = 0.0
+
+    def run(self) -> Replay:
+        budget, started = self.conditions.budget, 0
+        while started < budget and self.asks < PATIENCE * budget and not self._is_over():
+            trial, row = self._ask()
+            if row is None:
+                self.study.tell(trial, state=TrialState.PRUNED)
+            elif row in self.readings and not self.noise_sd:
+                self.study.tell(trial, self._values(row, self.readings[row][0]))
+            elif any(row == other for _, other in self.running) and not self.noise_sd:
+                self.study.tell(trial, state=TrialState.PRUNED)
+            else:
+                started += 1
+                self.running.append((trial, row))
+                if len(self.running) >= self.conditions.workers:
+                    self._finish()
+        while self.running:
+            self._finish()
+        shares = self._shares()
+        front, confirmations = self._final_front()
+        return Replay(
+            shares=shares,
+            distinct=len(self.readings),
+            asks=self.asks,
+            stalled=len(self.order) < budget and not self._is_over(),
+            seconds_per_suggestion=self.seconds / max(self.asks, 1),
+            final_share=self.table.share(front),
+            confirmations=confirmations,
+        )
+
+    def _ask(self) -> tuple[optuna.trial.Trial, int | None]:
+        start = time.perf_counter()
+        trial = self.study.ask()
+        parameters = {
+            name: trial.suggest_categorical(name, each.choices) for name, each in self.table.distributions.items()
+        }
+        self.seconds += time.perf_counter() - start
+        self.asks += 1
+        code = self.candidates.code(parameters)
+        return trial, None if code is None else int(code[0])
+
+    def _finish(self) -> None:
+        trial, row = self.running.popleft()
+        self.order.append(row)
+        reading = self._read(row)
+        self.readings.setdefault(row, []).append(reading)
+        self.study.tell(trial, self._values(row, reading))
+
+    def _read(self, row: int) -> float:
+        return float(self.table.accuracy[row] + self.noise_sd * self.rng.standard_normal())
+
+    def _values(self, row: int, accuracy: float) -> tuple[float, float]:
+        return accuracy, float(self.table.cost[row])
+
+    def _is_over(self) -> bool:
+        """Whether the whole front is found, so that more of a noise-free search changes nothing."""
+        return not self.noise_sd and bool(self.order) and self.table.share(self.order) >= 1
+
+    def _shares(self) -> Floats:
+        """After each training of the budget; a search that ended early has found all that it would."""
+        found = [self.table.share(self.order[:count]) for count in range(1, len(self.order) + 1)]
+        return np.array(found + found[-1:] * (self.conditions.budget - len(found)))
+
+    def _final_front(self) -> tuple[list[int], int]:
+        """What the search would name: with noise, a reading that picks doesn't judge, as in a real search."""
+        if not self.noise_sd:
+            return list(self.readings), 0
+        confirmed: dict[int, list[float]] = {row: readings[1:] for row, readings in self.readings.items()}
+        confirmations = 0
+        while True:
+            judged = {row: float(np.mean(readings)) for row, readings in confirmed.items() if readings}
+            hoped = {row: float(np.mean(readings)) for row, readings in self.readings.items()} | judged
+            front = self._front(hoped)
+            unread = [row for row in front if not confirmed[row]]
+            if not unread:
+                return self._front(judged), confirmations
+            for row in unread:
+                confirmed[row].append(self._read(row))
+                confirmations += 1
+
+    def _front(self, accuracy: dict[int, float]) -> list[int]:
+        rows = sorted(accuracy, key=lambda row: (self.table.cost[row], -accuracy[row]))
+        best, front = -np.inf, []
+        for row in rows:
+            if accuracy[row] > best:
+                best = accuracy[row]
+                front.append(row)
+        return front

@@ -1,0 +1,192 @@
+"""What untried architectures are expected to reach: a Gaussian process on few, noisy readings.
+
+The process is scikit-learn's. Ours are the kernel, which has one length for each group of features (a categorical
+choice, a site with all its choices), and a prior on the lengths: with twenty readings the likelihood alone believes
+in lengths that make the model certain of what it has never seen. The prior says that going from one end of a choice to
+the other changes the outcome, but smoothly; it is the same for every table and space.
+
+References:
+    1. Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006: sections 2.2 and 4.2.
+    2. Hvarfner, Hellsten and Nardi, "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024:
+       a log-normal prior on the lengths.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import (
+    ConstantKernel,
+    Hyperparameter,
+    Kernel,
+    NormalizedKernelMixin,
+    StationaryKernelMixin,
+    WhiteKernel,
+)
+
+from harness.search.improvement import Floats
+
+Groups = Sequence[slice]
+"""The columns of a feature matrix that share a length; each group's distance is at most about 1."""
+
+_PRIORS = {"length_scale": (np.log(2.0), 0.3), "constant_value": (0.0, 1.5)}
+"""Mean and standard deviation of the logarithm of a hyperparameter."""
+_LENGTHS, _VARIANCES, _NOISES = (0.1, 20.0), (0.05, 50.0), (1e-6, 1.0)
+_NO_NOISE = 1e-6
+"""In variances of the readings: keeps the matrix well-conditioned."""
+_TO_LEARN_FROM = 100
+"""Readings that the hyperparameters are fitted to, at most; all readings are used to predict."""
+_CHUNK = 10_000
+
+
+class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):
+    """Matérn kernel (ν = 5/2) with one length a group of features [1].
+
+    Args:
+        groups: Columns of each group.
+        length_scale: (groups,).
+    """
+
+    def __init__(self, groups: Groups, length_scale: Floats) -> None:
+        self.groups = groups
+        self.length_scale = length_scale
+
+    @property
+    def hyperparameter_length_scale(self) -> Hyperparameter:
+        """scikit-learn fits what has such a property."""
+        return Hyperparameter("length_scale", "numeric", _LENGTHS, len(self.groups))
+
+    def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803 - sklearn's
+        """Covariances, (N, M); with the gradient by the logarithms of the lengths, (N, N, groups), if asked."""
+        squares = [
+            _squared_distances(X[:, group], (X if Y is None else Y)[:, group]) / length**2
+            for group, length in zip(self.groups, self.length_scale, strict=True)
+        ]
+        distance = np.sqrt(5 * sum(squares))
+        decay = np.exp(-distance)
+        covariance = (1 + distance + distance**2 / 3) * decay
+        if not eval_gradient:
+            return covariance
+        slope = 5 / 3 * (1 + distance) * decay
+        return covariance, np.stack([slope * square for square in squares], axis=-1)
+
+
+def _squared_distances(a: Floats, b: Floats) -> Floats:
+    if a.shape[1] == 1:
+        return np.asarray((a - b.T) ** 2)
+    products = a @ b.T
+    return np.asarray(np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * products, 0))
+
+
+class _Regressor(GaussianProcessRegressor):
+    """scikit-learn's, with a prior on the kernel's hyperparameters."""
+
+    def log_marginal_likelihood(self, theta: Any = None, eval_gradient: bool = False, clone_kernel: bool = True) -> Any:
+        """Logarithm of likelihood times prior, and its gradient if asked."""
+        found = super().log_marginal_likelihood(theta, eval_gradient, clone_kernel)
+        if theta is None:
+            return found
+        priors = [
+            next((prior for name, prior in _PRIORS.items() if each.name.endswith(name)), (0.0, np.inf))
+            for each in self.kernel_.hyperparameters
+            for _ in range(each.n_elements)
+            if not each.fixed
+        ]
+        means, sds = np.array(priors).T
+        away = (theta - means) / sds
+        penalty = -0.5 * float(away @ away)
+        return (found[0] + penalty, found[1] - away / sds) if eval_gradient else found + penalty
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surrogate:
+    """Expected accuracy of any architecture, given some readings.
+
+    Attributes:
+        regressor: The fitted process, on standardised accuracy.
+        center: Mean of the readings.
+        scale: Their standard deviation.
+        noise_sd: Standard deviation of one reading: as it was given, or else as it was learnt.
+        part: The process on the readings that its hyperparameters were fitted to.
+    """
+
+    regressor: Any
+    center: float
+    scale: float
+    noise_sd: float
+    part: Any
+
+    @classmethod
+    def fit(
+        cls,
+        features: Floats,
+        accuracy: Floats,
+        readings: Floats,
+        *,
+        groups: Groups,
+        rng: np.random.Generator,
+        noise_sd: float | None = None,
+    ) -> Surrogate:
+        """Fit a process.
+
+        Args:
+            features: (N, F).
+            accuracy: (N,); the mean of each architecture's readings.
+            readings: (N,); how many they are.
+            groups: Columns that share a length.
+            rng: Chooses the readings that the hyperparameters are fitted to, if there are many.
+            noise_sd: Standard deviation of one reading; None learns it.
+        """
+        center, scale = float(accuracy.mean()), float(accuracy.std()) or 1.0
+        targets = (accuracy - center) / scale
+        if noise_sd is None:
+            own, white = np.full(len(targets), 1e-10), WhiteKernel(1e-3, _NOISES)
+        else:
+            own, white = (noise_sd / scale) ** 2 / readings, WhiteKernel(_NO_NOISE, "fixed")
+        kernel = ConstantKernel(1.0, _VARIANCES) * GroupedMatern(groups, np.full(len(groups), 2.0)) + white
+        some = np.arange(len(targets))
+        if len(some) > _TO_LEARN_FROM:
+            some = np.sort(rng.choice(some, _TO_LEARN_FROM, replace=False))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a hyperparameter at its bound is an answer too
+            regressor = part = _Regressor(kernel, alpha=own[some]).fit(features[some], targets[some])
+            if len(some) < len(targets):
+                regressor = _Regressor(regressor.kernel_, alpha=own, optimizer=None).fit(features, targets)
+        learnt = float(np.sqrt(regressor.kernel_.k2.noise_level)) * scale
+        return cls(
+            regressor=regressor,
+            center=center,
+            scale=scale,
+            noise_sd=learnt if noise_sd is None else noise_sd,
+            part=part,
+        )
+
+    @property
+    def rough(self) -> Surrogate:
+        """The same from a part of the readings, to look quickly through very many candidates."""
+        return replace(self, regressor=self.part)
+
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the true accuracy, each (N,); a reading's own noise isn't in it."""
+        white = self.regressor.kernel_.k2.noise_level
+        means, sds = [np.empty(0)], [np.empty(0)]
+        for start in range(0, len(features), _CHUNK):
+            mean, sd = self.regressor.predict(features[start : start + _CHUNK], return_std=True)
+            means.append(mean)
+            sds.append(np.sqrt(np.maximum(sd**2 - white, 0)))
+        return self.center + self.scale * np.concatenate(means), self.scale * np.concatenate(sds)
+
+    def believing(self, features: Floats) -> Surrogate:
+        """As if each of these, (N, F), had been read once and had come out as expected: it is being trained."""
+        seen, alpha = self.regressor.X_train_, self.regressor.alpha
+        mean, _ = self.predict(features)
+        targets = np.concatenate([self.regressor.y_train_, (mean - self.center) / self.scale])
+        own = np.concatenate([alpha, np.full(len(mean), alpha.max())])
+        regressor = _Regressor(self.regressor.kernel_, alpha=own, optimizer=None)
+        return replace(self, regressor=regressor.fit(np.concatenate([seen, features]), targets))
