@@ -118,7 +118,7 @@ def search(
     objectives: Annotated[
         str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="cost-aware, tpe, nsga2, nsga3, gp or random.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Trainings at once. [default: one a core while memory lasts, or one a GPU]")
     ] = None,

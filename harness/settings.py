@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -73,7 +74,7 @@ class SearchSettings(BaseModel):
     block_rate_factor: float = Field(default=5.0, gt=0, description="rate of the new blocks over the base's")
     from_scratch: bool = False
     objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
-    sampler: Sampler = Sampler.TPE
+    sampler: Sampler = Field(default=Sampler.COST_AWARE, validate_default=True)
     constraints: Constraints = Constraints()
     include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
     trials: int | None = Field(
@@ -121,6 +122,17 @@ class SearchSettings(BaseModel):
             raise ValueError("objectives are map50_95 and one or more of latency, macs, params, each once")
         return objectives
 
+    @field_validator("sampler")
+    @classmethod
+    def _takes_the_objectives(cls, sampler: Sampler, info: ValidationInfo) -> Sampler:
+        objectives = info.data.get("objectives", ())
+        if sampler is Sampler.COST_AWARE and len(objectives) > 2:
+            raise ValueError(
+                f"it takes map50_95 and one of latency, macs, params; with {', '.join(objectives)} choose another "
+                "sampler such as tpe"
+            )
+        return sampler
+
     @field_validator("study")
     @classmethod
     def _names_a_folder(cls, study: str) -> str:
@@ -141,6 +153,16 @@ class SearchSettings(BaseModel):
         if imgsz % 32:
             raise ValueError(f"an image size is a multiple of the detector's stride, 32; {imgsz} is not")
         return imgsz
+
+    @property
+    def learnt_objective(self) -> int:
+        """Number of the objective that only training tells."""
+        return self.objectives.index(Objective.MAP50_95)
+
+    @property
+    def cost_objective(self) -> Objective:
+        """The first objective that is known, or nearly, before training."""
+        return next(objective for objective in self.objectives if objective is not Objective.MAP50_95)
 
     @property
     def folder(self) -> Path:

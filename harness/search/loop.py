@@ -18,7 +18,9 @@ from harness.measure.cost import model_cost
 from harness.measure.latency import Latency
 from harness.measure.raw_samples import write_parquet
 from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN
+from harness.search.acquisition import Preferences
 from harness.search.base import CommonBase
+from harness.search.budget import PRIOR_SD
 from harness.search.climb import (
     Key,
     choose,
@@ -31,15 +33,20 @@ from harness.search.climb import (
     plan_search,
 )
 from harness.search.executors import Children
+from harness.search.known_cost import known_cost
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
 from harness.search.plan import Plan
 from harness.search.proposals import Known, ask_for, propose
 from harness.search.region import Region
+from harness.search.samplers import make_sampler, startup_of
 from harness.search.setting import Setting
-from harness.search.study import STARTUP, WEIGHTS, SearchStudy
+from harness.search.space_candidates import SpaceCandidates
+from harness.search.space_cost import AdditiveCost
+from harness.search.study import WEIGHTS, SearchStudy
 from harness.search.trial import Job, Measured, latency_figures, run_trial
 from harness.search.weights import KeptWeights
+from harness.settings import Objective, Sampler
 
 SAMPLES = "latency"
 """Folder in the study's folder that takes every pass of each latency measurement."""
@@ -76,6 +83,7 @@ class Loop:
         study: SearchStudy,
         setting: Setting,
         common: CommonBase,
+        cost: AdditiveCost,
         region: Region | None,
         observer: Observer,
         deadline: float,
@@ -83,6 +91,7 @@ class Loop:
         self.study = study
         self.setting = setting
         self.common = common
+        self.cost = cost
         self.region = region
         self.observer = observer
         self.deadline = deadline
@@ -131,8 +140,41 @@ class Loop:
         assert planned is not None, "with a control the pace is known"
         last_run = {**settings.model_dump(mode="json"), "trials": planned.candidates, "plan": planned.to_dict()}
         self.study.optuna.set_user_attr(LAST_RUN, last_run)
+        if self._candidates() < planned.candidates:
+            self._use_sampler()
         self._train(lambda: self._next_candidate(first, planned.candidates))
         self._climb(base, planned)
+
+    def _use_sampler(self) -> None:
+        """Only now: what a candidate's latency is known to be is told in the control's milliseconds."""
+        settings, setting = self.setting.settings, self.setting
+        candidates, preferences = None, Preferences()
+        if settings.sampler is Sampler.COST_AWARE:
+            rows = self.study.record().trials
+            control = rows[(rows.architecture == BASELINE) & rows.latency_ms_p50.notna()].iloc[0]
+            known = known_cost(
+                settings.cost_objective,
+                setting,
+                self.cost,
+                control_ms=float(control.latency_ms_p50),
+                observer=self.observer,
+            )
+            candidates = SpaceCandidates(setting.space, known.of, self.region)
+            limit = settings.constraints.max_latency_ratio if settings.cost_objective is Objective.LATENCY else None
+            preferences = Preferences(
+                cost_error=known.relative_error,
+                noise_sd=PRIOR_SD,
+                most_cost=limit and limit * float(control.latency_ms_p50),
+                least_accuracy=settings.constraints.min_map50_95,
+            )
+        self.study.optuna.sampler = make_sampler(
+            settings.sampler,
+            seed=settings.seed,
+            workers=self.workers,
+            candidates=candidates,
+            learnt=settings.learnt_objective,
+            preferences=preferences,
+        )
 
     def _plan(self) -> Plan | None:
         """What is to be done in all, and said; None until the control tells, where the budget is a time."""
@@ -210,7 +252,7 @@ class Loop:
             if identity not in known and (not self.region or self.region.holds(architecture)):
                 return _Start(architecture, Key(identity, settings.epochs, settings.seed), name)
         rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
-        proposal = propose(self.study.optuna, space, lambda: known, rng, STARTUP, self.region)
+        proposal = propose(self.study.optuna, space, lambda: known, rng, startup_of(settings.sampler), self.region)
         if proposal is not None:
             key = Key(proposal.identity, settings.epochs, settings.seed)
             return _Start(proposal.architecture, key, name, proposal.trial)

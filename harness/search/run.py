@@ -61,7 +61,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         if setting.device == "cpu"
         else " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in setting.devices})),
     }
-    with open_study(settings, comparable, workers=setting.workers) as study:
+    with open_study(settings, comparable) as study:
         summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
         study.optuna.set_user_attr(SPACE, summary)
         observer.space(summary)
@@ -93,7 +93,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
                 AA_CHECK: study.record().environment.get(AA_CHECK),
             },
         )
-        Loop(study, setting, common, region, observer, deadline).run(first)
+        Loop(study, setting, common, cost, region, observer, deadline).run(first)
         return study.record()
 
 

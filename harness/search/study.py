@@ -31,12 +31,10 @@ from harness.records import (
 from harness.search.climb import Key
 from harness.search.outcome import State
 from harness.search.proposals import Known
-from harness.settings import COMPARABLE, Objective, Sampler, SearchSettings
+from harness.settings import COMPARABLE, Objective, SearchSettings
 
 WEIGHTS = "weights_sha256"
 """Entry of a trial's row beside the record's columns."""
-STARTUP = 6
-"""Candidates drawn evenly before the sampler chooses."""
 
 
 class SearchStudy:
@@ -176,13 +174,12 @@ class SearchStudy:
 
 
 @contextmanager
-def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, workers: int = 1) -> Iterator[SearchStudy]:
+def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Iterator[SearchStudy]:
     """Create the study, or continue it.
 
     Args:
         settings: What was asked for.
         comparable: What all trials of the study must share, beyond the settings: data, space, base.
-        workers: Trainings at once.
 
     Raises:
         UserError: Another search holds the study, it was made with other settings, or its storage does not open.
@@ -207,7 +204,7 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, worke
             study_name=settings.study,
             storage=storage,
             directions=[objective.direction for objective in settings.objectives],
-            sampler=sampler_of(settings, workers),
+            sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
             load_if_exists=True,
         )
         _check_same(study, settings, comparable)
@@ -238,17 +235,6 @@ def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mappi
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def sampler_of(settings: SearchSettings, workers: int = 1) -> optuna.samplers.BaseSampler:
-    """The sampler that the settings name, seeded; with several workers it keeps away from what is being trained."""
-    if settings.sampler is Sampler.NSGA2:
-        return optuna.samplers.NSGAIISampler(seed=settings.seed, population_size=20)
-    if settings.sampler is Sampler.RANDOM:
-        return optuna.samplers.RandomSampler(seed=settings.seed)
-    return optuna.samplers.TPESampler(
-        seed=settings.seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=workers > 1
-    )
 
 
 def _quiet_optuna() -> None:
