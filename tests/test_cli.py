@@ -153,7 +153,7 @@ def search(clo: Clo, *options: str) -> str:
         ("--timeout", "-5m", "write 90, 90s, 25m or 2h"),
         ("--objectives", "latency", "map50_95 and one or more of latency, macs, params"),
         ("--objectives", "map50_95,speed", "'map50_95', 'latency', 'macs' or 'params'"),
-        ("--sampler", "cmaes", "'tpe', 'nsga2' or 'random'"),
+        ("--sampler", "cmaes", "'tpe', 'nsga2'"),
         ("--study", "a/b", "beginning with a letter or digit"),
         ("--study", "..", "beginning with a letter or digit"),
         ("--seed", "99999999999", "less than 2147483648"),
