@@ -79,6 +79,7 @@ def test_settings_cannot_change_under_a_search() -> None:
         ({"more": 0}, "--more 0: "),
         ({"base_epochs": 0}, "--base-epochs 0: "),
         ({"timeout_s": -1.0}, "--timeout -1.0: "),
+        ({"objectives": ("map50_95", "latency", "macs")}, "--sampler cost-aware: it takes map50_95 and one of "),
         ({"latency_seconds": 0.0}, "--latency-seconds 0.0: "),
         ({"learning_rate": float("inf")}, "--learning-rate inf: "),
         ({"learning_rate": float("nan")}, "--learning-rate nan: "),

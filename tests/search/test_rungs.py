@@ -30,7 +30,7 @@ from harness.search.setting import Setting, prepare
 from harness.search.space_cost import AdditiveCost
 from harness.search.study import open_study
 from harness.search.trial import Job, Measured
-from harness.settings import SearchSettings, search_settings
+from harness.settings import Sampler, SearchSettings, search_settings
 from tests.test_cli import Trainings
 
 SHORT = {"rungs": "2x1, 6x2", "trials": 2}
@@ -106,6 +106,7 @@ class Search:
         self.weights = folder / "x" / "weights"
         self.region: Region | None = None
         self._folder, self._setting = folder, setting
+        self._cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
         cost = SimpleNamespace(macs=1e6, flops=2e6, params=1e3)
         for name, value in {
             "Children": self.trainings, "build": lambda *_: None, "model_cost": lambda *_: cost,
@@ -125,7 +126,7 @@ class Search:
             study.optuna.set_user_attr("space", self.region.summary() if self.region else {})
             common = CommonBase(weights=None, origin="")
             try:
-                search_loop.Loop(study, setting, common, self.region, observer, float("inf")).run([])
+                search_loop.Loop(study, setting, common, self._cost, self.region, observer, float("inf")).run([])
             finally:
                 self.rows = study.record().trials
                 self.optuna = study.optuna
@@ -219,6 +220,36 @@ def test_a_search_that_ends_anywhere_goes_on_as_it_would_have(search: Search, wh
     pd.testing.assert_frame_equal(search.complete, whole)
     search()
     assert len(search.trainings.asked) == 9 + 4  # nothing is trained twice
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("objectives", [("map50_95", "latency"), ("macs", "map50_95")])
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_a_search_by_any_sampler_that_is_killed_loses_and_doubles_nothing(
+    search: Search, sampler: Sampler, objectives: tuple[str, ...]
+) -> None:
+    options: dict[str, Any] = {"rungs": "2x1", "trials": 12, "sampler": sampler, "objectives": objectives}
+    search.trainings.then = {5: Killed(), 9: Killed(), 14: KeyboardInterrupt()}
+    for end in (Killed, Killed, KeyboardInterrupt):
+        with pytest.raises(end):
+            search(**options)
+        finished = set(search.complete.architecture)
+    search(**options)
+    assert len(search.trainings.asked) == 1 + 12 + 3  # three were cut short and made again
+    assert finished < set(search.complete.architecture)
+    assert search.complete.architecture.nunique() == 1 + 12 == len(search.complete)
+
+
+def test_the_cost_aware_sampler_goes_on_as_if_nothing_had_happened(tmp_path: Path, search: Search) -> None:
+    options: dict[str, Any] = {"rungs": "2x1", "trials": 9}
+    search.trainings.then = {7: Killed()}
+    with pytest.raises(Killed):
+        search(**options)
+    search(**options)
+    killed = search.complete
+    shutil.rmtree(tmp_path / "x")
+    search(**options)
+    pd.testing.assert_frame_equal(search.complete, killed)
 
 
 def test_lost_weights_are_said_and_made_again(search: Search, whole: pd.DataFrame) -> None:
@@ -331,7 +362,7 @@ def test_within_bounds_a_budget_tries_all_there_is_and_the_best_of_it_climb(sear
 
 
 def test_what_is_too_slow_gets_no_second_seed_on_the_first_rung(search: Search) -> None:
-    search(rungs="2x2, 6x3", trials=4, constraints={"max_latency_ratio": 1.5})
+    search(rungs="2x2, 6x3", trials=4, sampler="random", constraints={"max_latency_ratio": 1.5})
     seeds = search.complete[search.complete.epochs == 2].groupby("architecture").seed.nunique()
     slow = set(search.complete.architecture[search.complete.latency_ratio > 1.5])
     assert 0 < len(slow) < 4

@@ -17,8 +17,10 @@ from harness.errors import UserError
 from harness.records import ROLE, ROW, SETTINGS, TRAINING, open_storage
 from harness.search.climb import Key
 from harness.search.outcome import State
-from harness.search.study import SearchStudy, open_study, sampler_of
-from harness.settings import COMPARABLE, SearchSettings
+from harness.search.sampler import CostAwareSampler
+from harness.search.samplers import make_sampler
+from harness.search.study import SearchStudy, open_study
+from harness.settings import COMPARABLE, Sampler, SearchSettings
 
 BASE = Architecture(base="yolov5n")
 BLOCK = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=2),))
@@ -96,13 +98,13 @@ def told(study: SearchStudy, number: int) -> list[float]:
         ({"imgsz": 160}, "another imgsz (128, now 160)"),
         ({"learning_rate": 5e-5}, "another learning_rate ("),
         ({"from_scratch": True}, "another from_scratch (False, now True)"),
-        ({"sampler": "random"}, "another sampler (tpe, now random)"),
+        ({"sampler": "random"}, "another sampler (cost-aware, now random)"),
         ({"seed": 7}, "another seed (0, now 7)"),
         (
             {"objectives": ("map50_95", "macs")},
             "another objectives (['map50_95', 'latency'], now ['map50_95', 'macs'])",
         ),
-        ({"objectives": ("map50_95", "latency", "params")}, "another objectives ("),
+        ({"objectives": ("map50_95", "latency", "params"), "sampler": "tpe"}, "another objectives ("),
         ({"constraints": {"required_sites": ["neck.P3"]}}, "another required_sites ([], now ['neck.P3'])"),
         ({"constraints": {"forbidden_sites": ["neck.P3"]}}, "another forbidden_sites ([], now ['neck.P3'])"),
     ],
@@ -154,7 +156,9 @@ def test_what_changes_no_figure_may_change(existing: SearchSettings, change: dic
 
 
 def test_optuna_knows_the_objectives_by_name_and_direction(settings: SearchSettings) -> None:
-    chosen = SearchSettings.model_validate({**settings.model_dump(), "objectives": ("map50_95", "macs", "params")})
+    chosen = SearchSettings.model_validate(
+        {**settings.model_dump(), "sampler": "tpe", "objectives": ("map50_95", "macs", "params")}
+    )
     with open_study(chosen, DATA) as study:
         assert study.optuna.metric_names == ["map50_95", "macs", "params"]
         assert [direction.name for direction in study.optuna.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
@@ -255,7 +259,9 @@ def test_a_training_is_complete_if_any_trial_of_it_is(settings: SearchSettings) 
 
 
 def test_costs_are_told_as_they_are(settings: SearchSettings) -> None:
-    chosen = SearchSettings.model_validate({**settings.model_dump(), "objectives": ("macs", "map50_95", "params")})
+    chosen = SearchSettings.model_validate(
+        {**settings.model_dump(), "sampler": "tpe", "objectives": ("macs", "map50_95", "params")}
+    )
     with open_study(chosen, DATA) as study:
         train(study, BASELINE, 0, figures(0.5, latency=10.0, ratio=1.0))
         number = train(study, "a", 0, figures(0.4, latency=12.0, ratio=1.2))
@@ -373,10 +379,13 @@ def test_what_a_trial_is_stands_in_storage_before_it_starts(settings: SearchSett
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
+        ("cost-aware", CostAwareSampler),
         ("tpe", optuna.samplers.TPESampler),
         ("nsga2", optuna.samplers.NSGAIISampler),
+        ("nsga3", optuna.samplers.NSGAIIISampler),
+        ("gp", optuna.samplers.GPSampler),
         ("random", optuna.samplers.RandomSampler),
     ],
 )
 def test_samplers_go_by_their_names(name: str, kind: type[optuna.samplers.BaseSampler]) -> None:
-    assert isinstance(sampler_of(SearchSettings.model_validate({"sampler": name})), kind)
+    assert type(make_sampler(Sampler(name), seed=0)) is kind
