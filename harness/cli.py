@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
+from harness.cli_options import Json, choice
+from harness.cli_simulate import simulate
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.printing import counts, print_json, print_latency, print_ledger, print_table
 from harness.settings import EMBEDDED_DATA
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 app = typer.Typer(
     name="clo",
@@ -25,9 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")
-]
 ImageSize = Annotated[
     int, typer.Option("--imgsz", help="Side of the square input, in pixels; a multiple of the stride.")
 ]
@@ -358,9 +354,9 @@ def latency(
     if not precision > 0:
         raise UserError(f"--precision {precision}: it is above 0, in percent")
     runtime = Runtime(
-        mode=_choice("--mode", Mode, mode),
-        dtype=_choice("--dtype", Dtype, dtype),
-        memory_format=None if memory_format is None else _choice("--memory-format", MemoryFormat, memory_format),
+        mode=choice("--mode", Mode, mode),
+        dtype=choice("--dtype", Dtype, dtype),
+        memory_format=None if memory_format is None else choice("--memory-format", MemoryFormat, memory_format),
         fused=not no_fuse,
     )
     if threads:
@@ -421,6 +417,9 @@ def export(
     print(f"{path}\nTrain it: {how}")
 
 
+app.command()(simulate)
+
+
 def main() -> None:
     """Entry point: errors of the user are one sentence and exit code 2."""
     try:
@@ -444,13 +443,6 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
-
-
-def _choice(option: str, choices: type[Choice], text: str) -> Choice:
-    try:
-        return choices(text)
-    except ValueError:
-        raise UserError(f"{option} {text}: choose one of {', '.join(choices)}") from None
 
 
 def _duration(text: str | None) -> float | None:

@@ -77,8 +77,9 @@ class Acquisition:
         self.history = history
         self.preferences = preferences
         self.rng = rng
-        self.pool = candidates.draw(rng)
-        self._pool_cost = candidates.cost(self.pool)
+        drawn = candidates.draw(rng)
+        cost = candidates.cost(drawn)
+        self.pool, self._pool_cost = drawn[np.isfinite(cost)], cost[np.isfinite(cost)]
         self._in_factors = bool((self._pool_cost > 0).all() and (history.cost > 0).all())
 
     def best(self) -> Choice | None:
@@ -198,9 +199,10 @@ class Acquisition:
 
     @cached_property
     def _worst_cost(self) -> float:
-        highest = max(self._pool_cost.max(initial=-np.inf), self.history.cost.max())
-        most = highest if self.preferences.most_cost is None else self.preferences.most_cost
-        return float(self._scaled(np.array([most]))[0])
+        """Where all cost the same, beyond it, so that a hypervolume is the accuracy alone."""
+        cost = np.concatenate([self._pool_cost, self.history.cost])
+        most = cost.max() if self.preferences.most_cost is None else self.preferences.most_cost
+        return float(self._scaled(np.array([most]))[0]) + float(np.ptp(cost) == 0)
 
     @cached_property
     def _worst_accuracy(self) -> float:

@@ -82,7 +82,7 @@ class ListedCandidates:
         self._rows = [dict(row) for row in rows]
         self._cost = np.asarray(cost, dtype=float)
         self.no_codes: Codes = np.zeros((0, 1), dtype=int)
-        self._numbers = {_key(row): number for number, row in enumerate(self._rows)}
+        self._numbers = {self._key(row): number for number, row in enumerate(self._rows)}
         if len(self._numbers) < len(self._rows):
             raise ValueError("two candidates have the same parameters")
 
@@ -109,8 +109,12 @@ class ListedCandidates:
 
     def code(self, parameters: Mapping[str, Any]) -> Codes | None:
         """See `Candidates`."""
-        number = self._numbers.get(_key(parameters))
+        number = self._numbers.get(self._key(parameters))
         return None if number is None else np.array([number])
+
+    def _key(self, parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+        """Without parameters that are none of the candidates': a trial may have more."""
+        return tuple((name, parameters[name]) for name in self.distributions if name in parameters)
 
     @cached_property
     def _features(self) -> tuple[Floats, tuple[slice, ...]]:
@@ -163,7 +167,10 @@ class ParameterCandidates:
         """See `Candidates`."""
         if not self.distributions.keys() <= parameters.keys():
             return None
-        numbers = [each.to_internal_repr(parameters[name]) for name, each in self.distributions.items()]
+        try:
+            numbers = [each.to_internal_repr(parameters[name]) for name, each in self.distributions.items()]
+        except ValueError:  # none of the choices
+            return None
         return np.array(numbers, dtype=float)
 
 
@@ -183,10 +190,6 @@ def candidates_of(distributions: Mapping[str, BaseDistribution], cost: Cost) -> 
 def on_a_scale(cost: Floats) -> Floats:
     """Costs as logarithms where all are positive, for half the latency is worth as much anywhere."""
     return np.log(cost) if bool((cost > 0).all()) else cost
-
-
-def _key(parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(parameters.items()))
 
 
 def _choices(distribution: BaseDistribution) -> Sequence[Any] | None:

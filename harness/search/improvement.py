@@ -88,7 +88,7 @@ class Staircase:
     def _chunk(self, cost: Floats, mean: Floats, sd: Floats) -> Floats:
         widths = np.maximum(self.edges[1:] - np.maximum(self.edges[:-1], cost), 0)
         above = mean - self.levels
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             z = above / sd
             uncertain = above * ndtr(z) + sd * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
         excess = np.where(sd > 0, uncertain, np.maximum(above, 0))

@@ -18,6 +18,7 @@ References:
 from __future__ import annotations
 
 import secrets
+import zlib
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,10 @@ class CostAwareSampler(BaseSampler):
         self._learnt = learnt
         self._seed = secrets.randbits(32) if seed is None else seed
         self._preferences = preferences or Preferences()
-        self._independent = RandomSampler(seed=seed)
         self._intersection = IntersectionSearchSpace()
 
     def reseed_rng(self) -> None:
         """See Optuna; for workers that must not draw alike."""
-        self._independent.reseed_rng()
         self._seed = secrets.randbits(32)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -94,7 +93,9 @@ class CostAwareSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A parameter that is none of the candidates': at random."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+        own = np.random.SeedSequence([self._seed, trial.number, zlib.crc32(param_name.encode())])
+        draw = RandomSampler(seed=int(own.generate_state(1)[0]))
+        return draw.sample_independent(study, trial, param_name, param_distribution)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

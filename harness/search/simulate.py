@@ -92,6 +92,7 @@ class _Replay:
         self.conditions = conditions
         self.rng = np.random.default_rng([seed, 1])
         blur = np.exp(conditions.cost_error * self.rng.standard_normal(len(table.cost)))
+        self.distributions = table.distributions
         self.candidates = table.candidates(table.cost * blur)
         self.noise_sd = conditions.noise * float(np.ptp(table.accuracy))
         preferences = Preferences(cost_error=conditions.cost_error, repeats=conditions.noise > 0)
@@ -136,9 +137,7 @@ class _Replay:
     def _ask(self) -> tuple[optuna.trial.Trial, int | None]:
         start = time.perf_counter()
         trial = self.study.ask()
-        parameters = {
-            name: trial.suggest_categorical(name, each.choices) for name, each in self.table.distributions.items()
-        }
+        parameters = {name: trial.suggest_categorical(name, each.choices) for name, each in self.distributions.items()}
         self.seconds += time.perf_counter() - start
         self.asks += 1
         code = self.candidates.code(parameters)
@@ -164,7 +163,7 @@ class _Replay:
     def _shares(self) -> Floats:
         """After each training of the budget; a search that ended early has found all that it would."""
         found = [self.table.share(self.order[:count]) for count in range(1, len(self.order) + 1)]
-        return np.array(found + found[-1:] * (self.conditions.budget - len(found)))
+        return np.array(found + (found[-1:] or [0.0]) * (self.conditions.budget - len(found)))
 
     def _final_front(self) -> tuple[list[int], int]:
         """What the search would name: with noise, a reading that picks doesn't judge, as in a real search."""

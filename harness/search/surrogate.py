@@ -66,7 +66,7 @@ class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803 - sklearn's
         """Covariances, (N, M); with the gradient by the logarithms of the lengths, (N, N, groups), if asked."""
         lengths = np.zeros(X.shape[1])
-        for group, length in zip(self.groups, self.length_scale, strict=True):
+        for group, length in zip(self.groups, np.atleast_1d(self.length_scale), strict=True):  # one is a scalar
             lengths[group] = length
         scaled = X / lengths
         square = _squared_distances(scaled, scaled if Y is None else Y / lengths)
@@ -125,6 +125,7 @@ class Surrogate:
         scale: Their standard deviation.
         noise_sd: Standard deviation of one reading: as it was given, or else as it was learnt.
         part: The process on the readings that its hyperparameters were fitted to.
+        own_variance: Of one reading, on the standardised scale, as far as the kernel doesn't have it.
     """
 
     regressor: Any
@@ -132,6 +133,7 @@ class Surrogate:
     scale: float
     noise_sd: float
     part: Any
+    own_variance: float
 
     @classmethod
     def fit(
@@ -157,9 +159,10 @@ class Surrogate:
         center, scale = float(accuracy.mean()), float(accuracy.std()) or 1.0
         targets = (accuracy - center) / scale
         if noise_sd is None:
-            own, white = np.full(len(targets), 1e-10), WhiteKernel(1e-3, _NOISES)
+            own_variance, white = 1e-10, WhiteKernel(1e-3, _NOISES)
         else:
-            own, white = (noise_sd / scale) ** 2 / readings, WhiteKernel(_NO_NOISE, "fixed")
+            own_variance, white = (noise_sd / scale) ** 2, WhiteKernel(_NO_NOISE, "fixed")
+        own = own_variance / readings
         kernel = ConstantKernel(1.0, _VARIANCES) * GroupedMatern(groups, np.full(len(groups), 2.0)) + white
         some = np.arange(len(targets))
         if len(some) > _TO_LEARN_FROM:
@@ -176,6 +179,7 @@ class Surrogate:
             scale=scale,
             noise_sd=learnt if noise_sd is None else noise_sd,
             part=part,
+            own_variance=own_variance,
         )
 
     @property
@@ -198,6 +202,6 @@ class Surrogate:
         seen, alpha = self.regressor.X_train_, self.regressor.alpha
         mean, _ = self.predict(features)
         targets = np.concatenate([self.regressor.y_train_, (mean - self.center) / self.scale])
-        own = np.concatenate([alpha, np.full(len(mean), alpha.max())])
+        own = np.concatenate([alpha, np.full(len(mean), self.own_variance)])
         regressor = _Regressor(self.regressor.kernel_, alpha=own, optimizer=None)
         return replace(self, regressor=regressor.fit(np.concatenate([seen, features]), targets))

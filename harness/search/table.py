@@ -14,6 +14,9 @@ from harness.errors import UserError
 from harness.search.candidates import ListedCandidates, on_a_scale
 from harness.search.improvement import Floats, Staircase
 
+_SEED = "seed"
+"""Column of a study's `trials.csv`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -64,7 +67,8 @@ def read_table(path: Path, *, parameters: Sequence[str], maximize: str, minimize
     """Read a CSV of finished trainings.
 
     Args:
-        path: The file; a row whose objectives are missing is left out.
+        path: The file; a model whose objectives are missing is left out. Rows that differ in a column `seed` alone,
+            as in a study's `trials.csv`, are readings of one model, which has their mean.
         parameters: Columns that together name a model.
         maximize: Column of the accuracy; a column of a loss isn't one.
         minimize: Column of the cost.
@@ -87,13 +91,15 @@ def read_table(path: Path, *, parameters: Sequence[str], maximize: str, minimize
     for name in (maximize, minimize):
         if not pd.api.types.is_numeric_dtype(frame[name]) or pd.api.types.is_bool_dtype(frame[name]):
             raise UserError(f"table {path}: column {name} holds no numbers")
-    finite = np.isfinite(frame[[maximize, minimize]].to_numpy(dtype=float)).all(axis=1)
-    kept = frame[finite & frame[list(parameters)].notna().all(axis=1)].reset_index(drop=True)
-    twice = kept.duplicated(list(parameters))
+    frame = frame.replace([np.inf, -np.inf], np.nan).dropna(subset=[*parameters, maximize])
+    of_a_reading = [*parameters, *({_SEED} & set(frame.columns) - set(parameters))]
+    twice = frame.duplicated(of_a_reading)
     if twice.any():
-        row = kept.loc[twice, list(parameters)].iloc[0]
+        row = frame.loc[twice, of_a_reading].iloc[0]
         shown = ", ".join(f"{name} {value}" for name, value in row.items())
         raise UserError(f"table {path}: two rows have {shown}; name all columns that tell models apart")
+    means = frame.groupby(list(parameters), sort=False)[[maximize, minimize]].mean()
+    kept = means.dropna().reset_index()
     table = Table(
         name=path.name,
         parameters=kept[list(parameters)],

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from harness.search.candidates import ListedCandidates, ParameterCandidates
+from harness.search.history import History, key_of
+
+CHOICES = CategoricalDistribution(list(range(10)))
+CANDIDATES = ListedCandidates({"x": CHOICES}, [{"x": x} for x in range(10)], np.arange(1.0, 11.0))
+
+
+def study_of(
+    trials: Sequence[tuple[int, TrialState, Sequence[float] | None]],
+    directions: Sequence[str] = ("maximize", "minimize"),
+) -> optuna.Study:
+    study = optuna.create_study(directions=[StudyDirection[name.upper()] for name in directions])
+    for x, state, values in trials:
+        study.add_trial(optuna.create_trial(state=state, values=values, params={"x": x}, distributions={"x": CHOICES}))
+    return study
+
+
+def keys(*numbers: int) -> set[bytes]:
+    return {key_of(np.array([number])) for number in numbers}
+
+
+COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
+
+
+def test_only_complete_trials_teach_and_all_are_taken() -> None:
+    study = study_of(
+        [
+            (0, COMPLETE, (0.5, 1.5)),
+            (1, PRUNED, None),
+            (2, FAIL, None),
+            (3, RUNNING, None),
+            (4, TrialState.WAITING, None),
+        ]
+    )
+    history = History.of(study, CANDIDATES, 0)
+    assert history.codes.tolist() == [[0]]
+    assert (history.accuracy.tolist(), history.cost.tolist(), history.readings.tolist()) == ([0.5], [1.5], [1])
+    assert history.pending.tolist() == [[3]]
+    assert history.taken == keys(0, 1, 2, 3, 4)
+    assert history.noise_sd is None
+
+
+def test_an_empty_study_has_an_empty_history() -> None:
+    history = History.of(study_of([]), CANDIDATES, 0)
+    assert history.codes.shape == history.pending.shape == (0, 1)
+    assert len(history.accuracy) == len(history.cost) == 0 and not history.taken
+
+
+def test_several_readings_are_one_candidate_with_their_mean_and_pooled_spread() -> None:
+    study = study_of(
+        [
+            (0, COMPLETE, (0.4, 1.0)), (1, COMPLETE, (0.7, 2.0)), (0, COMPLETE, (0.6, 3.0)), (2, COMPLETE, (0.1, 9.0)),
+            (1, COMPLETE, (0.7, 2.0)), (1, COMPLETE, (1.0, 2.0)),
+        ]
+    )  # fmt: skip
+    history = History.of(study, CANDIDATES, 0)
+    assert history.codes.ravel().tolist() == [0, 1, 2]
+    assert history.accuracy.tolist() == pytest.approx([0.5, 0.8, 0.1])
+    assert history.cost.tolist() == [2, 2, 9]
+    assert history.readings.tolist() == [2, 3, 1]
+    assert history.noise_sd == pytest.approx(np.sqrt((2 * 0.1**2 + 2 * 0.1**2 + 0.2**2) / (1 + 2)))
+
+
+def test_what_has_a_reading_is_not_pending_though_it_is_trained_again() -> None:
+    history = History.of(study_of([(0, COMPLETE, (0.5, 1)), (0, RUNNING, None), (1, RUNNING, None)]), CANDIDATES, 0)
+    assert history.pending.tolist() == [[1]]
+
+
+def test_one_trial_can_be_left_out() -> None:
+    history = History.of(study_of([(0, RUNNING, None), (1, RUNNING, None)]), CANDIDATES, 0, without=1)
+    assert history.pending.tolist() == [[0]] and history.taken == keys(0)
+
+
+def test_values_that_are_not_finite_teach_nothing_but_are_taken() -> None:
+    history = History.of(study_of([(0, COMPLETE, (0.5, float("inf")))]), CANDIDATES, 0)
+    assert history.codes.shape == (0, 1) and history.taken == keys(0)
+
+
+def test_trials_that_are_no_candidates_are_no_history() -> None:
+    few = ListedCandidates({"x": CHOICES}, [{"x": 1}], np.ones(1))
+    history = History.of(study_of([(0, COMPLETE, (0.5, 1)), (2, RUNNING, None)]), few, 0)
+    assert not history.taken and history.codes.shape == history.pending.shape == (0, 1)
+
+
+def test_a_choice_outside_the_space_teaches_nothing() -> None:
+    space = ParameterCandidates({"x": CategoricalDistribution([5, 6])}, lambda _: 1.0)
+    history = History.of(study_of([(0, COMPLETE, (0.5, 1)), (6, COMPLETE, (0.7, 1))]), space, 0)
+    assert history.accuracy.tolist() == [0.7]
+
+
+def test_with_one_objective_the_cost_is_0() -> None:
+    history = History.of(study_of([(0, COMPLETE, [0.5])], ["minimize"]), CANDIDATES, 0)
+    assert history.accuracy.tolist() == [-0.5] and history.cost.tolist() == [0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1), st.floats(1, 9)), max_size=6))
+def test_directions_and_order_of_the_objectives_are_no_matter(readings: list[tuple[int, float, float]]) -> None:
+    def history(order: slice, signs: tuple[int, int], learnt: int) -> History:
+        names = ["maximize" if signs[0] > 0 else "minimize", "minimize" if signs[1] > 0 else "maximize"]
+        values = [[signs[0] * accuracy, signs[1] * cost][order] for _, accuracy, cost in readings]
+        trials = [(x, COMPLETE, pair) for (x, _, _), pair in zip(readings, values, strict=True)]
+        return History.of(study_of(trials, names[order]), CANDIDATES, learnt)
+
+    plain = history(slice(None), (1, 1), 0)
+    for other in (history(slice(None), (-1, -1), 0), history(slice(None, None, -1), (1, -1), 1)):
+        for field in ("codes", "accuracy", "cost", "readings"):
+            assert getattr(other, field).tolist() == getattr(plain, field).tolist()
+        assert other.noise_sd == plain.noise_sd and other.taken == plain.taken
+
+
+def test_equal_candidates_have_equal_keys() -> None:
+    assert key_of(np.arange(2)) == key_of(np.array([0, 1])) != key_of(np.array([1, 0]))

@@ -1,0 +1,285 @@
+"""The sampler in Optuna: its conformance suites, and what a search relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveSamplerTestCase, RelativeSamplerTestCase
+from optuna.trial import FrozenTrial, TrialState
+
+from harness.records import open_storage
+from harness.search.acquisition import Preferences
+from harness.search.candidates import ListedCandidates
+from harness.search.sampler import EXPECTED_IMPROVEMENT, REPEAT, CostAwareSampler
+from harness.search.samplers import make_sampler
+from harness.settings import Sampler
+
+DEPTHS, WIDTHS, KINDS = range(1, 6), (8, 16, 32), ("a", "b")
+DISTRIBUTIONS = {
+    "depth": CategoricalDistribution(DEPTHS), "width": CategoricalDistribution(WIDTHS),
+    "kind": CategoricalDistribution(KINDS),
+}  # fmt: skip
+ROWS = [{"depth": depth, "width": width, "kind": kind} for depth, width, kind in product(DEPTHS, WIDTHS, KINDS)]
+
+
+class TestConformance(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
+    """Optuna's own, but for the suite of samplers that refuse several objectives: this one takes two."""
+
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return lambda: CostAwareSampler(seed=0)
+
+
+def cost_of(row: Mapping[str, Any]) -> float:
+    return float(row["depth"] * row["width"])
+
+
+def accuracy_of(row: Mapping[str, Any]) -> float:
+    return float(0.3 + 0.1 * np.log(cost_of(row)) + 0.05 * (row["kind"] == "b") - 0.01 * abs(row["depth"] - 3))
+
+
+def listed(rows: list[dict[str, Any]] | None = None) -> ListedCandidates:
+    chosen = ROWS if rows is None else rows
+    return ListedCandidates(DISTRIBUTIONS, chosen, np.array([cost_of(row) for row in chosen]))
+
+
+def study_of(
+    sampler: BaseSampler, directions: str = "+-", storage: BaseStorage | None = None, name: str | None = None
+) -> optuna.Study:
+    signs = {"+": StudyDirection.MAXIMIZE, "-": StudyDirection.MINIMIZE}
+    return optuna.create_study(
+        directions=[signs[sign] for sign in directions], sampler=sampler, storage=storage, study_name=name,
+        load_if_exists=True,
+    )  # fmt: skip
+
+
+def ask(study: optuna.Study) -> tuple[optuna.trial.Trial, dict[str, Any]]:
+    trial = study.ask()
+    return trial, {name: trial.suggest_categorical(name, each.choices) for name, each in DISTRIBUTIONS.items()}
+
+
+def run(study: optuna.Study, count: int) -> list[dict[str, Any]]:
+    rows = []
+    for _ in range(count):
+        trial, row = ask(study)
+        study.tell(trial, (accuracy_of(row), cost_of(row)))
+        rows.append(row)
+    return rows
+
+
+def distinct(rows: list[dict[str, Any]]) -> int:
+    return len({tuple(sorted(row.items())) for row in rows})
+
+
+def is_repeat(trial: FrozenTrial) -> bool:
+    return REPEAT in trial.system_attrs
+
+
+def test_the_cheapest_is_first_and_nothing_is_proposed_twice() -> None:
+    rows = run(study_of(CostAwareSampler(listed(), seed=1)), len(ROWS))
+    assert cost_of(rows[0]) == min(map(cost_of, ROWS))
+    assert distinct(rows) == len(ROWS)
+
+
+def test_when_all_were_proposed_it_draws_at_random() -> None:
+    study = study_of(CostAwareSampler(listed(ROWS[:4]), seed=1))
+    run(study, 4)
+    rows = run(study, 12)
+    assert distinct(rows) > 4
+    assert all(row["depth"] in DEPTHS for row in rows)
+
+
+@pytest.mark.parametrize("told", [TrialState.FAIL, TrialState.PRUNED])
+def test_what_failed_or_was_pruned_is_not_proposed_again(told: TrialState) -> None:
+    study = study_of(CostAwareSampler(listed(), seed=1))
+    rows = []
+    for number in range(len(ROWS)):
+        trial, row = ask(study)
+        rows.append(row)
+        if number % 2:
+            study.tell(trial, (accuracy_of(row), cost_of(row)))
+        else:
+            study.tell(trial, state=told)
+    assert distinct(rows) == len(ROWS)
+
+
+def test_eight_that_are_being_trained_are_eight_candidates_and_the_next_is_another() -> None:
+    study = study_of(CostAwareSampler(listed(), seed=1))
+    known = run(study, 5)
+    running = [ask(study) for _ in range(8)]
+    rows = [row for _, row in running]
+    assert distinct(known + rows) == 13
+    for trial, row in running:
+        study.tell(trial, (accuracy_of(row), cost_of(row)))
+        rows.append(ask(study)[1])
+    assert distinct(known + rows) == 21
+
+
+def test_eight_at_once_before_there_is_any_result() -> None:
+    study = study_of(CostAwareSampler(listed(), seed=1))
+    rows = [ask(study)[1] for _ in range(8)]
+    assert distinct(rows) == 8
+    assert cost_of(rows[0]) == min(map(cost_of, ROWS))
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_a_killed_search_goes_on_as_it_would_have(tmp_path: Path, repeats: bool) -> None:
+    def go_on(name: str, *counts: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        for count in counts:  # each with a new sampler on the same storage, as after a kill
+            sampler = CostAwareSampler(listed(), seed=7, preferences=Preferences(repeats=repeats, noise_sd=0.05))
+            study = study_of(sampler, storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}"), name=name)
+            run(study, count)
+        return [(trial.params, trial.system_attrs) for trial in study.trials]
+
+    assert go_on("whole", 9) == go_on("killed", 2, 1, 2, 4)
+
+
+def test_what_was_being_trained_when_the_search_was_killed_stays_pending() -> None:
+    def proposals(restart: bool) -> list[dict[str, Any]]:
+        study = study_of(CostAwareSampler(listed(), seed=7))
+        run(study, 6)
+        rows = [ask(study)[1]]
+        if restart:
+            study.sampler = CostAwareSampler(listed(), seed=7)
+        return rows + run(study, 3)
+
+    rows = proposals(restart=True)
+    assert rows == proposals(restart=False) and distinct(rows) == 4
+
+
+def test_parameters_that_are_none_of_the_candidates_follow_from_the_storage_too() -> None:
+    def extras(*counts: int) -> list[float]:
+        study = optuna.create_study(direction="maximize")
+        for count in counts:
+            study.sampler = CostAwareSampler(listed(), seed=7)
+            for _ in range(count):
+                trial, row = ask(study)
+                study.tell(trial, accuracy_of(row) + trial.suggest_float("extra", 0, 1))
+        return [trial.params["extra"] for trial in study.trials]
+
+    found = extras(6)
+    assert found == extras(2, 4) and len(set(found)) == 6
+
+
+def test_another_seed_is_another_search() -> None:
+    first, second = (run(study_of(CostAwareSampler(listed(), seed=seed)), 6) for seed in (1, 2))
+    assert first[0] == second[0] and first != second
+
+
+def test_without_a_seed_each_sampler_has_its_own() -> None:
+    first, second = (run(study_of(CostAwareSampler(listed())), 8) for _ in range(2))
+    assert first != second
+
+
+def test_workers_that_reseed_draw_unlike() -> None:
+    sampler = CostAwareSampler(listed(), seed=1)
+    before = run(study_of(sampler), 8)
+    sampler.reseed_rng()
+    assert run(study_of(sampler), 8) != before
+
+
+def test_a_repeat_is_asked_for_only_if_allowed_and_is_marked() -> None:
+    def trials(repeats: bool) -> list[FrozenTrial]:
+        preferences = Preferences(repeats=repeats, noise_sd=0.2)
+        study = study_of(CostAwareSampler(listed(), seed=3, preferences=preferences))
+        noise = np.random.default_rng(3)
+        for _ in range(25):
+            trial, row = ask(study)
+            study.tell(trial, (accuracy_of(row) + noise.normal(0, 0.2), cost_of(row)))
+        return study.trials
+
+    never = trials(False)
+    assert not any(map(is_repeat, never)) and distinct([trial.params for trial in never]) == 25
+    seen: list[dict[str, Any]] = []
+    some = trials(True)
+    for trial in some:
+        assert is_repeat(trial) == (trial.params in seen)
+        seen.append(trial.params)
+    assert any(map(is_repeat, some))
+
+
+def test_a_trial_says_how_much_it_was_expected_to_add() -> None:
+    study = study_of(CostAwareSampler(listed(), seed=1))
+    run(study, 8)
+    expected = [trial.system_attrs.get(EXPECTED_IMPROVEMENT) for trial in study.trials]
+    assert expected[:3] == [None] * 3
+    assert all(share is not None and 0 < share < 10 for share in expected[3:])
+
+
+def test_directions_and_order_of_the_objectives_are_no_matter() -> None:
+    def rows(directions: str, learnt: int, signs: tuple[int, int]) -> list[dict[str, Any]]:
+        study = study_of(CostAwareSampler(listed(), seed=5, learnt=learnt), directions)
+        found = []
+        for _ in range(10):
+            trial, row = ask(study)
+            values = [signs[0] * accuracy_of(row), signs[1] * cost_of(row)]
+            study.tell(trial, values[::-1] if learnt else values)
+            found.append(row)
+        return found
+
+    plain = rows("+-", 0, (1, 1))
+    assert rows("--", 0, (-1, 1)) == plain
+    assert rows("++", 0, (1, -1)) == plain
+    assert rows("-+", 1, (1, 1)) == plain
+
+
+def test_three_objectives_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 objectives: the cost-aware sampler takes one or two"):
+        ask(study_of(CostAwareSampler(listed(), seed=1), "+--"))
+
+
+def test_candidates_that_know_their_cost_need_no_other() -> None:
+    with pytest.raises(ValueError, match="give one of candidates and cost"):
+        CostAwareSampler(listed(), cost=cost_of)
+
+
+def test_without_candidates_it_takes_the_parameters_that_all_trials_have() -> None:
+    study = study_of(CostAwareSampler(cost=cost_of, seed=1))
+    rows = run(study, len(ROWS))
+    assert min(map(cost_of, rows[:2])) == min(map(cost_of, ROWS))  # the first one it knows nothing of
+    assert distinct(rows) == len(ROWS)
+
+
+def test_a_parameter_of_some_trials_alone_hides_no_trial() -> None:
+    study = optuna.create_study(direction="maximize", sampler=CostAwareSampler(seed=1))
+    for _ in range(12):
+        trial = study.ask()
+        x = trial.suggest_categorical("x", list(range(12)))
+        study.tell(trial, -abs(x - 7) + (trial.suggest_float("even", 0, 0.1) if x % 2 == 0 else 0.0))
+    assert sorted(trial.params["x"] for trial in study.trials) == list(range(12))
+
+
+def test_one_objective_is_searched_as_well() -> None:
+    def best(sampler: BaseSampler) -> float:
+        study = optuna.create_study(direction="minimize", sampler=sampler)
+        study.optimize(lambda t: (t.suggest_float("x", 0, 10) - 3) ** 2 + (t.suggest_float("y", 0, 10) - 7) ** 2, 15)
+        return study.best_value
+
+    assert best(CostAwareSampler(seed=1)) < 0.1 * best(optuna.samplers.RandomSampler(seed=1))
+
+
+@pytest.mark.parametrize("name", Sampler)
+def test_every_sampler_can_be_asked_for_by_name(name: Sampler) -> None:
+    sampler = make_sampler(name, seed=1, candidates=listed(), workers=2)
+    study = study_of(sampler)
+    assert len(run(study, 2)) == 2
+    assert isinstance(sampler, CostAwareSampler) == (name is Sampler.COST_AWARE)
+
+
+def test_a_free_parameter_beside_a_listed_one_is_chosen_with_it() -> None:
+    study = optuna.create_study(direction="maximize", sampler=CostAwareSampler(seed=1))
+    space = {"kind": CategoricalDistribution(KINDS), "rate": FloatDistribution(0, 1)}
+    for _ in range(12):
+        trial = study.ask(space)
+        study.tell(trial, (trial.params["kind"] == "b") - (trial.params["rate"] - 0.4) ** 2)
+    assert study.best_value > 0.99
