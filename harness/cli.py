@@ -64,7 +64,18 @@ def search(
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
-    finalists: Annotated[int | None, typer.Option(help="Best candidates that are trained with every seed.")] = None,
+    finalists: Annotated[
+        int | None,
+        typer.Option(help="Best candidates that are trained with every seed; with --rungs, that reach the second."),
+    ] = None,
+    rungs: Annotated[
+        str | None,
+        typer.Option(help="Ladder of epochs x seeds, such as '3x1, 3x3, 12x4'; of each rung one in three climbs."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="What the whole study may take: '40 trainings', '200 epochs' or '2 h'; sets --trials."),
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
     block_rate_factor: Annotated[float | None, typer.Option(help="Rate of new blocks over the base's.")] = None,
     max_params: Annotated[
@@ -103,7 +114,7 @@ def search(
     objectives: Annotated[
         str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2 or random.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="cost-aware, tpe, nsga2, nsga3, gp or random.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Trainings at once. [default: one a core while memory lasts, or one a GPU]")
     ] = None,
@@ -129,7 +140,7 @@ def search(
     settings = search_settings(
         trials=trials, more=more, timeout_s=_duration(timeout), data=data, base=base, space=space, device=device,
         imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
-        learning_rate=learning_rate, block_rate_factor=block_rate_factor,
+        rungs=rungs, budget=budget, learning_rate=learning_rate, block_rate_factor=block_rate_factor,
         constraints={
             "max_params": _count("--max-params", max_params), "max_macs": _count("--max-macs", max_macs),
             "max_latency_ratio": max_latency_ratio, "min_map50_95": min_map50_95,

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from harness.constraints import Constraints
 from harness.errors import UserError
+from harness.ladder import Budget, Ladder, Rung, parse_budget, parse_rungs
 
+Parsed = TypeVar("Parsed")
 EMBEDDED_DATA = "digits"
 """Name of the data set that clo-nas makes itself."""
 
@@ -62,14 +74,20 @@ class SearchSettings(BaseModel):
     block_rate_factor: float = Field(default=5.0, gt=0, description="rate of the new blocks over the base's")
     from_scratch: bool = False
     objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
-    sampler: Sampler = Sampler.TPE
+    sampler: Sampler = Field(default=Sampler.COST_AWARE, validate_default=True)
     constraints: Constraints = Constraints()
     include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
-    trials: int = Field(default=10, ge=0, description="candidates in the study when the search is done")
+    trials: int | None = Field(
+        default=10, ge=0, description="candidates in the study when the search is done; None is up to the budget"
+    )
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
     seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
     seeds: int = Field(default=3, ge=1, description="seeds of the baseline and of each finalist")
-    finalists: int = Field(default=3, ge=0, description="candidates that are trained with every seed")
+    finalists: int | None = Field(
+        default=3, ge=0, description="candidates that reach the second rung; None is one in three"
+    )
+    rungs: str | None = Field(default=None, description="epochs x seeds from the bottom; epochs and seeds by default")
+    budget: str | None = Field(default=None, description="trainings, epochs or hours that the whole study may take")
     latency_seconds: float = Field(default=5.0, gt=0, description="most seconds to measure one candidate's latency")
     timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
     workers: int | None = Field(default=None, ge=1, description="trainings at once; by cores and memory, or by GPUs")
@@ -79,12 +97,41 @@ class SearchSettings(BaseModel):
     storage: str | None = None
     results: Path = Path("results")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _what_rungs_and_budget_decide(cls, values: Any) -> Any:
+        """A ladder names epochs and seeds itself and lets one in three climb; a budget finds the candidates."""
+        if not isinstance(values, dict):
+            return values
+        decided: dict[str, Any] = {}
+        if (text := values.get("rungs")) is not None:
+            rungs = _parsed("rungs", text, parse_rungs).rungs
+            decided = {"epochs": rungs[0].epochs, "seeds": rungs[-1].seeds, "finalists": None}
+            for name in ("epochs", "seeds"):
+                if values.get(name, decided[name]) != decided[name]:
+                    raise UserError(f"--{name} {values[name]}: --rungs {text} says {decided[name]}; leave --{name} out")
+        if (text := values.get("budget")) is not None:
+            _parsed("budget", text, parse_budget)
+            decided["trials"] = None
+        return {**decided, **values}
+
     @field_validator("objectives")
     @classmethod
     def _accuracy_and_a_cost(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
         if len(set(objectives)) != len(objectives) or Objective.MAP50_95 not in objectives or len(objectives) < 2:
             raise ValueError("objectives are map50_95 and one or more of latency, macs, params, each once")
         return objectives
+
+    @field_validator("sampler")
+    @classmethod
+    def _takes_the_objectives(cls, sampler: Sampler, info: ValidationInfo) -> Sampler:
+        objectives = info.data.get("objectives", ())
+        if sampler is Sampler.COST_AWARE and len(objectives) > 2:
+            raise ValueError(
+                f"it takes map50_95 and one of latency, macs, params; with {', '.join(objectives)} choose another "
+                "sampler such as tpe"
+            )
+        return sampler
 
     @field_validator("study")
     @classmethod
@@ -108,6 +155,16 @@ class SearchSettings(BaseModel):
         return imgsz
 
     @property
+    def learnt_objective(self) -> int:
+        """Number of the objective that only training tells."""
+        return self.objectives.index(Objective.MAP50_95)
+
+    @property
+    def cost_objective(self) -> Objective:
+        """The first objective that is known, or nearly, before training."""
+        return next(objective for objective in self.objectives if objective is not Objective.MAP50_95)
+
+    @property
     def folder(self) -> Path:
         """The study's folder."""
         return self.results / self.study
@@ -116,6 +173,18 @@ class SearchSettings(BaseModel):
     def all_seeds(self) -> tuple[int, ...]:
         """The seeds, the one that screens candidates first."""
         return tuple(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def ladder(self) -> Ladder:
+        """The rungs; by default one seed for all, then every seed for the finalists."""
+        if self.rungs is not None:
+            return parse_rungs(self.rungs)
+        return Ladder(rungs=(Rung(self.epochs, 1), Rung(self.epochs, self.seeds)))
+
+    @property
+    def total_budget(self) -> Budget | None:
+        """Most that the study may take."""
+        return None if self.budget is None else parse_budget(self.budget)
 
     @property
     def storage_url(self) -> str:
@@ -147,6 +216,13 @@ def search_settings(**values: Any) -> SearchSettings:
         option = "--" + _OPTIONS.get(field, field).replace("_", "-")
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{option} {','.join(given) if isinstance(given, tuple) else given}: {message}") from error
+
+
+def _parsed(option: str, text: str, parse: Callable[[str], Parsed]) -> Parsed:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UserError(f"--{option} {text}: {error}") from error
 
 
 def without_password(text: str) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 
 from harness.architecture import Architecture
 from harness.blocks.registry import block_entry
@@ -118,7 +119,7 @@ class SearchSpace:
             )
         return fitting
 
-    def suggest(self, trial: optuna.trial.Trial) -> Architecture:
+    def suggest(self, trial: optuna.trial.BaseTrial) -> Architecture:
         """Let Optuna choose, asking only for what matters under the choices made before.
 
         Sites are asked about in the file's order until `max_blocks` blocks are placed, the required ones
@@ -195,6 +196,33 @@ class SearchSpace:
             if len(self._kinds(site)) == 1:
                 del parameters[f"{site}:kind"]  # no choice
         return parameters
+
+    @cached_property
+    def distributions(self) -> dict[str, dict[str, CategoricalDistribution]]:
+        """By site, all that `suggest` may ask there: the question, without the site's name, to its choices."""
+        asked: dict[str, dict[str, CategoricalDistribution]] = {}
+        for site in self.sites:
+            found: dict[str, Sequence[Any]] = {"kind": self._kinds(site)}
+            for kind in self.file.placement.kind:
+                for _ in _every_path(partial(self._choose_noting, found, site, kind)):
+                    pass
+            asked[site] = {
+                name: CategoricalDistribution(choices) for name, choices in found.items() if len(choices) > 1
+            }
+        return asked
+
+    def _choose_noting(self, found: dict[str, Sequence[Any]], site: str, kind: str, pick: Pick) -> Placement:
+        """`_choose`, and note of each question what there was to choose from."""
+
+        def noting(name: str, choices: Sequence[Any]) -> Any:
+            found[name] = choices
+            return pick(name, choices)
+
+        return self._choose(site, kind, noting)
+
+    def choices(self, site: str) -> list[dict[str, Any]]:
+        """What was chosen, question by question, for each of the site's `placements`."""
+        return [chosen for _, chosen in self._table[site].values()]
 
     @cached_property
     def placements(self) -> dict[str, list[Placement]]:
@@ -280,7 +308,7 @@ def _names(choices: Sequence[str]) -> list[str]:
     return [str(choice) for choice in choices]
 
 
-def _ask(trial: optuna.trial.Trial, site: str, name: str, choices: Sequence[Any]) -> Any:
+def _ask(trial: optuna.trial.BaseTrial, site: str, name: str, choices: Sequence[Any]) -> Any:
     """Optuna's choice; it is not asked where there is none."""
     return trial.suggest_categorical(f"{site}:{name}", choices) if len(choices) > 1 else choices[0]
 

@@ -196,28 +196,40 @@ class LiveView:
 
 
 def trials_table(record: StudyRecord) -> Table:
-    """The baseline and the candidates by mean gain, best first."""
+    """The baseline and the candidates by mean gain of their longest trainings, best first."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("architecture", "seeds", "mAP50-95", "gain", "latency", "MACs M", "blocks"):
+    for name in ("architecture", "epochs", "seeds", "mAP50-95", "gain", "latency", "MACs M", "blocks"):
         table.add_column(
             name, justify="left" if name in {"architecture", "blocks"} else "right", no_wrap=name != "blocks"
         )
     done = record.trials[record.trials.state == "complete"]
-    means = done.groupby("architecture").agg(
-        seeds=("seed", "size"), map50_95=("map50_95", "mean"), gain=("gain_map50_95", "mean"),
-        ratio=("latency_ratio", "first"), macs=("macs", "first"),
+    longest = done[done.epochs == done.groupby("architecture").epochs.transform("max")]
+    means = longest.groupby("architecture").agg(
+        epochs=("epochs", "first"), seeds=("seed", "size"), map50_95=("map50_95", "mean"),
+        gain=("gain_map50_95", "mean"),
     )  # fmt: skip
+    means[["ratio", "macs"]] = done.groupby("architecture")[["latency_ratio", "macs"]].first()  # known with the first
     ranked = means.drop(index=BASELINE, errors="ignore").sort_values("gain", ascending=False).head(_ROWS)
     for identity, row in [*means.loc[means.index == BASELINE].iterrows(), *ranked.iterrows()]:
         architecture = record.architectures[str(identity)]
         table.add_row(
-            str(identity), str(int(row.seeds)), f"{row.map50_95:.4f}",
+            str(identity), str(int(row.epochs)), str(int(row.seeds)), f"{row.map50_95:.4f}",
             "" if identity == BASELINE else f"{row.gain:+.4f}",
             f"×{row.ratio:.2f}", f"{row.macs / 1e6:.1f}", architecture.describe(),
         )  # fmt: skip
     failed = record.trials[(record.trials.state != "complete") & (record.trials.finished != "")]  # "": still running
     for failure in failed.itertuples():
-        table.add_row(str(failure.architecture), "", str(failure.state), "", "", "", str(failure.reason), style="red")
+        table.add_row(
+            str(failure.architecture),
+            str(failure.epochs),
+            "",
+            str(failure.state),
+            "",
+            "",
+            "",
+            str(failure.reason),
+            style="red",
+        )
     return table
 
 

@@ -34,6 +34,7 @@ from harness.measure.cost import model_cost
 from harness.records import load_record
 from harness.search import base as search_base
 from harness.search import executors, train_model
+from harness.search import loop as search_loop
 from harness.search import run as search_run
 from harness.search.outcome import Failure, State
 from harness.search.study import open_study
@@ -152,12 +153,15 @@ def search(clo: Clo, *options: str) -> str:
         ("--timeout", "-5m", "write 90, 90s, 25m or 2h"),
         ("--objectives", "latency", "map50_95 and one or more of latency, macs, params"),
         ("--objectives", "map50_95,speed", "'map50_95', 'latency', 'macs' or 'params'"),
-        ("--sampler", "cmaes", "'tpe', 'nsga2' or 'random'"),
+        ("--sampler", "cmaes", "'tpe', 'nsga2'"),
         ("--study", "a/b", "beginning with a letter or digit"),
         ("--study", "..", "beginning with a letter or digit"),
         ("--seed", "99999999999", "less than 2147483648"),
         ("--learning-rate", "inf", "finite number"),
         ("--threads", "0", "greater than or equal to 1"),
+        ("--rungs", "3x3, 3x1", "a rung has more epochs or more seeds than the one before it"),
+        ("--budget", "2 days", "'40 trainings', '200 epochs', '2 h' or '90 m'"),
+        ("--budget", "5 trainings", "too little for one candidate: 6 trainings at least"),
         ("--device", "gpu", "use auto, cpu or a CUDA device's number"),
         ("--base", "yolov99", "no such model; give a name such as yolov5n"),
         ("--base", "mine.pt", "no such checkpoint; give the path of an existing .pt file"),
@@ -371,7 +375,7 @@ def test_a_disk_that_is_full_loses_nothing_that_is_finished(
 
     long_story = Failure(state=State.FAILED, reason="x" * 500_000)
     monkeypatch.setattr(records, "_pragmas", small_disk)
-    monkeypatch.setattr(search_run, "Children", Trainings(lambda _: long_story))
+    monkeypatch.setattr(search_loop, "Children", Trainings(lambda _: long_story))
     storage = f"sqlite:///{begun}"
     said = search(clo, "--study", "y", "--storage", storage, "--data", str(data), "--from-scratch")
     assert "the study's storage failed (database or disk is full); everything finished before is kept" in said
@@ -492,11 +496,11 @@ def measured(job: Job) -> Measured:
 @pytest.fixture
 def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     pretended = Trainings(measured)
-    monkeypatch.setattr(search_run, "Children", pretended)
+    monkeypatch.setattr(search_loop, "Children", pretended)
     monkeypatch.setattr(cli, "_write", lambda _record, folder: folder)  # the report has tests of its own
-    monkeypatch.setattr(search_run, "write_parquet", lambda *_, **__: None)  # and so have the samples
+    monkeypatch.setattr(search_loop, "write_parquet", lambda *_, **__: None)  # and so have the samples
     cost = model_cost(load_model("yolov5n"), 64)
-    monkeypatch.setattr(search_run, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
+    monkeypatch.setattr(search_loop, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
     return pretended
 
 

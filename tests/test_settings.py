@@ -79,6 +79,7 @@ def test_settings_cannot_change_under_a_search() -> None:
         ({"more": 0}, "--more 0: "),
         ({"base_epochs": 0}, "--base-epochs 0: "),
         ({"timeout_s": -1.0}, "--timeout -1.0: "),
+        ({"objectives": ("map50_95", "latency", "macs")}, "--sampler cost-aware: it takes map50_95 and one of "),
         ({"latency_seconds": 0.0}, "--latency-seconds 0.0: "),
         ({"learning_rate": float("inf")}, "--learning-rate inf: "),
         ({"learning_rate": float("nan")}, "--learning-rate nan: "),
@@ -138,6 +139,42 @@ def test_an_unknown_option_is_refused() -> None:
 def test_settings_go_through_json(sampler: Sampler) -> None:
     settings = SearchSettings(sampler=sampler, objectives=(Objective.PARAMS, Objective.MAP50_95), more=3)
     assert SearchSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+# --- Rungs and a budget ---------------------------------------------------------------------------
+
+
+def test_without_rungs_one_seed_screens_and_every_seed_judges() -> None:
+    assert SearchSettings(epochs=5, seeds=4).ladder.rungs == ((5, 1), (5, 4))
+    assert (SearchSettings().finalists, SearchSettings().trials) == (3, 10)
+
+
+def test_rungs_decide_epochs_and_seeds_and_let_one_in_three_climb() -> None:
+    settings = search_settings(rungs="2x1, 2x3, 8x5", seed=7)
+    assert (settings.epochs, settings.seeds, settings.finalists) == (2, 5, None)
+    assert settings.all_seeds == (7, 8, 9, 10, 11)
+    assert search_settings(rungs="2x1, 2x3", finalists=2, epochs=2, seeds=3).finalists == 2
+    assert SearchSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_a_budget_decides_how_many_start_unless_that_is_said() -> None:
+    assert search_settings(budget="2 h").trials is None
+    assert search_settings(budget="2 h").total_budget == (7200, "seconds")
+    assert search_settings(budget="2 h", trials=30).trials == 30
+
+
+@pytest.mark.parametrize(
+    ("values", "start"),
+    [
+        ({"rungs": "3x3, 3x1"}, "--rungs 3x3, 3x1: after 3x3, 3x1 is no step up"),
+        ({"rungs": "three"}, "--rungs three: rungs are epochs x seeds"),
+        ({"rungs": "3x1, 12x2", "epochs": 6}, "--epochs 6: --rungs 3x1, 12x2 says 3; leave --epochs out"),
+        ({"rungs": "3x1, 12x2", "seeds": 3}, "--seeds 3: --rungs 3x1, 12x2 says 2; leave --seeds out"),
+        ({"budget": "2 days"}, "--budget 2 days: a budget is a number with its unit"),
+    ],
+)
+def test_what_does_not_fit_a_ladder_is_named(values: dict[str, Any], start: str) -> None:
+    assert sentence(**values).startswith(start)
 
 
 # --- Reports are passed on, passwords are not -----------------------------------------------------

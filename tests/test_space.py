@@ -60,7 +60,7 @@ def test_optuna_parameters_lead_back_to_the_architecture(tmp_path: Path) -> None
     for _ in range(50):
         architecture = space.draw(rng)
         trial = optuna.trial.FixedTrial(space.parameters(architecture))
-        assert space.identity(space.suggest(trial)) == space.identity(architecture)  # type: ignore[arg-type]
+        assert space.identity(space.suggest(trial)) == space.identity(architecture)
 
 
 def test_a_parameter_is_asked_for_only_where_it_matters(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_every_placement_leads_back_through_optuna(everything: SearchSpace) -> N
     for _ in range(300):
         architecture = everything.draw(rng)
         trial = optuna.trial.FixedTrial(everything.parameters(architecture))
-        assert everything.identity(everything.suggest(trial)) == everything.identity(architecture)  # type: ignore[arg-type]
+        assert everything.identity(everything.suggest(trial)) == everything.identity(architecture)
 
 
 def test_an_option_that_is_left_out_is_at_its_default(everything: SearchSpace) -> None:
@@ -317,7 +317,7 @@ def test_a_required_site_is_asked_for_its_kind_and_never_for_none(
         assert space.holds(architecture) or architecture.is_baseline
         if not architecture.is_baseline:
             again = optuna.trial.FixedTrial(space.parameters(architecture))
-            assert space.identity(space.suggest(again)) == space.identity(architecture)  # type: ignore[arg-type]
+            assert space.identity(space.suggest(again)) == space.identity(architecture)
         for name, distribution in trial.distributions.items():
             assert seen.setdefault(name, distribution) == distribution
         study.tell(trial, 0.0)

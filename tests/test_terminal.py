@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from harness.architecture import BASELINE
 from harness.search.observer import Observer
 from harness.terminal import Lines, LiveView, Quiet, observer, seconds, space_line, trials_table
-from tests.report.example import baseline, candidate, failed, frame, record, row, winning
+from tests.report.example import NAN, baseline, candidate, failed, frame, record, row, winning
 
 SPACE = {
     "name": "tiny", "size": 1234, "macs_min": 101e6, "macs_median": 120e6, "macs_max": 190e6, "macs_base": 100e6,
@@ -157,9 +157,16 @@ def test_the_baseline_leads_and_candidates_follow_by_gain() -> None:
 def test_a_candidate_is_shown_by_its_means() -> None:
     shown = record(frame(baseline(0, 1), candidate("aaaaaaaa", [0.02, 0.01], ratio=1.25, macs=108e6)))
     base, mine = text(trials_table(shown)).splitlines()[1:]
-    assert base.split()[:5] == [BASELINE, "2", "0.4980", "×1.00", "100.0"]  # no gain of its own
-    assert mine.split()[:6] == ["aaaaaaaa", "2", "0.5130", "+0.0150", "×1.25", "108.0"]
+    assert base.split()[:6] == [BASELINE, "3", "2", "0.4980", "×1.00", "100.0"]  # no gain of its own
+    assert mine.split()[:7] == ["aaaaaaaa", "3", "2", "0.5130", "+0.0150", "×1.25", "108.0"]
     assert "neck.P3" in mine
+
+
+def test_a_candidate_is_shown_by_its_longest_trainings() -> None:
+    short, long = (candidate("aaaaaaaa", gains, ratio=1.25) for gains in ([0.02], [0.01, 0.03]))
+    long = [each | {"epochs": 12, "latency_ratio": NAN} for each in long]
+    mine = text(trials_table(record(frame(baseline(0, 1), short, long)))).splitlines()[2]
+    assert mine.split()[:6] == ["aaaaaaaa", "12", "2", "0.5180", "+0.0200", "×1.25"]
 
 
 def test_failures_stand_below_with_their_reason() -> None:

@@ -28,6 +28,8 @@ _REACH = 8
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 """Gauss-Legendre points for each panel of one standard deviation."""
 _STEPS = np.arange(-_REACH, _REACH + 1.0)
+_FINE_STEPS = np.arange(-2 * _REACH - 1, 2 * _REACH + 2.0)
+"""As far on either side in steps of half a standard deviation or more, from a middle that was rounded."""
 
 
 def front_probability(mean: ArrayLike, sd: ArrayLike, cost: ArrayLike) -> NDArray[np.float64]:
@@ -39,7 +41,8 @@ def front_probability(mean: ArrayLike, sd: ArrayLike, cost: ArrayLike) -> NDArra
     of `non_dominated`, as 0 and 1.
 
     P(i) = ∫ φᵢ(x) ∏ⱼ Φⱼ(x) dx over the j that cost no more than i. It is integrated piece by piece, to about
-    1e-9, with finer pieces around every j that is much less noisy than i.
+    1e-9, with finer pieces around every j that is much less noisy than i. The j that reach no part of i's range
+    take no part. Time grows with the square of the architectures: a thousand take a few seconds.
 
     Args:
         mean: Mean accuracies, or gains; shape (architectures,).
@@ -72,7 +75,10 @@ def _unbeaten(
     i: int, means: NDArray[np.float64], sds: NDArray[np.float64], rivals: NDArray[np.bool_], cheaper: NDArray[np.bool_]
 ) -> float:
     """Probability that none of the rivals, of which some are cheaper, beats architecture i."""
-    noisy, exact = rivals & (sds > 0), rivals & (sds == 0)
+    low, high = means - _REACH * sds, means + _REACH * sds
+    if (low[rivals] > high[i]).any():
+        return 0.0
+    noisy, exact = rivals & (sds > 0) & (high > low[i]), rivals & (sds == 0)
     least = means[exact].max(initial=-np.inf)  # what i has to reach
     if sds[i] == 0:
         if least > means[i] or (means[exact & cheaper] == means[i]).any():
@@ -89,7 +95,10 @@ def _grid(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points and weights that integrate a normal density times the rivals' distributions, from `least` on."""
     sharp = sds < sd / 2  # the others are smooth on i's own pieces
-    edges = np.concatenate([mean + sd * _STEPS, (means[sharp, None] + sds[sharp, None] * _STEPS).ravel()])
+    # Multiples of a power of 2, the next below a rival's sd: hundreds that are alike have their edges in common.
+    width = 2.0 ** np.floor(np.log2(sds[sharp]))[:, None]
+    fine = (np.round(means[sharp, None] / width) + _FINE_STEPS) * width
+    edges = np.concatenate([mean + sd * _STEPS, fine.ravel()])
     low, high = max(mean - _REACH * sd, least), mean + _REACH * sd
     edges = np.unique(np.clip(edges, min(low, high), high))
     half = np.diff(edges)[:, None] / 2

@@ -11,6 +11,9 @@ make a gain look better than it is; each has its rule here:
 - **Many looks.** With twenty candidates one passes a 5 % test by luck. A gain needs Holm's
   step-down correction over all candidates that were judged [3]; it holds under any dependence.
 
+Where candidates climb a ladder, each is summarised by its longest trainings that have a control, and with their
+noise: readings after different numbers of epochs are neither averaged nor pooled.
+
 References:
     1. Snedecor and Cochran, Statistical Methods, 8th ed., section 6.9 (pooled variance).
     2. Cawley and Talbot, "On over-fitting in model selection", JMLR 11, 2010.
@@ -80,22 +83,24 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         trials: `StudyRecord.trials`; two complete rows of one architecture and seed count once, the
-            later one. Columns that are absent count as not measured.
+            later one. Columns that are absent count as not measured; without `epochs` all rows have the same.
 
     Returns:
         Indexed by architecture, the baseline first (present even where it has no row), then in order
-        of appearance. Columns: `standing`, `verdict`, `seeds` (complete), `gain_map50_95` (mean),
+        of appearance. Columns: `epochs` (that the row speaks of; NaN where nothing is complete), `standing`,
+        `verdict`, `seeds` (complete, of those epochs), `gain_map50_95` (mean),
         `gain_low`, `gain_high` (95 %), `gain_seeds` (seeds the gain rests on), `gain_basis`,
         `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
         `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
         `macs_ratio`, `params_ratio`, `complete`, `failed` (rows), `reason` (of the last failure).
     """
-    complete = _complete(trials)
+    complete = _longest(_complete(trials))
     names = [BASELINE, *(name for name in trials["architecture"].unique() if name != BASELINE)]
     summary = pd.DataFrame(index=pd.Index(names, name="architecture"))
     counts = complete.groupby("architecture").size()
+    summary["epochs"] = complete.groupby("architecture")["epochs"].first().reindex(names)
     summary["seeds"] = counts.reindex(names, fill_value=0).astype(int)
-    _add_gains(summary, complete, gain_noise(trials))
+    _add_gains(summary, complete, trials)
     for column in ("map50_95", "map50"):
         _add_mean(summary, complete, column)
     _add_costs(summary, trials)
@@ -103,10 +108,20 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     return summary
 
 
-def gain_noise(trials: pd.DataFrame) -> Noise:
-    """The scatter of the paired difference of one seed, over all candidates with two or more."""
+def gain_noise(trials: pd.DataFrame, epochs: float | None = None) -> Noise:
+    """The scatter of the paired difference of one seed, over all candidates with two or more.
+
+    Args:
+        trials: `StudyRecord.trials`.
+        epochs: Of trainings of so many; by default of the most for which it is known.
+    """
     complete = _complete(trials)
-    return pooled_noise(complete[complete["architecture"] != BASELINE], "gain_map50_95", SHARED_BASELINE)
+    candidates = complete[complete["architecture"] != BASELINE]
+    levels = sorted(candidates["epochs"].unique(), reverse=True) if epochs is None else [epochs]
+    noises = [
+        pooled_noise(candidates[candidates["epochs"] == level], "gain_map50_95", SHARED_BASELINE) for level in levels
+    ]
+    return next((noise for noise in noises if noise.df > 0), pooled_noise(candidates[:0], "gain_map50_95"))
 
 
 def best_by_chance(trials: pd.DataFrame) -> tuple[int, float]:
@@ -118,7 +133,7 @@ def best_by_chance(trials: pd.DataFrame) -> tuple[int, float]:
     complete = _complete(trials)
     screened = complete[complete["selected_on"].astype(bool) & (complete["architecture"] != BASELINE)]
     candidates = screened.loc[screened["gain_map50_95"].notna(), "architecture"].nunique()
-    noise = gain_noise(trials)
+    noise = gain_noise(trials, screened["epochs"].min())
     if not candidates or not noise.usable:
         return candidates, float("nan")
     return candidates, expected_maximum(candidates, noise.sd, SHARED_BASELINE)
@@ -147,9 +162,19 @@ def front(summary: pd.DataFrame, objectives: Sequence[str] = DEFAULT_OBJECTIVES)
 
 
 def _complete(trials: pd.DataFrame) -> pd.DataFrame:
-    """Complete rows with an accuracy, one per architecture and seed."""
+    """Complete rows with an accuracy, one per architecture, seed and number of epochs."""
     rows = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
-    return rows.drop_duplicates(["architecture", "seed"], keep="last")
+    rows = rows if "epochs" in rows else rows.assign(epochs=0)
+    return rows.drop_duplicates(["architecture", "epochs", "seed"], keep="last")
+
+
+def _longest(complete: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each architecture's longest trainings, of those that have a control where any has one."""
+    compared = complete["epochs"].where(complete["gain_map50_95"].notna(), -1)
+    highest, longest = (
+        each.groupby(complete["architecture"]).transform("max") for each in (compared, complete["epochs"])
+    )
+    return complete[complete["epochs"] == highest.where(highest >= 0, longest)]
 
 
 def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
@@ -176,19 +201,28 @@ def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
     return _Judgement(float(fresh["gain_map50_95"].mean()), len(fresh), Standing.JUDGED, basis)
 
 
-def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, noise: Noise) -> None:
+def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFrame) -> None:
     """Add each architecture's gain, its interval, its tests and its verdict."""
+    known = {epochs: gain_noise(trials, epochs) for epochs in complete["epochs"].unique()}
+    none = gain_noise(trials[:0])
+    noises = [known.get(epochs, none) for epochs in summary["epochs"]]
     rows = dict(list(complete.groupby("architecture")))
     judged = [_judge(str(name), rows.get(name, complete[:0])) for name in summary.index]
     summary["standing"] = [each.standing for each in judged]
     summary["gain_map50_95"] = [each.mean for each in judged]
-    half = [0.0 if each.standing is Standing.BASELINE else noise.half_width(each.readings) for each in judged]
+    half = [
+        0.0 if each.standing is Standing.BASELINE else noise.half_width(each.readings)
+        for each, noise in zip(judged, noises, strict=True)
+    ]
     summary["gain_low"] = summary["gain_map50_95"] - np.array(half)
     summary["gain_high"] = summary["gain_map50_95"] + np.array(half)
     summary["gain_seeds"] = [each.readings for each in judged]
-    summary["gain_basis"] = [each.basis + _why_no_interval(each, noise) for each in judged]
+    summary["gain_basis"] = [
+        each.basis + _why_no_interval(each, noise) for each, noise in zip(judged, noises, strict=True)
+    ]
     summary["p_value"] = [
-        noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan for each in judged
+        noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan
+        for each, noise in zip(judged, noises, strict=True)
     ]
     summary["p_holm"] = holm(summary["p_value"])
     summary["verdict"] = [
@@ -219,11 +253,16 @@ def _verdict(judgement: _Judgement, p_holm: float, high: float) -> Verdict:
 
 def _add_mean(summary: pd.DataFrame, complete: pd.DataFrame, column: str) -> None:
     """Add the mean over complete seeds and its interval from the scatter pooled over architectures."""
-    noise = pooled_noise(complete, column)
+    noises = {epochs: pooled_noise(rows, column) for epochs, rows in complete.groupby("epochs")}
     groups = complete.groupby("architecture")[column]
     means = groups.mean().reindex(summary.index)
     counts = groups.count().reindex(summary.index, fill_value=0)
-    half = np.array([noise.half_width(int(count)) for count in counts])
+    half = np.array(
+        [
+            noises[epochs].half_width(int(count)) if count else np.nan
+            for epochs, count in zip(summary["epochs"], counts, strict=True)
+        ]
+    )
     summary[column], summary[f"{column}_low"], summary[f"{column}_high"] = means, means - half, means + half
 
 

@@ -15,6 +15,12 @@ What differs from `yolo train`, and why:
 
 Everything random follows the seed: the new blocks' initialisation, the order of the images, the
 augmentation. Two runs of one seed see the same batches, so that their difference is paired.
+
+A training that goes on from the weights of a shorter one (`Training.start`) begins its schedule anew, warm-up
+and AdamW's moments included: what is annealed has to be warmed up again [1]. It sees batches of its own.
+
+References:
+    1. Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
 """
 
 from __future__ import annotations
@@ -110,7 +116,11 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
 
 
 def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
-    """The detector as it is before its first step: base weights in place, new blocks drawn from the seed."""
+    """The detector as it is before its first step.
+
+    Base weights are in place and new blocks drawn from the seed, or all are those of `Training.start`; the
+    transfer is the base's either way.
+    """
     from ultralytics.nn.tasks import load_checkpoint
 
     torch.manual_seed(training.seed)
@@ -121,7 +131,18 @@ def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
         base, _ = load_checkpoint(training.base_weights)
     torch.manual_seed(training.seed)
     model = build(training.config, training.classes)
-    return model, transfer(base, model, training.layers)
+    moved = transfer(base, model, training.layers)
+    if training.start is not None:
+        earlier, _ = load_checkpoint(training.start)
+        model.load_state_dict(earlier.state_dict())
+    return model, moved
+
+
+def _seed_of_draws(training: Training) -> int:
+    """Of order and augmentation; a training that goes on would see its first batches again under the same seed."""
+    if not training.trained_epochs:
+        return training.seed
+    return int(np.random.SeedSequence([training.seed, training.trained_epochs]).generate_state(1)[0] >> 1)
 
 
 def save_checkpoint(model: nn.Module, path: Path) -> None:
@@ -218,7 +239,7 @@ class _Trainer(DetectionTrainer):
             "epochs": schedule.epochs,
             "batch": schedule.batch,
             "nbs": schedule.batch,
-            "seed": training.seed,
+            "seed": _seed_of_draws(training),
             "device": training.device,
             "workers": training.loader_workers,
             "project": str(folder),

@@ -74,6 +74,9 @@ class Training:
         base_config: The base's model description where weights are taken over from the base.
         base_weights: Checkpoint of the base; None starts the base's layers at random.
         layers: Base layer to layer in `config` (`harness.detectors.index_map`).
+        start: Checkpoint of this very detector, trained under this seed, to go on from; None begins with the base's
+            weights.
+        trained_epochs: How many epochs `start` has behind it; `schedule` is of those that follow.
         save_to: Where the trained weights go; None keeps none.
         keep_matches: Whether the result brings each image's matches along, for `image_bootstrap`.
     """
@@ -89,6 +92,8 @@ class Training:
     base_config: dict[str, Any]
     base_weights: Path | None
     layers: Mapping[int, int]
+    start: Path | None = None
+    trained_epochs: int = 0
     save_to: Path | None = None
     keep_matches: bool = False
 

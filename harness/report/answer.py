@@ -55,7 +55,7 @@ class Answer:
         lead: The figures behind it, in one or two sentences.
         remarks: What else a reader must know: screening, losses, failures, progress.
         best: The architecture with the largest gain among those that beat the baseline, or, where none
-            does, among those judged.
+            does, among those judged; of those that were trained longest.
         tiles: The same figures to be seen at a glance.
     """
 
@@ -114,7 +114,10 @@ def _best(summary: pd.DataFrame, outcome: Outcome) -> str | None:
         Outcome.NO_GAIN: summary["standing"] == Standing.JUDGED,
         Outcome.UNJUDGED: summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]),
     }.get(outcome)
-    return None if pool is None else str(summary.loc[pool, "gain_map50_95"].idxmax())
+    if pool is None:
+        return None
+    longest = pool & (summary["epochs"] == summary.loc[pool, "epochs"].max())
+    return str(summary.loc[longest, "gain_map50_95"].idxmax())
 
 
 def _statement(
@@ -123,7 +126,7 @@ def _statement(
     """Headline and lead."""
     digits = words.digits_for(noise)
     base: Any = summary.loc[BASELINE]
-    baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}"
+    baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}{phrases.after(base, summary)}"
     compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
     region = " within the bounds" if record.constraints.bounds else ""
     every = words.count(compared, "architecture") + region
@@ -143,7 +146,7 @@ def _statement(
             ),
         }.get(outcome, ("No training has finished.", "There is no accuracy to report."))
     row: Any = summary.loc[best]
-    gain, named = phrases.gain_of(row, digits), phrases.name_of(record, best)
+    gain, named = phrases.gain_of(row, digits), phrases.name_of(record, best) + phrases.after(row, summary)
     if outcome is Outcome.GAIN:
         winners = int((summary["verdict"] == Verdict.GAIN).sum())
         verb = "beats" if winners == 1 else "beat"
@@ -168,7 +171,7 @@ def _statement(
 
 def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome) -> list[str]:
     """What else must be known to believe the headline rightly."""
-    remarks = []
+    remarks = [said] if (said := phrases.several_lengths(summary)) else []
     judged = int((summary["standing"] == Standing.JUDGED).sum())
     screened = int((summary["standing"] == Standing.SCREENING).sum())
     if screened and outcome in {Outcome.GAIN, Outcome.NO_GAIN}:

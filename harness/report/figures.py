@@ -102,9 +102,10 @@ class FrontFigure:
         x_range: Drawn range, in the axis's unit.
         y_range: Drawn range of the gain.
         second_x: The same cost in other words, None where the baseline has none.
-        second_y: mAP50-95 of the baseline plus gain, None where unknown.
+        second_y: mAP50-95 of the baseline plus gain, None where unknown or where several baselines count.
         undrawn: Measured candidates that lack this cost.
         digits: Decimals of an mAP.
+        y_title: The gain, and after how many epochs where architectures differ in that.
     """
 
     axis: Axis
@@ -117,6 +118,7 @@ class FrontFigure:
     second_y: Linear | None
     undrawn: int
     digits: int
+    y_title: str
 
     def label_left(self, point: Point) -> bool:
         """Whether a point stands so far right that its name belongs to its left."""
@@ -146,6 +148,8 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
         _point(record, str(name), row, axis, on_front=name in members, digits=digits) for name, row in drawn.iterrows()
     )
     x_range, y_range = _ranges(points)
+    lengths = phrases.lengths(summary)
+    epochs = f", longest trainings ({', '.join(map(str, lengths))} epochs)" if len(lengths) > 1 else ""
     firm = any(point.on_front and point.mark not in {Mark.BASELINE, Mark.SCREENING} for point in points)
     return FrontFigure(
         axis=axis,
@@ -155,9 +159,10 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
         x_range=x_range,
         y_range=y_range,
         second_x=_second_x(summary.loc[BASELINE], axis),
-        second_y=_shift(summary.loc[BASELINE, "map50_95"]),
+        second_y=_shift(summary.loc[BASELINE, "map50_95"]) if len(lengths) < 2 else None,
         undrawn=len(compared) - len(drawn),
         digits=digits,
+        y_title=f"gain in mAP50-95{epochs}",
     )
 
 
@@ -174,7 +179,8 @@ def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bo
         *(placement.describe() for placement in (known.placements if known else ())),
         f"gain {words.signed(row['gain_map50_95'], digits)} {ends} mAP50-95, {row['gain_basis']}",
         f"mAP50-95 {words.plain(row['map50_95'], digits)} "
-        f"{words.interval(row['map50_95_low'], row['map50_95_high'], digits)}",
+        f"{words.interval(row['map50_95_low'], row['map50_95_high'], digits)}, "
+        f"after {words.plain(row['epochs'], 0)} epochs",
         f"latency {ratio}, {words.milliseconds(row['latency_ms_p50'])}",
         f"{words.amount(row['macs'])} MACs, {words.amount(row['params'])} parameters",
         *(f"beyond a bound: {bound}" for bound in beyond),

@@ -121,7 +121,7 @@ def _layout(figure: FrontFigure) -> dict[str, Any]:
         "showlegend": False,
         "xaxis": {"title": {"text": figure.axis.title}, "range": list(figure.x_range), "zeroline": False},
         "yaxis": {
-            "title": {"text": "gain in mAP50-95"},
+            "title": {"text": figure.y_title},
             "range": list(figure.y_range),
             "zeroline": False,
             "tickformat": f"+.{figure.digits}f",

@@ -20,8 +20,8 @@ JUDGING = (
     "two or more; it assumes that all candidates are equally noisy. Differences of one seed share the "
     "baseline's training; the degrees of freedom are fewer for that (Satterthwaite).",
     "The seed on which the search picked its finalists does not judge them: the highest of many noisy "
-    "readings is too high on average. mAP columns are means over all complete seeds and therefore need "
-    "not differ by the gain.",
+    "readings is too high on average. On a ladder of rungs no seed that picked judges on a higher one. "
+    "mAP columns are means over all complete seeds and therefore need not differ by the gain.",
     "“gain” needs Holm's correction over all judged candidates, because with many looks one passes a "
     "5 % test by luck; it can therefore be withheld although the plain 95 % interval excludes zero.",
     "“loss” needs only the whole interval below zero, uncorrected: of candidates equal to the baseline about "
@@ -40,10 +40,12 @@ def measured(record: StudyRecord) -> Pairs:
         if settings.get("from_scratch")
         else f"one trained baseline, the same for all; {_start_of_blocks(record)}"
     )
-    given = [
+    rungs = settings.get("rungs")
+    ladder = [f"rungs of {rungs} (epochs × seeds), each going on from the weights of the one below"] if rungs else []
+    given = ladder + [
         f"{settings[key]} {unit}"
         for key, unit in (("epochs", "epochs"), ("batch", "images a batch"), ("imgsz", "pixels"))
-        if key in settings
+        if key in settings and not (rungs and key == "epochs")
     ]
     return (
         ("mAP50-95, mAP50", f"{_evaluators(record)}, on the validation set of the data; 0 to 1"),
@@ -133,7 +135,7 @@ def commands(record: StudyRecord, architectures: tuple[str, ...]) -> Pairs:
 
 _OPTIONS = (
     "base", "data", "space", "imgsz", "epochs", "base_epochs", "batch", "learning_rate", "block_rate_factor", "seed",
-    "seeds",
+    "seeds", "rungs",
 )  # fmt: skip
 """Settings that decide a row's figures and are command-line options."""
 
@@ -142,7 +144,7 @@ def _again(record: StudyRecord, architecture: str) -> str:
     """A search of this one candidate under the study's own settings: the same rows on the same machine."""
     typed = ["clo", "search", "--include", f"{record.name}/{architecture}", "--study", f"{record.name}-{architecture}"]
     for name in _OPTIONS:
-        if name in record.settings:
+        if record.settings.get(name) is not None:
             typed += [f"--{name.replace('_', '-')}", str(record.settings[name])]
     if record.settings.get("from_scratch"):
         typed.append("--from-scratch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -52,6 +53,7 @@ def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
     open_cases = summary[(summary["standing"] == Standing.JUDGED) & (summary["verdict"] == Verdict.UNDECIDED)]
     if open_cases.empty:
         return ""
+    open_cases = open_cases[open_cases["epochs"] == open_cases["epochs"].max()]
     best = str(open_cases["gain_map50_95"].idxmax())
     gain: Any = open_cases.loc[best, "gain_map50_95"]
     seeds = seeds_needed(noise.sd, float(gain), df=noise.df)
@@ -67,11 +69,34 @@ def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
 def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
     """What the best screening reading would be if no candidate did anything; empty for a single one."""
     candidates, gain = best_by_chance(trials)
-    if candidates < 2 or not noise.usable:
+    if candidates < 2 or math.isnan(gain):
         return ""
     return (
         f"The best of {candidates} candidates that do nothing would read {words.signed(gain, words.digits_for(noise))} "
         "on the screening seed, on average; that is why this seed judges nobody."
+    )
+
+
+def lengths(summary: pd.DataFrame) -> list[int]:
+    """Epochs of the compared trainings, the baseline's included, ascending; several where candidates climb a ladder."""
+    compared = summary[summary["standing"] != Standing.UNMEASURED]
+    return sorted(compared["epochs"].astype(int).unique())
+
+
+def after(row: Any, summary: pd.DataFrame) -> str:
+    """` after 12 epochs`, where not all architectures have the same number."""
+    return f" after {int(row['epochs'])} epochs" if len(lengths(summary)) > 1 else ""
+
+
+def several_lengths(summary: pd.DataFrame) -> str:
+    """What to know of a study whose architectures were trained for different numbers of epochs; else empty."""
+    found = lengths(summary)
+    if len(found) < 2:
+        return ""
+    return (
+        f"Architectures were trained for different numbers of epochs ({', '.join(map(str, found))}): each stands, also "
+        "on the front, with its longest trainings and their gain over the baseline after as many. Gains after "
+        "different numbers of epochs are not of one kind."
     )
 
 

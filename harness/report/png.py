@@ -68,7 +68,7 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
             left=figure.label_left(point),
             bars=point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS,
         )
-    axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel="gain in mAP50-95")
+    axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel=figure.y_title)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.{figure.digits}f}".replace("-", "−"))
     axes.grid(color="#e6e8eb", linewidth=0.6, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)

@@ -79,6 +79,7 @@ CANDIDATE_COLUMNS = (
     Column(name="Latency", unit="× baseline, 95 % interval"),
     Column(name="MACs", unit="per image"),
     Column(name="Parameters", unit="in all"),
+    Column(name="Epochs", unit="of each training"),
     Column(name="Evidence", unit="what the gain rests on", numeric=False),
 )
 
@@ -150,6 +151,7 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
         _latency(row, _baseline_ms(record), is_baseline=is_baseline),
         _cost(row, "macs", is_baseline=is_baseline),
         _cost(row, "params", is_baseline=is_baseline),
+        Cell(text=words.plain(row["epochs"], 0), sort=row["epochs"]),
         Cell(
             text=str(row["gain_basis"]),
             details=tuple(part for part in (_tested(row), failed) if part),

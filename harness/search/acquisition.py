@@ -18,7 +18,7 @@ _ROUNDS = 3
 _PARENTS = 50
 _SHORT_LIST = 2_000
 """Candidates that are looked at with all readings, where there are so many that a part of the readings goes first."""
-_MANY = 20_000_000
+_MANY = 1_000_000
 """Candidates times readings from which on that is done."""
 
 

@@ -58,6 +58,9 @@ class CostAwareSampler(BaseSampler):
         ValueError: Both candidates and cost are given.
     """
 
+    acquisition: type[Acquisition] = Acquisition
+    """How one decision is made; `benchmarks/sampler_ablation.py` leaves parts of it out."""
+
     def __init__(
         self,
         candidates: Candidates | None = None,
@@ -105,7 +108,7 @@ class CostAwareSampler(BaseSampler):
         candidates = self._candidates or candidates_of(search_space, self._cost)
         history = History.of(study, candidates, self._learnt, without=trial.number)
         rng = np.random.default_rng([self._seed, trial.number])
-        found = Acquisition(candidates, history, self._preferences, rng).best()
+        found = self.acquisition(candidates, history, self._preferences, rng).best()
         if found is None:
             return {}
         if np.isfinite(found.expected_share):

@@ -28,12 +28,13 @@ from harness.records import (
     open_storage,
     record_of,
 )
+from harness.search.climb import Key
 from harness.search.outcome import State
 from harness.search.proposals import Known
-from harness.settings import COMPARABLE, Objective, Sampler, SearchSettings
+from harness.settings import COMPARABLE, Objective, SearchSettings
 
-STARTUP = 6
-"""Candidates drawn evenly before the sampler chooses."""
+WEIGHTS = "weights_sha256"
+"""Entry of a trial's row beside the record's columns."""
 
 
 class SearchStudy:
@@ -74,14 +75,19 @@ class SearchStudy:
             self.optuna.tell(trial, state=state.optuna)
 
     def _tell(self, number: int, row: Mapping[str, Any]) -> None:
-        """A trial whose seed has no control has no gain, so nothing to learn from; its row stays complete.
+        """The sampler learns from the first rung's epochs alone; every other row stays complete, but is told nothing.
 
-        Nor is there where a site is required and the baseline was trained, which is no candidate then: its trial has
-        no parameters, and a sampler looks for what all trials have in common.
+        A gain after more epochs is another quantity than one after few, and known only of the candidates that
+        read best: mixed with first readings it would teach a sampler who climbed, not who is better. A trial
+        whose seed has no control has no gain at all.
+
+        Nor is there anything to learn where a site is required and the baseline was trained, which is no candidate
+        then: its trial has no parameters, and a sampler looks for what all trials have in common.
         """
-        values = self._values(number, row)
         no_candidate = row["architecture"] == BASELINE and bool(self.settings.constraints.required_sites)
-        if all(map(math.isfinite, values)) and not no_candidate:
+        is_first_rung = row["epochs"] == self.settings.epochs
+        values = self._values(number, row) if is_first_rung and not no_candidate else [math.nan]
+        if all(map(math.isfinite, values)):
             self.optuna.tell(number, values)
         else:
             self.optuna.tell(number, state=TrialState.FAIL)
@@ -107,6 +113,19 @@ class SearchStudy:
         }
         return [float(values[objective]) for objective in self.settings.objectives]
 
+    def states(self) -> dict[Key, State]:
+        """What became of each training: complete if any of its trials is, interrupted if no trial settled it."""
+        states: dict[Key, State] = {}
+        for row in self._rows():
+            key, state = Key(row["architecture"], row["epochs"], row["seed"]), State(row["state"])
+            if state is State.COMPLETE or not (key in states and states[key].settled):
+                states[key] = state
+        return states
+
+    def _rows(self) -> list[dict[str, Any]]:
+        trials = self.optuna.get_trials(deepcopy=False)
+        return [trial.user_attrs[ROW] for trial in trials if trial.user_attrs.get(ROLE) == TRAINING]
+
     def known(self) -> dict[str, Known]:
         """Every architecture that was settled, by identity, with what Optuna was told of its first seed."""
         known: dict[str, Known] = {}
@@ -114,10 +133,22 @@ class SearchStudy:
             if trial.user_attrs.get(ROLE) != TRAINING or not State(trial.user_attrs[ROW]["state"]).settled:
                 continue
             row = trial.user_attrs[ROW]
-            if row["seed"] == self.settings.seed:
+            if self._is_first(row):
                 values = tuple(trial.values) if trial.state == TrialState.COMPLETE else None
                 known[row["architecture"]] = Known(values=values)
         return known
+
+    def _is_first(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is the training that an architecture begins with."""
+        return (row["seed"], row["epochs"]) == (self.settings.seed, self.settings.epochs)
+
+    def checkpoints(self, identity: str, seed: int) -> dict[int, str]:
+        """Epochs to SHA-256 of the weights that an architecture's complete trainings of a seed left."""
+        return {
+            row["epochs"]: row[WEIGHTS]
+            for row in self._rows()
+            if WEIGHTS in row and (row["architecture"], row["seed"]) == (identity, seed)
+        }
 
     def close_interrupted(self) -> list[Architecture]:
         """Tell Optuna of trials that a killed search left running.
@@ -136,20 +167,19 @@ class SearchStudy:
         for trial in self.optuna.get_trials(deepcopy=False):
             if trial.user_attrs.get(ROLE) == TRAINING:
                 row = trial.user_attrs[ROW]
-                if row["seed"] == self.settings.seed and row["architecture"] not in known:
+                if self._is_first(row) and row["architecture"] not in known:
                     left[row["architecture"]] = Architecture.from_dict(trial.user_attrs[ARCHITECTURE])
         left.pop(BASELINE, None)
         return list(left.values())
 
 
 @contextmanager
-def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, workers: int = 1) -> Iterator[SearchStudy]:
+def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Iterator[SearchStudy]:
     """Create the study, or continue it.
 
     Args:
         settings: What was asked for.
         comparable: What all trials of the study must share, beyond the settings: data, space, base.
-        workers: Trainings at once.
 
     Raises:
         UserError: Another search holds the study, it was made with other settings, or its storage does not open.
@@ -174,7 +204,7 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, worke
             study_name=settings.study,
             storage=storage,
             directions=[objective.direction for objective in settings.objectives],
-            sampler=sampler_of(settings, workers),
+            sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
             load_if_exists=True,
         )
         _check_same(study, settings, comparable)
@@ -184,8 +214,10 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any], *, worke
 
 
 def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mapping[str, Any]) -> None:
+    levels = settings.ladder.levels
     sites = settings.constraints.model_dump(mode="json", include=set(SITE_FIELDS))
     now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **sites, **comparable}
+    now["epochs_of_rungs"] = list(levels) if len(levels) > 1 else None  # 12 after 3 are not 12 after 6
     before = study.user_attrs.get(SETTINGS)
     if before is None:
         study.set_user_attr(SETTINGS, now)
@@ -203,17 +235,6 @@ def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mappi
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def sampler_of(settings: SearchSettings, workers: int = 1) -> optuna.samplers.BaseSampler:
-    """The sampler that the settings name, seeded; with several workers it keeps away from what is being trained."""
-    if settings.sampler is Sampler.NSGA2:
-        return optuna.samplers.NSGAIISampler(seed=settings.seed, population_size=20)
-    if settings.sampler is Sampler.RANDOM:
-        return optuna.samplers.RandomSampler(seed=settings.seed)
-    return optuna.samplers.TPESampler(
-        seed=settings.seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=workers > 1
-    )
 
 
 def _quiet_optuna() -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import (
@@ -42,7 +43,7 @@ _NO_NOISE = 1e-6
 """In variances of the readings: keeps the matrix well-conditioned."""
 _TO_LEARN_FROM = 100
 """Readings that the hyperparameters are fitted to, at most; all readings are used to predict."""
-_CHUNK = 10_000
+_CHUNK = 2_000
 
 
 class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):
@@ -64,24 +65,34 @@ class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):
 
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803 - sklearn's
         """Covariances, (N, M); with the gradient by the logarithms of the lengths, (N, N, groups), if asked."""
-        squares = [
-            _squared_distances(X[:, group], (X if Y is None else Y)[:, group]) / length**2
-            for group, length in zip(self.groups, np.atleast_1d(self.length_scale), strict=True)  # one is a scalar
-        ]
-        distance = np.sqrt(5 * sum(squares))
+        lengths = np.zeros(X.shape[1])
+        for group, length in zip(self.groups, np.atleast_1d(self.length_scale), strict=True):  # one is a scalar
+            lengths[group] = length
+        scaled = X / lengths
+        square = _squared_distances(scaled, scaled if Y is None else Y / lengths)
+        distance = np.sqrt(5 * square)
         decay = np.exp(-distance)
-        covariance = (1 + distance + distance**2 / 3) * decay
+        covariance = (1 + distance + 5 / 3 * square) * decay
         if not eval_gradient:
             return covariance
         slope = 5 / 3 * (1 + distance) * decay
-        return covariance, np.stack([slope * square for square in squares], axis=-1)
+        parts = [_squared_distances(scaled[:, group], scaled[:, group]) for group in self.groups]
+        return covariance, np.stack([slope * part for part in parts], axis=-1)
 
 
 def _squared_distances(a: Floats, b: Floats) -> Floats:
     if a.shape[1] == 1:
         return np.asarray((a - b.T) ** 2)
-    products = a @ b.T
-    return np.asarray(np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * products, 0))
+    square = a @ (-2 * b.T)
+    square += (a**2).sum(axis=1)[:, None]
+    square += (b**2).sum(axis=1)
+    return np.asarray(np.maximum(square, 0, out=square))
+
+
+def _climb(objective: Any, start: Floats, bounds: Floats) -> tuple[Floats, float]:
+    """scikit-learn's optimiser, content with less: the fourth digit of a length changes no decision."""
+    found = minimize(objective, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"ftol": 1e-5})
+    return found.x, found.fun
 
 
 class _Regressor(GaussianProcessRegressor):
@@ -158,7 +169,7 @@ class Surrogate:
             some = np.sort(rng.choice(some, _TO_LEARN_FROM, replace=False))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a hyperparameter at its bound is an answer too
-            regressor = part = _Regressor(kernel, alpha=own[some]).fit(features[some], targets[some])
+            regressor = part = _Regressor(kernel, alpha=own[some], optimizer=_climb).fit(features[some], targets[some])
             if len(some) < len(targets):
                 regressor = _Regressor(regressor.kernel_, alpha=own, optimizer=None).fit(features, targets)
         learnt = float(np.sqrt(regressor.kernel_.k2.noise_level)) * scale

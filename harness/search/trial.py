@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -20,12 +21,14 @@ class Job:
 
     Attributes:
         training: The training.
+        before: Trainings whose weights it goes on from, to be made again first.
         measure_latency: Whether latency is wanted too; a second seed of a candidate needs none.
         latency_seconds: Most seconds that measuring it may take.
         latency_threads: CPU threads of its passes; nothing else runs then.
     """
 
     training: Training
+    before: tuple[Training, ...] = ()
     measure_latency: bool
     latency_seconds: float
     latency_threads: int
@@ -62,6 +65,8 @@ def run_trial(job: Job, report: Report) -> Measured:
                 max_seconds=job.latency_seconds,
             )
     cpu, rested = _cpu_seconds(), report.rested_seconds
+    for lost in job.before:
+        train_base(lost, report)
     accuracy = train_base(training, report)
     return Measured(
         accuracy=replace(accuracy, train_seconds=accuracy.train_seconds - (report.rested_seconds - rested)),
@@ -81,6 +86,18 @@ def train_base(training: Training, report: Report) -> Accuracy:
             report.rest()
 
     return train(training, step)
+
+
+def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:
+    """The table's latency columns; the baseline against its own copy is 1 by definition."""
+    ratio = (1.0, 1.0, 1.0) if is_baseline else (latency.ratio, *latency.ratio_ci95)
+    return {
+        "latency_ms_p50": latency.candidate.p50,
+        "latency_ms_p90": latency.candidate.p90,
+        "latency_ratio": ratio[0],
+        "latency_ratio_low": ratio[1],
+        "latency_ratio_high": ratio[2],
+    }
 
 
 def _cpu_seconds() -> float:

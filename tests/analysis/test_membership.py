@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.analysis.fronts import non_dominated
-from harness.analysis.membership import front_probability
+from harness.analysis.membership import _grid, front_probability
 
 
 @pytest.mark.parametrize("sds", [(0.01, 0.01), (0.003, 0.02), (1e-6, 0.02), (0.02, 1e-6), (0.02, 0.0), (0.0, 0.02)])
@@ -34,6 +34,18 @@ def test_of_equal_cost_exactly_one_is_the_best() -> None:
     rng = np.random.default_rng(0)
     found = front_probability(rng.normal(0, 0.01, 40), rng.uniform(1e-5, 0.02, 40), np.ones(40))
     assert found.sum() == pytest.approx(1, abs=1e-7)
+
+
+def test_hundreds_of_two_kinds_of_noise_share_one_best() -> None:
+    rng = np.random.default_rng(2)
+    found = front_probability(rng.normal(0, 0.002, 300), rng.choice([0.001, 0.003], 300), np.ones(300))
+    assert found.sum() == pytest.approx(1, abs=1e-8)
+
+
+def test_rivals_of_similar_noise_share_their_pieces() -> None:
+    rng = np.random.default_rng(3)
+    few, many = (len(_grid(0.0, 1.0, -math.inf, rng.normal(0, 2, n), rng.uniform(0.25, 0.4, n))[0]) for n in (10, 999))
+    assert many < 2 * few  # else hundreds of architectures take minutes
 
 
 def test_it_agrees_with_a_simulation() -> None:

@@ -222,3 +222,53 @@ def test_the_best_by_chance_counts_what_was_screened() -> None:
     assert gain == pytest.approx(gain_noise(trials).sd / math.sqrt(math.pi) / math.sqrt(2))
     assert best_by_chance(table(BASE))[0] == 0
     assert math.isnan(best_by_chance(table(BASE, rows("once", gains(0.1))))[1])
+
+
+# --- A ladder of epochs ---------------------------------------------------------------------------
+
+LONG = {"epochs": 12}
+SHORT = {"epochs": 3}
+LADDER = table(
+    rows("baseline", gains(0.0, 0.0, 0.0), **SHORT),
+    rows("baseline", gains(0.0, 0.0, 0.0, 0.0), **LONG),
+    rows("climber", gains(0.050, 0.040, 0.060), **SHORT),
+    rows("climber", gains(0.010, 0.012, 0.011, 0.013), **LONG, selected_on=True),
+    rows("stayed", gains(0.010, 0.001, -0.001), **SHORT),
+    rows("screened", gains(0.002), **SHORT),
+)
+LADDER.loc[(LADDER.epochs == 12) & (LADDER.seed == 3), "selected_on"] = False
+
+
+def test_each_architecture_is_judged_by_its_longest_trainings() -> None:
+    summary = summarise(LADDER)
+    assert summary["epochs"].to_dict() == {"baseline": 12, "climber": 12, "stayed": 3, "screened": 3}
+    assert at(summary, "climber", "gain_map50_95") == pytest.approx(0.013)  # the seed that picked on no rung
+    assert at(summary, "climber", "seeds") == 4
+    assert at(summary, "climber", "map50_95") == pytest.approx(0.5 + 0.0115)
+    assert at(summary, "stayed", "gain_map50_95") == pytest.approx(0.0)
+    assert at(summary, "stayed", "standing") == Standing.JUDGED
+
+
+def test_each_number_of_epochs_has_its_own_noise() -> None:
+    short, long = LADDER[LADDER.epochs == 3], LADDER[LADDER.epochs == 12]
+    assert gain_noise(LADDER, 3) == gain_noise(short)
+    assert gain_noise(LADDER) == gain_noise(LADDER, 12) == gain_noise(long)
+    summary = summarise(LADDER)
+    assert at(summary, "stayed", "gain_high") == pytest.approx(gain_noise(short).half_width(2))
+    assert at(summary, "climber", "gain_high") - 0.013 == pytest.approx(gain_noise(long).half_width(1))
+
+
+def test_the_noise_is_that_of_the_longest_trainings_for_which_it_is_known() -> None:
+    one_seed = LADDER[(LADDER.epochs == 3) | (LADDER.seed == 0)]
+    assert gain_noise(one_seed) == gain_noise(LADDER, 3)
+    summary = summarise(one_seed)
+    assert (at(summary, "climber", "epochs"), at(summary, "climber", "standing")) == (12, Standing.SCREENING)
+    assert math.isnan(at(summary, "climber", "gain_high"))  # the short trainings' noise is not theirs
+
+
+def test_what_has_no_control_yet_does_not_replace_what_has() -> None:
+    begun = LADDER.copy()
+    begun.loc[begun.epochs == 12, "gain_map50_95"] = NAN
+    summary = summarise(begun[(begun.epochs == 3) | (begun.architecture == "climber")])
+    assert at(summary, "climber", "epochs") == 3
+    assert at(summary, "climber", "gain_map50_95") == pytest.approx(0.050)  # (0.040 + 0.060) / 2

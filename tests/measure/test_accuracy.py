@@ -296,6 +296,35 @@ def enumerate_values(tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, to
     return ((str(number), tensor) for number, tensor in enumerate(tensors.values()))
 
 
+def test_a_training_that_goes_on_begins_where_the_shorter_one_ended(
+    training: Callable[..., Training], tmp_path: Path
+) -> None:
+    ended = training(BLOCKS)
+    shorter = initial_model(ended)[0]
+    with torch.no_grad():
+        for tensor in shorter.state_dict().values():
+            tensor.add_(1)
+    save_checkpoint(shorter, tmp_path / "shorter.pt")
+    longer, moved = initial_model(replace(ended, start=tmp_path / "shorter.pt", trained_epochs=2))
+    assert same(longer.state_dict(), shorter.state_dict())
+    assert moved == initial_model(ended)[1]  # the new blocks keep their rate
+
+
+@pytest.mark.slow
+def test_a_training_that_goes_on_sees_batches_of_its_own(
+    run: Callable[..., Run], training: Callable[..., Training], tmp_path: Path
+) -> None:
+    first = run(BLOCKS)
+    going_on = replace(training(BLOCKS), start=first.saved, trained_epochs=2)
+    second = watch(replace(going_on, schedule=replace(SCHEDULE, epochs=1)), tmp_path / "longer.pt")
+    assert len(second.steps) == ITERATIONS // 2
+    assert sorted(second.order) == sorted(first.order[:IMAGES])
+    assert second.order not in (first.order[:IMAGES], first.order[IMAGES:])
+    assert not first.images & second.images
+    assert second.steps[0].rates > first.steps[-1].rates  # warmed up again
+    assert not same(first.final(), second.final())
+
+
 def test_a_base_with_other_classes_says_what_stayed_behind(training: Callable[..., Training], tmp_path: Path) -> None:
     other = tmp_path / "other.pt"
     save_checkpoint(build(resolve_base("yolov5n").config, 3), other)

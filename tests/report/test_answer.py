@@ -152,6 +152,44 @@ def test_every_number_of_the_answer_is_one_of_the_analysis(record: StudyRecord) 
         assert any(abs(value - other) <= 0.5 * 10**-digits + 1e-12 for other in known), text
 
 
+# --- A ladder of epochs ---------------------------------------------------------------------------
+
+
+def ladder() -> StudyRecord:
+    """One candidate has climbed to 12 epochs and gains; another gains more after 3, where it stayed."""
+    long = [example.baseline(0, 1, 2, 3), example.candidate("aaaaaaaa", [0.020, 0.021, 0.019, 0.020])]
+    climbed = [[each | {"epochs": 12} for each in rows] for rows in long]
+    return example.record(
+        example.frame(
+            *climbed,
+            example.baseline(0, 1, 2, 3),
+            example.candidate("aaaaaaaa", [0.060, 0.061, 0.059, 0.060]),
+            example.candidate("bbbbbbbb", [0.050, 0.051, 0.049, 0.050]),
+        )
+    )
+
+
+def test_the_best_is_one_that_was_trained_longest_and_says_so() -> None:
+    said = answered(ladder())
+    assert said.outcome is Outcome.GAIN
+    assert said.best == "aaaaaaaa"
+    assert "The baseline reaches mAP50-95 0.4970 [0.4913, 0.5027] after 12 epochs." in said.lead
+    assert re.search(r"aaaaaaaa \(.*\) after 12 epochs, gains \+0\.020", said.lead)
+
+
+def test_a_baseline_that_has_climbed_alone_says_after_how_many_epochs() -> None:
+    climbed = [each | {"epochs": 12} for each in example.baseline(0)]
+    record = example.record(example.frame(climbed, example.baseline(0), example.candidate("aaaa", [0.01])))
+    assert "after 12 epochs. Of 1 architecture" in answered(record).lead
+    assert "aaaa (neck.P3 attention: 2×k3 local + 2 global (KV pool 2)) after 3 epochs reads" in answered(record).lead
+
+
+def test_different_numbers_of_epochs_are_said() -> None:
+    assert "different numbers of epochs (3, 12): each stands" in answered(ladder()).remarks[0]
+    assert not [text for text in answered(example.winning()).remarks if "epochs" in text]
+    assert "epochs" not in answered(example.winning()).lead
+
+
 # --- Bounds ---------------------------------------------------------------------------------------
 
 

@@ -83,6 +83,15 @@ def test_milliseconds_are_the_ratio_times_the_baselines_median() -> None:
             assert row.cells[column].details[1] == words.milliseconds(ratio * baseline_ms)
 
 
+def test_epochs_have_a_column() -> None:
+    long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.02])]
+    table = candidates(example.record(example.frame(long, example.baseline(0), example.candidate("bbbb", [0.01]))))
+    column = [c.name for c in table.columns].index("Epochs")
+    assert {row.cells[0].text: row.cells[column].text for row in table.rows} == {
+        "baseline": "12", "aaaa": "12", "bbbb": "3",
+    }  # fmt: skip
+
+
 def test_what_is_beyond_a_bound_is_marked() -> None:
     record = example.winning()
     bounds = {"max_latency_ratio": 1.2, "max_params": 1.9e6, "min_map50_95": 0.4975}

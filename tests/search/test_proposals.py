@@ -15,9 +15,9 @@ from harness.detectors import find_sites, resolve_base
 from harness.records import ROLE, open_storage, record_of
 from harness.search.proposals import Known, ask_for, propose
 from harness.search.region import Region
+from harness.search.samplers import make_sampler
 from harness.search.space_cost import AdditiveCost
-from harness.search.study import sampler_of
-from harness.settings import Sampler, SearchSettings
+from harness.settings import Sampler
 from harness.space import SearchSpace, SpaceFile
 
 SITES = {"neck.P3": 64, "neck.P4": 128, "neck.P5": 256}
@@ -52,7 +52,7 @@ def study_in(folder: Path, sampler: str) -> optuna.Study:
     return optuna.create_study(
         directions=["maximize", "minimize"],
         storage=open_storage(f"sqlite:///{folder / 'study.db'}"),
-        sampler=sampler_of(SearchSettings(sampler=Sampler(sampler))),
+        sampler=make_sampler(Sampler(sampler), seed=0),
     )
 
 
@@ -163,8 +163,7 @@ def test_a_search_goes_through_all_within_the_bounds_and_nothing_else(
 def refused_on_the_way_to(count: int, sampler: str, cost: AdditiveCost) -> int:
     space = space_of(max_blocks=2)
     region = cheapest(space, cost)
-    settings = SearchSettings(sampler=Sampler(sampler))
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler_of(settings))
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=make_sampler(Sampler(sampler), seed=0))
     known: dict[str, Known] = {BASELINE: Known(values=(0.5, 1.0))}
     for number in range(count):
         proposal = propose(study, space, lambda: known, random.Random(number), startup=6, region=region)

@@ -193,6 +193,45 @@ def test_a_kill_costs_the_running_trial_only(tmp_path: Path, small_search: tuple
         assert connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone() == (0,)
 
 
+def weights_of(folder: Path) -> dict[str, int]:
+    """Checkpoints that wait for a longer training, by name, with their bytes."""
+    return {path.name: path.stat().st_size for path in (folder / "results" / "x" / "weights").glob("*.pt")}
+
+
+def test_a_kill_on_the_second_rung_costs_that_training_only(tmp_path: Path, small_data: Path, clo: Clo) -> None:
+    command = (
+        "search", "--data", str(small_data), "--imgsz", "64", "--rungs", "1x1, 2x1", "--from-scratch", "--trials",
+        "1", "--latency-seconds", "0.5", "--study", "x", "--json",
+    )  # fmt: skip
+    database = tmp_path / "results" / "x" / "study.db"
+    search = subprocess.Popen(
+        [sys.executable, "-m", "harness", *command], cwd=tmp_path, env=os.environ, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while candidates_begun(database) < 2:  # on the first rung and on the second
+        assert search.poll() is None, "the search ended before it could be killed"
+        time.sleep(0.1)
+    search.send_signal(signal.SIGKILL)
+    search.wait()
+    kept = weights_of(tmp_path)
+    identity = next(name.split("-")[0] for name in kept)
+    assert set(kept) == {f"{identity}-1-0.pt"}  # the baseline has climbed already
+    assert all(size > 1e6 for size in kept.values())
+    done = clo(command, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no sound weights" not in done.stderr
+    rows = trials(tmp_path)
+    complete = rows[rows.state == "complete"]
+    assert sorted(zip(complete.architecture, complete.epochs, strict=True)) == sorted(
+        [("baseline", 1), ("baseline", 2), (identity, 1), (identity, 2)]
+    )
+    assert complete.gain_map50_95.notna().all()
+    assert (rows.state == "interrupted").sum() == 1
+    assert not (tmp_path / "results" / "x" / "weights").exists()
+    front = pd.read_csv(tmp_path / "results" / "x" / "front.csv")
+    assert set(front.epochs) == {2}
+
+
 def hear_ctrl_c() -> None:
     """A shell's background jobs ignore Ctrl-C and so would what they start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -15,9 +15,12 @@ from harness.architecture import BASELINE, Architecture, Placement
 from harness.constraints import SITE_FIELDS, Constraints
 from harness.errors import UserError
 from harness.records import ROLE, ROW, SETTINGS, TRAINING, open_storage
+from harness.search.climb import Key
 from harness.search.outcome import State
-from harness.search.study import SearchStudy, open_study, sampler_of
-from harness.settings import COMPARABLE, SearchSettings
+from harness.search.sampler import CostAwareSampler
+from harness.search.samplers import make_sampler
+from harness.search.study import SearchStudy, open_study
+from harness.settings import COMPARABLE, Sampler, SearchSettings
 
 BASE = Architecture(base="yolov5n")
 BLOCK = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=2),))
@@ -54,9 +57,11 @@ def figures(map50_95: float, latency: float | None = None, ratio: float | None =
     return found | ({} if latency is None else {"latency_ms_p50": latency, "latency_ratio": ratio})
 
 
-def begin(study: SearchStudy, architecture: Architecture, identity: str, seed: int = 0) -> optuna.trial.Trial:
+def begin(
+    study: SearchStudy, architecture: Architecture, identity: str, seed: int = 0, epochs: int = 3
+) -> optuna.trial.Trial:
     trial = study.optuna.ask()
-    row = {"seed": seed, "epochs": 3, "selected_on": seed == 0}
+    row = {"seed": seed, "epochs": epochs, "selected_on": seed == 0}
     study.begin(trial, architecture, identity, "nc: 10\n", row)
     return trial
 
@@ -93,13 +98,13 @@ def told(study: SearchStudy, number: int) -> list[float]:
         ({"imgsz": 160}, "another imgsz (128, now 160)"),
         ({"learning_rate": 5e-5}, "another learning_rate ("),
         ({"from_scratch": True}, "another from_scratch (False, now True)"),
-        ({"sampler": "random"}, "another sampler (tpe, now random)"),
+        ({"sampler": "random"}, "another sampler (cost-aware, now random)"),
         ({"seed": 7}, "another seed (0, now 7)"),
         (
             {"objectives": ("map50_95", "macs")},
             "another objectives (['map50_95', 'latency'], now ['map50_95', 'macs'])",
         ),
-        ({"objectives": ("map50_95", "latency", "params")}, "another objectives ("),
+        ({"objectives": ("map50_95", "latency", "params"), "sampler": "tpe"}, "another objectives ("),
         ({"constraints": {"required_sites": ["neck.P3"]}}, "another required_sites ([], now ['neck.P3'])"),
         ({"constraints": {"forbidden_sites": ["neck.P3"]}}, "another forbidden_sites ([], now ['neck.P3'])"),
     ],
@@ -112,6 +117,21 @@ def test_another_setting_is_refused_by_its_name(
         pass
     assert sentence in str(refused.value)
     assert "choose another --study" in str(refused.value)
+
+
+def test_epochs_reached_over_other_rungs_are_refused(existing: SearchSettings, settings: SearchSettings) -> None:
+    def with_rungs(before: SearchSettings, rungs: str) -> SearchSettings:
+        return SearchSettings(study=before.study, results=before.results, rungs=rungs)
+
+    with open_study(with_rungs(settings, "3x1, 12x2"), DATA):
+        pass
+    with open_study(with_rungs(settings, "3x1, 3x3, 12x4"), DATA):  # other seeds change no figure
+        pass
+    sentence = r"another epochs_of_rungs \(\[3, 12\], now \[3, 6, 12\]\)"
+    with pytest.raises(UserError, match=sentence), open_study(with_rungs(settings, "3x1, 6x1, 12x2"), DATA):
+        pass
+    with pytest.raises(UserError, match=r"\(None, now \[3, 6\]\)"), open_study(with_rungs(existing, "3x1, 6x1"), DATA):
+        pass
 
 
 def test_other_data_under_the_same_name_are_refused(existing: SearchSettings) -> None:
@@ -136,7 +156,9 @@ def test_what_changes_no_figure_may_change(existing: SearchSettings, change: dic
 
 
 def test_optuna_knows_the_objectives_by_name_and_direction(settings: SearchSettings) -> None:
-    chosen = SearchSettings.model_validate({**settings.model_dump(), "objectives": ("map50_95", "macs", "params")})
+    chosen = SearchSettings.model_validate(
+        {**settings.model_dump(), "sampler": "tpe", "objectives": ("map50_95", "macs", "params")}
+    )
     with open_study(chosen, DATA) as study:
         assert study.optuna.metric_names == ["map50_95", "macs", "params"]
         assert [direction.name for direction in study.optuna.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
@@ -205,8 +227,41 @@ def test_values_are_the_first_controls_plus_what_the_candidate_adds(settings: Se
         assert told(study, later) == pytest.approx([0.50 + (0.57 - 0.56), 10.0 * 1.2])  # latency: the first seed's
 
 
+def test_longer_trainings_are_kept_and_not_told(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        train(study, BASELINE, 0, figures(0.50, latency=10.0, ratio=1.0))
+        train(study, "a", 0, figures(0.53, latency=12.0, ratio=1.2))
+        for identity, found in ((BASELINE, 0.60), ("a", 0.64)):
+            trial = begin(study, BLOCK, identity, epochs=12)
+            study.end(trial, State.COMPLETE, figures(found))
+            assert state_of(study, trial.number) == TrialState.FAIL
+        rows = study.record().trials.set_index(["architecture", "epochs"])
+        assert rows.state["a", 12] == "complete"
+        assert rows.gain_map50_95["a", 12] == pytest.approx(0.64 - 0.60)  # to the control of the same epochs
+        assert rows.gain_map50_95["a", 3] == pytest.approx(0.53 - 0.50)
+        assert study.known()["a"].values == pytest.approx((0.53, 12.0))
+
+
+def test_a_training_is_complete_if_any_trial_of_it_is(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        study.end(begin(study, BLOCK, "a"), State.INTERRUPTED, {}, "Ctrl-C")
+        begin(study, BLOCK, "b")
+        study.end(begin(study, BLOCK, "c"), State.FAILED, {}, "loss is nan")
+        assert study.states() == {
+            Key("a", 3, 0): State.INTERRUPTED, Key("b", 3, 0): State.INTERRUPTED, Key("c", 3, 0): State.FAILED,
+        }  # fmt: skip
+        found = figures(0.5, latency=10.0, ratio=1.0) | {"weights_sha256": "feed"}
+        study.end(begin(study, BLOCK, "a"), State.COMPLETE, found)
+        study.end(begin(study, BLOCK, "a"), State.INTERRUPTED, {}, "Ctrl-C")
+        assert study.states()[Key("a", 3, 0)] is State.COMPLETE
+        assert study.checkpoints("a", 0) == {3: "feed"}
+        assert study.checkpoints("a", 1) == {}
+
+
 def test_costs_are_told_as_they_are(settings: SearchSettings) -> None:
-    chosen = SearchSettings.model_validate({**settings.model_dump(), "objectives": ("macs", "map50_95", "params")})
+    chosen = SearchSettings.model_validate(
+        {**settings.model_dump(), "sampler": "tpe", "objectives": ("macs", "map50_95", "params")}
+    )
     with open_study(chosen, DATA) as study:
         train(study, BASELINE, 0, figures(0.5, latency=10.0, ratio=1.0))
         number = train(study, "a", 0, figures(0.4, latency=12.0, ratio=1.2))
@@ -324,10 +379,13 @@ def test_what_a_trial_is_stands_in_storage_before_it_starts(settings: SearchSett
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
+        ("cost-aware", CostAwareSampler),
         ("tpe", optuna.samplers.TPESampler),
         ("nsga2", optuna.samplers.NSGAIISampler),
+        ("nsga3", optuna.samplers.NSGAIIISampler),
+        ("gp", optuna.samplers.GPSampler),
         ("random", optuna.samplers.RandomSampler),
     ],
 )
 def test_samplers_go_by_their_names(name: str, kind: type[optuna.samplers.BaseSampler]) -> None:
-    assert isinstance(sampler_of(SearchSettings.model_validate({"sampler": name})), kind)
+    assert type(make_sampler(Sampler(name), seed=0)) is kind

@@ -1,0 +1,100 @@
+"""What a search knows of each candidate's cost before it trains it: the sampler's other objective.
+
+Parameters and MACs are exact. Latency is an estimate from a table that is measured once a device and kept, on the
+scale of the study's own control; its error is known, and what is trained is measured for real.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from harness.search.candidates import Codes
+from harness.search.cost_table import CostTable
+from harness.search.improvement import Floats
+from harness.search.latency_survey import Survey
+from harness.search.latency_table import LatencyTable
+from harness.search.observer import Observer
+from harness.search.setting import Setting
+from harness.search.space_candidates import CostOf
+from harness.search.space_cost import AdditiveCost
+from harness.settings import Objective
+
+_ARCHITECTURES = 12
+"""Architectures that the latency table is calibrated on."""
+_FEWEST = 3 * _ARCHITECTURES
+"""Architectures of a space below which there are too few to draw those from."""
+_ERROR_BY_MACS = 0.3
+"""Relative error that a latency is taken to have which only MACs tell."""
+_TABLE, _EACH = 4.0, 0.2
+"""Time for all blocks, and for one architecture, over that for a candidate's latency."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownCost:
+    """The cost of architectures, before they are trained.
+
+    Attributes:
+        of: Gives it, in the objective's unit.
+        relative_error: Its standard deviation.
+    """
+
+    of: CostOf
+    relative_error: float
+
+
+def known_cost(
+    objective: Objective, setting: Setting, cost: AdditiveCost, *, control_ms: float, observer: Observer
+) -> KnownCost:
+    """The cost that is an objective.
+
+    Args:
+        objective: Latency, MACs or parameters.
+        setting: The search's.
+        cost: Of the base and of its blocks.
+        control_ms: Median latency of the control, in ms.
+        observer: Told what is measured, which takes half a minute the first time.
+    """
+    table = CostTable(setting.space, cost)
+    if objective is not Objective.LATENCY:
+        column = (Objective.PARAMS, Objective.MACS).index(objective)
+        return KnownCost(of=lambda codes: table.of(codes)[:, column].astype(float), relative_error=0.0)
+    if setting.space.size < _FEWEST:
+
+        def by_macs(codes: Codes) -> Floats:
+            return np.asarray(control_ms * table.of(codes)[:, 1] / table.base[1])
+
+        return KnownCost(of=by_macs, relative_error=_ERROR_BY_MACS)
+    latency = _latency_table(setting, observer)
+
+    def estimated(codes: Codes) -> Floats:
+        return np.asarray(control_ms * latency.ratio(codes))
+
+    return KnownCost(of=estimated, relative_error=latency.relative_error)
+
+
+def _latency_table(setting: Setting, observer: Observer) -> LatencyTable:
+    observer.phase(f"estimating the latency of all {setting.space.size:,} architectures (measured once, then kept)")
+    seconds = setting.settings.latency_seconds
+    survey = Survey(
+        space=setting.space,
+        base=setting.base,
+        sites=setting.sites,
+        imgsz=setting.settings.imgsz,
+        classes=setting.classes,
+        device=setting.devices[0],
+        architectures=_ARCHITECTURES,
+        max_seconds=_TABLE * seconds,
+        seconds_each=_EACH * seconds,
+        on_progress=lambda _, done, total: observer.progress(done, total, None),
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(setting.threads_alone)  # as a candidate's latency is measured
+    try:
+        table = LatencyTable(setting.space, setting.sites, survey.run())
+    finally:
+        torch.set_num_threads(threads)
+    observer.note(f"latency estimated to {table.relative_error:.1%} (root mean square, {_ARCHITECTURES} architectures)")
+    return table

@@ -1,0 +1,358 @@
+"""Trainings one after the other or side by side: what starts next, and what becomes of each."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import optuna
+
+from harness.architecture import BASELINE, Architecture
+from harness.detectors import build, index_map, insert, to_yaml
+from harness.errors import UserError
+from harness.measure.accuracy import Training
+from harness.measure.cost import model_cost
+from harness.measure.latency import Latency
+from harness.measure.raw_samples import write_parquet
+from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN
+from harness.search.acquisition import Preferences
+from harness.search.base import CommonBase
+from harness.search.budget import PRIOR_SD
+from harness.search.climb import (
+    Key,
+    choose,
+    first_rung,
+    has_to_wait,
+    is_lost,
+    missing,
+    nobody_judges,
+    pace_of,
+    plan_search,
+)
+from harness.search.executors import Children
+from harness.search.known_cost import known_cost
+from harness.search.observer import Observer
+from harness.search.outcome import Failure, State
+from harness.search.plan import Plan
+from harness.search.proposals import Known, ask_for, propose
+from harness.search.region import Region
+from harness.search.samplers import make_sampler, startup_of
+from harness.search.setting import Setting
+from harness.search.space_candidates import SpaceCandidates
+from harness.search.space_cost import AdditiveCost
+from harness.search.study import WEIGHTS, SearchStudy
+from harness.search.trial import Job, Measured, latency_figures, run_trial
+from harness.search.weights import KeptWeights
+from harness.settings import Objective, Sampler
+
+SAMPLES = "latency"
+"""Folder in the study's folder that takes every pass of each latency measurement."""
+CHECKPOINTS = "weights"
+"""Folder in the study's folder that takes what longer trainings go on from."""
+LOG = "trainings.log"
+"""File in the study's folder that takes what trainings print."""
+
+
+class _Start(NamedTuple):
+    """A training to start."""
+
+    architecture: Architecture
+    key: Key
+    name: str
+    trial: optuna.trial.Trial | None = None
+
+
+class _Running(NamedTuple):
+    """A training under way."""
+
+    start: _Start
+    trial: optuna.trial.Trial
+    device: str
+    figures: dict[str, Any]
+    """What is known of it already: its cost."""
+
+
+class Loop:
+    """Baseline, candidates, then more for the best; several trainings at once, all else from one thread."""
+
+    def __init__(
+        self,
+        study: SearchStudy,
+        setting: Setting,
+        common: CommonBase,
+        cost: AdditiveCost,
+        region: Region | None,
+        observer: Observer,
+        deadline: float,
+    ) -> None:
+        self.study = study
+        self.setting = setting
+        self.common = common
+        self.cost = cost
+        self.region = region
+        self.observer = observer
+        self.deadline = deadline
+        self.children: Children[int, Measured] = Children(
+            lambda trial, message: observer.progress(message[1], message[2], trial), setting.settings.folder / LOG
+        )
+        self.running: dict[int, _Running] = {}
+        self.workers = setting.workers
+        self.ladder = setting.settings.ladder
+        self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
+        self.again: deque[_Start] = deque()
+        """Trainings that lacked memory beside others."""
+
+    def run(self, wanted: Sequence[Architecture]) -> None:
+        """Do what is missing, in order; first what the user wants tried."""
+        with self.children:
+            try:
+                self._run(wanted)
+            except (KeyboardInterrupt, UserError) as error:
+                for number, result in self.children.ended():
+                    self._end(number, result)
+                self.children.stop()
+                reason = "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
+                for running in self.running.values():
+                    self.study.end(running.trial, State.INTERRUPTED, running.figures, reason)
+                raise
+
+    def _run(self, wanted: Sequence[Architecture]) -> None:
+        settings = self.setting.settings
+        first = [*self.study.close_interrupted(), *wanted]
+        base = Architecture(base=self.setting.base.name)
+        if said := nobody_judges(settings):
+            self.observer.note(said)
+        planned = self._plan()
+        control = Key(BASELINE, settings.epochs, settings.seed)
+        if self.study.states().get(control) is not State.COMPLETE:
+            self._train_all([_Start(base, control, "baseline")])
+            if self.study.states().get(control) is not State.COMPLETE:
+                rows = self.study.record().trials
+                if rows.empty or not self._in_time():
+                    self.observer.note("the time was over before the baseline was trained")
+                    return
+                reason = rows[rows.architecture == BASELINE].iloc[-1].reason
+                raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
+        planned = planned or self._plan()
+        assert planned is not None, "with a control the pace is known"
+        last_run = {**settings.model_dump(mode="json"), "trials": planned.candidates, "plan": planned.to_dict()}
+        self.study.optuna.set_user_attr(LAST_RUN, last_run)
+        if self._candidates() < planned.candidates:
+            self._use_sampler()
+        self._train(lambda: self._next_candidate(first, planned.candidates))
+        self._climb(base, planned)
+
+    def _use_sampler(self) -> None:
+        """Only now: what a candidate's latency is known to be is told in the control's milliseconds."""
+        settings, setting = self.setting.settings, self.setting
+        candidates, preferences = None, Preferences()
+        if settings.sampler is Sampler.COST_AWARE:
+            rows = self.study.record().trials
+            control = rows[(rows.architecture == BASELINE) & rows.latency_ms_p50.notna()].iloc[0]
+            known = known_cost(
+                settings.cost_objective,
+                setting,
+                self.cost,
+                control_ms=float(control.latency_ms_p50),
+                observer=self.observer,
+            )
+            candidates = SpaceCandidates(setting.space, known.of, self.region)
+            limit = settings.constraints.max_latency_ratio if settings.cost_objective is Objective.LATENCY else None
+            preferences = Preferences(
+                cost_error=known.relative_error,
+                noise_sd=PRIOR_SD,
+                most_cost=limit and limit * float(control.latency_ms_p50),
+                least_accuracy=settings.constraints.min_map50_95,
+            )
+        self.study.optuna.sampler = make_sampler(
+            settings.sampler,
+            seed=settings.seed,
+            workers=self.workers,
+            candidates=candidates,
+            learnt=settings.learnt_objective,
+            preferences=preferences,
+        )
+
+    def _plan(self) -> Plan | None:
+        """What is to be done in all, and said; None until the control tells, where the budget is a time."""
+        settings = self.setting.settings
+        wanted = self._candidates() + settings.more if settings.more else settings.trials
+        pace = pace_of(settings, self.study.record().trials, self.setting.workers)
+        planned = plan_search(settings, pace, candidates=self._most() if wanted is None else wanted)
+        self.observer.note(f"plan: {planned or 'unknown until the control is trained'}")
+        return planned
+
+    def _most(self) -> int:
+        """Candidates that there can be: those within the bounds on cost, if counted, and what was trained beyond."""
+        record = self.study.record()
+        feasible = record.space.get("feasible")
+        if self.region is None or feasible is None:
+            return self.setting.space.size
+        known = [record.architectures[identity] for identity in self.study.known() if identity != BASELINE]
+        return int(feasible) + sum(not self.region.holds(architecture) for architecture in known)
+
+    def _climb(self, base: Architecture, planned: Plan) -> None:
+        """Rung by rung, each once the one below is done: what chooses is in storage then and changes no more."""
+        settings = self.setting.settings
+        on_rung = first_rung(settings, self.study.record().trials)
+        for number, rung in enumerate(planned.rungs):
+            if number:
+                on_rung = choose(settings, self.study.record().trials, on_rung, number - 1, rung.candidates)
+                self.weights.keep_only([*on_rung, BASELINE])
+            architectures = {**self.study.record().architectures, BASELINE: base}
+            keys = missing(settings, self.study.states(), on_rung, number)
+            self._train_all([_Start(architectures[key.identity], key, self._name(key)) for key in keys])
+            if not self._in_time():
+                return
+        self.weights.keep_only([])
+
+    def _name(self, key: Key) -> str:
+        name = f"seed {key.seed} of {key.identity}"
+        return name if len(self.ladder.levels) == 1 else f"{name}, up to {key.epochs} epochs"
+
+    def _train(self, next_start: Callable[[], _Start | None]) -> None:
+        """Keep all workers at work until there is nothing more to start and all has ended."""
+        while True:
+            while len(self.running) < self.workers and self._in_time():
+                start = self.again.popleft() if self.again else next_start()
+                if start is None:
+                    break
+                self._start(start)
+            if not self.running:
+                return
+            self._end(*self.children.next())
+
+    def _train_all(self, starts: list[_Start]) -> None:
+        """In order; but each waits for the end of its control and of the training that it goes on from."""
+
+        def next_start() -> _Start | None:
+            states = self.study.states()
+            running = [each.start.key for each in self.running.values()]
+            starts[:] = [start for start in starts if not is_lost(start.key, self.ladder, states)]
+            ready = (n for n, s in enumerate(starts) if not has_to_wait(s.key, self.ladder, states, running))
+            return None if (n := next(ready, None)) is None else starts.pop(n)
+
+        self._train(next_start)
+
+    def _next_candidate(self, first: list[Architecture], target: int) -> _Start | None:
+        """The next one that is neither known nor being trained; None if there is none."""
+        settings, space = self.setting.settings, self.setting.space
+        trained_now = {running.start.key.identity: Known(values=None) for running in self.running.values()}
+        known = {**trained_now, **self.study.known()}
+        count = sum(identity != BASELINE for identity in known)
+        if count >= target:
+            return None
+        name = f"candidate {count + 1} of {target}"
+        while first:
+            architecture = first.pop(0)
+            identity = space.identity(architecture)
+            if identity not in known and (not self.region or self.region.holds(architecture)):
+                return _Start(architecture, Key(identity, settings.epochs, settings.seed), name)
+        rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
+        proposal = propose(self.study.optuna, space, lambda: known, rng, startup_of(settings.sampler), self.region)
+        if proposal is not None:
+            key = Key(proposal.identity, settings.epochs, settings.seed)
+            return _Start(proposal.architecture, key, name, proposal.trial)
+        if not self.running:
+            which = "candidates within the bounds" if self.region else f"{space.size} candidates of the space"
+            self.observer.note(f"all {which} are done")
+        return None
+
+    def _start(self, start: _Start) -> None:
+        """Begin one trial, whatever becomes of it."""
+        setting, settings = self.setting, self.setting.settings
+        architecture, (identity, epochs, seed), name, trial = start
+        trial = trial or ask_for(self.study.optuna, setting.space, architecture)
+        config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
+        comment = (
+            f"{identity}: {architecture.describe()}\nbase {setting.base.name}; made by clo-nas; needs `import harness`"
+        )
+        picks = seed - settings.seed < self.ladder.pickers(epochs)
+        row = {"seed": seed, "epochs": epochs, "selected_on": picks}
+        self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
+        self.observer.begin(trial.number, f"{name}: {architecture.describe()}")
+        try:
+            cost = model_cost(build(config), settings.imgsz)
+        except Exception as error:  # noqa: BLE001 - whatever fails here is the candidate's failure, not the search's
+            self.study.end(trial, State.FAILED, {}, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
+            self.observer.finished(self.study.record(), trial.number)
+            return
+        device = self._free_device()
+        training = Training(
+            config=config,
+            base_config=setting.base.config,
+            base_weights=self.common.weights,
+            layers=index_map(setting.base, architecture, setting.sites),
+            data=str(setting.data.path),
+            classes=setting.classes,
+            schedule=setting.schedule,
+            seed=seed,
+            device=device,
+            threads=setting.threads,
+            loader_workers=settings.loader_workers,
+        )
+        *before, training = self.weights.chain(training, identity, epochs, self.study.checkpoints(identity, seed))
+        for lost in before:
+            reached = lost.trained_epochs + lost.schedule.epochs
+            self.observer.note(f"{identity} seed {seed}: no sound weights after {reached} epochs; trained again first")
+        job = Job(
+            training=training,
+            before=tuple(before),
+            measure_latency=(seed, epochs) == (settings.seed, settings.epochs),
+            latency_seconds=settings.latency_seconds,
+            latency_threads=setting.threads_alone,
+        )
+        figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
+        self.running[trial.number] = _Running(start, trial, device, figures)
+        self.children.start(trial.number, run_trial, job)
+
+    def _end(self, number: int, result: Measured | Failure) -> None:
+        """Record what became of a trial."""
+        start, trial, _, figures = self.running.pop(number)
+        identity, epochs, seed = start.key
+        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self.running:
+            self.workers = 1
+            self.again.append(start._replace(trial=None))
+            self.observer.note("too little memory for several trainings at once: one after the other from here on")
+            reason = f"{result.reason}, beside {len(self.running)} other trainings; run again alone"
+            self.study.end(trial, State.INTERRUPTED, figures, reason)
+        elif isinstance(result, Failure):
+            self.study.end(trial, result.state, figures, result.reason)
+        else:
+            weights = self.weights.digest(identity, epochs, seed)
+            kept = {} if weights is None else {WEIGHTS: weights}
+            self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result), **kept})
+            self.weights.forget(identity, self.ladder.below(epochs), seed)
+            if result.latency:
+                file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
+                write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
+        self.observer.finished(self.study.record(), number)
+
+    def _free_device(self) -> str:
+        """The one with the fewest trainings."""
+        busy = [running.device for running in self.running.values()]
+        return min(self.setting.devices, key=busy.count)
+
+    def _figures(self, identity: str, result: Measured) -> dict[str, Any]:
+        if identity == BASELINE and result.latency:
+            self._keep_aa_check(result.latency)
+        return {
+            **result.accuracy.figures(),
+            "cpu_seconds": result.cpu_seconds,
+            **(latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
+        }
+
+    def _keep_aa_check(self, latency: Latency) -> None:
+        """The baseline was timed against its own copy: a ratio away from 1 would discredit all others."""
+        check = {"ratio": latency.ratio, "ratio_ci95": list(latency.ratio_ci95)}
+        environment = {**self.study.optuna.user_attrs[ENVIRONMENT], AA_CHECK: check}
+        self.study.optuna.set_user_attr(ENVIRONMENT, environment)
+
+    def _candidates(self) -> int:
+        return sum(identity != BASELINE for identity in self.study.known())
+
+    def _in_time(self) -> bool:
+        return time.monotonic() < self.deadline
