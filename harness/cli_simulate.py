@@ -55,7 +55,7 @@ def simulate(
     plot: Annotated[Path | None, typer.Option(help="Picture of the curves to write, .png or .svg.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Replay searches on a table of finished trainings: how many trainings does a sampler need?
+    """Replay searches on a table of finished trainings, to tell how many trainings a sampler needs.
 
     The samplers are the very ones of `clo search`. A combination that the table lacks is infeasible; to ask for a
     known model again costs nothing, but is counted. Hypervolumes are shares of the true front's.
