@@ -29,6 +29,8 @@ ROLE = "role"
 TRAINING, DUPLICATE, INFEASIBLE = "training", "duplicate", "infeasible"
 ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
 SETTINGS, LAST_RUN, ENVIRONMENT, SPACE = "settings", "last_run", "environment", "space"
+EXPECTED_GAINS = "expected_gains"
+"""Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
 AA_CHECK = "latency_aa_check"
 """Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
 
@@ -87,6 +89,8 @@ class StudyRecord:
         proposals: How often the sampler proposed something already known (`duplicate`) or over a bound on cost
             (`infeasible`).
         model_yamls: Identity to trainable Ultralytics YAML.
+        expected_gains: What the sampler expected each of the next trainings to add when it was last asked, as
+            shares of the hypervolume that there was; empty where it can't tell.
         per_class: AP50-95 by the row's evaluator: a row for each complete trial, by its number, a column for
             each class; NaN where the validation set has no object of it.
     """
@@ -99,6 +103,7 @@ class StudyRecord:
     space: dict[str, Any]
     proposals: dict[str, int]
     model_yamls: dict[str, str]
+    expected_gains: tuple[float, ...] = ()
     per_class: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -192,6 +197,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
         space=cast(dict[str, Any], attributes.get(SPACE, {})),
         proposals={role: sum(t.user_attrs.get(ROLE) == role for t in trials) for role in (DUPLICATE, INFEASIBLE)},
         model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
+        expected_gains=tuple(attributes.get(EXPECTED_GAINS, ())),
         per_class=_per_class({t.number: t.user_attrs[ROW].get(PER_CLASS, {}) for t in trained}),
     )
 

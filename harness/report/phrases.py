@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from harness.analysis.bounds import broken
 from harness.analysis.noise import Noise
 from harness.analysis.power import seeds_needed
+from harness.analysis.progress import enough, further_gain
 from harness.analysis.statistics import Standing, Verdict, best_by_chance
 from harness.architecture import BASELINE
 from harness.constraints import Bound, Constraints
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 WANTED_GAIN = 0.01
 """The gain, in mAP50-95, for which the report says how many seeds would show it."""
+WORTH_GOING_ON = 0.01
+"""Hypervolume, as a share of what there is, below which more candidates are said not to pay."""
 
 
 def noise_sentence(noise: Noise) -> str:
@@ -162,3 +166,13 @@ def price_of(row: Any) -> str:
     latency = " at a latency not measured" if ratio == words.DASH else f" for {ratio} the latency"
     macs, params = words.percent(row["macs_ratio"]), words.percent(row["params_ratio"])
     return f"{latency}, {macs} MACs and {params} parameters"
+
+
+def going_on(expected_gains: Sequence[float]) -> str:
+    """Whether more candidates pay, by what the sampler expects of them; empty where it can't tell."""
+    if not expected_gains:
+        return ""
+    many = words.count(len(expected_gains), "more candidate")
+    gain = further_gain(1.0, expected_gains)
+    verdict = "little is left to find" if enough(1.0, expected_gains, WORTH_GOING_ON) else "going on may pay"
+    return f"Of {many} the sampler expects {gain:.1%} more hypervolume: {verdict}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -103,6 +103,29 @@ class Acquisition:
             return new
         share = float(again[repeat] / volume)
         return Choice(code=self.history.codes[repeat], expected_share=share, is_repeat=True)
+
+    def ahead(self, count: int) -> list[float]:
+        """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
+
+        Each is reckoned as if those before it had come out as expected. Fewer than `count` are all that is left;
+        none, before there is a model.
+        """
+        gains: list[float] = []
+        step, today = self, float("nan")
+        while len(gains) < count:
+            found = step.best()
+            if found is None or not np.isfinite(found.expected_share):
+                break
+            volume = step._front.hypervolume
+            today = today if gains else volume
+            gains.append(found.expected_share * volume / today)
+            history = replace(
+                step.history,
+                pending=np.vstack([step.history.pending, found.code]),
+                taken=step.history.taken | {key_of(found.code)},
+            )
+            step = type(self)(self.candidates, history, self.preferences, self.rng)
+        return gains
 
     def _start(self) -> Choice | None:
         """The cheapest of all if it is new, for nothing can beat it; then any."""

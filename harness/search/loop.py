@@ -17,7 +17,7 @@ from harness.measure.accuracy import Training
 from harness.measure.cost import model_cost
 from harness.measure.latency import Latency
 from harness.measure.raw_samples import write_parquet
-from harness.records import AA_CHECK, ENVIRONMENT, LAST_RUN
+from harness.records import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
 from harness.search.acquisition import Preferences
 from harness.search.base import CommonBase
 from harness.search.budget import PRIOR_SD
@@ -39,6 +39,7 @@ from harness.search.outcome import Failure, State
 from harness.search.plan import Plan
 from harness.search.proposals import Known, ask_for, propose
 from harness.search.region import Region
+from harness.search.sampler import CostAwareSampler
 from harness.search.samplers import make_sampler, startup_of
 from harness.search.setting import Setting
 from harness.search.space_candidates import SpaceCandidates
@@ -143,6 +144,7 @@ class Loop:
         if self._candidates() < planned.candidates:
             self._use_sampler()
         self._train(lambda: self._next_candidate(first, planned.candidates))
+        self._look_ahead()
         self._climb(base, planned)
 
     def _use_sampler(self) -> None:
@@ -175,6 +177,12 @@ class Loop:
             learnt=settings.learnt_objective,
             preferences=preferences,
         )
+
+    def _look_ahead(self) -> None:
+        """Keep what going on is expected to add; nothing where the sampler was not asked, or cannot tell."""
+        sampler = self.study.optuna.sampler
+        if isinstance(sampler, CostAwareSampler):
+            self.study.optuna.set_user_attr(EXPECTED_GAINS, sampler.expected_gains(self.study.optuna))
 
     def _plan(self) -> Plan | None:
         """What is to be done in all, and said; None until the control tells, where the budget is a time."""

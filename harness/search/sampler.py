@@ -28,6 +28,7 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from harness.analysis.progress import AHEAD
 from harness.search.acquisition import Acquisition, Preferences
 from harness.search.candidates import Candidates, Cost, candidates_of
 from harness.search.history import History
@@ -106,9 +107,7 @@ class CostAwareSampler(BaseSampler):
         if not search_space:
             return {}
         candidates = self._candidates or candidates_of(search_space, self._cost)
-        history = History.of(study, candidates, self._learnt, without=trial.number)
-        rng = np.random.default_rng([self._seed, trial.number])
-        found = self.acquisition(candidates, history, self._preferences, rng).best()
+        found = self._decision(study, candidates, trial.number).best()
         if found is None:
             return {}
         if np.isfinite(found.expected_share):
@@ -116,3 +115,20 @@ class CostAwareSampler(BaseSampler):
         if found.is_repeat:
             study._storage.set_trial_system_attr(trial._trial_id, REPEAT, True)
         return candidates.parameters(found.code)
+
+    def expected_gains(self, study: Study, count: int = AHEAD) -> list[float]:
+        """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
+
+        Args:
+            study: With candidates that were given.
+            count: How many to look ahead; fewer are all that is left.
+        """
+        if self._candidates is None:
+            raise ValueError("only a sampler that was given its candidates can look ahead")
+        return self._decision(study, self._candidates, len(study.get_trials(deepcopy=False))).ahead(count)
+
+    def _decision(self, study: Study, candidates: Candidates, number: int) -> Acquisition:
+        """The decision on the trial of this number."""
+        history = History.of(study, candidates, self._learnt, without=number)
+        rng = np.random.default_rng([self._seed, number])
+        return self.acquisition(candidates, history, self._preferences, rng)

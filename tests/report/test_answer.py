@@ -11,6 +11,7 @@ from harness.analysis.noise import Noise
 from harness.analysis.power import seeds_needed
 from harness.analysis.statistics import best_by_chance, gain_noise, summarise
 from harness.records import StudyRecord
+from harness.report import phrases
 from harness.report.answer import Answer, Outcome, answer, failure_counts
 from tests.report import example
 
@@ -233,3 +234,11 @@ def test_a_region_that_is_tried_out_is_done() -> None:
     for feasible, not_done in ((1, 0), (2, 1), (None, 1)):
         wanted = dataclasses.replace(record, settings=settings, space={"size": 50, "feasible": feasible})
         assert len([text for text in answered(wanted).remarks if "not done" in text]) == not_done
+
+
+def test_whether_going_on_pays_is_said_where_the_sampler_can_tell() -> None:
+    assert phrases.going_on(()) == ""
+    assert phrases.going_on([0.02, 0.01]) == (
+        "Of 2 more candidates the sampler expects 3.0% more hypervolume: going on may pay."
+    )
+    assert phrases.going_on([0.004] + [0.0005] * 9).endswith("expects 0.9% more hypervolume: little is left to find.")

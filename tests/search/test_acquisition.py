@@ -230,3 +230,29 @@ def test_costs_that_are_uncertain_count_as_that() -> None:
     at = candidates.draw(rng())
     scores = [each._scores(at, candidates.cost(at)) for each in (sure, unsure)]
     assert scores[0][29] == 0 < scores[1][29]  # at the reference cost: worth nothing, unless it is cheaper than known
+
+
+# --- Looking ahead --------------------------------------------------------------------------------
+
+
+def test_the_first_step_ahead_is_the_choice_and_later_ones_take_it_as_done() -> None:
+    candidates = listed()
+    past = history(candidates, [(0, 0.1), (9, 0.3), (20, 0.5), (29, 0.55)])
+    chosen = best(candidates, past)
+    gains = Acquisition(candidates, past, Preferences(), rng()).ahead(10)
+    assert chosen is not None
+    assert gains[0] == pytest.approx(chosen.expected_share)
+    assert len(gains) == 10
+    assert min(gains) >= 0
+    assert sum(gains[5:]) < sum(gains[:5])  # ever less is left
+
+
+def test_looking_ahead_ends_with_the_candidates() -> None:
+    candidates = listed()
+    past = history(candidates, [(number, 0.01 * number) for number in range(COUNT - 3)])
+    assert len(Acquisition(candidates, past, Preferences(), rng()).ahead(10)) == 3
+
+
+def test_without_a_model_nothing_is_expected() -> None:
+    candidates = listed()
+    assert Acquisition(candidates, history(candidates, [(0, 0.1)]), Preferences(), rng()).ahead(10) == []
