@@ -108,7 +108,7 @@ class Acquisition:
         """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
 
         Each is reckoned as if those before it had come out as expected. Fewer than `count` are all that is left;
-        none, before there is a model.
+        none, before there is a model or where there is no hypervolume to share.
         """
         gains: list[float] = []
         step, today = self, float("nan")
@@ -118,6 +118,8 @@ class Acquisition:
                 break
             volume = step._front.hypervolume
             today = today if gains else volume
+            if today <= 0:
+                break
             gains.append(found.expected_share * volume / today)
             history = replace(
                 step.history,

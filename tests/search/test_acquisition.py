@@ -256,3 +256,9 @@ def test_looking_ahead_ends_with_the_candidates() -> None:
 def test_without_a_model_nothing_is_expected() -> None:
     candidates = listed()
     assert Acquisition(candidates, history(candidates, [(0, 0.1)]), Preferences(), rng()).ahead(10) == []
+
+
+def test_where_nothing_was_found_no_share_is_expected() -> None:
+    candidates = listed()
+    past = history(candidates, [(number, 0.0) for number in (0, 9, 20, 29)])
+    assert Acquisition(candidates, past, Preferences(), rng()).ahead(10) == []
