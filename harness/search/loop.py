@@ -33,6 +33,7 @@ from harness.search.climb import (
     plan_search,
 )
 from harness.search.executors import Children
+from harness.search.interrupts import Interrupts
 from harness.search.known_cost import known_cost
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
@@ -99,6 +100,7 @@ class Loop:
         self.children: Children[int, Measured] = Children(
             lambda trial, message: observer.progress(message[1], message[2], trial), setting.settings.folder / LOG
         )
+        self.interrupts = Interrupts()
         self.running: dict[int, _Running] = {}
         self.workers = setting.workers
         self.ladder = setting.settings.ladder
@@ -108,7 +110,7 @@ class Loop:
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
-        with self.children:
+        with self.interrupts, self.children:
             try:
                 self._run(wanted)
             except (KeyboardInterrupt, UserError) as error:
@@ -224,6 +226,7 @@ class Loop:
     def _train(self, next_start: Callable[[], _Start | None]) -> None:
         """Keep all workers at work until there is nothing more to start and all has ended."""
         while True:
+            self.interrupts.check()
             while len(self.running) < self.workers and self._in_time():
                 start = self.again.popleft() if self.again else next_start()
                 if start is None:
