@@ -14,9 +14,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from harness.analysis.effects import marginal_effects
-from harness.analysis.importance import COLUMNS, FEWEST, Method, choices_of, importances
+from harness.analysis.importance import COLUMNS, FEWEST, Method, importances
 from harness.choices import Mode
-from harness.records import DUPLICATE, ROLE, ROW, TRAINING
+from harness.records import DUPLICATE, ROLE, ROW, TRAINING, choices_of
 from harness.space import SearchSpace, load_space
 
 KINDS, KERNELS = ["none", "attention", "block"], [3, 5, 7, 9]

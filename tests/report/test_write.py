@@ -22,6 +22,8 @@ FILES = {
     "trials.csv",
     "per_class.csv",
     "front.csv",
+    "importance.csv",
+    "effects.csv",
     "environment.json",
     "architectures",
 }
