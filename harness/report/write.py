@@ -36,8 +36,7 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
 
     `report.html`, `report.md`, `pareto.png`, `trials.csv`, `per_class.csv` (where known), `front.csv`,
     `importance.csv`, `effects.csv`, `environment.json` and `architectures/<id>.yaml`.
-    Works for a study that has only begun, and for one where all
-    failed.
+    Works for a study that has only begun, and for one where all failed.
 
     Args:
         record: The study.
