@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli_options import Json, Results, Storage, study_record
-from harness.printing import print_json, print_table
+from harness.printing import print_json
 
 
 def leave_one_out(
@@ -56,13 +56,10 @@ def leave_one_out(
         ]  # fmt: skip
         print_json({"study": study, "architecture": architecture, "variants": plain, "command": typed})
         return
-    print_table(
-        ["left out", "architecture", "in the study", "file"],
-        [
-            [variant.without or "nothing", variant.identity, variant.status, files.get(variant.identity, "–")]
-            for variant in variants
-        ],
-    )
+    for variant in variants:
+        left = f"without {variant.without}" if variant.without else "whole"
+        file = f": {files[variant.identity]}" if variant.identity in files else ""
+        print(f"{left} ({variant.identity}), {variant.status}{file}")
     if not typed:
         print("Nothing is left to be measured: read the study's report.")
         return

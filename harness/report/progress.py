@@ -72,8 +72,8 @@ def _sentence(reference: dict[str, float]) -> str:
         "The hypervolume is what the architectures found so far cover of the objectives' space, in the product "
         "of their units; it never falls. Only the first training of each architecture counts, as its one seed read: "
         f"some of the growth is luck. It is measured from {corner}: of the front now, the worst of each objective, "
-        f"made worse by {BEYOND_NADIR:.0%} of the front's range. Hours are those in which something was trained, pauses between runs "
-        "left out."
+        f"made worse by {BEYOND_NADIR:.0%} of the front's range. Hours are those in which something was trained, "
+        "pauses between runs left out."
     )
 
 
