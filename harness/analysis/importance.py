@@ -48,8 +48,8 @@ TREES = 32
 """Half of Optuna's number: the spread over resamples is far wider than that between forests."""
 TREES_OF_A_RESAMPLE = 8
 """Enough for the spread: of 60 architectures it was 0.086 with 8 trees and 0.077 with 32, at a quarter of the time."""
-RESAMPLES, LEAST_RESAMPLES = 20, 4
-MOST_ROWS = 5000
+RESAMPLES, LEAST_RESAMPLES = 20, 3
+MOST_ROWS = 3000
 """Architectures over all resamples, above which there are fewer of these; 1,000 take half a second."""
 
 

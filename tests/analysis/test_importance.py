@@ -154,7 +154,7 @@ def test_an_objective_that_varies_only_among_the_same_kinds_is_no_error() -> Non
 
 def test_large_studies_are_resampled_less_often_and_never_too_little_for_a_spread() -> None:
     counts = [resamples_of(count) for count in (0, FEWEST, 250, 500, 1000, 100_000)]
-    assert counts == [RESAMPLES, RESAMPLES, RESAMPLES, 10, 5, 4]
+    assert counts == [RESAMPLES, RESAMPLES, 12, 6, 3, 3]
 
 
 def test_optuna_is_as_talkative_afterwards_as_before(capfd: pytest.CaptureFixture[str]) -> None:
