@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli_options import Json, choice
+from harness.cli_leave_one_out import leave_one_out
+from harness.cli_options import Json, Results, Storage, choice, study_record
 from harness.cli_simulate import simulate
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
@@ -27,8 +28,6 @@ app = typer.Typer(
 ImageSize = Annotated[
     int, typer.Option("--imgsz", help="Side of the square input, in pixels; a multiple of the stride.")
 ]
-Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL [default: SQLite in the study's folder].")]
-Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
 MODEL_HELP = (
     "Model name (yolov5n, yolo11s, yolov7-tiny, cloformer-xxs), one of the article's (yolov5s-clo-backbone), "
     "model YAML, checkpoint (.pt) or architecture file."
@@ -181,7 +180,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write a study's report again, from its storage alone; also while the search is running."""
-    record, folder = _record(study, storage, results)
+    record, folder = study_record(study, storage, results)
     _write(record, folder)
     _close(record, folder, as_json)
 
@@ -396,7 +395,7 @@ def export(
     """Take an architecture home as an Ultralytics model YAML."""
     import yaml
 
-    record, folder = _record(study, storage, results)
+    record, folder = study_record(study, storage, results)
     if architecture not in record.model_yamls:
         raise UserError(
             f"study {study} has no architecture '{architecture}'; it has {', '.join(record.model_yamls) or 'none'}"
@@ -417,6 +416,7 @@ def export(
     print(f"{path}\nTrain it: {how}")
 
 
+app.command()(leave_one_out)
 app.command()(simulate)
 
 
@@ -462,16 +462,6 @@ def _count(option: str, text: str | None) -> float | None:
     if not match:
         raise UserError(f"{option} {text}: not a count; write 1770000, 1.77e6 or 1.77M")
     return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]]
-
-
-def _record(study: str, storage: str | None, results: Path) -> tuple[Any, Path]:
-    from harness.records import load_record
-
-    folder = results / study
-    if storage is None and not (folder / "study.db").is_file():
-        names = sorted(path.parent.name for path in results.glob("*/study.db"))
-        raise UserError(f"study {study}: no {folder / 'study.db'}; studies here: {', '.join(names) or 'none'}")
-    return load_record(storage or f"sqlite:///{(folder / 'study.db').as_posix()}", study), folder
 
 
 def _write(record: Any, folder: Path) -> Path:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")
 ]
+Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL [default: SQLite in the study's folder].")]
+Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
 
 
 def choice(option: str, choices: type[Choice], text: str) -> Choice:
@@ -26,3 +32,18 @@ def choice(option: str, choices: type[Choice], text: str) -> Choice:
         return choices(text)
     except ValueError:
         raise UserError(f"{option} {text}: choose one of {', '.join(choices)}") from None
+
+
+def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyRecord, Path]:
+    """A study's record and its folder.
+
+    Raises:
+        UserError: There is no such study.
+    """
+    from harness.records import load_record
+
+    folder = results / study
+    if storage is None and not (folder / "study.db").is_file():
+        names = sorted(path.parent.name for path in results.glob("*/study.db"))
+        raise UserError(f"study {study}: no {folder / 'study.db'}; studies here: {', '.join(names) or 'none'}")
+    return load_record(storage or f"sqlite:///{(folder / 'study.db').as_posix()}", study), folder

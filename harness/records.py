@@ -14,9 +14,13 @@ from typing import Any, cast
 import optuna
 import pandas as pd
 import sqlalchemy
+from optuna.distributions import CategoricalDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from harness.architecture import BASELINE, Architecture
+from harness.choices import NO_BLOCK, Option
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.settings import without_password
@@ -75,6 +79,29 @@ PER_CLASS = "per_class"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What was chosen for each architecture that was trained, and what came of it.
+
+    Attributes:
+        chosen: One row per architecture, one column per parameter; NaN where it was not asked about. Kinds are
+            always known: a site that was not asked about, because the blocks were used up, is empty.
+        outcomes: The same rows; one column per objective, in its own sign and unit.
+        minimized: Objective to whether less is better.
+        levels: Parameter to what there was to choose from.
+    """
+
+    chosen: pd.DataFrame = field(default_factory=pd.DataFrame)
+    outcomes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    minimized: Mapping[str, bool] = field(default_factory=dict)
+    levels: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Parameters that say what is at a site; see `SearchSpace.suggest`."""
+        return [str(name) for name in self.chosen if str(name).endswith(":kind")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyRecord:
     """A study as data.
 
@@ -93,6 +120,7 @@ class StudyRecord:
             shares of the hypervolume that there was; empty where it can't tell.
         per_class: AP50-95 by the row's evaluator: a row for each complete trial, by its number, a column for
             each class; NaN where the validation set has no object of it.
+        choices: What the sampler chose and was told, by architecture.
     """
 
     name: str
@@ -105,6 +133,7 @@ class StudyRecord:
     model_yamls: dict[str, str]
     expected_gains: tuple[float, ...] = ()
     per_class: pd.DataFrame = field(default_factory=pd.DataFrame)
+    choices: Choices = field(default_factory=Choices)
 
     @property
     def constraints(self) -> Constraints:
@@ -199,7 +228,41 @@ def record_of(study: optuna.Study) -> StudyRecord:
         model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
         expected_gains=tuple(attributes.get(EXPECTED_GAINS, ())),
         per_class=_per_class({t.number: t.user_attrs[ROW].get(PER_CLASS, {}) for t in trained}),
+        choices=choices_of(study),
     )
+
+
+def choices_of(study: optuna.Study) -> Choices:
+    """The choices and outcomes of a search's study.
+
+    Trials that carry a completed training count, the baseline's included; duplicates and failures do not. What
+    the sampler learnt from several seeds of an architecture is averaged.
+    """
+    trials = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        if trial.user_attrs.get(ROLE) == TRAINING
+    ]
+    names = [trial.user_attrs[ROW]["architecture"] for trial in trials]
+    objectives = study.metric_names or [f"values_{at}" for at in range(len(study.directions))]
+    told = pd.DataFrame([tuple(trial.values) for trial in trials], index=names, columns=objectives, dtype=float)
+    chosen = pd.DataFrame([trial.params for trial in trials], index=names, dtype=object)
+    chosen = chosen[~chosen.index.duplicated()]
+    choices = Choices(
+        chosen=chosen,
+        outcomes=told.groupby(level=0).mean().reindex(chosen.index),
+        minimized={
+            name: direction is StudyDirection.MINIMIZE
+            for name, direction in zip(objectives, study.directions, strict=True)
+        },
+        levels={
+            name: cast(tuple[Option, ...], cast(CategoricalDistribution, each).choices)
+            for trial in trials
+            for name, each in trial.distributions.items()
+        },
+    )
+    chosen[choices.kinds] = chosen[choices.kinds].where(chosen[choices.kinds].notna(), NO_BLOCK)
+    return choices
 
 
 def _per_class(trials: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:

@@ -21,30 +21,36 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.distributions import BaseDistribution
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.importance import (
+    BaseImportanceEvaluator,
+    FanovaImportanceEvaluator,
+    PedAnovaImportanceEvaluator,
+    get_param_importances,
+)
 
-from harness.choices import NO_BLOCK
-from harness.records import ROLE, ROW, TRAINING
+from harness.records import Choices
 
 COLUMNS = ("objective", "method", "parameter", "importance", "spread")
 BEST, BEST_SHARE = 5, 0.1
 """PED-ANOVA compares the best tenth with all, but the best five at least [3]."""
 FEWEST = 4 * BEST
 """Architectures below which nothing is said: the best five are then more than a quarter."""
-RESAMPLES = 20
 TREES = 32
 """Half of Optuna's number: the spread over resamples is far wider than that between forests."""
+TREES_OF_A_RESAMPLE = 8
+"""Enough for the spread: of 60 architectures it was 0.086 with 8 trees and 0.077 with 32, at a quarter of the time."""
+RESAMPLES, LEAST_RESAMPLES = 20, 3
+MOST_ROWS = 3000
+"""Architectures over all resamples, above which there are fewer of these; 1,000 take half a second."""
 
 
 class Method(StrEnum):
@@ -56,121 +62,96 @@ class Method(StrEnum):
     """How far the best architectures' choices differ from all architectures', over the sum for all choices."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What was chosen for each architecture that was trained, and what came of it.
-
-    Attributes:
-        chosen: One row per architecture, one column per parameter; NaN where it was not asked about. Kinds are
-            always known: a site that was not asked about, because the blocks were used up, is empty.
-        outcomes: The same rows; one column per objective, in its own sign and unit.
-        minimized: Objective to whether less is better.
-        distributions: Parameter to what there was to choose from.
-    """
-
-    chosen: pd.DataFrame
-    outcomes: pd.DataFrame
-    minimized: Mapping[str, bool]
-    distributions: Mapping[str, BaseDistribution]
+def resamples_of(architectures: int) -> int:
+    """As many resamples as keep a report fast: `RESAMPLES`, fewer of large studies, whose spread is small."""
+    return max(LEAST_RESAMPLES, min(RESAMPLES, MOST_ROWS // max(architectures, 1)))
 
 
-def choices_of(study: optuna.Study) -> Choices:
-    """The choices and outcomes of a search's study.
-
-    Trials that carry a completed training count, the baseline's included; duplicates and failures do not. What
-    the sampler learnt from several seeds of an architecture is averaged.
-    """
-    trials = [
-        trial
-        for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        if trial.user_attrs.get(ROLE) == TRAINING
-    ]
-    names = [trial.user_attrs[ROW]["architecture"] for trial in trials]
-    objectives = study.metric_names or [f"values_{at}" for at in range(len(study.directions))]
-    told = pd.DataFrame([tuple(trial.values) for trial in trials], index=names, columns=objectives, dtype=float)
-    chosen = pd.DataFrame([trial.params for trial in trials], index=names, dtype=object)
-    chosen = chosen[~chosen.index.duplicated()]
-    kinds = _kinds(chosen)
-    chosen[kinds] = chosen[kinds].where(chosen[kinds].notna(), NO_BLOCK)
-    return Choices(
-        chosen=chosen,
-        outcomes=told.groupby(level=0).mean().reindex(chosen.index),
-        minimized={
-            name: direction is StudyDirection.MINIMIZE
-            for name, direction in zip(objectives, study.directions, strict=True)
-        },
-        distributions={name: each for trial in trials for name, each in trial.distributions.items()},
-    )
-
-
-def importances(choices: Choices, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def importances(choices: Choices, *, seed: int = 0, resamples: int | None = None) -> pd.DataFrame:
     """How much each choice matters for each objective.
 
     Args:
-        choices: From `choices_of`.
+        choices: From `harness.records.choices_of`.
         seed: Of the forests and of the resampling.
-        resamples: Bootstrap resamples of the architectures, each with a forest of its own.
+        resamples: Bootstrap resamples of the architectures, each with a forest of its own; `resamples_of` by
+            default.
 
     Returns:
         `COLUMNS`, the most important first within objective and method. `importance`: 0 to 1, 1 in all over the
         method's parameters; `spread`: its standard deviation over the resamples. No row for an objective or
-        a method's choices that do not vary, and none at all with fewer than `FEWEST` architectures.
+        a method's choices that do not vary, none of fANOVA where the kinds explain nothing at all, and none
+        whatever with fewer than `FEWEST` architectures.
     """
-    tables: list[pd.DataFrame] = []
     count = len(choices.chosen)
+    if count < FEWEST:
+        return pd.DataFrame(columns=list(COLUMNS))
+    if resamples is None:
+        resamples = resamples_of(count)
     rng = np.random.default_rng(seed)
-    for objective, minimized in choices.minimized.items():
-        losses = choices.outcomes[objective] * (1 if minimized else -1)
-        if count < FEWEST or losses.nunique() < 2:
+    losses = choices.outcomes * [1 if choices.minimized[str(name)] else -1 for name in choices.outcomes]
+    rows = [np.arange(count), *rng.integers(count, size=(resamples, count))]
+    with _quiet():
+        found = [
+            _shares(choices, losses, row, seed + at, TREES_OF_A_RESAMPLE if at else TREES)
+            for at, row in enumerate(rows)
+        ]
+    tables: list[pd.DataFrame] = []
+    for objective, method in found[0]:
+        shares = pd.DataFrame([each[objective, method] for each in found])
+        if shares.iloc[0].isna().all():
             continue
-        rows = [np.arange(count), *rng.integers(count, size=(resamples, count))]
-        for method in Method:
-            shares = pd.DataFrame(
-                [
-                    _shares(choices.chosen.iloc[row], losses.iloc[row], choices.distributions, method, seed + at)
-                    for at, row in enumerate(rows)
-                ]
-            )
-            if shares.iloc[0].isna().all():
-                continue
-            shares = shares.fillna(0.0)  # a choice that no architecture of a resample was asked about
-            found = pd.DataFrame({"importance": shares.iloc[0], "spread": shares[1:].std()})
-            found = found.rename_axis("parameter").reset_index().assign(objective=objective, method=method)
-            tables.append(found.sort_values("importance", ascending=False, kind="stable"))
+        shares = shares.fillna(0.0)  # a choice that no architecture of a resample was asked about
+        table = pd.DataFrame({"importance": shares.iloc[0], "spread": shares[1:].std()})
+        table = table.rename_axis("parameter").reset_index().assign(objective=objective, method=method)
+        tables.append(table.sort_values("importance", ascending=False, kind="stable"))
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
 def _shares(
-    chosen: pd.DataFrame,
-    losses: pd.Series[float],
-    distributions: Mapping[str, BaseDistribution],
-    method: Method,
-    seed: int,
-) -> pd.Series[float]:
-    """Importance by parameter for one objective of which less is better; NaN where nothing varies."""
-    parameters = _kinds(chosen) if method is Method.FANOVA else list(chosen)
-    chosen = chosen[parameters]
-    if losses.nunique() < 2 or len(chosen.drop_duplicates()) < 2:
-        return pd.Series(index=parameters, dtype=float)
-    evaluator = (
-        FanovaImportanceEvaluator(n_trees=TREES, seed=seed)
-        if method is Method.FANOVA
-        else PedAnovaImportanceEvaluator(target_quantile=max(BEST_SHARE, BEST / len(losses)))
-    )
-    with _quiet():
-        flat = optuna.create_study(direction="minimize")
-        for row, loss in zip(chosen.to_dict("records"), losses, strict=True):
-            asked = {str(name): level for name, level in row.items() if pd.notna(level)}
-            own = {name: distributions[name] for name in asked}
-            flat.add_trial(optuna.trial.create_trial(params=asked, distributions=own, value=loss))
-        return pd.Series(get_param_importances(flat, evaluator=evaluator), dtype=float)
+    choices: Choices, losses: pd.DataFrame, rows: NDArray[np.int64], seed: int, trees: int
+) -> dict[tuple[str, Method], pd.Series[float]]:
+    """Importance by parameter of some of the architectures, for each objective and method."""
+    chosen, told = choices.chosen.iloc[rows], losses.iloc[rows]
+    distributions: dict[str, BaseDistribution] = {
+        name: CategoricalDistribution(levels) for name, levels in choices.levels.items()
+    }
+    flat = optuna.create_study(directions=["minimize"] * told.shape[1])
+    for row, values in zip(chosen.to_dict("records"), told.to_numpy(), strict=True):
+        asked = {str(name): level for name, level in row.items() if pd.notna(level)}
+        own = {name: distributions[name] for name in asked}
+        flat.add_trial(optuna.trial.create_trial(params=asked, distributions=own, values=list(values)))
+    by_kinds = FanovaImportanceEvaluator(n_trees=trees, seed=seed)
+    by_best = PedAnovaImportanceEvaluator(target_quantile=max(BEST_SHARE, BEST / len(rows)))
+    found: dict[tuple[str, Method], pd.Series[float]] = {}
+    for at, objective in enumerate(map(str, losses)):
+        for method, evaluator, parameters in (
+            (Method.FANOVA, by_kinds, choices.kinds),
+            (Method.PED_ANOVA, by_best, list(map(str, chosen))),
+        ):
+            varies = min(len(each.drop_duplicates()) for each in (told[objective], chosen[parameters])) > 1
+            shares = _of_one(flat, at, evaluator, parameters) if varies else {}
+            found[objective, method] = pd.Series(shares, index=None if shares else parameters, dtype=float)
+    return found
 
 
-def _kinds(chosen: pd.DataFrame) -> list[str]:
-    """Parameters that say what is at a site; see `SearchSpace.suggest`."""
-    return [str(name) for name in chosen if str(name).endswith(":kind")]
+def _of_one(
+    flat: optuna.Study, objective: int, evaluator: BaseImportanceEvaluator, parameters: list[str]
+) -> dict[str, float]:
+    """Importance by parameter for one objective of a study; empty where the parameters explain nothing."""
+    asked = {name for trial in flat.get_trials(deepcopy=False) for name in trial.params}
+    try:
+        return get_param_importances(
+            flat,
+            evaluator=evaluator,
+            params=[name for name in parameters if name in asked],
+            target=lambda trial: float(trial.values[objective]),  # noqa: PD011 - Optuna's trial
+        )
+    except RuntimeError as error:
+        if "zero total variance" not in str(error):
+            raise
+        return {}
 
 
 @contextmanager

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
-from harness.report.content import content
+from harness.report import words
+from harness.report.answer import answer
+from harness.report.content import front_rows
+from harness.report.figures import AXES, front_figure
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -18,7 +22,9 @@ def closing(record: StudyRecord) -> dict[str, Any]:
         `finished` and `failed`: candidates with and without a complete training, interrupted ones in
         neither; `front`: identities on a front, best gain first; `answer`: the report's first sentence.
     """
-    said = content(record)
+    summary, noise = summarise(record.trials), gain_noise(record.trials)
+    said = answer(record, summary, noise)
+    figures = tuple(front_figure(record, summary, axis, words.digits_for(noise)) for axis in AXES)
     candidates = record.trials[record.trials.architecture != BASELINE]
     complete = set(candidates[candidates.state == "complete"].architecture)
     failed = set(candidates[~candidates.state.isin(["complete", "interrupted"])].architecture) - complete
@@ -26,6 +32,6 @@ def closing(record: StudyRecord) -> dict[str, Any]:
         "study": record.name,
         "finished": len(complete),
         "failed": len(failed),
-        "front": [str(identity) for identity in said.front.index],
-        "answer": f"{said.answer.headline} {said.answer.lead}".strip(),
+        "front": [str(identity) for identity in front_rows(summary, figures).index],
+        "answer": f"{said.headline} {said.lead}".strip(),
     }

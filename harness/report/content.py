@@ -12,7 +12,9 @@ from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, FrontFigure, front_figure
+from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
+from harness.report.progress import Progress, how_far
 from harness.report.tables import Table
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Content:
         front_table: The front with its differences to the baseline.
         candidate_table: Every architecture.
         failure_table: Trainings that did not finish; without rows where all did.
+        matters: Which choices matter.
+        progress: How far the search has come.
         noise: How much a seed scatters.
         judging: The rules of the verdicts.
         measured: What each number is.
@@ -46,6 +50,8 @@ class Content:
     front_table: Table
     candidate_table: Table
     failure_table: Table
+    matters: Matters
+    progress: Progress
     noise: str
     judging: tuple[str, ...]
     measured: Pairs
@@ -79,6 +85,8 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
             record, on_table, digits, key="candidates", caption="Every architecture that was tried"
         ),
         failure_table=tables.failures(record.trials),
+        matters=what_matters(record.choices, digits),
+        progress=how_far(record),
         noise=phrases.noise_sentence(noise),
         judging=notes.JUDGING,
         measured=notes.measured(record),

@@ -60,6 +60,14 @@ def amount(value: float) -> str:
     return f"{value:.0f}"
 
 
+def signed_amount(value: float) -> str:
+    """`+58.3 M`, `−4.52 G`, `0`."""
+    if _absent(value):
+        return DASH
+    sign = "" if round(value) == 0 else MINUS if value < 0 else "+"
+    return sign + amount(abs(value))
+
+
 def milliseconds(value: float) -> str:
     """`12.3 ms`."""
     return DASH if _absent(value) else f"{value:.3g} ms"
@@ -75,6 +83,13 @@ def p_value(value: float) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 architecture`, `11 architectures`."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def share(part: float, spread: float) -> str:
+    """A share with its standard deviation: `23 ± 5 %`."""
+    if _absent(part):
+        return DASH
+    return f"{100 * part:.0f} %" if _absent(spread) else f"{100 * part:.0f} ± {100 * spread:.0f} %"
 
 
 def _absent(value: float) -> bool:

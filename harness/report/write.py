@@ -35,8 +35,8 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
     """Write or renew everything in a study's folder that can be made from its record.
 
     `report.html`, `report.md`, `pareto.png`, `trials.csv`, `per_class.csv` (where known), `front.csv`,
-    `environment.json` and `architectures/<id>.yaml`. Works for a study that has only begun, and for one where all
-    failed.
+    `importance.csv`, `effects.csv`, `environment.json` and `architectures/<id>.yaml`.
+    Works for a study that has only begun, and for one where all failed.
 
     Args:
         record: The study.
@@ -53,6 +53,8 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
         "front.csv": _csv(said.front.reset_index()).encode(),
+        "importance.csv": _csv(said.matters.importances).encode(),
+        "effects.csv": _csv(said.matters.effects).encode(),
         "environment.json": _environment(record).encode(),
         "pareto.png": png,
         "report.md": render_markdown(said).encode(),

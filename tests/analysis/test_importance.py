@@ -14,9 +14,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from harness.analysis.effects import marginal_effects
-from harness.analysis.importance import COLUMNS, FEWEST, Method, choices_of, importances
+from harness.analysis.importance import COLUMNS, FEWEST, RESAMPLES, Method, importances, resamples_of
 from harness.choices import Mode
-from harness.records import DUPLICATE, ROLE, ROW, TRAINING
+from harness.records import DUPLICATE, ROLE, ROW, TRAINING, choices_of
 from harness.space import SearchSpace, load_space
 
 KINDS, KERNELS = ["none", "attention", "block"], [3, 5, 7, 9]
@@ -132,6 +132,29 @@ def test_too_few_architectures_are_an_empty_table_with_its_columns() -> None:
 def test_an_objective_that_does_not_vary_has_no_rows() -> None:
     study = random_study(FEWEST, lambda p: float(p["P4:kind"] == "block"), lambda p: 1.0)
     assert set(importances(choices_of(study), resamples=2)["objective"]) == {"map50_95"}
+
+
+def test_an_objective_that_varies_by_rounding_alone_is_no_error_and_not_explained_by_kinds() -> None:
+    # No tree splits where the variance is below 2e-16; Optuna's fANOVA raises then.
+    study = random_study(FEWEST, lambda p: 0.4 + 1e-10 * (p["P4:kind"] == "block"), lambda p: 1.0)
+    found = importances(choices_of(study), resamples=2)
+    assert ranked(found, "map50_95", Method.FANOVA) == []
+    assert ranked(found, "map50_95", Method.PED_ANOVA)[0] == "P4:kind"
+
+
+def test_an_objective_that_varies_only_among_the_same_kinds_is_no_error() -> None:
+    study = new_study()
+    for number in range(FEWEST):
+        kernel = KERNELS[number % 4]
+        add(study, f"a{number}", {"P3:kind": "block", "P3:kernel": kernel}, [0.4 + kernel / 100, 1.0])
+    found = importances(choices_of(study), resamples=2)
+    assert ranked(found, "map50_95", Method.FANOVA) == []
+    assert ranked(found, "map50_95", Method.PED_ANOVA)[0] == "P3:kernel"
+
+
+def test_large_studies_are_resampled_less_often_and_never_too_little_for_a_spread() -> None:
+    counts = [resamples_of(count) for count in (0, FEWEST, 250, 500, 1000, 100_000)]
+    assert counts == [RESAMPLES, RESAMPLES, 12, 6, 3, 3]
 
 
 def test_optuna_is_as_talkative_afterwards_as_before(capfd: pytest.CaptureFixture[str]) -> None:

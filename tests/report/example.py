@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
-from harness.records import COLUMNS, StudyRecord
+from harness.records import COLUMNS, Choices, StudyRecord
 
 NAN = float("nan")
 BASELINE_MAP = {0: 0.495, 1: 0.501, 2: 0.492, 3: 0.500}
@@ -155,4 +155,30 @@ def none_gains() -> StudyRecord:
             candidate("bbbbbbbb", [0.009, -0.006, 0.002, 0.001], ratio=1.1),
             candidate("cccccccc", [0.007, 0.003, -0.004, 0.000], ratio=1.05),
         )
+    )
+
+
+def choices(count: int, objectives: tuple[str, ...] = ("map50_95", "latency")) -> Choices:
+    """Architectures of which every other has a block at neck.P4, with two kernels in turns.
+
+    The block adds 0.02 to accuracy and 2 to every cost; the kernel does nothing; a little scatter is on both.
+    """
+    block = [number % 2 == 1 for number in range(count)]
+    chosen = {
+        "neck.P4:kind": ["block" if has else "none" for has in block],
+        "neck.P4:kernel": [(3 + 2 * (number // 2 % 2)) if has else NAN for number, has in enumerate(block)],
+    }
+    scatter = [(number * 7 % 11 - 5) / 5000 for number in range(count)]
+    told = {
+        name: [
+            (0.4 + 0.02 * has if name == "map50_95" else 10.0 + 2 * has) + each
+            for has, each in zip(block, scatter, strict=True)
+        ]
+        for name in objectives
+    }
+    return Choices(
+        chosen=pd.DataFrame(chosen, dtype=object),
+        outcomes=pd.DataFrame(told),
+        minimized={name: name != "map50_95" for name in objectives},
+        levels={"neck.P4:kind": ("none", "block"), "neck.P4:kernel": (3, 5)},
     )

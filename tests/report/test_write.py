@@ -22,6 +22,8 @@ FILES = {
     "trials.csv",
     "per_class.csv",
     "front.csv",
+    "importance.csv",
+    "effects.csv",
     "environment.json",
     "architectures",
 }
@@ -130,6 +132,25 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         write_whole(target, b"new")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_importances_and_effects_have_files_in_full(tmp_path: Path) -> None:
+    record = replace(example.winning(), choices=example.choices(40))
+    write_report(record, tmp_path)
+    shares, effects = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("importance", "effects"))
+    assert list(shares.columns) == ["objective", "method", "parameter", "importance", "spread"]
+    assert set(effects["parameter"]) == {"neck.P4:kind", "neck.P4:kernel"}
+    assert effects["significant"].any()
+
+
+def test_what_matters_is_written_without_torch() -> None:
+    code = (
+        "import sys; from tests.report import example; from harness.report.matters import what_matters; "
+        "found = what_matters(example.choices(20), 3); "
+        "print(len(found.importances), *({'torch', 'ultralytics'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 0
 
 
 def test_reading_a_report_needs_neither_torch_nor_ultralytics() -> None:
