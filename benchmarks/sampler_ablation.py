@@ -4,6 +4,7 @@ r"""What the cost-aware sampler owes to which of its parts: each is left out in 
 - 50 candidates: of all candidates only 50 random ones are looked at for each decision.
 - trees, ridge: extra trees or a Bayesian ridge of quadratic features in the place of the Gaussian process.
 - no cost feature: cost is known, but the model of accuracy does not see it.
+- oracle: knows every accuracy, and is to order the trainings alone: the limit of what any model can reach.
 - multivariate TPE and Optuna's own GP sampler, for comparison.
 
     python benchmarks/sampler_ablation.py TABLE.csv --parameters family,depth,width,resolution \
@@ -140,6 +141,17 @@ class ByRidge(ByTrees):
     model = Ridge
 
 
+class Oracle(Acquisition):
+    """Knows every accuracy."""
+
+    truth: Floats
+
+    def _improvement(self, model: Surrogate, features: Floats, cost: Floats) -> Floats:
+        known = self.truth[self.pool[:, 0]]
+        costs, sure = self._scaled(cost), np.zeros(len(cost))
+        return self._front.expected_improvement(costs, known, sure, cost_sd=self.preferences.cost_error)
+
+
 def ours(
     acquisition: type[Acquisition], blind: bool, candidates: Candidates, preferences: Preferences, seed: int
 ) -> optuna.samplers.BaseSampler:
@@ -154,26 +166,33 @@ def theirs(name: Sampler, candidates: Candidates, preferences: Preferences, seed
     return make_sampler(name, seed=seed, candidates=candidates, preferences=preferences)
 
 
-VARIANTS = {
+def oracle(truth: Floats, candidates: Candidates, preferences: Preferences, seed: int) -> optuna.samplers.BaseSampler:
+    """Our sampler that knows every accuracy."""
+    return ours(type("Told", (Oracle,), {"truth": truth}), False, candidates, preferences, seed)
+
+
+VARIANTS: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
     "all parts": partial(ours, Acquisition, False),
     "no cost feature": partial(ours, Acquisition, True),
     "cost learnt": partial(ours, CostLearnt, True),
     f"{LOOKED_AT} candidates": partial(ours, FewLookedAt, False),
     "trees": partial(ours, ByTrees, False),
     "ridge": partial(ours, ByRidge, False),
+    "oracle": oracle,
     "Optuna's TPE": partial(theirs, Sampler.TPE),
     "Optuna's GP": partial(theirs, Sampler.GP),
 }
 
 
 def one(
-    variant: str, file: Path, parameters: list[str], maximize: str, minimize: str, budget: int, seed: int
+    variant: str, file: Path, parameters: list[str], maximize: str, minimize: str, conditions: Conditions, seed: int
 ) -> Replay:
     """One replayed search."""
     optuna.logging.set_verbosity(logging.ERROR)
     warnings.simplefilter("ignore")
     table = read_table(file, parameters=parameters, maximize=maximize, minimize=minimize)
-    return replay(table, VARIANTS[variant], Conditions(budget=budget), seed)
+    make = partial(oracle, table.accuracy) if variant == "oracle" else VARIANTS[variant]
+    return replay(table, make, conditions, seed)
 
 
 def main(
@@ -182,15 +201,17 @@ def main(
     maximize: Annotated[str, typer.Option(help="Column of the accuracy.")],
     minimize: Annotated[str, typer.Option(help="Column of the cost.")],
     budget: Annotated[int, typer.Option(help="Trainings of each search.")] = 100,
+    cost_error: Annotated[float, typer.Option(help="Relative error of the cost that is known beforehand.")] = 0.0,
     seeds: Annotated[int, typer.Option(help="Searches of each variant.")] = 20,
     variants: Annotated[str, typer.Option(help="Comma-separated; all by default.")] = ",".join(VARIANTS),
 ) -> None:
     """Print the table."""
     print(f"{file.name}, {maximize} against {minimize}, {seeds} seeds, {budget} trainings each")
     print(f"{'variant':<18} {'to 99 %':>8} {'quartiles':>14} {'worst':>6} {'at 25':>7} {'ms':>6}")
+    conditions = Conditions(budget=budget, cost_error=cost_error)
     with ProcessPoolExecutor() as pool:
         for variant in variants.split(","):
-            do = partial(one, variant, file, parameters.split(","), maximize, minimize, budget)
+            do = partial(one, variant, file, parameters.split(","), maximize, minimize, conditions)
             found = list(pool.map(do, range(seeds)))
             reached = np.array([each.trainings_to(0.99) or np.inf for each in found])
             low, median, high = np.quantile(reached, [0.25, 0.5, 0.75], method="nearest")

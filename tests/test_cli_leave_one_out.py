@@ -20,7 +20,7 @@ from harness.records import load_record
 from harness.search.leave_one_out import leave_one_out
 from harness.search.outcome import State
 from harness.search.study import SearchStudy, open_study
-from harness.settings import SearchSettings
+from harness.settings import Objective, SearchSettings
 
 SITES = ("neck.P3", "neck.P4", "neck.P5")
 WHOLE = Architecture(
@@ -102,8 +102,9 @@ def test_each_block_is_left_out_once_and_the_files_are_what_include_takes(clo: C
 
 def test_the_command_continues_the_study_with_every_new_variant_and_no_more(clo: Clo) -> None:
     made(epochs=5, objectives=("map50_95", "macs"), from_scratch=True, finalists=4)
-    with open_study(SearchSettings(study="x", space="mine.yaml", epochs=5, objectives=("map50_95", "macs"),
-                                   from_scratch=True), {}) as study:  # fmt: skip
+    objectives = (Objective.MAP50_95, Objective.MACS)
+    settings = SearchSettings(study="x", space="mine.yaml", epochs=5, objectives=objectives, from_scratch=True)
+    with open_study(settings, {}) as study:
         add(study, identity_of("neck.P4"), without("neck.P4"))
         add(study, "unfinished", without("neck.P3", "neck.P4"), State.INTERRUPTED)
     plain = json.loads(clo("x", "whole", "--out", "my loo", "--json").out)

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from harness.records import StudyRecord
 from harness.report.progress import how_far
 from tests.report import example
 
@@ -15,7 +16,7 @@ def ended(rows: list[dict[str, object]], minute: int) -> list[dict[str, object]]
     return [row | times for row in rows]
 
 
-def study(*extra: list[dict[str, object]]) -> example.StudyRecord:
+def study(*extra: list[dict[str, object]]) -> StudyRecord:
     return example.record(
         example.frame(
             ended(example.baseline(0), 6),
