@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
-from harness.analysis.hypervolume import BEYOND_NADIR
+from harness.analysis.hypervolume import reference_point
 from harness.search.candidates import Candidates, Codes
 from harness.search.history import History, key_of
 from harness.search.improvement import Floats, Staircase
@@ -108,19 +109,15 @@ class Acquisition:
         """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
 
         Each is reckoned as if those before it had come out as expected. Fewer than `count` are all that is left;
-        none, before there is a model or where there is no hypervolume to share.
+        none, before there is a model, and where readings that don't differ leave nothing to share.
         """
         gains: list[float] = []
-        step, today = self, float("nan")
+        step = self
         while len(gains) < count:
             found = step.best()
-            if found is None or not np.isfinite(found.expected_share):
+            if found is None or not np.isfinite(found.expected_share) or np.ptp(self.history.accuracy) == 0:
                 break
-            volume = step._front.hypervolume
-            today = today if gains else volume
-            if today <= 0:
-                break
-            gains.append(found.expected_share * volume / today)
+            gains.append(found.expected_share * step._front.hypervolume / self._front.hypervolume)
             history = replace(
                 step.history,
                 pending=np.vstack([step.history.pending, found.code]),
@@ -231,14 +228,11 @@ class Acquisition:
 
     @cached_property
     def _worst_accuracy(self) -> float:
-        """A tenth of the front's range beyond its nadir, or the worst that was found if that is worse."""
+        """By the published rule, or the worst that was found if that is worse."""
         if self.preferences.least_accuracy is not None:
             return self.preferences.least_accuracy
-        found = self._believed[0]
-        order = np.lexsort((-found, self.history.cost))
-        steps = np.maximum.accumulate(found[order])
-        span = float(steps[-1] - steps[0]) or abs(float(steps[0]))
-        return min(float(steps[0]) - BEYOND_NADIR * span, float(found.min()))
+        found = pd.DataFrame({"accuracy": self._believed[0], "cost": self.history.cost})
+        return min(reference_point(found, ["accuracy"], ["cost"])["accuracy"], float(found["accuracy"].min()))
 
     def _scaled(self, cost: Floats) -> Floats:
         return np.log(cost) if self._in_factors else cost

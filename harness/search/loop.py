@@ -169,7 +169,7 @@ class Loop:
                 cost_error=known.relative_error,
                 noise_sd=PRIOR_SD,
                 most_cost=limit and limit * float(control.latency_ms_p50),
-                least_accuracy=settings.constraints.min_map50_95,
+                least_accuracy=settings.constraints.min_map50_95 if len(self.ladder.levels) == 1 else None,
             )
         self.study.optuna.sampler = make_sampler(
             settings.sampler,

@@ -47,7 +47,8 @@ class Replay:
     """One replayed search.
 
     Attributes:
-        shares: Hypervolume of the true values of all that was trained, as a share of the table's, after each training.
+        shares: Hypervolume of the true values of all that was trained, as a share of the table's, after each training
+            of the budget; a search that ended early has found all that it would.
         distinct: Different models that were trained.
         asks: Proposals, with those of missing and known models.
         stalled: Whether it stopped because it found nothing new.
@@ -95,13 +96,14 @@ class _Replay:
         self.distributions = table.distributions
         self.candidates = table.candidates(table.cost * blur)
         self.noise_sd = conditions.noise * float(np.ptp(table.accuracy))
-        preferences = Preferences(cost_error=conditions.cost_error, repeats=conditions.noise > 0)
+        # As in a real search: the noise is known from seeds, and other seeds are for whom the front holds.
+        preferences = Preferences(cost_error=conditions.cost_error, noise_sd=self.noise_sd or None)
         self.study = optuna.create_study(
             directions=["maximize", "minimize"], sampler=make_sampler(self.candidates, preferences, seed)
         )
         self.running: deque[tuple[optuna.trial.Trial, int]] = deque()
         self.readings: dict[int, list[float]] = {}
-        self.order: list[int] = []
+        self.shares: list[float] = []
         self.asks = 0
         self.seconds = 0.0
 
@@ -122,13 +124,12 @@ class _Replay:
                     self._finish()
         while self.running:
             self._finish()
-        shares = self._shares()
         front, confirmations = self._final_front()
         return Replay(
-            shares=shares,
+            shares=np.array(self.shares + (self.shares[-1:] or [0.0]) * (budget - len(self.shares))),
             distinct=len(self.readings),
             asks=self.asks,
-            stalled=len(self.order) < budget and not self._is_over(),
+            stalled=len(self.shares) < budget and not self._is_over(),
             seconds_per_suggestion=self.seconds / max(self.asks, 1),
             final_share=self.table.share(front),
             confirmations=confirmations,
@@ -145,9 +146,9 @@ class _Replay:
 
     def _finish(self) -> None:
         trial, row = self.running.popleft()
-        self.order.append(row)
         reading = self._read(row)
         self.readings.setdefault(row, []).append(reading)
+        self.shares.append(self.table.share(list(self.readings)))
         self.study.tell(trial, self._values(row, reading))
 
     def _read(self, row: int) -> float:
@@ -158,12 +159,7 @@ class _Replay:
 
     def _is_over(self) -> bool:
         """Whether the whole front is found, so that more of a noise-free search changes nothing."""
-        return not self.noise_sd and bool(self.order) and self.table.share(self.order) >= 1
-
-    def _shares(self) -> Floats:
-        """After each training of the budget; a search that ended early has found all that it would."""
-        found = [self.table.share(self.order[:count]) for count in range(1, len(self.order) + 1)]
-        return np.array(found + (found[-1:] or [0.0]) * (self.conditions.budget - len(found)))
+        return not self.noise_sd and bool(self.shares) and self.shares[-1] >= 1
 
     def _final_front(self) -> tuple[list[int], int]:
         """What the search would name: with noise, a reading that picks doesn't judge, as in a real search."""
@@ -174,19 +170,10 @@ class _Replay:
         while True:
             judged = {row: float(np.mean(readings)) for row, readings in confirmed.items() if readings}
             hoped = {row: float(np.mean(readings)) for row, readings in self.readings.items()} | judged
-            front = self._front(hoped)
+            front = self.table.front(hoped)
             unread = [row for row in front if not confirmed[row]]
             if not unread:
-                return self._front(judged), confirmations
+                return self.table.front(judged), confirmations
             for row in unread:
                 confirmed[row].append(self._read(row))
                 confirmations += 1
-
-    def _front(self, accuracy: dict[int, float]) -> list[int]:
-        rows = sorted(accuracy, key=lambda row: (self.table.cost[row], -accuracy[row]))
-        best, front = -np.inf, []
-        for row in rows:
-            if accuracy[row] > best:
-                best = accuracy[row]
-                front.append(row)
-        return front

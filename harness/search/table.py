@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from optuna.distributions import CategoricalDistribution
 
+from harness.analysis.fronts import non_dominated
+from harness.analysis.hypervolume import relative_hypervolume
 from harness.errors import UserError
-from harness.search.candidates import ListedCandidates, on_a_scale
-from harness.search.improvement import Floats, Staircase
+from harness.search.candidates import ListedCandidates
+from harness.search.improvement import Floats
 
 _SEED = "seed"
 """Column of a study's `trials.csv`."""
@@ -26,7 +29,7 @@ class Table:
         name: The file's.
         parameters: Columns that say which model it is; one row each.
         accuracy: (N,); more is better.
-        cost: (N,); less is better.
+        cost: (N,), above 0; less is better.
     """
 
     name: str
@@ -49,26 +52,27 @@ class Table:
         return ListedCandidates(self.distributions, [{str(k): v for k, v in row.items()} for row in rows], cost)
 
     def share(self, rows: Sequence[int]) -> float:
-        """Hypervolume of some rows as a share of the whole table's.
+        """Hypervolume of some rows as a share of the whole table's (`relative_hypervolume`); NaN if that has none."""
+        return relative_hypervolume(self.objectives.iloc[list(rows)], self.objectives, ["accuracy"], ["cost"])
 
-        Costs count in logarithms where all are positive; the reference point is the worst of the table. Scaling both
-        objectives to 0 and 1 wouldn't change a share.
-        """
-        return self._volume(np.asarray(rows, dtype=int)) / self._volume(np.arange(len(self.cost)))
+    def front(self, accuracy: Mapping[int, float]) -> list[int]:
+        """The rows that nothing else beats, were these their accuracies."""
+        believed = self.objectives.loc[list(accuracy)].assign(accuracy=pd.Series(accuracy))
+        return [int(row) for row in believed.index[non_dominated(believed, ["accuracy"], ["cost"])]]
 
-    def _volume(self, rows: np.ndarray) -> float:
-        cost = on_a_scale(self.cost)
-        return Staircase.of(
-            cost[rows], self.accuracy[rows], worst_cost=float(cost.max()), worst_accuracy=float(self.accuracy.min())
-        ).hypervolume
+    @cached_property
+    def objectives(self) -> pd.DataFrame:
+        """`accuracy` and `cost`, by row."""
+        return pd.DataFrame({"accuracy": self.accuracy, "cost": self.cost})
 
 
 def read_table(path: Path, *, parameters: Sequence[str], maximize: str, minimize: str) -> Table:
     """Read a CSV of finished trainings.
 
     Args:
-        path: The file; a model whose objectives are missing is left out. Rows that differ in a column `seed` alone,
-            as in a study's `trials.csv`, are readings of one model, which has their mean.
+        path: The file; a model whose objectives are missing, or whose cost is 0 or less, is left out. Rows that
+            differ in a column `seed` alone, as in a study's `trials.csv`, are readings of one model, which has
+            their mean.
         parameters: Columns that together name a model.
         maximize: Column of the accuracy; a column of a loss isn't one.
         minimize: Column of the cost.
@@ -99,14 +103,14 @@ def read_table(path: Path, *, parameters: Sequence[str], maximize: str, minimize
         shown = ", ".join(f"{name} {value}" for name, value in row.items())
         raise UserError(f"table {path}: two rows have {shown}; name all columns that tell models apart")
     means = frame.groupby(list(parameters), sort=False)[[maximize, minimize]].mean()
-    kept = means.dropna().reset_index()
+    kept = means[means[minimize] > 0].dropna().reset_index()
     table = Table(
         name=path.name,
         parameters=kept[list(parameters)],
         accuracy=kept[maximize].to_numpy(dtype=float),
         cost=kept[minimize].to_numpy(dtype=float),
     )
-    if len(kept) < 2 or not table._volume(np.arange(len(kept))) > 0:
+    if kept.empty or not table.share(range(len(kept))) > 0:
         both = f"{maximize} and {minimize}"
         raise UserError(f"table {path}: of {len(kept)} usable models none is better than the worst in both {both}")
     return table

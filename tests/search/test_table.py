@@ -92,6 +92,11 @@ def test_what_cannot_be_replayed_is_one_sentence(
     assert refused(tmp_path, frame, parameters).endswith(said)
 
 
+def test_a_cost_of_0_was_not_measured(tmp_path: Path) -> None:
+    with_zero = pd.concat([FRAME, FRAME.head(1).assign(x=9, ms=0.0)])
+    assert read(tmp_path, with_zero, ["x", "kind"]).cost.tolist() == FRAME["ms"].tolist()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "no such file"), (b"", "cannot be read as CSV"), (b"\xff", "cannot be read as CSV")],
