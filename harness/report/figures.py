@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from harness.records import StudyRecord
 
 
+_LEAST_SPAN = 0.1
+"""Of the largest x: points that are closer together than that still leave their bars so much room."""
+
+
 class Mark(StrEnum):
     """What a point is: shape and colour follow from it."""
 
@@ -222,8 +226,16 @@ def _staircase(points: list[Point], edge: float) -> tuple[tuple[float, float], .
 
 
 def _ranges(points: tuple[Point, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What to show: all points and the bars of judged ones; a screening bar may leave the picture."""
-    xs = [value for p in points for value in (p.x, p.x_low, p.x_high) if math.isfinite(value)]
+    """What to show: all points and the bars of judged ones; a screening bar may leave the picture.
+
+    So may a bar along x that is longer than all the points are apart: one latency that was measured on a busy machine
+    would press all others together.
+    """
+    xs = [p.x for p in points if math.isfinite(p.x)]
+    if xs:
+        span = max(max(xs) - min(xs), _LEAST_SPAN * max(xs))
+        ends = [end for p in points for end in (p.x_low, p.x_high) if math.isfinite(end)]
+        xs += [min(max(end, min(xs) - span), max(xs) + span) for end in ends]
     ys = [0.0, *(p.gain for p in points)]
     ys += [v for p in points if p.mark is not Mark.SCREENING for v in (p.low, p.high) if math.isfinite(v)]
     return _padded(xs or [1.0], 0.06), _padded(ys, 0.10)

@@ -79,7 +79,6 @@ CANDIDATE_COLUMNS = (
     Column(name="Latency", unit="× baseline, 95 % interval"),
     Column(name="MACs", unit="per image"),
     Column(name="Parameters", unit="in all"),
-    Column(name="Epochs", unit="of each training"),
     Column(name="Evidence", unit="what the gain rests on", numeric=False),
 )
 
@@ -151,14 +150,19 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
         _latency(row, _baseline_ms(record), is_baseline=is_baseline),
         _cost(row, "macs", is_baseline=is_baseline),
         _cost(row, "params", is_baseline=is_baseline),
-        Cell(text=words.plain(row["epochs"], 0), sort=row["epochs"]),
         Cell(
             text=str(row["gain_basis"]),
-            details=tuple(part for part in (_tested(row), failed) if part),
+            details=tuple(part for part in (_length(record, row), _tested(row), failed) if part),
             sort=row["gain_seeds"],
         ),
     )
     return Row(kind=verdict, cells=cells)
+
+
+def _length(record: StudyRecord, row: Any) -> str:
+    """Of how many epochs the trainings are, where not all of a study's have the same number."""
+    several = len(set(record.trials.loc[record.trials["state"] == "complete", "epochs"])) > 1
+    return f"trained for {words.plain(row['epochs'], 0)} epochs" if several and pd.notna(row["epochs"]) else ""
 
 
 def _standing(row: Any) -> tuple[str, ...]:

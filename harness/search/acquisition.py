@@ -109,13 +109,16 @@ class Acquisition:
         """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
 
         Each is reckoned as if those before it had come out as expected. Fewer than `count` are all that is left;
-        none, before there is a model, and where readings that don't differ leave nothing to share.
+        none, before there is a model, and where what is believed of the known candidates differs by no more than
+        the noise of a reading: a share of such a front means nothing.
         """
         gains: list[float] = []
         step = self
         while len(gains) < count:
             found = step.best()
-            if found is None or not np.isfinite(found.expected_share) or np.ptp(self.history.accuracy) == 0:
+            if found is None or not np.isfinite(found.expected_share):
+                break
+            if np.ptp(self._believed[0]) <= self._model.noise_sd:
                 break
             gains.append(found.expected_share * step._front.hypervolume / self._front.hypervolume)
             history = replace(

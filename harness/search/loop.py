@@ -20,7 +20,6 @@ from harness.measure.raw_samples import write_parquet
 from harness.records import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
 from harness.search.acquisition import Preferences
 from harness.search.base import CommonBase
-from harness.search.budget import PRIOR_SD
 from harness.search.climb import (
     Key,
     choose,
@@ -146,8 +145,8 @@ class Loop:
         if self._candidates() < planned.candidates:
             self._use_sampler()
         self._train(lambda: self._next_candidate(first, planned.candidates))
-        self._look_ahead()
         self._climb(base, planned)
+        self._look_ahead()
 
     def _use_sampler(self) -> None:
         """Only now: what a candidate's latency is known to be is told in the control's milliseconds."""
@@ -167,7 +166,6 @@ class Loop:
             limit = settings.constraints.max_latency_ratio if settings.cost_objective is Objective.LATENCY else None
             preferences = Preferences(
                 cost_error=known.relative_error,
-                noise_sd=PRIOR_SD,
                 most_cost=limit and limit * float(control.latency_ms_p50),
                 least_accuracy=settings.constraints.min_map50_95 if len(self.ladder.levels) == 1 else None,
             )

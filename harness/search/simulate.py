@@ -96,8 +96,7 @@ class _Replay:
         self.distributions = table.distributions
         self.candidates = table.candidates(table.cost * blur)
         self.noise_sd = conditions.noise * float(np.ptp(table.accuracy))
-        # As in a real search: the noise is known from seeds, and other seeds are for whom the front holds.
-        preferences = Preferences(cost_error=conditions.cost_error, noise_sd=self.noise_sd or None)
+        preferences = Preferences(cost_error=conditions.cost_error)
         self.study = optuna.create_study(
             directions=["maximize", "minimize"], sampler=make_sampler(self.candidates, preferences, seed)
         )

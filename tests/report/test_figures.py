@@ -69,6 +69,14 @@ def test_the_ranges_hold_every_point_and_the_bars_of_the_judged() -> None:
             assert drawn.y_range[0] < point.low < point.high < drawn.y_range[1]
 
 
+def test_one_bar_does_not_press_the_points_together() -> None:
+    rows = example.candidate("aaaa", [0.01], ratio=1.2) + example.candidate("bbbb", [0.02], ratio=1.1)
+    rows[0] |= {"latency_ratio_low": 0.7, "latency_ratio_high": 700.0}
+    low, high = figure(example.record(example.frame(example.baseline(0), rows))).x_range
+    assert low > 0.7 and high < 1.5  # points from 1 to 1.2
+    assert low < 1 - 0.2 and high > 1.2 + 0.2  # the bar is cut at as much again
+
+
 def test_nothing_measured_is_an_empty_figure() -> None:
     drawn = figure(example.record(example.frame()))
     assert (drawn.points, drawn.steps, drawn.baseline) == ((), (), None)

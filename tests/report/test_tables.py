@@ -83,13 +83,14 @@ def test_milliseconds_are_the_ratio_times_the_baselines_median() -> None:
             assert row.cells[column].details[1] == words.milliseconds(ratio * baseline_ms)
 
 
-def test_epochs_have_a_column() -> None:
+def test_how_long_each_was_trained_is_said_where_it_differs() -> None:
     long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.02])]
     table = candidates(example.record(example.frame(long, example.baseline(0), example.candidate("bbbb", [0.01]))))
-    column = [c.name for c in table.columns].index("Epochs")
-    assert {row.cells[0].text: row.cells[column].text for row in table.rows} == {
-        "baseline": "12", "aaaa": "12", "bbbb": "3",
+    assert {row.cells[0].text: row.cells[-1].details[0] for row in table.rows} == {
+        "baseline": "trained for 12 epochs", "aaaa": "trained for 12 epochs", "bbbb": "trained for 3 epochs",
     }  # fmt: skip
+    alike = candidates(example.winning())
+    assert not [detail for row in alike.rows for detail in row.cells[-1].details if "epochs" in detail]
 
 
 def test_what_is_beyond_a_bound_is_marked() -> None:
