@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from harness.cli_leave_one_out import leave_one_out
 from harness.cli_options import Json, Results, Storage, choice, study_record
+from harness.cli_report import report
+from harness.cli_search import search
 from harness.cli_simulate import simulate
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
@@ -34,155 +35,8 @@ MODEL_HELP = (
 )
 
 
-@app.command()
-def search(
-    trials: Annotated[
-        int | None,
-        typer.Option(help="Candidates in the study when done, the baseline not counted. [default: 10]"),
-    ] = None,
-    more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
-    timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Dataset YAML (coco.yaml, coco128.yaml, your own). [default: digits, embedded]"),
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="Detector: name (yolov8n, yolo11s, yolov7-tiny …), YAML or trained .pt. [default: yolov5n]"),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(help="Space: a YAML, or one that ships by name (default, small, operators, inside, replaced)."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
-    ] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. [default: 128]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
-    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
-    finalists: Annotated[
-        int | None,
-        typer.Option(help="Best candidates that are trained with every seed; with --rungs, that reach the second."),
-    ] = None,
-    rungs: Annotated[
-        str | None,
-        typer.Option(help="Ladder of epochs x seeds, such as '3x1, 3x3, 12x4'; of each rung one in three climbs."),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(help="What the whole study may take: '40 trainings', '200 epochs' or '2 h'; sets --trials."),
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
-    block_rate_factor: Annotated[float | None, typer.Option(help="Rate of new blocks over the base's.")] = None,
-    max_params: Annotated[
-        str | None,
-        typer.Option(help="Most parameters, as 2e6 or 2M; with more no candidate is trained.", metavar="COUNT"),
-    ] = None,
-    max_macs: Annotated[
-        str | None,
-        typer.Option(help="Most MACs an image, as 5e8 or 500M; with more no candidate is trained.", metavar="COUNT"),
-    ] = None,
-    max_latency_ratio: Annotated[
-        float | None, typer.Option(help="Highest latency, times the baseline's; beyond it no candidate is a finalist.")
-    ] = None,
-    min_map50_95: Annotated[
-        float | None, typer.Option("--min-map50-95", help="Lowest mAP50-95; below it no candidate is a finalist.")
-    ] = None,
-    required_sites: Annotated[
-        list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
-    ] = None,
-    forbidden_sites: Annotated[
-        list[str] | None, typer.Option("--without", help="No candidate has a block at this site. Repeatable.")
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Try this candidate first: an architecture file, one of the article's models (yolov5n-clo-head), or "
-            "STUDY/ID of an earlier study. Repeatable."
-        ),
-    ] = None,
-    latency_seconds: Annotated[
-        float | None, typer.Option(help="Most seconds to measure one candidate's latency.")
-    ] = None,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Start every training from random weights.")
-    ] = False,
-    objectives: Annotated[
-        str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")
-    ] = None,
-    sampler: Annotated[str | None, typer.Option(help="cost-aware, tpe, nsga2, nsga3, gp or random.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Trainings at once. [default: one a core while memory lasts, or one a GPU]")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of a training. [default: cores divided among the workers]")
-    ] = None,
-    loader_workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
-    study: Annotated[
-        str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")
-    ] = None,
-    storage: Storage = None,
-    results: Results = Path("results"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Search: propose candidates, measure and train them, write the Pareto report.
-
-    Run the same command again to finish what is missing: nothing is trained twice.
-    """
-    from harness.settings import search_settings
-    from harness.terminal import observer
-
-    settings = search_settings(
-        trials=trials, more=more, timeout_s=_duration(timeout), data=data, base=base, space=space, device=device,
-        imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
-        rungs=rungs, budget=budget, learning_rate=learning_rate, block_rate_factor=block_rate_factor,
-        constraints={
-            "max_params": _count("--max-params", max_params), "max_macs": _count("--max-macs", max_macs),
-            "max_latency_ratio": max_latency_ratio, "min_map50_95": min_map50_95,
-            "required_sites": required_sites or (), "forbidden_sites": forbidden_sites or (),
-        },
-        include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
-        objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, workers=workers,
-        threads=threads, loader_workers=loader_workers, study=study, storage=storage, results=results,
-    )  # fmt: skip
-    title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
-    interrupted = False
-    with observer(title, quiet=quiet, machine=as_json) as watch:
-        watch.phase("loading torch and Ultralytics")
-        from harness.records import load_record
-        from harness.search.run import search as run
-        from harness.settings import without_password
-
-        try:
-            record = run(settings, watch, ["clo", *map(without_password, sys.argv[1:])])
-        except KeyboardInterrupt:
-            interrupted = True
-            try:
-                record = load_record(settings.storage_url, settings.study)
-            except UserError:  # stopped before there was a study
-                raise typer.Exit(130) from None
-        watch.phase("writing the report")
-        folder = _write(record, settings.folder)
-    _close(record, folder, as_json)
-    if interrupted:
-        raise typer.Exit(130)
-
-
-@app.command()
-def report(
-    study: Annotated[str, typer.Argument(help="Name of the study.")],
-    storage: Storage = None,
-    results: Results = Path("results"),
-    as_json: Json = False,
-) -> None:
-    """Write a study's report again, from its storage alone; also while the search is running."""
-    record, folder = study_record(study, storage, results)
-    _write(record, folder)
-    _close(record, folder, as_json)
+for command in (search, report, simulate, leave_one_out):
+    app.command()(command)
 
 
 @app.command()
@@ -416,10 +270,6 @@ def export(
     print(f"{path}\nTrain it: {how}")
 
 
-app.command()(leave_one_out)
-app.command()(simulate)
-
-
 def main() -> None:
     """Entry point: errors of the user are one sentence and exit code 2."""
     try:
@@ -443,45 +293,6 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
-
-
-def _duration(text: str | None) -> float | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if not match or float(match[1]) == 0:
-        raise UserError(f"--timeout {text}: not a time; write 90, 90s, 25m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def _count(option: str, text: str | None) -> float | None:
-    """A number as reports print it, such as 1.77M."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kMG]?)", text.strip())
-    if not match:
-        raise UserError(f"{option} {text}: not a count; write 1770000, 1.77e6 or 1.77M")
-    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]]
-
-
-def _write(record: Any, folder: Path) -> Path:
-    from harness.report import write_report
-
-    write_report(record, folder)
-    return folder
-
-
-def _close(record: Any, folder: Path, as_json: bool) -> None:
-    from harness.report import closing
-
-    summary = {**closing(record), "folder": str(folder)}
-    if as_json:
-        print_json(summary)
-        return
-    from rich.console import Console
-
-    Console().print(f"\n{summary['answer']}\n", markup=False, highlight=False)
-    print(f"Report: {folder / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from harness.search.space_cost import AdditiveCost
 from harness.search.study import open_study
 from harness.search.trial import Job, Measured
 from harness.settings import Sampler, SearchSettings, search_settings
-from tests.test_cli import Trainings
+from tests.cli.pretended import Trainings
 
 SHORT = {"rungs": "2x1, 6x2", "trials": 2}
 """Two candidates and the baseline, then one and the baseline: nine trainings, the last rung's from the fourth on."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from harness import cli
 from harness.architecture import BASELINE, Architecture, LocalGroup, Placement
 from harness.constraints import Constraints
 from harness.detectors import read_architecture
@@ -21,6 +18,7 @@ from harness.search.leave_one_out import leave_one_out
 from harness.search.outcome import State
 from harness.search.study import SearchStudy, open_study
 from harness.settings import Objective, SearchSettings
+from tests.cli.command_line import Clo, run_here
 
 SITES = ("neck.P3", "neck.P4", "neck.P5")
 WHOLE = Architecture(
@@ -35,15 +33,6 @@ SPACE = (
 )
 
 
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Clo = Callable[..., Said]
-
-
 def without(*sites: str) -> Architecture:
     return replace(WHOLE, placements=tuple(each for each in WHOLE.placements if each.site not in sites))
 
@@ -53,17 +42,7 @@ def clo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Run the command in this process, in a folder with a space and no study yet."""
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text(SPACE)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["clo", "leave-one-out", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Said(code, *capsys.readouterr())
-
-    return run
+    return partial(run_here, monkeypatch, capsys, "leave-one-out")
 
 
 def add(study: SearchStudy, name: str, architecture: Architecture, state: State = State.COMPLETE) -> None:

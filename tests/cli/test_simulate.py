@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from harness import cli
+from tests.cli.command_line import Clo, Said, run_here
 from tests.search.tiny import TINY
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Clo = Callable[..., Said]
 
 
 @pytest.fixture
@@ -32,13 +21,7 @@ def clo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run(*options: str, parameters: str = "depth,kind", table: str = "tiny.csv", budget: int = 3) -> Said:
         always = ["--parameters", parameters, "--maximize", "score", "--minimize", "ms", "--seeds", "2", "--jobs", "1"]
-        monkeypatch.setattr(sys, "argv", ["clo", "simulate", table, *always, "--budget", str(budget), *options])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Said(code, *capsys.readouterr())
+        return run_here(monkeypatch, capsys, "simulate", table, *always, "--budget", str(budget), *options)
 
     return run
 

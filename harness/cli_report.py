@@ -1,0 +1,48 @@
+"""`clo report`, and how a search ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli_options import Json, Results, Storage, study_record
+from harness.printing import print_json
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+def report(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    storage: Storage = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Write a study's report again, from its storage alone; also while the search is running."""
+    record, folder = study_record(study, storage, results)
+    write(record, folder)
+    close(record, folder, as_json)
+
+
+def write(record: StudyRecord, folder: Path) -> Path:
+    """Write all that a study's folder holds for readers; the folder."""
+    from harness.report import write_report
+
+    write_report(record, folder)
+    return folder
+
+
+def close(record: StudyRecord, folder: Path, as_json: bool) -> None:
+    """The last words of a search or report."""
+    from harness.report import closing
+
+    summary = {**closing(record), "folder": str(folder)}
+    if as_json:
+        print_json(summary)
+        return
+    from rich.console import Console
+
+    Console().print(f"\n{summary['answer']}\n", markup=False, highlight=False)
+    print(f"Report: {folder / 'report.html'}")
