@@ -7,8 +7,8 @@ r"""What the cost-aware sampler owes to which of its parts: each is left out in 
 - oracle: knows every accuracy, and is to order the trainings alone: the limit of what any model can reach.
 - multivariate TPE and Optuna's own GP sampler, for comparison.
 
-    python benchmarks/sampler_ablation.py TABLE.csv --parameters family,depth,width,resolution \
-        --maximize mAP_0.5:0.95 --minimize nano_gpu_latency --seeds 20
+    python benchmarks/sampler_ablation.py
+    python benchmarks/sampler_ablation.py --minimize vim3_latency --cost-error 0.1 --variants "all parts,oracle"
 
 Trainings to 99 % of the hypervolume: median over the seeds, with quartiles and the worst seed; more than the budget
 where a seed did not get there.
@@ -42,6 +42,7 @@ from harness.search.surrogate import Surrogate
 from harness.search.table import read_table
 from harness.settings import Sampler
 
+TABLE = Path(__file__).parents[1] / "tests" / "data" / "yolobench" / "voc_scratch_100epochs.csv"
 LOOKED_AT = 50
 TREES = 200
 
@@ -196,10 +197,10 @@ def one(
 
 
 def main(
-    file: Annotated[Path, typer.Argument(help="CSV of finished trainings.")],
-    parameters: Annotated[str, typer.Option(help="Columns that tell models apart.")],
-    maximize: Annotated[str, typer.Option(help="Column of the accuracy.")],
-    minimize: Annotated[str, typer.Option(help="Column of the cost.")],
+    file: Annotated[Path, typer.Argument(help="CSV of finished trainings.")] = TABLE,
+    parameters: Annotated[str, typer.Option(help="Columns that tell models apart.")] = "family,depth,width,resolution",
+    maximize: Annotated[str, typer.Option(help="Column of the accuracy.")] = "mAP_0.5:0.95",
+    minimize: Annotated[str, typer.Option(help="Column of the cost.")] = "nano_gpu_latency",
     budget: Annotated[int, typer.Option(help="Trainings of each search.")] = 100,
     cost_error: Annotated[float, typer.Option(help="Relative error of the cost that is known beforehand.")] = 0.0,
     seeds: Annotated[int, typer.Option(help="Searches of each variant.")] = 20,
