@@ -240,7 +240,8 @@ def hear_ctrl_c() -> None:
 def test_ctrl_c_leaves_a_report_of_what_is_done(tmp_path: Path, small_search: tuple[str, ...]) -> None:
     database = tmp_path / "results" / "x" / "study.db"
     search = subprocess.Popen(
-        [sys.executable, "-m", "harness", *small_search, "--trials", "9"], cwd=tmp_path, env=os.environ, text=True,
+        [sys.executable, "-m", "harness", *small_search, "--trials", "9", "--epochs", "8"],  # long enough to be met
+        cwd=tmp_path, env=os.environ, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c,  # noqa: PLW1509
     )  # fmt: skip
     while candidates_begun(database) < 1:
