@@ -2,17 +2,21 @@
 
 from harness.detectors.cloformer import load_official_backbone
 from harness.detectors.families import Base, build, read_yaml, resolve_base
+from harness.detectors.growth import transfer_widened
 from harness.detectors.insert import index_map, insert, to_yaml
 from harness.detectors.named import Detector, find_detector, load_model, read_architecture
 from harness.detectors.parser import import_block_files
 from harness.detectors.sites import Site, find_sites, map_sizes, mode_channels
 from harness.detectors.weights import Transfer, transfer
+from harness.detectors.widen import Size, Widening, widened
 
 __all__ = [
     "Base",
     "Detector",
     "Site",
+    "Size",
     "Transfer",
+    "Widening",
     "build",
     "find_detector",
     "find_sites",
@@ -28,4 +32,6 @@ __all__ = [
     "resolve_base",
     "to_yaml",
     "transfer",
+    "transfer_widened",
+    "widened",
 ]

@@ -97,7 +97,7 @@ def find_sites(base: Base) -> dict[str, Site]:
         UserError: The graph has a form in which no site can be told.
     """
     network = base.build()
-    maps = _output_maps(network.model, imgsz=int(2 * network.stride.max()))
+    maps = output_maps(network.model, imgsz=int(2 * network.stride.max()))
     backbone_layers = len(base.config["backbone"])
     classes = [type(layer).__name__ for layer in network.model]
     feeds_head = _feeding_head(list(network.model))
@@ -168,7 +168,7 @@ def _sources(layers: Sequence[Any], index: int) -> list[int]:
     return [source if source >= 0 else index + source for source in taken]
 
 
-def _output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int, bool]]:
+def output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int, bool]]:
     """Channels and stride of each layer's output, and whether they are its input's, from one forward pass.
 
     Layers without one map are absent.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +18,15 @@ class Transfer:
         total: Tensors that the base has.
         left_behind: Names, in the base, of those with no place of their shape, and why.
         new: Names, in the detector, of those that nothing arrived in.
+        grown: Names of those that are larger than the base's, each with the mask of its new elements; only a
+            widened base has any.
     """
 
     arrived: int
     total: int
     left_behind: dict[str, str]
     new: frozenset[str]
+    grown: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.arrived} of {self.total} base tensors transferred"

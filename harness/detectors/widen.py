@@ -1,0 +1,178 @@
+"""The placebo of a block: its base with wider layers, as large as the base with blocks.
+
+Only hidden channels are widened, those inside the layers of `growth.GROWING`: C3, C2f, C3k2, YOLOv7's ELAN and
+YOLOv9's. All maps between layers, the sites and the head stay as they are, and blocks could go in as before. All
+such layers are widened by one factor, in steps of two channels, and then some by one step more, so that parameters
+or MACs come as close to what is wanted as steps allow.
+
+How many steps that takes needs no search over detectors: a layer's parameters and MACs are quadratic in the number
+of steps, so that its cost at 0, 1 and 2 steps is its cost at any (Newton's forward differences). Two channels a
+step, because half of a layer's hidden channels are those of its bottlenecks, rounded down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from torch import nn
+
+from harness.architecture import Architecture
+from harness.detectors.families import Base, build
+from harness.detectors.growth import GROWING, can_grow
+from harness.detectors.hidden import STEP, hidden_channels, wider_arguments
+from harness.detectors.insert import insert
+from harness.detectors.sites import output_maps
+from harness.errors import UserError
+
+
+class Size(StrEnum):
+    """What a widened base has in common with the detector it is compared with."""
+
+    PARAMS = "params"
+    MACS = "macs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widening:
+    """A widened base.
+
+    Attributes:
+        config: Its model description, as `insert` returns one.
+        params: Parameters that it has beyond the base's.
+        macs: Multiply-accumulates, unfused, beyond the base's, at the image size asked for.
+        widths: Hidden channels of each layer that was widened, by its number: in the base, and here.
+    """
+
+    config: dict[str, Any]
+    params: int
+    macs: int
+    widths: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A layer that can be widened.
+
+    Attributes:
+        number: Which layer of the base it is.
+        layer: The base's own.
+        costs: Parameters and MACs at 0, 1 and 2 steps, each.
+    """
+
+    number: int
+    layer: nn.Module
+    costs: Mapping[Size, tuple[int, int, int]]
+
+    @property
+    def hidden(self) -> int:
+        """Hidden channels in the base."""
+        return hidden_channels(self.layer)
+
+    def added(self, size: Size, steps: int) -> int:
+        """Cost of so many steps beyond the base's; exact."""
+        none, one, two = self.costs[size]
+        return steps * (one - none) + steps * (steps - 1) // 2 * (two - 2 * one + none)
+
+
+def widened(base: Base, *, size: Size, added: int, imgsz: int, classes: int | None = None) -> Widening:
+    """The base, larger by as much as a detector with blocks is.
+
+    Args:
+        base: Detector to widen.
+        size: What is to be alike.
+        added: Parameters or MACs of the other detector beyond the base's.
+        imgsz: Side of the square image for which MACs are counted, in pixels; a multiple of the largest stride.
+        classes: Number of classes of the data; the base's own by default.
+
+    Raises:
+        UserError: The base has no layer that can be widened, or the other detector is no larger than the base by
+            at least half of the smallest step.
+    """
+    config = insert(base, Architecture(base=base.name), sites={}, classes=classes)
+    rows = _rows(config, imgsz)
+    if not rows:
+        known = ", ".join(layer.__name__ for layer in GROWING)
+        raise UserError(f"base {base.name}: has no layer whose hidden channels can be widened; such are {known}")
+    steps = _fill(rows, size, added, _evenly(rows, size, added))
+    if not any(steps.values()):
+        least = min(row.added(size, 1) for row in rows)
+        raise UserError(
+            f"base {base.name}: cannot be widened by {added:,} {size}; the smallest step adds {least:,}, "
+            "and the baseline itself is the closest"
+        )
+    return Widening(
+        config=_with_steps(config, {row.number: row.layer for row in rows}, steps),
+        params=sum(row.added(Size.PARAMS, steps[row.number]) for row in rows),
+        macs=sum(row.added(Size.MACS, steps[row.number]) for row in rows),
+        widths={row.number: (row.hidden, row.hidden + STEP * steps[row.number]) for row in rows if steps[row.number]},
+    )
+
+
+def _evenly(rows: Sequence[_Row], size: Size, added: int) -> dict[int, int]:
+    """Steps of every row for the largest common factor that adds no more than wanted."""
+
+    def steps(factor: float) -> dict[int, int]:
+        return {row.number: round((factor - 1) * row.hidden / STEP) for row in rows}
+
+    def total(factor: float) -> int:
+        return sum(row.added(size, steps(factor)[row.number]) for row in rows)
+
+    low, high = 1.0, 2.0
+    while total(high) <= added:
+        low, high = high, 2 * high
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if total(middle) <= added else (low, middle)
+    return steps(low)
+
+
+def _fill(rows: Sequence[_Row], size: Size, added: int, steps: Mapping[int, int]) -> dict[int, int]:
+    """One step more for those rows with which the sum comes closest to what is wanted."""
+    missing = added - sum(row.added(size, steps[row.number]) for row in rows)
+    sums: dict[int, tuple[int, ...]] = {0: ()}  # of every set of rows; equal ones once
+    for row in rows:
+        cost = row.added(size, steps[row.number] + 1) - row.added(size, steps[row.number])
+        sums = {cost + some: (*which, row.number) for some, which in sums.items()} | sums
+    closest = sums[min(sums, key=lambda some: abs(missing - some))]
+    return {number: taken + (number in closest) for number, taken in steps.items()}
+
+
+def _rows(config: dict[str, Any], imgsz: int) -> list[_Row]:
+    """All rows that can be widened, measured on three detectors."""
+    network = build(config)
+    layers = {number: layer for number, layer in enumerate(network.model) if can_grow(layer)}
+    stride_of = output_maps(network.model, imgsz=int(2 * network.stride.max()))
+    models = [build(_with_steps(config, layers, dict.fromkeys(layers, steps))).model for steps in range(3)]
+
+    def costs(number: int) -> dict[Size, tuple[int, int, int]]:
+        pixels = (imgsz // stride_of[number][1]) ** 2
+        none, one, two = (model[number] for model in models)
+        return {
+            Size.PARAMS: (_parameters(none), _parameters(one), _parameters(two)),
+            Size.MACS: (_weights(none) * pixels, _weights(one) * pixels, _weights(two) * pixels),
+        }
+
+    return [_Row(number=number, layer=layer, costs=costs(number)) for number, layer in layers.items()]
+
+
+def _parameters(layer: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in layer.parameters())
+
+
+def _weights(layer: nn.Module) -> int:
+    """Weights of all convolutions: each is multiplied once a pixel, since all have stride 1 and no groups."""
+    return sum(part.weight.numel() for part in layer.modules() if isinstance(part, nn.Conv2d))
+
+
+def _with_steps(config: Mapping[str, Any], layers: Mapping[int, nn.Module], steps: Mapping[int, int]) -> dict[str, Any]:
+    """The description with wider rows; a row without a step stays as it was written."""
+    rows = [*config["backbone"], *config["head"]]
+    for number, layer in layers.items():
+        if steps[number]:
+            source, repeats, module, arguments = rows[number]
+            rows[number] = [source, repeats, module, wider_arguments(layer, arguments, steps[number])]
+    split = len(config["backbone"])
+    return {**config, "backbone": rows[:split], "head": rows[split:]}
