@@ -1,0 +1,1 @@
+"""What the article claims, as data; a check for each claim, and the verdicts."""
