@@ -77,6 +77,13 @@ class Init(StrEnum):
     """As published, without layer scale."""
 
 
+class Size(StrEnum):
+    """What a widened base has in common with the detector that it is compared with."""
+
+    PARAMS = "params"
+    MACS = "macs"
+
+
 @dataclass(frozen=True, order=True)
 class LocalGroup:
     """Heads of the local branch that share one depth-wise kernel size (official `kernel_sizes`)."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli_ablate import ablate
 from harness.cli_leave_one_out import leave_one_out
 from harness.cli_options import Json, Results, Storage, choice, study_record
 from harness.cli_report import report
@@ -35,7 +36,7 @@ MODEL_HELP = (
 )
 
 
-for command in (search, report, simulate, leave_one_out):
+for command in (search, report, ablate, simulate, leave_one_out):
     app.command()(command)
 
 

@@ -33,6 +33,8 @@ ROLE = "role"
 TRAINING, DUPLICATE, INFEASIBLE = "training", "duplicate", "infeasible"
 ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
 SETTINGS, LAST_RUN, ENVIRONMENT, SPACE = "settings", "last_run", "environment", "space"
+ABLATION = "ablation"
+"""Study attribute of an ablation: its file and its arms; see `harness.search.ablate`."""
 EXPECTED_GAINS = "expected_gains"
 """Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
 AA_CHECK = "latency_aa_check"
@@ -42,6 +44,7 @@ COLUMNS: dict[str, str] = {
     "trial": "int64",
     "architecture": "str",
     "seed": "int64",
+    "base_seed": "int64",
     "epochs": "int64",
     "state": "str",
     "reason": "str",
@@ -72,6 +75,7 @@ COLUMNS: dict[str, str] = {
 }
 """Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline.
 
+`base_seed` is the seed of the common base's own training; 0 in studies from before it was kept.
 `map50_95` and `map50` are those of `evaluator`, which is empty in studies from before it was kept: there it
 was Ultralytics' validator."""
 PER_CLASS = "per_class"
@@ -121,6 +125,7 @@ class StudyRecord:
         per_class: AP50-95 by the row's evaluator: a row for each complete trial, by its number, a column for
             each class; NaN where the validation set has no object of it.
         choices: What the sampler chose and was told, by architecture.
+        ablation: File and arms of an ablation; empty for a search.
     """
 
     name: str
@@ -134,6 +139,7 @@ class StudyRecord:
     expected_gains: tuple[float, ...] = ()
     per_class: pd.DataFrame = field(default_factory=pd.DataFrame)
     choices: Choices = field(default_factory=Choices)
+    ablation: dict[str, Any] = field(default_factory=dict)
 
     @property
     def constraints(self) -> Constraints:
@@ -208,7 +214,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
     """The record of an open study."""
     trials = study.get_trials(deepcopy=False)
     trained = [trial for trial in trials if trial.user_attrs.get(ROLE) == TRAINING and ROW in trial.user_attrs]
-    blank = {name: "" for name, kind in COLUMNS.items() if kind == "str"}
+    blank = {name: "" for name, kind in COLUMNS.items() if kind == "str"} | {"base_seed": 0}
     plain = [{**blank, "trial": t.number, **t.user_attrs[ROW]} for t in trained]
     rows = _with_gains(pd.DataFrame(plain, columns=list(COLUMNS))).astype(COLUMNS)
     baseline_first = rows.architecture.ne(BASELINE).astype(int)
@@ -229,6 +235,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
         expected_gains=tuple(attributes.get(EXPECTED_GAINS, ())),
         per_class=_per_class({t.number: t.user_attrs[ROW].get(PER_CLASS, {}) for t in trained}),
         choices=choices_of(study),
+        ablation=cast(dict[str, Any], attributes.get(ABLATION, {})),
     )
 
 
@@ -271,9 +278,9 @@ def _per_class(trials: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
 
 
 def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add each row's difference to the baseline's complete row of the same seed, epochs and kind of evaluator."""
+    """Add each row's difference to the baseline's complete row of the same base, seed, epochs and kind of evaluator."""
     keyed = rows.assign(by_coco=rows.evaluator.astype(str).str.startswith("COCOeval"))
-    key = ["seed", "epochs", "by_coco"]
+    key = ["base_seed", "seed", "epochs", "by_coco"]
     is_control = (rows.architecture == BASELINE) & (rows.state == "complete")
     controls = keyed[is_control].drop_duplicates(key, keep="last").set_index(key).map50_95
     control = [controls.get(values, float("nan")) for values in keyed[key].itertuples(index=False, name=None)]

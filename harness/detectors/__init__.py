@@ -8,13 +8,12 @@ from harness.detectors.named import Detector, find_detector, load_model, read_ar
 from harness.detectors.parser import import_block_files
 from harness.detectors.sites import Site, find_sites, map_sizes, mode_channels
 from harness.detectors.weights import Transfer, transfer
-from harness.detectors.widen import Size, Widening, widened
+from harness.detectors.widen import Widening, widened
 
 __all__ = [
     "Base",
     "Detector",
     "Site",
-    "Size",
     "Transfer",
     "Widening",
     "build",

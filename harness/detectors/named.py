@@ -4,6 +4,7 @@ The article's models are a base, `-clo-` and where the blocks go, in two reading
 
 - `yolov5s-clo-backbone`, `yolov5s-clo-head`: a Clo block, with its residuals, after each stage of the
   backbone from P3 on, or after each map that feeds the head.
+- `yolov5s-clo-backbone-last`: in the backbone after its last stage alone, before SPPF.
 - the same with `-bare`: the CloAttention layer alone, without residual, initialised as published, which
   is what the copies in public forks insert.
 
@@ -25,9 +26,12 @@ from harness.detectors.families import Base, build, read_yaml, resolve_base
 from harness.detectors.insert import index_map, insert
 from harness.detectors.sites import Site, find_sites
 
-_ARTICLE = re.compile(r"(?P<base>.+?)-clo-(?P<part>backbone|head)(?P<bare>-bare)?")
-_PARTS = {"backbone": "backbone.P", "head": "neck.P"}
-_LEVELS = {"P3", "P4", "P5"}
+_ARTICLE = re.compile(r"(?P<base>.+?)-clo-(?P<part>backbone-last|backbone|head)(?P<bare>-bare)?")
+_PARTS = {
+    "backbone": ("backbone.P3", "backbone.P4", "backbone.P5"),
+    "backbone-last": ("backbone.P5",),
+    "head": ("neck.P3", "neck.P4", "neck.P5"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +74,11 @@ def article_architecture(name: str) -> Architecture | None:
     if not match:
         return None
     kind = Kind.BARE if match["bare"] else Kind.BLOCK
-    prefix = _PARTS[match["part"]]
     sites = find_sites(resolve_base(match["base"]))
     placements = [
         Placement(site=site, kind=kind, groups=(LocalGroup(5, 4),), global_heads=4, kv_pool=4)
         for site in sites
-        if site.startswith(prefix) and site.removeprefix(prefix[:-1]) in _LEVELS
+        if site in _PARTS[match["part"]]
     ]
     return Architecture(base=match["base"], placements=tuple(placements))
 

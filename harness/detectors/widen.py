@@ -14,25 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from torch import nn
 
 from harness.architecture import Architecture
+from harness.choices import Size
 from harness.detectors.families import Base, build
 from harness.detectors.growth import GROWING, can_grow
 from harness.detectors.hidden import STEP, hidden_channels, wider_arguments
 from harness.detectors.insert import insert
 from harness.detectors.sites import output_maps
 from harness.errors import UserError
-
-
-class Size(StrEnum):
-    """What a widened base has in common with the detector it is compared with."""
-
-    PARAMS = "params"
-    MACS = "macs"
 
 
 @dataclass(frozen=True, kw_only=True)

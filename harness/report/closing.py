@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
 from harness.report import words
+from harness.report.ablation import ablation_content
 from harness.report.answer import answer
 from harness.report.content import front_rows
 from harness.report.figures import AXES, front_figure
@@ -22,6 +23,8 @@ def closing(record: StudyRecord) -> dict[str, Any]:
         `finished` and `failed`: candidates with and without a complete training, interrupted ones in
         neither; `front`: identities on a front, best gain first; `answer`: the report's first sentence.
     """
+    if record.ablation:
+        return _of_ablation(record)
     summary, noise = summarise(record.trials), gain_noise(record.trials)
     said = answer(record, summary, noise)
     figures = tuple(front_figure(record, summary, axis, words.digits_for(noise)) for axis in AXES)
@@ -34,4 +37,18 @@ def closing(record: StudyRecord) -> dict[str, Any]:
         "failed": len(failed),
         "front": [str(identity) for identity in front_rows(summary, figures).index],
         "answer": f"{said.headline} {said.lead}".strip(),
+    }
+
+
+def _of_ablation(record: StudyRecord) -> dict[str, Any]:
+    """The contract of `clo ablate --json`: the same, without a front and with every difference."""
+    said = ablation_content(record)
+    done = record.trials.state == "complete"
+    families = {"gains": said.gains, "worths": said.worths}
+    return {
+        "study": record.name,
+        "finished": int(done.sum()),
+        "failed": int((~done & ~record.trials.state.isin(["interrupted"])).sum()),
+        "answer": f"{said.page.headline} {said.page.lead}".strip(),
+        **{name: rows.astype(object).where(rows.notna(), None).to_dict("records") for name, rows in families.items()},
     }

@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 from harness.report.content import Content
 from harness.report.interactive import hover_texts, plotly_figure
 from harness.report.looks import LEGEND, LOOKS
+from harness.report.page import Page
 
 _SHAPES = {
     "front": Markup('<path class="line" d="M1 7H19"/>'),
@@ -39,15 +40,8 @@ def render_html(content: Content) -> str:
     Args:
         content: What it says.
     """
-    environment = Environment(
-        loader=PackageLoader("harness.report"),
-        autoescape=True,
-        finalize=_unbroken,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    scripts = (_plotly(), _template_text(environment, "report.js"))
+    environment = _environment()
+    scripts = (_plotly(), _template_text(environment, "report.js"), _template_text(environment, "sort.js"))
     figures = {figure.axis.key: plotly_figure(figure) for figure in content.figures}
     return environment.get_template("report.html.j2").render(
         content=content,
@@ -58,6 +52,33 @@ def render_html(content: Content) -> str:
         legend=_legend(content),
         shapes=_SHAPES,
         firm=all(figure.firm for figure in content.figures if figure.steps),
+    )
+
+
+def render_page(page: Page) -> str:
+    """A page without interactive figures.
+
+    Args:
+        page: What it says.
+    """
+    environment = _environment()
+    scripts = (_template_text(environment, "sort.js"),)
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        style=Markup(_template_text(environment, "report.css")),
+        scripts=[Markup(script) for script in scripts],
+        script_hashes=[_hash(script) for script in scripts],
+    )
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        finalize=_unbroken,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 

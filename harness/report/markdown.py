@@ -8,12 +8,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report.content import Content
+from harness.report.page import Page
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~!&$])")
 
 
 def render_markdown(content: Content) -> str:
     """The whole page. Every value is escaped unless a filter has made it safe."""
+    return _environment().get_template("report.md.j2").render(content=content)
+
+
+def render_page_markdown(page: Page) -> str:
+    """A page without interactive figures; escaped as `render_markdown` does."""
+    return _environment().get_template("page.md.j2").render(page=page)
+
+
+def _environment() -> Environment:
     environment = Environment(  # escaped for Markdown by `finalize`, not for HTML
         loader=PackageLoader("harness.report"),
         finalize=lambda value: value if isinstance(value, Markup) else escape(str(value)),
@@ -22,7 +32,7 @@ def render_markdown(content: Content) -> str:
         lstrip_blocks=True,
     )
     environment.filters["code"] = code
-    return environment.get_template("report.md.j2").render(content=content)
+    return environment
 
 
 def escape(text: str) -> str:

@@ -96,9 +96,13 @@ def provenance(record: StudyRecord) -> Pairs:
             f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the record; "
             f"{proposals.get('infeasible', 0)} were above a bound on parameters or MACs",
         ),
-        *_flat(record.settings),
-        *_flat(record.environment),
+        *settings_and_surroundings(record),
     )
+
+
+def settings_and_surroundings(record: StudyRecord) -> Pairs:
+    """All options and all that is known of the machine."""
+    return (*_flat(record.settings), *_flat(record.environment))
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:

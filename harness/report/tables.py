@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Spark:
-    """A gain and its interval as positions on a strip that all rows of a table share, 0 to 100."""
+    """A gain and its interval as positions on a strip that all rows of a table share, 0 to 100.
+
+    A forest plot's strip is wide and has a thinner bar, too, from `outer_low` to `outer_high`: the corrected interval.
+    """
 
     low: float
     mid: float
     high: float
     zero: float
+    outer_low: float | None = None
+    outer_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.png import draw_png
 from harness.report.whole_file import write_whole
+from harness.report.write_ablation import ablation_files
 from harness.resources import reference_folder
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
 
     `report.html`, `report.md`, `pareto.png`, `trials.csv`, `per_class.csv` (where known), `front.csv`,
     `importance.csv`, `effects.csv`, `environment.json` and `architectures/<id>.yaml`.
+    An ablation has `forest.png` and `contrasts.csv` in place of the front's and the choices' files.
     Works for a study that has only begun, and for one where all failed.
 
     Args:
@@ -47,18 +49,10 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         UserError: The folder cannot be written to, for instance because the disk is full.
         ValueError: An identity that is no file name.
     """
-    fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    said = content(record, fidelity)
-    png = draw_png(said.figures, f"clo-nas study {said.study}", said.answer.headline)
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
-        "front.csv": _csv(said.front.reset_index()).encode(),
-        "importance.csv": _csv(said.matters.importances).encode(),
-        "effects.csv": _csv(said.matters.effects).encode(),
         "environment.json": _environment(record).encode(),
-        "pareto.png": png,
-        "report.md": render_markdown(said).encode(),
-        "report.html": render_html(said).encode(),
+        **(ablation_files(record) if record.ablation else _search_files(record, folder)),
     }
     if not record.per_class.empty:
         files["per_class.csv"] = _csv(record.per_class.reset_index()).encode()
@@ -75,6 +69,20 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
             f"report: {error.filename or folder} cannot be written ({error.strerror}); the study itself is "
             f"safe in its storage: make room or choose another folder, then run `clo report {record.name}`"
         ) from error
+
+
+def _search_files(record: StudyRecord, folder: Path) -> dict[str, bytes]:
+    """Name to content of what only a search has."""
+    fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
+    said = content(record, fidelity)
+    return {
+        "front.csv": _csv(said.front.reset_index()).encode(),
+        "importance.csv": _csv(said.matters.importances).encode(),
+        "effects.csv": _csv(said.matters.effects).encode(),
+        "pareto.png": draw_png(said.figures, f"clo-nas study {said.study}", said.answer.headline),
+        "report.md": render_markdown(said).encode(),
+        "report.html": render_html(said).encode(),
+    }
 
 
 def trials_csv(trials: pd.DataFrame) -> str:

@@ -112,6 +112,16 @@ def common_base(
     return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)
 
 
+def known_pace(base: Base, data: DatasetInfo, imgsz: int) -> float | None:
+    """Seconds that an epoch of this base on these data took when it was last trained here, if it was."""
+    for note in sorted((cache_folder() / "bases").glob(f"{base.name}-*.json")):
+        about = json.loads(note.read_text())
+        key = about["key"]
+        if (key["base"], key["data"], key["schedule"]["imgsz"]) == (base.fingerprint, data.fingerprint, imgsz):
+            return float(about["train_seconds"] / key["schedule"]["epochs"])
+    return None
+
+
 def base_schedule(schedule: Schedule, base_epochs: int) -> Schedule:
     """The schedule of the base itself: from random weights, at the rate that suits them."""
     return replace(schedule, epochs=base_epochs, learning_rate=2e-3, block_rate_factor=1.0)

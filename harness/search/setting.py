@@ -121,25 +121,7 @@ def included(setting: Setting) -> list[Architecture]:
     found = []
     constraints = setting.settings.constraints
     for spec in setting.settings.include:
-        study, _, identity = spec.rpartition("/")
-        named = read_architecture(spec)
-        if named is not None:
-            if not Path(spec).is_file() and named.base != setting.base.name:
-                raise UserError(
-                    f"--include {spec}: this model's base is {named.base}, the search's {setting.base.name}; "
-                    f"name {spec.replace(named.base, setting.base.name, 1)}"
-                )
-            architecture = named
-        elif study and (setting.settings.results / study / "study.db").is_file():
-            record = load_record(f"sqlite:///{(setting.settings.results / study / 'study.db').as_posix()}", study)
-            if identity not in record.architectures:
-                raise UserError(f"--include {spec}: study {study} has no architecture '{identity}'")
-            architecture = record.architectures[identity]
-        else:
-            raise UserError(
-                f"--include {spec}: neither an architecture file, nor a model of the article such as "
-                f"{setting.base.name}-clo-head, nor STUDY/ID of a study in the results folder"
-            )
+        architecture = find_architecture(spec, setting.base, setting.settings.results, option="--include")
         if not setting.space.holds(architecture):
             chosen = constraints.required_sites or constraints.forbidden_sites
             sites = ", with the sites of --with and --without" if chosen else ""
@@ -148,6 +130,38 @@ def included(setting: Setting) -> list[Architecture]:
             )
         found.append(architecture)
     return found
+
+
+def find_architecture(spec: str, base: Base, results: Path, *, option: str) -> Architecture:
+    """The blocks that a person means: an architecture file, a model of the article, or STUDY/ID of a study.
+
+    Args:
+        spec: What was given.
+        base: The detector that they are for.
+        results: Folder that holds one folder a study.
+        option: Where it was given, for messages.
+
+    Raises:
+        UserError: It is none of these, or of another base.
+    """
+    study, _, identity = spec.rpartition("/")
+    named = read_architecture(spec)
+    if named is not None:
+        if not Path(spec).is_file() and named.base != base.name:
+            raise UserError(
+                f"{option} {spec}: this model's base is {named.base}, not {base.name}; "
+                f"name {spec.replace(named.base, base.name, 1)}"
+            )
+        return named
+    if study and (results / study / "study.db").is_file():
+        record = load_record(f"sqlite:///{(results / study / 'study.db').as_posix()}", study)
+        if identity not in record.architectures:
+            raise UserError(f"{option} {spec}: study {study} has no architecture '{identity}'")
+        return record.architectures[identity]
+    raise UserError(
+        f"{option} {spec}: neither an architecture file, nor a model of the article such as "
+        f"{base.name}-clo-head, nor STUDY/ID of a study in the results folder"
+    )
 
 
 def resolve_device(device: str) -> str:

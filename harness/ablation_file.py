@@ -1,0 +1,122 @@
+"""An ablation as a person writes it: a YAML of `search_spaces/ablations/`, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from harness.arms import LEVELS, Factor, Factors, Level, Wanted
+from harness.choices import Size
+from harness.errors import UserError
+from harness.resources import search_space_folder
+from harness.settings import EMBEDDED_DATA
+
+_FOLDER = "ablations"
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class AblationFile(BaseModel):
+    """What is compared, on what, and how often.
+
+    Attributes:
+        name: Of the study and of its folder.
+        base: The detector that is changed.
+        models: What is ablated: the article's models of the base (`yolov5n-clo-head`), architecture files, or
+            STUDY/ID of a search.
+        without: Whether each model is tried without each of its blocks.
+        factors: What is changed in all blocks of a model, one at a time; `all` is `harness.arms.LEVELS`.
+        controls: Registered blocks that take the blocks' places.
+        placebos: What the base is widened to: a model's `params`, its `macs`.
+        seeds: Of each training; the same for all arms.
+        bases: Seeds of the base's own training; each arm is trained from each base, once a seed.
+        from_scratch: Whether every arm starts from random weights, rather than from the trained base.
+        learning_rate: Peak rate of AdamW for the base's weights.
+        block_rate_factor: Rate of what is new over that.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    base: str = "yolov5n"
+    data: str = EMBEDDED_DATA
+    imgsz: int = Field(default=128, ge=32, multiple_of=32)
+    epochs: int = Field(default=3, ge=1)
+    base_epochs: int = Field(default=20, ge=1)
+    batch: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    block_rate_factor: float = Field(default=5.0, gt=0)
+    from_scratch: bool = False
+    models: tuple[str, ...] = Field(min_length=1)
+    without: bool = True
+    factors: dict[Factor, tuple[Level, ...]] | Literal["all"] = "all"
+    controls: tuple[str, ...] = ("se", "cbam")
+    placebos: tuple[Size, ...] = (Size.PARAMS, Size.MACS)
+    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2), min_length=1)
+    bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+
+    @field_validator("seeds", "bases", mode="before")
+    @classmethod
+    def _so_many(cls, value: Any) -> Any:
+        """A number is that many, from 0 on."""
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("models", "controls", "placebos", "seeds", "bases")
+    @classmethod
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"{value} is given twice")
+        return values
+
+    @model_validator(mode="after")
+    def _bases_are_trained(self) -> Self:
+        if self.from_scratch and len(self.bases) > 1:
+            raise ValueError("from_scratch trains no base, so that there are no bases to repeat; give seeds instead")
+        return self
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which arms each model gets."""
+        factors: Factors = LEVELS if self.factors == "all" else self.factors
+        return Wanted(
+            without=self.without,
+            factors=factors,
+            demanded=self.factors != "all",
+            controls=self.controls,
+            placebos=self.placebos,
+        )
+
+
+def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> AblationFile:
+    """Read an ablation: a YAML file, or the name of one that ships with clo-nas.
+
+    Args:
+        spec: Its path or name.
+        changes: Fields that take other values than the file's.
+
+    Raises:
+        UserError: There is none, or it or a change is wrong.
+    """
+    path = Path(spec)
+    if not path.is_file():
+        path = search_space_folder() / _FOLDER / f"{spec.removesuffix('.yaml')}.yaml"
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        names = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
+        raise UserError(f"ablation {spec}: no such file, and none ships under that name; there are: {names}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(written, dict):
+        raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
+    try:
+        return AblationFile.model_validate(written | dict(changes or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        where = f"--{field.replace('_', '-')}" if changes and field in changes else f"{path}, {field or 'the file'}"
+        raise UserError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error

@@ -1,0 +1,231 @@
+"""Every claim that this machine and these data can decide, from the settings to a ledger.
+
+Claims without training take a minute. Those on accuracy are read from ablations that lie in the same folder and are
+resumed like any other; what no training decides stays undecided, with the command that would.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.ablation_file import AblationFile, load_ablation
+from harness.architecture import BASELINE
+from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
+from harness.claims.checks import CHECKS
+from harness.claims.frequency import local_branch_supplies_high_frequencies
+from harness.claims.ledger import Claim, choose_claims
+from harness.claims.verdict import Finding, Verdict
+from harness.data.images import validation_images
+from harness.errors import UserError
+from harness.records import StudyRecord, load_record
+from harness.report.write import write_report
+from harness.search.ablate import Ablation, AblationSettings, ablate, prepare_ablation, weights_path
+from harness.search.ablation_cost import plan_of
+from harness.search.observer import Observer
+
+FINDINGS = "findings.json"
+FOLDER = "reproduce"
+_FILES = ("reproduce-gains", "reproduce-parts", "reproduce-scratch")
+_FREQUENCY = "frequency.local_branch_supplies_high_frequencies"
+_IMAGES = 64
+"""Validation images whose spectra are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceSettings:
+    """What `clo reproduce` was asked to do.
+
+    Attributes:
+        claims: Ids; none is all.
+        base: Detector in place of the files'; the article's models are those of this base.
+        changes: Fields of every ablation file that take other values: data, imgsz, epochs, seeds and so on.
+        train: Whether trainings that are missing are made; else the ledger is written from those that exist.
+        device: `auto`, `cpu` or numbers of CUDA devices.
+        workers: Trainings at once; None decides.
+        threads: CPU threads of each; None divides the cores.
+        timeout_s: No training starts after this many seconds.
+        results: Folder that holds one folder a study; the ledger is in its folder `reproduce`.
+    """
+
+    claims: tuple[str, ...] = ()
+    base: str | None = None
+    changes: tuple[tuple[str, object], ...] = ()
+    train: bool = True
+    device: str = "auto"
+    workers: int | None = None
+    threads: int | None = None
+    timeout_s: float | None = None
+    results: Path = Path("results")
+
+    @property
+    def folder(self) -> Path:
+        """Where the ledger and its ablations are."""
+        return self.results / FOLDER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What became of the claims.
+
+    Attributes:
+        entries: Each claim with its finding.
+        studies: The ablations that the accuracy claims were read from.
+    """
+
+    entries: tuple[tuple[Claim, Finding], ...]
+    studies: tuple[StudyRecord, ...]
+
+
+def ablation_files(settings: ReproduceSettings) -> list[AblationFile]:
+    """The ablations that the chosen claims need, with what was asked for."""
+    kinds = {claim.check for claim in choose_claims(settings.claims)}
+    gains = kinds & {"accuracy.head_gain", "accuracy.backbone_gain"}
+    parts = (kinds & set(ACCURACY_CHECKS)) - gains
+    needed = {
+        "reproduce-gains": bool(gains),
+        "reproduce-parts": bool(parts or _FREQUENCY in kinds),
+        "reproduce-scratch": bool(gains),
+    }
+    return [_file(name, settings) for name in _FILES if needed[name]]
+
+
+def _file(name: str, settings: ReproduceSettings) -> AblationFile:
+    file = load_ablation(name)
+    changes = dict(settings.changes)
+    if settings.base is not None:
+        changes |= {
+            "base": settings.base,
+            "models": tuple(model.replace(file.base, settings.base, 1) for model in file.models),
+        }
+    return load_ablation(name, changes) if changes else file
+
+
+def prepare(settings: ReproduceSettings) -> list[Ablation]:
+    """The ablations that are to be run, everything named found.
+
+    Raises:
+        UserError: Something does not exist or does not fit together.
+    """
+    return [
+        prepare_ablation(
+            AblationSettings(
+                file=file,
+                device=settings.device,
+                workers=settings.workers,
+                threads=settings.threads,
+                timeout_s=settings.timeout_s,
+                keep_weights=file.name == "from-the-base",
+                results=settings.folder,
+            )
+        )
+        for file in ablation_files(settings)
+    ]
+
+
+def reproduce(settings: ReproduceSettings, observer: Observer, command: list[str]) -> Ledger:
+    """Decide what can be decided, and keep it.
+
+    Raises:
+        UserError: A claim does not exist, or an ablation cannot be run.
+        KeyboardInterrupt: Ctrl-C; everything finished is kept, and the same command goes on.
+    """
+    claims = choose_claims(settings.claims)
+    ablations = prepare(settings)
+    for ablation in ablations if settings.train else []:
+        observer.note(f"plan, {ablation.settings.file.name}: {plan_of(ablation)}")
+    found = _untrained(claims, observer, settings.folder)
+    for ablation in ablations if settings.train else []:
+        record = ablate(ablation, observer, command)
+        write_report(record, settings.folder / record.name)
+    return conclude(settings, ablations, found, observer)
+
+
+def conclude(
+    settings: ReproduceSettings, ablations: Sequence[Ablation], found: dict[str, Finding], observer: Observer
+) -> Ledger:
+    """The ledger from what there is."""
+    records = stored(settings, ablations)
+    evidence = Evidence(records)
+    for claim in choose_claims(settings.claims):
+        if claim.check in ACCURACY_CHECKS:
+            found[claim.id] = ACCURACY_CHECKS[claim.check](evidence)
+        elif claim.check == _FREQUENCY:
+            observer.phase(claim.title)
+            found[claim.id] = _frequency(ablations)
+    _keep(settings.folder, found)
+    return Ledger(
+        entries=tuple((claim, found[claim.id]) for claim in choose_claims(settings.claims)), studies=tuple(records)
+    )
+
+
+def stored(settings: ReproduceSettings, ablations: Sequence[Ablation]) -> list[StudyRecord]:
+    """The ablations' studies as far as they exist, each once."""
+    names = dict.fromkeys(ablation.settings.file.name for ablation in ablations)
+    files = {name: settings.folder / name / "study.db" for name in names}
+    return [load_record(f"sqlite:///{file.as_posix()}", name) for name, file in files.items() if file.is_file()]
+
+
+def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dict[str, Finding]:
+    found: dict[str, Finding] = {}
+    for claim in claims:
+        if claim.check in CHECKS and claim.check != _FREQUENCY:
+            observer.phase(claim.title)
+            found[claim.id] = CHECKS[claim.check]()
+            observer.note(f"{claim.id}: {found[claim.id].verdict}")
+            _keep(folder, found)
+    return found
+
+
+def _frequency(ablations: Sequence[Ablation]) -> Finding:
+    """On the weights of the first trained model that the ablations keep."""
+    for ablation in ablations:
+        for model in ablation.models:
+            path = weights_path(
+                ablation.settings.as_search.folder,
+                model.arm.identity,
+                ablation.settings.file.bases[0],
+                ablation.settings.file.seeds[0],
+            )
+            if model.arm.identity != BASELINE and path.is_file():
+                images = validation_images(ablation.data, ablation.settings.file.imgsz, _IMAGES)
+                with torch.no_grad():
+                    return local_branch_supplies_high_frequencies(path, images)
+    return local_branch_supplies_high_frequencies()
+
+
+def _keep(folder: Path, found: dict[str, Finding]) -> None:
+    """Write the findings down, beside those of claims that were not asked for this time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FINDINGS
+    kept = read_findings(folder) | found
+    part = path.with_suffix(".part")
+    part.write_text(
+        json.dumps({id: finding.to_dict() for id, finding in kept.items()}, indent=1, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+    part.replace(path)
+
+
+def read_findings(folder: Path) -> dict[str, Finding]:
+    """What earlier runs found, by claim.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    path = folder / FINDINGS
+    if not path.is_file():
+        return {}
+    try:
+        return {id: Finding.from_dict(data) for id, data in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a file of findings ({error}); move it away") from error
+
+
+def verdicts(ledger: Ledger) -> dict[Verdict, int]:
+    """How many claims have each."""
+    return {verdict: sum(finding.verdict is verdict for _, finding in ledger.entries) for verdict in Verdict}

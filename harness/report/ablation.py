@@ -1,0 +1,283 @@
+"""What an ablation says: the answer in words, its forest, and how it came about, before any renderer."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.analysis.ablation import arms_of, gains, worths
+from harness.analysis.contrasts import Verdict
+from harness.arms import Role
+from harness.report import notes, tables, words
+from harness.report.answer import Tile
+from harness.report.page import Page, Section
+from harness.report.tables import Cell, Column, Row, Spark, Table
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+_RULES = (
+    "Difference: one arm's mAP50-95 minus another's under the same seed and from the same base; the mean over them.",
+    "Thick bar: 95 % interval, Student's t, from the scatter between seeds pooled over differences of one kind: those "
+    "between arms that both start as the base's own function, and others. Where the base itself was trained several "
+    "times, one base is one reading.",
+    "Thin bar: the same interval, corrected for all differences of its table (Bonferroni): all of them hold at once "
+    "with 95 %. “better” and “worse” need the whole thin bar on one side of zero.",
+    "The baseline is trained as long as every arm, so that no gain is one of more training. The widened bases have as "
+    "many parameters, or MACs, as the model: a gain that they give too is one of size.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationContent:
+    """An ablation as data.
+
+    Attributes:
+        page: What its page says.
+        gains: Every arm against the baseline; see `harness.analysis.contrasts`.
+        worths: Every model against what was made of it.
+    """
+
+    page: Page
+    gains: pd.DataFrame
+    worths: pd.DataFrame
+
+
+def ablation_content(record: StudyRecord) -> AblationContent:
+    """Everything that is to be said of an ablation, however far it has come."""
+    gained, worth = gains(record), worths(record)
+    digits = _digits(gained)
+    headline, lead, outcome = _answer(record, gained, worth, digits)
+    done = record.trials["state"] == "complete"
+    failed = record.trials[~done & record.trials["finished"].ne("")]
+    sections = [
+        Section(
+            title="Every arm against the baseline",
+            key="gains",
+            note="What each arm gains over the base that was trained as long. Right of the dashed line is better.",
+            tables=(_table(record, gained, digits, key="gains", caption="Gain over the baseline, mAP50-95"),),
+            picture="forest.png",
+            picture_says="Forest plot: each arm's gain over the baseline, and what each part of the model is worth",
+        ),
+        Section(
+            title="What each part is worth",
+            key="worths",
+            note="The model minus the arm that lacks or changes one thing: right of the dashed line the model is "
+            "better as it is. Against the widened bases: what the blocks give beyond their size.",
+            tables=(_table(record, worth, digits, key="worths", caption="Model minus arm, mAP50-95"),),
+        ),
+        *([Section(title="Failures", key="failures", tables=(tables.failures(failed),))] if len(failed) else []),
+        Section(title="How sure this is", key="sure", sentences=(*_noise(gained), *_RULES)),
+        Section(
+            title="What is not known",
+            key="unknown",
+            sentences=(
+                *record.ablation.get("left_out", ()),
+                f"One data set ({record.settings.get('data', 'not recorded')}), one kind of base and a budget of "
+                f"{record.settings.get('epochs', '?')} epochs: a difference here need not be one elsewhere, or after "
+                "long training.",
+                *(
+                    ()
+                    if len(record.ablation["file"]["bases"]) > 1
+                    else ("All arms start from one trained base: `--bases 3` says whether another base agrees.",)
+                ),
+            ),
+        ),
+        Section(title="Reproduce", key="reproduce", commands=_commands(record)),
+        Section(title="Provenance", key="provenance", pairs=notes.settings_and_surroundings(record)),
+    ]
+    page = Page(
+        name=record.name,
+        kind="clo-nas ablation",
+        outcome=outcome,
+        headline=headline,
+        lead=lead,
+        tiles=_tiles(record, gained, worth, digits),
+        remarks=(f"{int(done.sum())} trainings are complete, {len(failed)} failed.",),
+        sections=tuple(sections),
+    )
+    return AblationContent(page=page, gains=gained, worths=worth)
+
+
+def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[str, str, str]:
+    """Headline, lead and outcome: of the first model that is told from the baseline, else of the first."""
+    models = {arm["identity"]: arm["name"] for arm in arms_of(record) if arm["role"] == Role.MODEL}
+    rows = gained[gained["minuend"].isin(models)]
+    measured = rows[rows["verdict"] != Verdict.UNMEASURED]
+    if measured.empty:
+        return "No model has been compared with the baseline yet.", "Its trainings are missing or failed.", ""
+    firm = measured[measured["verdict"] != Verdict.UNDECIDED]
+    row = (firm if len(firm) else measured).sort_values("mean", ascending=False).iloc[0]
+    said = {
+        Verdict.BETTER: f"{row['name']} beats the baseline.",
+        Verdict.WORSE: f"{row['name']} is worse than the baseline.",
+        Verdict.UNDECIDED: f"{_named(measured)} told from the baseline, given this noise.",
+    }[Verdict(row["verdict"])]
+    parts = [f"{each['name']}: {_ends(each, digits)} mAP50-95" for _, each in measured.iterrows()]
+    sized = worth[worth["name"].str.contains("base widened", regex=False) & (worth["verdict"] != Verdict.UNMEASURED)]
+    beyond = [f"{each['name'].split(': ')[-1]}: {_ends(each, digits)}" for _, each in sized.iterrows()]
+    lead = "Gain over the baseline, with its corrected 95 % interval: " + "; ".join(parts) + "."
+    lead += f" Model minus {'; minus '.join(beyond)}." if beyond else ""
+    told = worth[worth["verdict"].isin([Verdict.BETTER, Verdict.WORSE])]
+    lead += f" Of {words.count(len(worth), 'change')} to the models {len(told)} are told from none."
+    return said, lead, str(row["verdict"])
+
+
+def _named(rows: pd.DataFrame) -> str:
+    names = list(rows["name"])
+    return f"{names[0]} is not" if len(names) == 1 else f"None of {len(names)} models is"
+
+
+def _tiles(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[Tile, ...]:
+    found = []
+    for arm in arms_of(record):
+        if arm["role"] == Role.MODEL:
+            row = gained[gained["minuend"] == arm["identity"]].iloc[0]
+            found.append(
+                Tile(
+                    label=f"{arm['name']} minus baseline",
+                    value=words.signed(row["mean"], digits),
+                    detail=_interval(row, digits),
+                )
+            )
+        if arm["role"] == Role.PLACEBO:
+            row = worth[worth["subtrahend"] == arm["identity"]].iloc[0]
+            found.append(
+                Tile(
+                    label=f"{arm['model']} minus {arm['name'].split(': ')[-1]}",
+                    value=words.signed(row["mean"], digits),
+                    detail=_interval(row, digits),
+                )
+            )
+    return tuple(found[:4])
+
+
+def _interval(row: Any, digits: int) -> str:
+    return words.interval(row["low_corrected"], row["high_corrected"], digits, sign=True)
+
+
+def _ends(row: Any, digits: int) -> str:
+    return f"{words.signed(row['mean'], digits)} {_interval(row, digits)}"
+
+
+def _digits(rows: pd.DataFrame) -> int:
+    """Decimals that the smallest scatter makes meaningful."""
+    known = [sd for sd in rows["sd"] if math.isfinite(sd) and sd > 0]
+    return min(5, max(3, math.ceil(-math.log10(min(known))))) if known else 3
+
+
+def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The scatter behind the intervals."""
+    kinds = rows.dropna(subset=["sd"]).drop_duplicates("sd")
+    said = ", ".join(f"{row['sd']:.4f} ({row['df']:.0f} degrees of freedom)" for _, row in kinds.iterrows())
+    return (f"Standard deviation of one paired difference, by kind: {said} mAP50-95.",) if said else ()
+
+
+def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
+    arms = {arm["identity"]: arm for arm in arms_of(record)}
+    at = _strip(rows)
+    of = "minuend" if key == "gains" else "subtrahend"
+    return Table(
+        key=key,
+        caption=caption,
+        columns=(
+            Column(name="Arm", unit="what it is there for", numeric=False),
+            Column(name="Verdict", unit="corrected, 95 %", numeric=False),
+            Column(name="Difference", unit="mAP50-95, 95 % interval"),
+            Column(name="Forest", unit="thick: 95 %, thin: corrected", numeric=False),
+            Column(name="Corrected", unit="95 % interval"),
+            Column(name="Parameters", unit="against the baseline"),
+            Column(name="MACs", unit="against the baseline"),
+            Column(name="Seeds", unit="or bases; and needed to decide"),
+        ),
+        rows=tuple(_row(arms[row[of]], arms, row, digits, at) for _, row in rows.iterrows()),
+    )
+
+
+def _row(arm: dict[str, Any], arms: dict[str, dict[str, Any]], row: Any, digits: int, at: _Strip) -> Row:
+    base = arms["baseline"]
+    needed = row["readings_needed"]
+    undecided = row["verdict"] == Verdict.UNDECIDED
+    return Row(
+        kind=str(row["verdict"]),
+        cells=(
+            Cell(text=arm["name"], details=(arm["role"],)),
+            Cell(text=str(row["verdict"])),
+            Cell(
+                text=words.signed(row["mean"], digits),
+                details=(words.interval(row["low"], row["high"], digits, sign=True),),
+                sort=row["mean"],
+            ),
+            Cell(text="", spark=at.spark(row)),
+            Cell(text=_interval(row, digits), sort=row["mean"]),
+            Cell(text=words.percent(arm["params"] / base["params"]), sort=arm["params"]),
+            Cell(text=words.percent(arm["macs"] / base["macs"]), sort=arm["macs"]),
+            Cell(
+                text=str(int(row["readings"])),
+                details=(_needed(needed),) if undecided else (),
+                sort=row["readings"],
+            ),
+        ),
+    )
+
+
+def _needed(readings: float) -> str:
+    return f"{readings:.0f} to tell it from 0" if math.isfinite(readings) else "more than 10,000 to tell it from 0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Strip:
+    """The scale that all rows of a forest share."""
+
+    low: float
+    high: float
+
+    def spark(self, row: Any) -> Spark | None:
+        """A row's positions."""
+        if not math.isfinite(row["mean"]):
+            return None
+        ends = {name: row[name] for name in ("low", "high", "low_corrected", "high_corrected")}
+        ends = {name: value if math.isfinite(value) else row["mean"] for name, value in ends.items()}
+        return Spark(
+            low=self._at(ends["low"]),
+            mid=self._at(row["mean"]),
+            high=self._at(ends["high"]),
+            zero=self._at(0.0),
+            outer_low=self._at(ends["low_corrected"]),
+            outer_high=self._at(ends["high_corrected"]),
+        )
+
+    def _at(self, value: float) -> float:
+        return round(min(100.0, max(0.0, 2 + 96 * (value - self.low) / (self.high - self.low))), 2)
+
+
+def _strip(rows: pd.DataFrame) -> _Strip:
+    """The scale of a table: all means and thick bars; one wild arm does not press the others together."""
+    low, high = forest_range(rows)
+    return _Strip(low=low, high=high)
+
+
+def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
+    """What a forest shows: zero and the differences but for far outliers, whose bars leave the picture."""
+    means = rows["mean"].dropna()
+    if means.empty:
+        return -0.01, 0.01
+    middle = float(means.abs().median())
+    ends = rows[["low", "high", "low_corrected", "high_corrected"]].melt()["value"].dropna()
+    widths = (rows["high_corrected"] - rows["low_corrected"]).dropna()
+    limit = max(6 * middle, 2 * float(widths.median()) if len(widths) else 0.0, 1e-4)
+    values = [0.0, *means, *ends]
+    return max(-limit, min(values)), min(limit, max(values)) if max(values) > 0 else limit / 10
+
+
+def _commands(record: StudyRecord) -> notes.Pairs:
+    typed = record.environment.get("command", "")
+    again = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+    return (
+        *((("Finish or repeat this ablation (nothing is trained twice)", again),) if again else ()),
+        ("Make this report again", f"clo report {shlex.quote(record.name)}"),
+    )

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from harness.analysis.contrasts import Pair, contrasts
+from harness.architecture import BASELINE
+
+# mAP50-95 by arm; columns are seeds 0, 1, 2
+SMALL = {BASELINE: [0.50, 0.52, 0.51], "a": [0.51, 0.54, 0.52], "b": [0.50, 0.51, 0.53]}
+
+
+def trials(values: dict[str, list[float]], *, bases: int = 1) -> pd.DataFrame:
+    """Seeds run fastest, then bases."""
+    rows = []
+    for arm, readings in values.items():
+        for place, reading in enumerate(readings):
+            base, seed = divmod(place, len(readings) // bases)
+            rows.append((arm, base, seed, "complete", reading))
+    return pd.DataFrame(rows, columns=["architecture", "base_seed", "seed", "state", "map50_95"])
+
+
+def against_baseline(*arms: str, kind: str = "one") -> list[Pair]:
+    return [Pair(name=arm, minuend=arm, subtrahend=BASELINE, kind=kind) for arm in arms]
+
+
+def test_one_pair_is_the_paired_t_test() -> None:
+    found = contrasts(trials(SMALL), against_baseline("a")).iloc[0]
+    a, base = np.array(SMALL["a"]), np.array(SMALL[BASELINE])
+    oracle = stats.ttest_rel(a, base)
+    interval = oracle.confidence_interval(0.95)
+    assert found["mean"] == pytest.approx((a - base).mean())
+    assert found["p_value"] == pytest.approx(oracle.pvalue)
+    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high))
+    assert (found["low_corrected"], found["high_corrected"]) == pytest.approx((interval.low, interval.high)), (
+        "a family of one needs no correction"
+    )
+
+
+def test_the_corrected_interval_is_bonferronis() -> None:
+    two = contrasts(trials(SMALL), against_baseline("a", "b"), share=False)
+    # d(a) = .01 .02 .01, d(b) = 0 -.01 .02: pooled variance with 2 + 2 degrees of freedom
+    sd = math.sqrt((np.var([0.01, 0.02, 0.01], ddof=1) + np.var([0.0, -0.01, 0.02], ddof=1)) / 2)
+    half = stats.t.ppf(1 - 0.05 / 2 / 2, 4) * sd / math.sqrt(3)
+    assert two.iloc[0]["high_corrected"] - two.iloc[0]["mean"] == pytest.approx(half)
+    assert list(two["df"]) == [4, 4]
+
+
+def test_differences_that_share_an_arm_have_fewer_degrees_of_freedom() -> None:
+    found = contrasts(trials(SMALL), against_baseline("a", "b"))
+    # Satterthwaite with correlation 1/2: 4² / (2·(1 + 1) + 2·(1/4)·2 ...) = 16 / (4·(1 + 1/4)) = 3.2
+    assert list(found["df"]) == pytest.approx([3.2, 3.2])
+
+
+def test_kinds_do_not_share_their_scatter() -> None:
+    wild = SMALL | {"c": [0.3, 0.6, 0.1]}
+    pairs = [*against_baseline("a", "b"), *against_baseline("c", kind="other")]
+    mixed, apart = contrasts(trials(wild), against_baseline("a", "b", "c")), contrasts(trials(wild), pairs)
+    assert apart["sd"].iloc[0] < 0.02 < apart["sd"].iloc[2]
+    assert apart["sd"].iloc[0] < mixed["sd"].iloc[0]
+
+
+def test_with_several_bases_a_base_is_one_reading() -> None:
+    # two seeds from each of three bases; the base decides the gain, the seeds of one agree
+    values = {BASELINE: [0.5] * 6, "a": [0.51, 0.51, 0.53, 0.53, 0.49, 0.49]}
+    found = contrasts(trials(values, bases=3), against_baseline("a")).iloc[0]
+    oracle = stats.ttest_1samp([0.01, 0.03, -0.01], 0).confidence_interval(0.95)
+    assert found["readings"] == 3
+    assert (found["low"], found["high"]) == pytest.approx((oracle.low, oracle.high))
+
+
+def test_verdicts_need_the_whole_corrected_interval_on_one_side() -> None:
+    quiet = {BASELINE: [0.5, 0.5, 0.5], "up": [0.520, 0.521, 0.522], "down": [0.48, 0.481, 0.482], "same": [0.5, 0.501, 0.499]}
+    found = contrasts(trials(quiet), against_baseline("up", "down", "same"))
+    assert list(found["verdict"]) == ["better", "worse", "undecided"]
+
+
+def test_what_no_seed_has_both_of_is_unmeasured_and_no_member_of_the_family() -> None:
+    lone = trials({BASELINE: [0.5, 0.51, 0.52], "a": [0.51, 0.52, 0.54]})
+    alone, beside = contrasts(lone, against_baseline("a")), contrasts(lone, against_baseline("a", "never"))
+    assert beside["verdict"].iloc[1] == "unmeasured"
+    assert math.isnan(beside["mean"].iloc[1])
+    assert beside["high_corrected"].iloc[0] == alone["high_corrected"].iloc[0]
+
+
+def test_failed_and_unpaired_rows_do_not_count() -> None:
+    rows = trials(SMALL)
+    rows.loc[(rows.architecture == "a") & (rows.seed == 2), "state"] = "failed"
+    assert contrasts(rows, against_baseline("a")).iloc[0]["readings"] == 2
+
+
+def test_one_seed_has_a_difference_and_no_interval() -> None:
+    found = contrasts(trials({BASELINE: [0.5], "a": [0.6]}), against_baseline("a")).iloc[0]
+    assert found["mean"] == pytest.approx(0.1)
+    assert math.isnan(found["low_corrected"])
+    assert found["verdict"] == "undecided"
+
+
+def test_readings_needed_reach_the_power_they_promise() -> None:
+    found = contrasts(trials(SMALL), against_baseline("b", "a")).iloc[0]
+    needed, effect = int(found["readings_needed"]), abs(found["mean"])
+    critical = stats.t.ppf(1 - 0.025 / 2, found["df"])
+
+    def power(n: int) -> float:
+        return float(stats.nct.sf(critical, found["df"], effect / found["sd"] * math.sqrt(n)))
+
+    assert power(needed) >= 0.8 > power(needed - 1)
+
+
+def test_of_null_effects_the_corrected_intervals_of_a_family_miss_in_one_of_twenty_families() -> None:
+    rng = np.random.default_rng(0)
+    families, arms = 150, 6
+    wrong = 0
+    for _ in range(families):
+        level = rng.normal(0.5, 0.02, 3)
+        values = {name: list(level + rng.normal(0, 0.003, 3)) for name in (BASELINE, *map(str, range(arms)))}
+        found = contrasts(trials(values), against_baseline(*map(str, range(arms))))
+        wrong += bool((found["verdict"] != "undecided").any())
+    assert wrong <= stats.binom.ppf(0.999, families, 0.05)
+
+
+def test_no_pairs_make_no_rows() -> None:
+    assert contrasts(trials(SMALL), []).empty
