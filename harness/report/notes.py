@@ -89,6 +89,8 @@ def _start_of_blocks(record: StudyRecord) -> str:
 def provenance(record: StudyRecord) -> Pairs:
     """Settings and surroundings, flattened."""
     proposals = record.proposals
+    environment = dict(record.environment)
+    repairs = environment.pop("data_repairs", ())
     return (
         *(("search space", text) for text in (_space(record.space),) if text),
         (
@@ -96,8 +98,9 @@ def provenance(record: StudyRecord) -> Pairs:
             f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the record; "
             f"{proposals.get('infeasible', 0)} were above a bound on parameters or MACs",
         ),
+        *((("repairs of the data", " ".join(repairs)),) if repairs else ()),
         *_flat(record.settings),
-        *_flat(record.environment),
+        *_flat(environment),
     )
 
 
