@@ -42,9 +42,7 @@ def find_images(file: Path, content: CocoFile, *, unique_names: bool) -> CocoIma
         _check_name(file, name)
     _check_labels_apart(file, names)
     if unique_names and (twice := _repeated([PurePosixPath(name).name for name in names])):
-        raise UserError(
-            f"{file} has several images named {twice} in different folders; COCOeval here needs other names."
-        )
+        raise UserError(f"{file} has images named {twice} in several folders; in a validation set names must differ.")
     shared = PurePosixPath(posixpath.commonpath([f"/{PurePosixPath(name).parent}" for name in names])).parts[1:]
     below = {i.id: str(PurePosixPath(*PurePosixPath(i.file_name).parts[len(shared) :])) for i in content.images}
     # Ultralytics finds a label by putting `labels` for the last `images` in an image's path.
@@ -68,9 +66,7 @@ def _check_name(file: Path, name: str) -> None:
 def _check_labels_apart(file: Path, names: list[str]) -> None:
     twice = _repeated([str(PurePosixPath(name).with_suffix("")) for name in names])
     if twice:
-        raise UserError(
-            f"{file} has two images {twice} that differ in their suffix alone and would share their labels."
-        )
+        raise UserError(f"{file} has two images {twice} of different suffixes, which would share their labels.")
 
 
 def _repeated(values: list[str]) -> str | None:
@@ -97,13 +93,13 @@ def _folder(file: Path, names: list[str]) -> Path:
 
 def wrong_size(path: Path, image: CocoImage) -> str | None:
     """What is wrong with the size of an image on disk, as Ultralytics will see it; None if it is as the file tells."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
     from ultralytics.data.utils import exif_size
 
     try:
         with Image.open(path) as opened:
             width, height = exif_size(opened)
-    except (OSError, UnidentifiedImageError):
+    except (OSError, ImportError):  # Ultralytics looks for a HEIF reader where Pillow knows no better
         return f"image {path} cannot be read"
     if (width, height) != (image.width, image.height):
         return f"image {path} has {width} × {height} pixels and not {image.width:g} × {image.height:g}"

@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]
 _CLIPPED = "out of the image, clipped in the labels"
 _DROPPED = "outside the image or without area, not in the labels"
 _TWICE = "of an object that is listed twice, once in the labels"
-_ROUNDING = 1e-6  # pixels; left + width rarely equals the image's width in floating point
+_ROUNDING = 1e-6  # pixels
 
 
 @dataclass(frozen=True, kw_only=True)
