@@ -120,7 +120,7 @@ def model(
 @app.command()
 def train(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    data: Annotated[str, typer.Option(help="Dataset YAML. [default: digits, embedded]")] = EMBEDDED_DATA,
+    data: Annotated[str, typer.Option(help="Dataset YAML or COCO data. [default: digits, embedded]")] = EMBEDDED_DATA,
     weights: Annotated[
         Path | None, typer.Option(help="Checkpoint of the base to start from. [default: random weights]")
     ] = None,
@@ -147,6 +147,7 @@ def train(
                 device=device, threads=threads, loader_workers=loader_workers, out=target,
             ),
             lambda message: watch.progress(*message[1:]),
+            watch.note,
         )  # fmt: skip
     if as_json:
         print_json({"model": model, "weights": str(target), "seed": seed, "epochs": epochs, **result.figures()})

@@ -23,7 +23,7 @@ def search(
     timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Dataset YAML (coco.yaml, coco128.yaml, your own). [default: digits, embedded]"),
+        typer.Option(help="Dataset YAML or COCO data (instances_train*.json). [default: digits, embedded]"),
     ] = None,
     base: Annotated[
         str | None,

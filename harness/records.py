@@ -39,6 +39,8 @@ EXPECTED_GAINS = "expected_gains"
 """Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
 AA_CHECK = "latency_aa_check"
 """Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
+DATA_REPAIRS = "data_repairs"
+"""Entry of the environment: what was repaired in the data, a list of sentences."""
 
 COLUMNS: dict[str, str] = {
     "trial": "int64",

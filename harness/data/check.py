@@ -5,7 +5,7 @@ class is silently left out), and it fetches what is missing from the network. It
 data set's files are were copied from `check_det_dataset` and `get_img_files` (Ultralytics 8.4),
 because those two look for fonts on the network and need a started training.
 
-Nothing is written here, except the embedded data set into its cache. Ultralytics itself writes
+Nothing is written here, except the embedded data set and labels of COCO data into the cache. Ultralytics itself writes
 `labels/*.cache` beside the labels when a training starts; the fingerprint leaves them out.
 """
 
@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.data.coco import ensure_coco
+from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
 from harness.errors import UserError
 from harness.isolation import cache_folder
@@ -39,16 +41,18 @@ class DatasetInfo:
     train_images: int
     val_images: int
     fingerprint: str  # hexadecimal SHA-256; the same for the same data in another folder
+    repairs: tuple[str, ...] = ()  # what was wrong in it and how it was repaired, in sentences
 
 
 def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetInfo:
     """Find a data set, check it and say what it holds.
 
     Args:
-        data: `digits` for the embedded one, the path of an Ultralytics dataset YAML, or the name of
-            one that ships with Ultralytics (`coco8.yaml`).
+        data: `digits` for the embedded one, the path of an Ultralytics dataset YAML, the name of one
+            that ships with Ultralytics (`coco8.yaml`), or COCO data: an `instances_*.json` or a folder
+            that has `annotations/instances_train*.json` and `instances_val*.json`.
         imgsz: Side of the square training images, in pixels.
-        cache: Where the embedded data set is kept; by default the user's cache.
+        cache: Where the embedded data set and labels of COCO data are kept; by default the user's cache.
 
     Raises:
         UserError: Whatever makes a training on it impossible or misleading.
@@ -56,7 +60,7 @@ def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetIn
     if imgsz <= 0 or imgsz % _STRIDE:
         right = max(_STRIDE, -(-imgsz // _STRIDE) * _STRIDE)
         raise UserError(f"Image size {imgsz} is not a positive multiple of {_STRIDE}; {right} would be.")
-    yaml = ensure_digits(cache or cache_folder()) if data == EMBEDDED else _find_yaml(data)
+    yaml, repairs = _find(data, cache or cache_folder())
     content = _read_yaml(yaml)
     names = _names(content, yaml)
     root = _root(content, yaml)
@@ -74,7 +78,17 @@ def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetIn
         train_images=len(images["train"]),
         val_images=len(images["val"]),
         fingerprint=_fingerprint(names, root, images, labels),
+        repairs=repairs,
     )
+
+
+def _find(data: str, cache: Path) -> tuple[Path, tuple[str, ...]]:
+    if data == EMBEDDED:
+        return ensure_digits(cache), ()
+    if files := find_coco(data):
+        made = ensure_coco(*files, cache)
+        return made.yaml, made.repairs
+    return _find_yaml(data), ()
 
 
 def _find_yaml(data: str) -> Path:
@@ -84,7 +98,10 @@ def _find_yaml(data: str) -> Path:
         raise UserError(f"Data set {data!r} is an address; nothing is downloaded, so give a local YAML file.")
     path = Path(data).expanduser()
     if path.is_dir():
-        raise UserError(f"Data set {path} is a folder; give the YAML file that describes the data set.")
+        raise UserError(
+            f"Data set {path} is a folder; give the YAML file that describes the data set, or a folder with COCO's "
+            "annotations/instances_train*.json and instances_val*.json."
+        )
     if path.suffix.lower() not in {".yaml", ".yml", ""} or (path.is_file() and not path.suffix):
         raise UserError(f"Data set {data!r} is not a YAML file; its name must end in .yaml or .yml.")
     if not path.is_file() and len(path.parts) == 1:  # a name that ships with Ultralytics
@@ -226,7 +243,7 @@ def _check_labels(path: str, names: Mapping[int, str], yaml: Path) -> int:
 def _fingerprint(
     names: Mapping[int, str], root: Path, images: Mapping[str, list[str]], labels: Mapping[str, list[str]]
 ) -> str:
-    """Hash of names, image paths below the root, image sizes and labels.
+    """Hash of names, image paths below the root, image sizes, labels, and COCO's own annotations for validation.
 
     Reading every label of a large set takes minutes: with more than `LARGE` images, size and time of
     change stand for a label's content. Copying such a set without its times changes its fingerprint.
@@ -238,6 +255,8 @@ def _fingerprint(
             name = os.path.relpath(image, root).replace(os.sep, "/")
             content = _stat(label, with_time=True) if large else [_text(label)]
             digest.update(json.dumps([split, name, *_stat(image, with_time=large), *content]).encode())
+    for file in sorted((root / "annotations").glob("instances_val*.json")):  # crowds and areas are in no label
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -16,9 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -29,6 +27,7 @@ from numpy.typing import NDArray
 
 from harness.data.digits_settings import DigitsSettings
 from harness.data.scenes import Pixels, PlacedDigit, compose_scene, generator
+from harness.data.whole_folder import write_folder_once
 from harness.errors import UserError
 
 __all__ = [
@@ -55,8 +54,7 @@ These scenes are offered under the same licence. scenes.json tells which digit i
 def ensure_digits(cache: Path, settings: DigitsSettings | None = None) -> Path:
     """Write the data set to `cache` unless it is there, and return the path of its YAML.
 
-    Several processes may call this at once: each writes its own temporary folder, the first to
-    finish renames it into place, the others drop theirs. A half-written one is never seen.
+    Several processes may call this at once. A half-written one is never seen.
 
     Raises:
         UserError: The cache cannot be written.
@@ -67,7 +65,7 @@ def ensure_digits(cache: Path, settings: DigitsSettings | None = None) -> Path:
     yaml = folder / "data.yaml"
     try:
         if not folder.is_dir():
-            _write_once(folder, settings)
+            write_folder_once(folder, lambda draft: _write_all(draft, folder, settings))
         elif yaml.read_text(encoding="utf-8") != _yaml_text(folder):  # the cache was moved here
             _replace_text(yaml, _yaml_text(folder))
     except OSError as error:
@@ -89,20 +87,9 @@ def split_digits(labels: NDArray[np.int64], settings: DigitsSettings) -> dict[st
     return split
 
 
-def _write_once(folder: Path, settings: DigitsSettings) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        draft.chmod(0o755)
-        _write(draft, settings)
-        (draft / "data.yaml").write_text(_yaml_text(folder), encoding="utf-8")
-        try:
-            draft.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same bytes
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+def _write_all(draft: Path, folder: Path, settings: DigitsSettings) -> None:
+    _write(draft, settings)
+    (draft / "data.yaml").write_text(_yaml_text(folder), encoding="utf-8")
 
 
 def _write(folder: Path, settings: DigitsSettings) -> None:

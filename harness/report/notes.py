@@ -102,7 +102,10 @@ def provenance(record: StudyRecord) -> Pairs:
 
 def settings_and_surroundings(record: StudyRecord) -> Pairs:
     """All options and all that is known of the machine."""
-    return (*_flat(record.settings), *_flat(record.environment))
+    environment = dict(record.environment)
+    repairs = environment.pop("data_repairs", ())
+    said = (("repairs of the data", " ".join(repairs)),) if repairs else ()
+    return (*said, *_flat(record.settings), *_flat(environment))
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import torch
 
 from harness.errors import UserError
 from harness.measure.environment import environment
-from harness.records import AA_CHECK, ENVIRONMENT, SPACE, StudyRecord
+from harness.records import AA_CHECK, DATA_REPAIRS, ENVIRONMENT, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.climb import plan_search
 from harness.search.executors import start_server
@@ -44,6 +44,8 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     observer.phase("reading base, data and search space")
     plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     setting = prepare(settings)
+    for repair in setting.data.repairs:
+        observer.note(f"data: {repair}")
     first = included(setting)
     observer.phase("counting the cost of the whole search space")
     cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
@@ -90,6 +92,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
                 "uncounted": cost.base.uncounted,
                 "train_images": setting.data.train_images,
                 "val_images": setting.data.val_images,
+                DATA_REPAIRS: list(setting.data.repairs),
                 AA_CHECK: study.record().environment.get(AA_CHECK),
             },
         )

@@ -52,7 +52,9 @@ class TrainOptions:
     out: Path
 
 
-def train_model(options: TrainOptions, on_progress: Callable[[Any], None]) -> Accuracy:
+def train_model(
+    options: TrainOptions, on_progress: Callable[[Any], None], on_note: Callable[[str], None] = lambda _: None
+) -> Accuracy:
     """Train and validate a detector; its weights are one Ultralytics checkpoint.
 
     Raises:
@@ -69,6 +71,8 @@ def train_model(options: TrainOptions, on_progress: Callable[[Any], None]) -> Ac
         _check_weights(options.weights, detector)
     device = resolve_device(options.device)
     data = check_dataset(options.data, options.imgsz, cache=cache_folder())
+    for repair in data.repairs:
+        on_note(f"data: {repair}")
     schedule = Schedule(epochs=options.epochs, batch=options.batch, imgsz=options.imgsz, learning_rate=1e-3)
     result = run_in_child(
         train_base,

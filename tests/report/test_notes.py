@@ -78,6 +78,18 @@ def test_provenance_is_flat_and_holds_the_space() -> None:
     assert "3 repeated" in said["proposals not trained"]
 
 
+def test_repairs_of_the_data_are_one_entry_and_none_where_there_are_none() -> None:
+    def said(*repairs: str) -> dict[str, str]:
+        environment = RECORD.environment | {"data_repairs": list(repairs)}
+        return dict(notes.provenance(dataclasses.replace(RECORD, environment=environment)))
+
+    assert said("a.json: 1 box clipped.", "b.json: 2 boxes dropped.")["repairs of the data"] == (
+        "a.json: 1 box clipped. b.json: 2 boxes dropped."
+    )
+    assert said().keys() == dict(notes.provenance(RECORD)).keys()
+    assert "data_repairs" not in said("a.json: 1 box clipped.")
+
+
 def test_a_bare_record_needs_nothing() -> None:
     bare = dataclasses.replace(RECORD, settings={}, environment={}, space={}, proposals={})
     assert notes.measured(bare) and notes.unknowns(bare) and notes.provenance(bare)
