@@ -7,7 +7,8 @@ What differs from `yolo train`, and why:
 - The weights of the last part of the run are averaged uniformly. Ultralytics' moving average has a
   time constant of 2,000 steps and does nothing in a short run.
 - New blocks learn with a higher rate than the trained base: they have everything to learn in
-  few steps, while the base's random walk is noise that hides what they learn.
+  few steps, while the base's random walk is noise that hides what they learn. So do the new elements of a
+  widened base.
 - One validation at the end; no plots, no checkpoints of half precision, no integrations. Its detections are
   judged twice, by Ultralytics and by COCOeval (docs/accuracy.md).
 - A NaN loss or too little memory ends the run with its reason. (Ultralytics would go back to an older
@@ -45,7 +46,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.utils import LOGGER, ops
 from ultralytics.utils.torch_utils import ModelEMA
 
-from harness.detectors import Transfer, build, import_block_files, transfer
+from harness.detectors import Transfer, build, import_block_files, transfer, transfer_widened
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.coco import (
@@ -56,6 +57,7 @@ from harness.measure.coco import (
     read_annotations,
     require_cocoeval,
 )
+from harness.measure.element_rate import scale_steps
 from harness.measure.image_bootstrap import ImageMatches
 from harness.measure.training import Accuracy, NotANumberError, OutOfMemoryError, Progress, Schedule, Training
 from harness.torchvision_compat import ensure_torchvision
@@ -92,7 +94,7 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     model, moved = initial_model(training)
     with tempfile.TemporaryDirectory(prefix="clo-nas-") as folder:
         try:
-            trainer = _Trainer(model, training, moved.new, Path(folder), progress)
+            trainer = _Trainer(model, training, moved, Path(folder), progress)
         except ValueError as error:
             if "CUDA" in str(error):
                 raise UserError(f"--device {training.device}: no such CUDA device here; use cpu or auto") from error
@@ -131,7 +133,7 @@ def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
         base, _ = load_checkpoint(training.base_weights)
     torch.manual_seed(training.seed)
     model = build(training.config, training.classes)
-    moved = transfer(base, model, training.layers)
+    moved = transfer_widened(base, model) if training.widened else transfer(base, model, training.layers)
     if training.start is not None:
         earlier, _ = load_checkpoint(training.start)
         model.load_state_dict(earlier.state_dict())
@@ -226,10 +228,10 @@ class _Trainer(DetectionTrainer):
     """Ultralytics' trainer with the departures listed at the top of this file."""
 
     def __init__(
-        self, model: nn.Module, training: Training, new: frozenset[str], folder: Path, progress: Progress | None
+        self, model: nn.Module, training: Training, moved: Transfer, folder: Path, progress: Progress | None
     ) -> None:
         self._training = training
-        self._new = new
+        self._moved = moved
         self._progress = progress
         schedule = training.schedule
         cuda = training.device != "cpu"
@@ -281,13 +283,13 @@ class _Trainer(DetectionTrainer):
         return validator
 
     def build_optimizer(self, model: nn.Module, **_: Any) -> torch.optim.Optimizer:
-        """AdamW; no decay for vectors, a rate of their own for new blocks."""
+        """AdamW; no decay for vectors, a rate of their own for new blocks and new elements."""
         schedule = self._training.schedule
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                groups.setdefault((name in self._new, parameter.ndim > 1), []).append(parameter)
-        return torch.optim.AdamW(
+                groups.setdefault((name in self._moved.new, parameter.ndim > 1), []).append(parameter)
+        optimizer = torch.optim.AdamW(
             [
                 {
                     "params": parameters,
@@ -299,6 +301,9 @@ class _Trainer(DetectionTrainer):
             betas=(0.9, 0.999),
             fused=True,  # one pass over memory a step; on a CPU it takes a fifth of the loop's time
         )
+        grown = {p: self._moved.grown[name] for name, p in model.named_parameters() if name in self._moved.grown}
+        scale_steps(optimizer, grown, schedule.block_rate_factor)
+        return optimizer
 
     def _setup_scheduler(self) -> None:
         self.lf = lambda _epoch: 1.0

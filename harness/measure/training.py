@@ -31,7 +31,7 @@ class Schedule:
         batch: Images a step.
         imgsz: Side of the square input, in pixels.
         learning_rate: Peak rate of AdamW for the base's weights.
-        block_rate_factor: Rate of the new blocks over `learning_rate`.
+        block_rate_factor: Rate of the new blocks, or of a widened base's new elements, over `learning_rate`.
         warmup: Share of the iterations in which the rate rises from 0.
         final_rate: Rate in the last iteration over the peak; cosine between.
         averaged_tail: Share of the iterations, at the end, whose weights are averaged.
@@ -74,6 +74,8 @@ class Training:
         base_config: The base's model description where weights are taken over from the base.
         base_weights: Checkpoint of the base; None starts the base's layers at random.
         layers: Base layer to layer in `config` (`harness.detectors.index_map`).
+        widened: Whether `config` is the base itself with wider layers (`harness.detectors.widened`), whose new
+            elements learn as new blocks do; its layers have the base's numbers, whatever `layers` says.
         start: Checkpoint of this very detector, trained under this seed, to go on from; None begins with the base's
             weights.
         trained_epochs: How many epochs `start` has behind it; `schedule` is of those that follow.
@@ -92,6 +94,7 @@ class Training:
     base_config: dict[str, Any]
     base_weights: Path | None
     layers: Mapping[int, int]
+    widened: bool = False
     start: Path | None = None
     trained_epochs: int = 0
     save_to: Path | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,13 +15,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from harness.blocks import CloBlock
+from harness.detectors import Size, resolve_base, widened
 from harness.measure import accuracy
 from harness.measure.accuracy import (
     Schedule,
     Training,
     initial_model,
 )
-from tests.measure.watched import BLOCKS, ITERATIONS, SCHEDULE, Run, same
+from tests.measure.watched import BASELINE, BLOCKS, ITERATIONS, SCHEDULE, Run, same, watch
 
 pytestmark = pytest.mark.usefixtures("torch_as_it_was")
 
@@ -74,7 +77,7 @@ def test_progress_is_told_after_every_iteration(run: Callable[..., Run]) -> None
 
 def test_new_blocks_learn_faster_and_vectors_do_not_decay(training: Callable[..., Training]) -> None:
     model, moved = initial_model(training(BLOCKS))
-    trainer = SimpleNamespace(_training=training(BLOCKS), _new=moved.new)
+    trainer = SimpleNamespace(_training=training(BLOCKS), _moved=moved)
     optimizer = accuracy._Trainer.build_optimizer(trainer, model)  # type: ignore[arg-type]
     found = {id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
     new = {id(p) for m in model.modules() if isinstance(m, CloBlock) for p in m.parameters()}
@@ -87,6 +90,53 @@ def test_new_blocks_learn_faster_and_vectors_do_not_decay(training: Callable[...
         assert found[id(parameter)] == pytest.approx((rate, decay)), name
     scales = [name for name in parameters if "layer_scale" in name]
     assert scales and all(found[id(parameters[name])][1] == 0 for name in scales)
+
+
+def widened_training(training: Callable[..., Training], **others: Any) -> Training:
+    base = resolve_base("yolov5n")
+    config = widened(base, size=Size.PARAMS, added=100_000, imgsz=64, classes=10).config
+    return training(BASELINE, config=config, widened=True, **others)
+
+
+@pytest.mark.parametrize("from_scratch", [False, True])
+def test_a_widened_base_starts_as_the_baseline_of_its_seed(
+    training: Callable[..., Training], from_scratch: bool
+) -> None:
+    others = {"base_weights": None} if from_scratch else {}
+    (wide, moved), (baseline, _) = (
+        initial_model(describe) for describe in (widened_training(training, **others), training(BASELINE, **others))
+    )
+    assert moved.arrived == moved.total and moved.grown
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = (model.eval()(image)[0] for model in (baseline, wide))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)  # boxes, in pixels
+
+
+@pytest.mark.slow
+def test_new_elements_of_a_widened_base_learn_at_a_new_blocks_rate(
+    training: Callable[..., Training], tmp_path: Path
+) -> None:
+    wide = replace(widened_training(training), schedule=replace(SCHEDULE, epochs=1, weight_decay=0.0))
+    model, moved = initial_model(wide)
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    trained = watch(wide, tmp_path / "wide.pt")
+    assert trained.result is not None and trained.result.transferred.startswith(f"{moved.total} of {moved.total} base")
+    first = trained.steps[0]
+    rate = max(first.rates)
+    reading = 0
+    for name, is_new in moved.grown.items():
+        if is_new.ndim == 4:
+            old_outputs = ~is_new.flatten(1).all(1)
+            step = (first.weights[name] - start[name]).abs()[old_outputs]
+            # AdamW's first step is the rate itself, whatever the gradient is.
+            assert step[~is_new[old_outputs]].median().item() == pytest.approx(rate, rel=1e-2), name
+            if is_new[old_outputs].any():
+                assert step[is_new[old_outputs]].median().item() == pytest.approx(5 * rate, rel=1e-2), name
+                reading += 1
+    assert reading > 8  # the last convolution of each C3, and those of its bottlenecks
+    weights = trained.steps[-1].weights["model.2.cv1.conv.weight"]
+    assert not torch.equal(weights[16:], start["model.2.cv1.conv.weight"][16:])  # new channels have learned, too
 
 
 # --- The average of the tail ----------------------------------------------------------------------
