@@ -271,4 +271,3 @@ ACCURACY_CHECKS = {
     )
 }
 """By the name that a claim gives its check."""
-

@@ -166,7 +166,8 @@ def keeps_global_field(
     return Finding(
         verdict=judge(min(shares) == 1),
         sentence=(
-            f"A gradient reaches {heard} of the {pairs:,} pairs of an input and an output pixel, over pools of {', '.join(map(str, pools))} pixels."
+            f"A gradient reaches {heard} of the {pairs:,} pairs of an input and an output pixel, "
+            f"over pools of {', '.join(map(str, pools))} pixels."
         ),
         figures=(Figure(name="least share of the pairs that a gradient reaches", value=min(shares)),),
         rows=tuple(rows),

@@ -205,7 +205,7 @@ def _keep(folder: Path, found: dict[str, Finding]) -> None:
     kept = read_findings(folder) | found
     part = path.with_suffix(".part")
     part.write_text(
-        json.dumps({id: finding.to_dict() for id, finding in kept.items()}, indent=1, ensure_ascii=False) + "\n",
+        json.dumps({name: one.to_dict() for name, one in kept.items()}, indent=1, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )
     part.replace(path)
@@ -221,7 +221,7 @@ def read_findings(folder: Path) -> dict[str, Finding]:
     if not path.is_file():
         return {}
     try:
-        return {id: Finding.from_dict(data) for id, data in json.loads(path.read_text(encoding="utf-8")).items()}
+        return {name: Finding.from_dict(one) for name, one in json.loads(path.read_text(encoding="utf-8")).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a file of findings ({error}); move it away") from error
 

@@ -82,6 +82,12 @@ def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetIn
     )
 
 
+def image_paths(yaml: Path, split: str) -> list[str]:
+    """Sorted paths of a checked data set's images of a split, `train` or `val`."""
+    content = _read_yaml(yaml)
+    return _images_of(split, content, _root(content, yaml), yaml)
+
+
 def _find(data: str, cache: Path) -> tuple[Path, tuple[str, ...]]:
     if data == EMBEDDED:
         return ensure_digits(cache), ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.data.check import DatasetInfo
+from harness.data.check import DatasetInfo, image_paths
 
 
 def validation_images(data: DatasetInfo, imgsz: int, count: int) -> Tensor:
@@ -15,13 +15,9 @@ def validation_images(data: DatasetInfo, imgsz: int, count: int) -> Tensor:
         (B, 3, imgsz, imgsz), 0 to 1; B is `count`, or fewer where there are fewer.
     """
     from ultralytics.data.augment import LetterBox
-    from ultralytics.data.utils import check_det_dataset
     from ultralytics.utils.patches import imread
 
-    from harness.data.check import image_paths
-
     letterbox = LetterBox((imgsz, imgsz))
-    _ = check_det_dataset
     found = []
     for path in image_paths(data.path, "val")[:count]:
         image = letterbox(image=imread(path))

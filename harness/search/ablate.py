@@ -25,7 +25,7 @@ from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule, Training
 from harness.measure.environment import environment
-from harness.records import ABLATION, ENVIRONMENT, LAST_RUN, StudyRecord
+from harness.records import ABLATION, DATA_REPAIRS, ENVIRONMENT, LAST_RUN, StudyRecord
 from harness.search.arm_models import ArmModel, arm_models
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.executors import Children, start_server
@@ -191,7 +191,7 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
     settings = ablation.settings
     deadline = time.monotonic() + settings.timeout_s if settings.timeout_s else float("inf")
     start_server()
-    for sentence in ablation.left_out:
+    for sentence in (*ablation.data.repairs, *ablation.left_out):
         observer.note(sentence)
     comparable = {
         "base_fingerprint": ablation.base.fingerprint,
@@ -231,6 +231,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
             "torch_threads": ablation.threads,
             "train_images": ablation.data.train_images,
             "val_images": ablation.data.val_images,
+            DATA_REPAIRS: list(ablation.data.repairs),
         },
     )
 

@@ -74,7 +74,12 @@ def test_with_several_bases_a_base_is_one_reading() -> None:
 
 
 def test_verdicts_need_the_whole_corrected_interval_on_one_side() -> None:
-    quiet = {BASELINE: [0.5, 0.5, 0.5], "up": [0.520, 0.521, 0.522], "down": [0.48, 0.481, 0.482], "same": [0.5, 0.501, 0.499]}
+    quiet = {
+        BASELINE: [0.5, 0.5, 0.5],
+        "up": [0.520, 0.521, 0.522],
+        "down": [0.48, 0.481, 0.482],
+        "same": [0.5, 0.501, 0.499],
+    }
     found = contrasts(trials(quiet), against_baseline("up", "down", "same"))
     assert list(found["verdict"]) == ["better", "worse", "undecided"]
 

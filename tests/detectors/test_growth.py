@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.detectors import Size, Transfer, build, resolve_base, transfer_widened, widened
+from harness.choices import Size
+from harness.detectors import Transfer, build, resolve_base, transfer_widened, widened
 from harness.measure.cost import tensors
 
 NAMES = ["yolov5n", "yolov8n", "yolo11n", "yolo26n", "yolov7-tiny", "yolov9t"]

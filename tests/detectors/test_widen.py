@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.detectors import Base, Size, Widening, build, find_sites, resolve_base, to_yaml, widened
+from harness.choices import Size
+from harness.detectors import Base, Widening, build, find_sites, resolve_base, to_yaml, widened
 from harness.detectors.hidden import expansion
 from harness.errors import UserError
 from harness.measure.cost import Cost, model_cost

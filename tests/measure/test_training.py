@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from harness.blocks import CloBlock
-from harness.detectors import Size, resolve_base, widened
+from harness.choices import Size
+from harness.detectors import resolve_base, widened
 from harness.measure import accuracy
 from harness.measure.accuracy import (
     Schedule,
