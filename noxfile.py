@@ -48,6 +48,18 @@ def fidelity(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def ablate(session: nox.Session) -> None:
+    """Train a model and everything that differs from it in one thing: `nox -s ablate -- --help`."""
+    _become_clo(session, "ablate", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def reproduce(session: nox.Session) -> None:
+    """Decide every claim of the article that this machine can decide: `nox -s reproduce -- --help`."""
+    _become_clo(session, "reproduce", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def clo(session: nox.Session) -> None:
     """Run any command of the program: `nox -s clo -- sites yolov8n`."""
     _become_clo(session, *session.posargs)

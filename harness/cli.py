@@ -12,6 +12,7 @@ from harness.cli_ablate import ablate
 from harness.cli_leave_one_out import leave_one_out
 from harness.cli_options import Json, Results, Storage, choice, study_record
 from harness.cli_report import report
+from harness.cli_reproduce import reproduce
 from harness.cli_search import search
 from harness.cli_simulate import simulate
 from harness.errors import UserError
@@ -36,7 +37,7 @@ MODEL_HELP = (
 )
 
 
-for command in (search, report, ablate, simulate, leave_one_out):
+for command in (search, report, ablate, reproduce, simulate, leave_one_out):
     app.command()(command)
 
 

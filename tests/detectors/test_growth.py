@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from harness.choices import Size
 from harness.detectors import Transfer, build, resolve_base, transfer_widened, widened
+from harness.detectors.yolov7 import ELAN
 from harness.measure.cost import tensors
 
 NAMES = ["yolov5n", "yolov8n", "yolo11n", "yolo26n", "yolov7-tiny", "yolov9t"]
@@ -120,6 +121,17 @@ def test_new_channels_are_read_after_one_step_and_learn_after_that(name: str) ->
             assert (gradient[grown[key].all(1)] != 0).any(1).all(), key
     finally:
         wide.load_state_dict(before)
+
+
+def test_an_elan_whose_chain_is_narrower_than_its_ends_keeps_its_function() -> None:
+    torch.manual_seed(0)
+    narrow, wide = ELAN(6, 10, 8, 4, 4, 2).double().eval(), ELAN(6, 10, 12, 6, 4, 2).double().eval()
+    models = [nn.Module(), nn.Module()]
+    for model, layer in zip(models, (narrow, wide), strict=True):
+        model.model = nn.Sequential(layer)
+    assert transfer_widened(*models).arrived == len(narrow.state_dict())
+    image = torch.rand(1, 6, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(wide(image), narrow(image))
 
 
 def test_layers_with_attention_stay_as_they_are() -> None:

@@ -1,0 +1,186 @@
+"""The ledger of the article's claims as a page: each with its verdict, its numbers and what is left to do."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.claims.ledger import Claim, Source
+from harness.claims.verdict import Cell as Value
+from harness.claims.verdict import Finding, Verdict
+from harness.report import words
+from harness.report.answer import Tile
+from harness.report.html import render_page
+from harness.report.markdown import render_page_markdown
+from harness.report.notes import Pairs
+from harness.report.page import Page, Section
+from harness.report.tables import Cell, Column, Row, Table
+from harness.report.whole_file import write_whole
+
+Entry = tuple[Claim, Finding]
+_ARTICLE = "《YOLO改进系列之注意力机制(CloAttention模型介绍)》"
+_RULES = (
+    "A gain is reproduced when its corrected 95 % interval lies above the lower end of what is claimed, refuted when "
+    "it lies below it, else undecided, with the number of seeds that would decide. Corrected: Bonferroni, over all "
+    "comparisons that the ledger reads from a study.",
+    "What is counted or measured down to rounding is reproduced or refuted; where a negative control does not fail as "
+    "it must, the check is worth nothing and the claim stays undecided.",
+    "A verdict on accuracy is about the data, base and budget that stand in it. On the embedded digits it is a verdict "
+    "about these, never about COCO.",
+    "The article's detector is the anchor-based YOLOv5s (7.2 M parameters, 16.5 GFLOPs, 37.4 mAP published); "
+    "Ultralytics builds the anchor-free one (9.15 M, 24.2 GFLOPs), and that one is what is tested here.",
+)
+
+
+def ledger_page(entries: Sequence[Entry], environment: Mapping[str, Any], command: str) -> Page:
+    """Everything the ledger says.
+
+    Args:
+        entries: Claims and findings, in order.
+        environment: Where the trainings ran, for provenance; may be empty.
+        command: What was typed.
+    """
+    counts = Counter(finding.verdict for _, finding in entries)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
+    gains = [entry for entry in entries if entry[0].id in {"backbone-gain", "head-gain"}]
+    return Page(
+        name=f"of {_ARTICLE}",
+        kind="clo-nas ledger",
+        headline=f"{words.count(len(entries), 'claim')}: {told}.",
+        lead=" ".join(f"{claim.title}: {finding.verdict}. {finding.sentence}" for claim, finding in gains)
+        or "No claim on accuracy was asked for.",
+        tiles=tuple(
+            Tile(label=str(verdict), value=str(counts[verdict]), detail=_ids(entries, verdict)) for verdict in Verdict
+        ),
+        sections=(
+            Section(title="All claims", key="claims", tables=(_overview(entries),)),
+            *(_claim(claim, finding) for claim, finding in entries),
+            Section(title="The rules", key="rules", sentences=_RULES),
+            Section(
+                title="Reproduce",
+                key="reproduce",
+                commands=(
+                    *((("This ledger again; nothing is trained twice", command),) if command else ()),
+                    ("One claim", "nox -s reproduce -- --claim head-gain"),
+                    ("The full protocol on COCO", _full(entries)),
+                ),
+            ),
+            Section(title="Provenance", key="provenance", pairs=_flat(environment)),
+        ),
+    )
+
+
+def write_ledger(entries: Sequence[Entry], environment: Mapping[str, Any], command: str, folder: Path) -> Path:
+    """Write `report.html`, `report.md` and `environment.json`; the path of the first."""
+    page = ledger_page(entries, environment, command)
+    write_whole(folder / "report.md", render_page_markdown(page).encode())
+    surroundings = json.dumps(environment, indent=2, ensure_ascii=False, default=str) + "\n"
+    write_whole(folder / "environment.json", surroundings.encode())
+    write_whole(folder / "report.html", render_page(page).encode())
+    return folder / "report.html"
+
+
+def _overview(entries: Sequence[Entry]) -> Table:
+    return Table(
+        key="claims",
+        caption="Every claim, its verdict and the numbers behind it",
+        columns=(
+            Column(name="Claim", unit="id", numeric=False),
+            Column(name="Verdict", numeric=False),
+            Column(name="Kind", numeric=False),
+            Column(name="Finding", numeric=False),
+        ),
+        rows=tuple(
+            Row(
+                kind=str(finding.verdict),
+                cells=(
+                    Cell(text=claim.title, details=(claim.id,)),
+                    Cell(text=str(finding.verdict)),
+                    Cell(text=str(claim.kind)),
+                    Cell(text=finding.sentence),
+                ),
+            )
+            for claim, finding in entries
+        ),
+    )
+
+
+def _claim(claim: Claim, finding: Finding) -> Section:
+    said = {
+        Source.ARTICLE: f"“{claim.quote_zh}”",
+        Source.BRIEF: f"“{claim.quote_zh}” (as quoted to us; the sentence itself was not in the copy that we read)",
+        Source.UNREAD: "(no words of the article could be read for this claim)",
+    }[claim.source]
+    return Section(
+        title=claim.title,
+        key=claim.id,
+        verdict=str(finding.verdict),
+        quote=(said, claim.meaning_en),
+        sentences=(
+            finding.sentence,
+            *(f"{figure.name}: {_figure(figure.value, figure.low, figure.high)} {figure.unit}".strip() + "."
+              for figure in finding.figures),
+            *((f"To decide it: {finding.to_decide}.",) if finding.to_decide else ()),
+            f"What would refute it: {claim.refuted_by}",
+            f"How it is read: {claim.reading}",
+            f"Needs: {claim.needs_hardware}; data: {claim.needs_data}.",
+        ),
+        tables=(_evidence(claim, finding),) if finding.rows else (),
+        commands=(("What is left", finding.command),) if finding.command and finding.to_decide else (),
+        minor=True,
+    )  # fmt: skip
+
+
+def _evidence(claim: Claim, finding: Finding) -> Table:
+    names = list(dict.fromkeys(name for row in finding.rows for name in row))
+    numeric = {name for name in names if all(_is_number(row.get(name)) for row in finding.rows)}
+    return Table(
+        key=f"{claim.id}-evidence",
+        caption=finding.caption or "Evidence",
+        columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
+        rows=tuple(
+            Row(kind="", cells=tuple(_cell(row.get(name)) for name in names)) for row in finding.rows
+        ),
+    )  # fmt: skip
+
+
+def _is_number(value: Value) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _cell(value: Value) -> Cell:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return Cell(text=words.DASH, sort=math.nan)
+    if isinstance(value, bool):
+        return Cell(text="yes" if value else "no")
+    if isinstance(value, int | float):
+        return Cell(text=_number(value), sort=float(value))
+    return Cell(text=str(value))
+
+
+def _number(value: float) -> str:
+    """Whole numbers whole; others with four digits that matter."""
+    text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return text.replace("-", words.MINUS)
+
+
+def _figure(value: float, low: float, high: float) -> str:
+    ends = f" [{_number(low)}, {_number(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+    return (_number(value) if math.isfinite(value) else words.DASH) + ends
+
+
+def _ids(entries: Sequence[Entry], verdict: Verdict) -> str:
+    return ", ".join(claim.id for claim, finding in entries if finding.verdict is verdict) or "none"
+
+
+def _full(entries: Sequence[Entry]) -> str:
+    commands = [finding.command for claim, finding in entries if claim.kind == "accuracy" and finding.command]
+    return commands[0] if commands else "nox -s reproduce -- --data coco.yaml --device 0 --epochs 300 --seeds 3"
+
+
+def _flat(data: Mapping[str, Any]) -> Pairs:
+    return tuple((name, str(value)) for name, value in data.items())
