@@ -63,7 +63,10 @@ def repair(file: CocoFile, where: str, numbers: Mapping[int, int], names: Mappin
         rows.append(row | {"bbox": box, "iscrowd": 0})
     return Repaired(
         content={
-            "images": [image.model_dump() | {"file_name": names[image.id]} for image in file.images],
+            "images": [
+                {"id": image.id, "width": image.width, "height": image.height, "file_name": names[image.id]}
+                for image in file.images
+            ],
             "annotations": rows,
         },
         repairs=tuple(
