@@ -118,7 +118,7 @@ def _write(draft: Path, splits: Sequence[_Split]) -> None:
     repairs = [sentence for each in repaired.values() for sentence in each.repairs]
     for split, key in zip(splits, ("train", "val"), strict=True):
         if not _link(split.images, draft / "images" / split.name):
-            repairs.append(f"{split.file.name}: no links to folders in {draft.parent}, so images were copied there.")
+            repairs.append(f"{split.file.name}: the cache takes no links to folders, so its images are copies.")
         listed = (f"./images/{split.name}/{name}\n" for name in split.images.names.values())
         (draft / f"{key}.txt").write_text("".join(listed), encoding="utf-8")
     (draft / "annotations").mkdir()

@@ -73,6 +73,8 @@ def find_coco(data: str) -> tuple[Path, Path] | None:
     Raises:
         UserError: It is COCO's, but one of the two is missing or there are several.
     """
+    if "://" in data:
+        return None
     path = Path(data).expanduser().absolute()
     if path.is_dir():
         found = [sorted((path / "annotations").glob(f"instances_{split}*.json")) for split in ("train", "val")]

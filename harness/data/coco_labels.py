@@ -1,7 +1,8 @@
 """COCO annotations as YOLO labels, by Ultralytics' own converter, from boxes that were made to fit their images.
 
-`convert_coco` takes boxes as they are, and Ultralytics then leaves out an image with all its objects if one
-box reaches 1 % beyond it. So the converter is given a repaired copy, and what was repaired is counted.
+`convert_coco` takes boxes as they are, and Ultralytics then leaves out an image with all its objects if the
+centre or size of one box is more than 1 % beyond it (`verify_image_label`). So the converter is given a
+repaired copy, and what was repaired is counted.
 """
 
 from __future__ import annotations

@@ -241,6 +241,22 @@ def test_a_box_that_sticks_out_is_clipped_and_counted(data: CocoData, cache: Pat
     )
 
 
+def test_without_the_repair_ultralytics_would_lose_the_image(tmp_path: Path, data: CocoData) -> None:
+    from ultralytics.data.converter import convert_coco
+    from ultralytics.data.utils import verify_image_label
+
+    added(data, [-10.0, 60.0, 30.0, 20.0])  # its centre is 6 pixels below an image of 64
+    (tmp_path / "raw").mkdir()
+    shutil.copy(data.train, tmp_path / "raw")
+    convert_coco(str(tmp_path / "raw"), str(tmp_path / "converted"), cls91to80=False)
+    image, label = (
+        data.root / "train2017" / "000000000001.png", tmp_path / "converted" / "labels" / "train2017" / "000000000001.txt"
+    )  # fmt: skip
+    assert len(label.read_text().splitlines()) == 5
+    *_, corrupt, reason = verify_image_label((str(image), str(label), "", False, 90, 0, 0, False))
+    assert corrupt == 1 and "out of bounds" in reason
+
+
 def test_a_side_that_is_beyond_by_rounding_alone_is_no_repair(data: CocoData, cache: Path) -> None:
     for file in (data.train, data.val):
         edit(file, lambda content: content["annotations"].pop(3))  # the box that sticks out
@@ -333,6 +349,7 @@ def _all(key: str, **change: object) -> Callable[[Content], object]:
         (_first("images", file_name="000000000038.jpg"), r"two images 000000000038 of different suffixes"),
         (_first("images", file_name="a/images/1.png"), r"image a/images/1\.png is in an inner folder named 'images'"),
         (_first("images", file_name="gone.png"), r"1 of 6 images missing, first gone\.png; .* for in .*/train2017, "),
+        (lambda content: content["images"][-1].update(file_name="gone.png"), r"1 of 6 images missing, first gone\.png"),
         (_first("images", width=64, height=96), r"has 96 × 64 pixels and not 64 × 96; 1 of 6 images so"),
     ],
 )  # fmt: skip
@@ -404,6 +421,8 @@ def test_another_json_file_is_not_guessed_at(data: CocoData, cache: Path) -> Non
     other = data.train.rename(data.train.with_name("captions_train2017.json"))
     assert "named instances_train*.json or instances_val*.json" in sentence(other, cache)
     assert "does not exist" in sentence(data.train, cache)
+    with pytest.raises(UserError, match="nothing is downloaded"):
+        check_dataset("https://example.com/annotations/instances_val2017.json", 64, cache)
 
 
 # --- In the cache ---------------------------------------------------------------------------------
@@ -470,7 +489,7 @@ def test_without_links_images_are_there_all_the_same_and_it_is_said(
     images = info.path.parent / "images" / "val2017"
     assert not images.is_symlink() and info.val_images == 5
     assert os.path.samefile(images / "000000005001.png", data.root / "val2017" / "000000005001.png")  # noqa: PTH121
-    assert any("no links to folders in" in text for text in info.repairs)
+    assert any("the cache takes no links to folders" in text for text in info.repairs)
 
 
 def test_an_interrupted_writer_leaves_nothing_behind_and_every_image_where_it_was(
