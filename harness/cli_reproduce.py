@@ -23,7 +23,7 @@ def reproduce(
     no_training: Annotated[
         bool, typer.Option("--no-training", help="Train nothing: read the trainings that there are.")
     ] = False,
-    base: Annotated[str | None, typer.Option(help="Detector of the trainings. [default: yolov5n]")] = None,
+    base: Annotated[str | None, typer.Option(help="Detector of the trainings. \\[default: yolov5n]")] = None,
     data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
     imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
