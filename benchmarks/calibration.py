@@ -104,7 +104,8 @@ def _train_all(
 ) -> pd.DataFrame:
     detector = find_detector(MODEL)
     config, layers = detector.config(len(data.names)), detector.layers
-    waiting, running, rows = deque(wanted), {}, []
+    waiting, rows = deque(wanted), []
+    running: dict[int, One] = {}
     with Children[int, Accuracy]() as children:
         while waiting or running:
             while waiting and len(running) < workers:

@@ -28,9 +28,7 @@ def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     trainings = Trainings(measured)
     monkeypatch.setattr(ablate_module, "start_server", lambda: None)
     monkeypatch.setattr(ablate_module, "Children", trainings)
-    monkeypatch.setattr(
-        ablate_module, "common_bases", lambda *_: {0: ablate_module.CommonBase(weights=None, origin="")}
-    )
+    monkeypatch.setattr(ablate_module, "common_bases", lambda *_: {0: CommonBase(weights=None, origin="")})
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)
     monkeypatch.setattr(reproduce_module, "write_report", lambda *_: None)
     return trainings
