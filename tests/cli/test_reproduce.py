@@ -16,6 +16,7 @@ from harness.errors import UserError
 from harness.records import load_record
 from harness.search import ablate as ablate_module
 from harness.search import arm_models
+from harness.search.base import CommonBase
 from tests.cli.command_line import Clo, read, sentence
 from tests.cli.pretended import Trainings, measured
 from tests.cli.test_ablate import cheap_cost
