@@ -134,7 +134,8 @@ class Ablation:
         """All that the study is to have, in the order of training."""
         file = self.settings.file
         bases = (0,) if file.from_scratch else file.bases
-        return [_Key(m.arm.identity, base, seed) for seed in file.seeds for base in bases for m in self.models]
+        keys = [_Key(m.arm.identity, base, seed) for seed in file.seeds for base in bases for m in self.models]
+        return list(dict.fromkeys(keys))  # two models of one size share a placebo
 
 
 class _Key(NamedTuple):
@@ -208,8 +209,8 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
 def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> None:
     """Write down what the study is of; arms of an earlier run stay in it."""
     file = ablation.settings.file
-    arms = {model.arm.identity: _plain(model) for model in ablation.models}
-    earlier = {arm["identity"]: arm for arm in study.optuna.user_attrs.get(ABLATION, {}).get("arms", [])}
+    arms = {model.arm.name: _plain(model) for model in ablation.models}
+    earlier = {arm["name"]: arm for arm in study.optuna.user_attrs.get(ABLATION, {}).get("arms", [])}
     described = {
         "file": file.model_dump(mode="json"),
         "arms": [*(earlier | arms).values()],
