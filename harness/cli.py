@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli_ablate import ablate
+from harness.cli_dashboard import dashboard
 from harness.cli_leave_one_out import leave_one_out
 from harness.cli_options import MODEL_HELP, ImageSize, Json, Results, Storage, choice, study_record
 from harness.cli_report import report
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (search, report, train, ablate, reproduce, simulate, leave_one_out):
+for command in (search, report, train, ablate, reproduce, simulate, leave_one_out, dashboard):
     app.command()(command)
 
 

@@ -18,11 +18,22 @@ def report(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     storage: Storage = None,
     results: Results = Path("results"),
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Print the answer and the front here, and write no files.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a study's report again, from its storage alone; also while the search is running."""
     record, folder = study_record(study, storage, results)
-    write(record, folder)
+    if terminal and not as_json:
+        from rich.console import Console
+
+        from harness.terminal.answer import print_answer
+
+        print_answer(record, Console())
+        return
+    if not terminal:
+        write(record, folder)
     close(record, folder, as_json)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ from harness.search.outcome import Failure, State
 from harness.search.setting import default_workers, find_architecture, resolve_device
 from harness.search.study import SearchStudy, open_study
 from harness.search.trial import Job, Measured, latency_figures, run_trial
+from harness.search.work import Work
 from harness.settings import Objective, Sampler, SearchSettings
 
 WEIGHTS = "trained"
@@ -266,7 +267,7 @@ def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase
             device=ablation.devices[0],
             threads=ablation.settings.threads or torch.get_num_threads(),
             loader_workers=ablation.settings.loader_workers,
-            on_progress=lambda message: observer.progress(*message[1:]),
+            on_progress=observer.progress,
             log=ablation.settings.as_search.folder / LOG,
         )
         known = found[seed].map50_95
@@ -302,16 +303,17 @@ class ArmLoop:
         self.models = {model.arm.identity: model for model in ablation.models}
         self.workers = ablation.workers
         self.running: dict[int, _Running] = {}
+        self.waiting: deque[_Key] = deque()
         self.interrupts = Interrupts()
         self.children: Children[int, Measured] = Children(
-            lambda trial, message: observer.progress(message[1], message[2], trial),
+            lambda trial, step: observer.progress(step, trial),
             study.settings.folder / LOG,
         )
 
     def run(self) -> None:
         """Do what is missing, in order."""
         done = _settled(self.study, self.ablation.schedule.epochs)
-        waiting = deque(key for key in self.ablation.trainings if key not in done)
+        self.waiting = waiting = deque(key for key in self.ablation.trainings if key not in done)
         total = len(self.ablation.trainings)
         with self.interrupts, self.children:
             try:
@@ -322,8 +324,7 @@ class ArmLoop:
                     if not self.running:
                         self.observer.note(f"the time is over: {len(waiting)} of {total} trainings are missing")
                         return
-                    again = self._end(*self.children.next())
-                    waiting.extendleft(again)
+                    self._end(*self.children.next())
             except (KeyboardInterrupt, UserError) as error:
                 for number, result in self.children.ended():
                     self._end(number, result)
@@ -364,25 +365,19 @@ class ArmLoop:
             widened=model.is_widened,
             save_to=weights_path(self.study.settings.folder, *key, ablation.schedule.epochs) if keeps else None,
         )
-        first = (key.seed, key.base_seed) == (settings.file.seeds[0], next(iter(self.bases)))
         return Job(
             training=training,
-            measure_latency=settings.latency_seconds > 0 and first,
+            measure_latency=self._is_timed(key),
             latency_seconds=settings.latency_seconds,
             latency_threads=settings.threads or torch.get_num_threads(),
         )
 
-    def _end(self, number: int, result: Measured | Failure) -> Sequence[_Key]:
-        """Record what became of a training.
-
-        Returns:
-            What is to be run again: a training that lacked memory beside others.
-        """
+    def _end(self, number: int, result: Measured | Failure) -> None:
+        """Record what became of a training; one that lacked memory beside others is run again."""
         key, trial, _, figures = self.running.pop(number)
-        again: list[_Key] = []
         if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self.running:
             self.workers = 1
-            again = [key]
+            self.waiting.appendleft(key)
             self.observer.note("too little memory for several trainings at once: one after the other from here on")
             self.study.end(trial, State.INTERRUPTED, figures, f"{result.reason}, beside others; run again alone")
         elif isinstance(result, Failure):
@@ -391,8 +386,24 @@ class ArmLoop:
             latency = latency_figures(result.latency, key.identity == "baseline") if result.latency else {}
             measured = {**result.accuracy.figures(), "cpu_seconds": result.cpu_seconds, **latency}
             self.study.end(trial, State.COMPLETE, {**figures, **measured})
+        self.observer.plan(self._left())
         self.observer.finished(self.study.record(), number)
-        return again
+
+    def _left(self) -> Work:
+        keys = [*(running.key for running in self.running.values()), *self.waiting]
+        return Work(
+            trainings=len(keys),
+            epochs=len(keys) * self.ablation.schedule.epochs,
+            timed=sum(self._is_timed(key) for key in keys),
+            workers=self.workers,
+            deadline=self.deadline,
+        )
+
+    def _is_timed(self, key: _Key) -> bool:
+        """Whether a training has its latency measured: an arm's first, where it is wanted."""
+        settings = self.ablation.settings
+        first = (key.seed, key.base_seed) == (settings.file.seeds[0], next(iter(self.bases)))
+        return settings.latency_seconds > 0 and first
 
 
 def weights_path(folder: Path, identity: str, base_seed: int, seed: int, epochs: int) -> Path:
