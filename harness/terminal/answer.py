@@ -50,7 +50,7 @@ def _of_ablation(record: StudyRecord) -> list[RenderableType]:
         Text(printable(page.headline), style="bold"),
         Text(printable(page.lead)),
         Text("\nEvery arm minus the baseline (━ 95 % interval, ─ corrected for all rows, │ zero)"),
-        arms_table(page, "gains", wrap=True),
+        arms_table(record, page, "gains", whole=True),
         Text("\nThe model minus each arm: what each part is worth"),
-        arms_table(page, "worths", wrap=True),
+        arms_table(record, page, "worths", whole=True),
     ]

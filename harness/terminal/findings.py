@@ -38,7 +38,7 @@ class Findings:
 def find(record: StudyRecord) -> Findings:
     """What there is to be shown of a study."""
     if record.ablation:
-        table = arms_table(ablation_content(record).page, "gains", wrap=False)
+        table = arms_table(record, ablation_content(record).page, "gains", whole=False)
         return Findings(table=table, hypervolume="", failures=failures(record))
     return Findings(
         table=front_table(record, wrap=False), hypervolume=hypervolume_line(record), failures=failures(record)

@@ -183,7 +183,7 @@ def test_an_ablation_shows_its_arms_in_place_of_a_front(clock: list[float]) -> N
     view = LiveView(plain(), "clo ablate")
     view.finished(ablation(), 0)
     said = text(view.render(), 80, 24)
-    assert "without neck.P3" in said and "better" in said and "●" in said
+    assert "without neck.P3" in said and "better" in said and "base widened to its params" in said
     assert "hypervolume" not in said
 
 
