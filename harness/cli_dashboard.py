@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import socketserver
+import sys
 import webbrowser
 import wsgiref.simple_server
 from collections.abc import Callable, Iterable
@@ -32,7 +34,8 @@ def dashboard(
 ) -> None:
     """Show a study in optuna-dashboard, to read and on this machine only, until Ctrl-C; also while it is searched."""
     if importlib.util.find_spec("optuna_dashboard") is None:
-        raise UserError("optuna-dashboard is not installed; do: python -m pip install 'optuna-dashboard>=0.21'")
+        python = shlex.quote(sys.executable)  # under nox another one than `python`
+        raise UserError(f"optuna-dashboard is not installed; do: {python} -m pip install 'optuna-dashboard>=0.21'")
     url = study_url(study, storage, results)
     from optuna_dashboard import wsgi
 

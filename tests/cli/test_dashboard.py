@@ -61,7 +61,8 @@ def test_without_the_extra_it_is_one_sentence_with_the_command(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     said = sentence(clo("dashboard", "x"))
-    assert "optuna-dashboard is not installed; do: python -m pip install 'optuna-dashboard>=0.21'" in said
+    command = f"{sys.executable} -m pip install 'optuna-dashboard>=0.21'"
+    assert said == f"error: optuna-dashboard is not installed; do: {command}\n"
 
 
 def test_it_serves_the_study_on_this_machine_and_only_to_read(
