@@ -10,10 +10,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from harness.data.check import DatasetInfo
 
 CATEGORIES = {1: "person", 7: "train", 90: "toothbrush"}
 """Id to name; the file lists them in another order."""
@@ -63,6 +66,33 @@ def edit(file: Path, change: Callable[[Content], object]) -> None:
     content = json.loads(file.read_text())
     change(content)
     file.write_text(json.dumps(content))
+
+
+def read(file: Path) -> Content:
+    """An annotation file's content."""
+    content: Content = json.loads(file.read_text())
+    return content
+
+
+def labels(info: DatasetInfo, split: str) -> dict[str, list[list[float]]]:
+    """Rows of class, centre and size, by the image's name."""
+    files = (info.path.parent / "labels" / split).iterdir()
+    return {f.stem: sorted([float(x) for x in line.split()] for line in f.read_text().splitlines()) for f in files}
+
+
+def first_with(key: str, **change: object) -> Callable[[Content], object]:
+    """A change of the first entry."""
+    return lambda content: content[key][0].update(change)
+
+
+def first_without(key: str, name: str) -> Callable[[Content], object]:
+    """The first entry without a key."""
+    return lambda content: content[key][0].pop(name)
+
+
+def all_with(key: str, **change: object) -> Callable[[Content], object]:
+    """A change of all entries."""
+    return lambda content: [each.update(change) for each in content[key]]
 
 
 def _content(rng: np.random.Generator, count: int, first_id: int) -> Content:

@@ -61,7 +61,8 @@ def downsamples(
         halved &= shape == (2 * WIDTH, -(-height // 2), -(-width // 2))
         rows.append({"map": f"{WIDTH} × {height} × {width}", "becomes": " × ".join(map(str, shape))})
     resizing = resizing_modules(network)
-    within = [name for name in resizing if ".mlp" in name]
+    ffns = {name for name, module in network.stages.named_modules() if isinstance(module, ConvFFN)}
+    within = [name for name in resizing if name.removesuffix(".dwconv") in ffns]
     skips = [name for name in resizing if ".downsample" in name]
     others = [name for name in resizing if name not in {*within, *skips}]
     transitions = len(network.stages) - 1

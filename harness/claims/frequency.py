@@ -26,7 +26,8 @@ def local_branch_supplies_high_frequencies(
 
     Args:
         checkpoint: A trained detector with Clo attention, or its file; None leaves the claim undecided.
-        images: (B, 3, H, W) from 0 to 1, of the data that it was trained for, H and W multiples of its stride.
+        images: (B, 3, H, W) from 0 to 1 (see `harness.claims.images.read_images`), of the data that it was trained
+            for, H and W multiples of its stride.
 
     Raises:
         UserError: The checkpoint cannot be read, or has no attention with both branches.
@@ -59,10 +60,10 @@ def _judge(spectra: Sequence[BranchSpectrum], images: int) -> Finding:
     if not usable:
         return Finding(
             verdict=Verdict.UNDECIDED,
-            sentence="No attention's global branch puts out anything but a constant: it attends to all windows alike.",
+            sentence="No attention's global branch puts out anything but a constant.",
             rows=rows,
             caption=caption,
-            to_decide="a model trained for longer, so that its global branches tell windows apart, or larger maps",
+            to_decide="longer training, so that the global branches tell windows apart, or maps of several windows",
         )
     differences = [_difference(one) for one in usable]
     mean = np.mean(differences, axis=0)

@@ -18,9 +18,10 @@ from harness.architecture import BASELINE
 from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
 from harness.claims.checks import CHECKS
 from harness.claims.frequency import local_branch_supplies_high_frequencies
+from harness.claims.images import read_images
 from harness.claims.ledger import Claim, choose_claims
 from harness.claims.verdict import Finding, Verdict
-from harness.data.images import validation_images
+from harness.data.check import image_paths
 from harness.errors import UserError
 from harness.records import StudyRecord, load_record
 from harness.report.write import write_report
@@ -192,7 +193,7 @@ def _frequency(ablations: Sequence[Ablation]) -> Finding:
                 ablation.settings.file.seeds[0],
             )
             if model.arm.identity != BASELINE and path.is_file():
-                images = validation_images(ablation.data, ablation.settings.file.imgsz, _IMAGES)
+                images = read_images(image_paths(ablation.data.path, "val")[:_IMAGES], ablation.settings.file.imgsz)
                 with torch.no_grad():
                     return local_branch_supplies_high_frequencies(path, images)
     return local_branch_supplies_high_frequencies()

@@ -52,7 +52,10 @@ class BranchSpectrum:
 
     @property
     def global_is_constant(self) -> bool:
-        """Whether the global branch puts out nothing but a constant and rounding: it attends to all windows alike."""
+        """Whether the global branch puts out nothing but a constant and rounding.
+
+        It attends to all windows alike, or there is one window alone: a map no larger than the pool.
+        """
         return bool(self.global_branch[:, 1:].max() < CONSTANT)
 
     def high(self, curves: Curves) -> NDArray[np.float64]:

@@ -43,17 +43,13 @@ class CocoDataset:
 @dataclass(frozen=True, kw_only=True)
 class _Split:
     file: Path
-    bytes: bytes
+    digest: str  # of its bytes
     content: CocoFile
     images: CocoImages
 
     @property
     def name(self) -> str:
         return self.file.stem.removeprefix("instances_")
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.bytes).hexdigest()
 
 
 def ensure_coco(train: Path, val: Path, cache: Path) -> CocoDataset:
@@ -83,7 +79,8 @@ def _read(file: Path, *, areas: bool) -> _Split:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
     parsed = read_coco(file, content, areas=areas)
     # COCOeval's ground truth goes by the name of an image without its folder.
-    return _Split(file=file, bytes=content, content=parsed, images=find_images(file, parsed, unique_names=areas))
+    images = find_images(file, parsed, unique_names=areas)
+    return _Split(file=file, digest=hashlib.sha256(content).hexdigest(), content=parsed, images=images)
 
 
 def _check_same_categories(train: _Split, val: _Split) -> None:
@@ -121,11 +118,11 @@ def _write(draft: Path, splits: Sequence[_Split]) -> None:
     repairs = [sentence for each in repaired.values() for sentence in each.repairs]
     for split, key in zip(splits, ("train", "val"), strict=True):
         if not _link(split.images, draft / "images" / split.name):
-            repairs.append(f"{split.file.name}: no links to folders in {draft.parent}, so images were copied there.")
+            repairs.append(f"{split.file.name}: the cache takes no links to folders, so its images are copies.")
         listed = (f"./images/{split.name}/{name}\n" for name in split.images.names.values())
         (draft / f"{key}.txt").write_text("".join(listed), encoding="utf-8")
     (draft / "annotations").mkdir()
-    (draft / "annotations" / splits[1].file.name).write_bytes(splits[1].bytes)
+    shutil.copyfile(splits[1].file, draft / "annotations" / splits[1].file.name)
     (draft / "repairs.json").write_text(json.dumps(repairs, indent=1), encoding="utf-8")
     # Without `path`, Ultralytics takes the YAML's folder, wherever the cache is moved.
     content = {"train": "train.txt", "val": "val.txt", "names": dict(enumerate(number))}

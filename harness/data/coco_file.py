@@ -13,7 +13,8 @@ from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from harness.errors import UserError
 
@@ -21,27 +22,29 @@ _NAME = re.compile(r"instances_(train|val)(.*)\.json")
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True)
+_STRICT = ConfigDict(strict=True)  # with dataclasses instead of models, because COCO has a million annotations
 
 
-class CocoImage(_Part):
+@dataclass(config=_STRICT, frozen=True, kw_only=True, slots=True)
+class CocoImage:
     """An image; its size in pixels."""
 
     id: int
-    file_name: str = Field(min_length=1)
+    file_name: Annotated[str, Field(min_length=1)]
     width: _Positive
     height: _Positive
 
 
-class CocoCategory(_Part):
+@dataclass(config=_STRICT, frozen=True, kw_only=True, slots=True)
+class CocoCategory:
     """A class of objects."""
 
     id: int
-    name: str = Field(min_length=1)
+    name: Annotated[str, Field(min_length=1)]
 
 
-class CocoAnnotation(_Part):
+@dataclass(config=_STRICT, frozen=True, kw_only=True, slots=True)
+class CocoAnnotation:
     """An object, or a crowd of them; box as left, top, width, height in pixels, area in pixels of the object itself."""
 
     id: int
@@ -52,11 +55,12 @@ class CocoAnnotation(_Part):
     iscrowd: bool | int = 0
 
 
-class CocoFile(_Part):
+@dataclass(config=_STRICT, frozen=True, kw_only=True, slots=True)
+class CocoFile:
     """All of an annotation file that is used."""
 
-    images: tuple[CocoImage, ...] = Field(min_length=1)
-    categories: tuple[CocoCategory, ...] = Field(min_length=1)
+    images: Annotated[tuple[CocoImage, ...], Field(min_length=1)]
+    categories: Annotated[tuple[CocoCategory, ...], Field(min_length=1)]
     annotations: tuple[CocoAnnotation, ...]
 
 
@@ -69,6 +73,8 @@ def find_coco(data: str) -> tuple[Path, Path] | None:
     Raises:
         UserError: It is COCO's, but one of the two is missing or there are several.
     """
+    if "://" in data:
+        return None
     path = Path(data).expanduser().absolute()
     if path.is_dir():
         found = [sorted((path / "annotations").glob(f"instances_{split}*.json")) for split in ("train", "val")]
@@ -120,7 +126,7 @@ def read_coco(path: Path, content: bytes, *, areas: bool) -> CocoFile:
         UserError: It is no such file, or contradicts itself.
     """
     try:
-        file = CocoFile.model_validate_json(content)
+        file = TypeAdapter(CocoFile).validate_json(content)
     except ValidationError as error:
         raise UserError(f"{path} is not a COCO annotation file: {_first(error)}.") from error
     for what, values in {

@@ -1,7 +1,8 @@
 """COCO annotations as YOLO labels, by Ultralytics' own converter, from boxes that were made to fit their images.
 
-`convert_coco` takes boxes as they are, and Ultralytics then leaves out an image with all its objects if one
-box reaches 1 % beyond it. So the converter is given a repaired copy, and what was repaired is counted.
+`convert_coco` takes boxes as they are, and Ultralytics then leaves out an image with all its objects if the
+centre or size of one box is more than 1 % beyond it (`verify_image_label`). So the converter is given a
+repaired copy, and what was repaired is counted.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ def repair(file: CocoFile, where: str, numbers: Mapping[int, int], names: Mappin
         rows.append(row | {"bbox": box, "iscrowd": 0})
     return Repaired(
         content={
-            "images": [image.model_dump() | {"file_name": names[image.id]} for image in file.images],
+            "images": [
+                {"id": image.id, "width": image.width, "height": image.height, "file_name": names[image.id]}
+                for image in file.images
+            ],
             "annotations": rows,
         },
         repairs=tuple(

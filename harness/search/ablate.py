@@ -402,6 +402,6 @@ def weights_path(folder: Path, identity: str, base_seed: int, seed: int) -> Path
 def _settled(study: SearchStudy) -> set[_Key]:
     """The trainings that would only repeat what the study has."""
     rows = study.record().trials
-    settled = rows[[State(state).settled for state in rows.state]]
+    settled = rows[rows.state.map(lambda state: State(state).settled).astype(bool)]
     keys = zip(settled.architecture, settled.base_seed, settled.seed, strict=True)
     return {_Key(str(identity), int(base_seed), int(seed)) for identity, base_seed, seed in keys}

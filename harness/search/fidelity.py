@@ -26,6 +26,7 @@ from harness.detectors import index_map, insert
 from harness.errors import UserError
 from harness.measure.accuracy import Accuracy, Schedule, Training, train
 from harness.measure.environment import environment
+from harness.records import DATA_REPAIRS
 from harness.resources import search_space_folder
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.child import Report
@@ -142,7 +143,8 @@ def study_setting(plan: FidelityPlan, command: list[str]) -> dict[str, Any]:
         "data_fingerprint": setting.data.fingerprint,
         "environment": environment(
             device="cpu", data_fingerprint=setting.data.fingerprint, command=command, seeds=plan.short[0].seeds
-        ),
+        )
+        | {DATA_REPAIRS: list(setting.data.repairs)},
     }
 
 

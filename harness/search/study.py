@@ -105,9 +105,11 @@ class SearchStudy:
         ratios = rows[
             rows.architecture == mine.architecture
         ].latency_ratio.dropna()  # measured with the first seed only
+        own_ms = row.get("latency_ms_p50", math.nan)  # an ablation need not measure it
+        ratio = float(ratios.iloc[0]) if len(ratios) else math.nan
         values = {
             Objective.MAP50_95: row["map50_95"] if anchor is None else anchor.map50_95 + mine.gain_map50_95,
-            Objective.LATENCY: row["latency_ms_p50"] if anchor is None else anchor.latency_ms_p50 * ratios.iloc[0],
+            Objective.LATENCY: own_ms if anchor is None else anchor.latency_ms_p50 * ratio,
             Objective.MACS: row["macs"],
             Objective.PARAMS: row["params"],
         }
