@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ _ASKED_FOR = ("epochs", "batch", "imgsz", "seed")
 
 class PublishedTrainer(DetectionTrainer):
     """Ultralytics' trainer, as it is built in every rank; only what the top of this file lists is different."""
+
+    last: Path
+    best: Path
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
         make_ultralytics_quiet()  # in every rank, as all that follows
@@ -256,7 +260,7 @@ def _rows(results: Path) -> list[dict[str, str]]:
 def _seconds_in(results: Path) -> float:
     """Wall time of all attempts: each begins its clock anew."""
     times = [float(row["time"]) for row in _rows(results)]
-    return sum(now for now, then in zip(times, [*times[1:], 0.0], strict=True) if then < now)
+    return sum(now for now, then in pairwise([*times, 0.0]) if then < now)
 
 
 def _epochs_behind(training: Training, folder: Path) -> int:

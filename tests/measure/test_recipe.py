@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +13,7 @@ import pytest
 import torch
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils.dist import ddp_cleanup, generate_ddp_file
+from ultralytics.utils.dist import generate_ddp_command
 from ultralytics.utils.patches import torch_load
 
 from harness.blocks import CloBlock
@@ -129,31 +127,6 @@ def test_a_batch_that_does_not_fit_is_not_halved(
         train_published(replace(published, folder=tmp_path))
 
 
-def test_each_rank_of_a_multi_gpu_training_knows_clo_blocks(published: Training, tmp_path: Path) -> None:
-    """The file that Ultralytics' launcher starts once a GPU, run here by a plain Python, without `import harness`."""
-    (tmp_path / "detector.yaml").write_text(to_yaml(published.config))
-    trainer = recipe._trainer(published, tmp_path, resumes=False)
-    trainer.callbacks["on_train_batch_end"] = [stop_and_tell]
-    file = generate_ddp_file(trainer)
-    try:
-        assert torch_load(Path(file).with_suffix(".pt"), map_location="cpu")["trainer"] is PublishedTrainer
-        text = Path(file).read_text()
-        assert "harness" not in text.replace(repr(sys.path), "")
-        done = subprocess.run([sys.executable, file], env={**os.environ}, capture_output=True, text=True, check=False)
-    finally:
-        ddp_cleanup(trainer, file)
-    assert done.returncode == 7, done.stderr
-    assert (tmp_path / "told").read_text() == "CloBlock in PublishedTrainer"
-
-
-def stop_and_tell(trainer: Any) -> None:
-    """End the process after the first step."""
-    names = {type(module).__name__ for module in trainer.model.modules()}
-    told = Path(trainer.args.project) / "told"
-    told.write_text(f"{'CloBlock' if 'CloBlock' in names else 'nothing'} in {type(trainer).__name__}")
-    os._exit(7)
-
-
 def test_the_weights_of_a_run_follow_its_seed(published: Training, tmp_path: Path) -> None:
     def first_weights(seed: int, folder: Path) -> torch.Tensor:
         found: list[torch.Tensor] = []
@@ -167,3 +140,90 @@ def test_the_weights_of_a_run_follow_its_seed(published: Training, tmp_path: Pat
     one, same, other = (first_weights(seed, tmp_path / name) for seed, name in ((1, "a"), (1, "b"), (2, "c")))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def launch_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, command: list[str] | None = None
+) -> list[tuple[list[str], str, dict[str, Any]]]:
+    """Let trainings run as on several GPUs: by a launcher, which here starts a single process.
+
+    Args:
+        monkeypatch: Undoes it.
+        command: What the launcher starts instead.
+
+    Returns:
+        Ultralytics' own command, the file that it starts on each GPU and the state that this one reads, as they come.
+    """
+    make = recipe._trainer
+    asked: list[tuple[list[str], str, dict[str, Any]]] = []
+
+    def on_several_gpus(training: Training, folder: Path, *, resumes: bool) -> PublishedTrainer:
+        trainer = make(training, folder, resumes=resumes)
+        trainer.ddp = True
+        return trainer
+
+    def launcher(trainer: PublishedTrainer) -> tuple[list[str], str]:
+        real, file = generate_ddp_command(trainer)
+        state = torch_load(Path(file).with_suffix(".pt"), map_location="cpu")
+        asked.append((real, Path(file).read_text(), state))
+        return command or [sys.executable, file], file
+
+    monkeypatch.setattr(recipe, "_trainer", on_several_gpus)
+    monkeypatch.setattr(recipe, "_WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("ultralytics.engine.trainer.generate_ddp_command", launcher)
+    return asked
+
+
+def test_each_process_of_a_multi_gpu_training_knows_clo_blocks_and_its_epochs_are_told(
+    published: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without GPUs: the file that Ultralytics starts on each, run once, by a Python that does not `import harness`."""
+    asked = launch_elsewhere(monkeypatch)
+    told: list[tuple[int, int]] = []
+    result = train_published(replace(published, folder=tmp_path), lambda done, total: told.append((done, total)))
+    [(command, script, state)] = asked
+    assert command[1:3] == ["-m", "torch.distributed.run"]
+    assert "harness" not in script.replace(repr(sys.path), "")
+    assert state["trainer"] is PublishedTrainer  # pickled by the name of its module
+    assert state["model"] == str(tmp_path / "detector.yaml")  # which is not in the folder that the launcher empties
+    assert {total for _, total in told} == {2}  # epochs
+    model, checkpoint = load_checkpoint(tmp_path / "run/weights/last.pt")
+    assert any(isinstance(module, CloBlock) for module in model.modules())
+    assert checkpoint["epoch"] == -1
+    assert result.evaluator.endswith("COCO annotations")
+
+
+def test_a_killed_multi_gpu_training_goes_on_too(
+    published: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(done: int, _total: int) -> None:
+        if done == 3:
+            raise KilledError
+
+    here = replace(published, folder=tmp_path)
+    with pytest.raises(KilledError):
+        train_published(here, kill)
+    asked = launch_elsewhere(monkeypatch, [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(RuntimeError, match=r"a process of the training on devices cpu failed \(exit code 3\)"):
+        train_published(here)
+    [(_, _, state)] = asked
+    last = tmp_path / "run/weights/last.pt"
+    assert last.is_file()  # the launcher empties the folder of a first start alone
+    assert state["model"] == state["args"]["resume"] == str(last)
+
+
+def test_the_time_of_all_attempts_counts(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    assert recipe._seconds_in(table) == 0.0
+    table.write_text("epoch,time\n1,10\n2,21\n3,9\n4,20\n5,31\n")  # the second attempt began after epoch 2
+    assert recipe._seconds_in(table) == 21 + 31
+
+
+def test_base_weights_are_what_a_training_begins_with(published: Training, weights: Path, tmp_path: Path) -> None:
+    """Of a base with ten classes, into a detector with three; the base's first layer is not changed by the blocks."""
+    base = resolve_base("yolov5n")
+    begun = replace(published, base_weights=weights, config=insert(base, BASELINE, sites=find_sites(base), classes=3))
+    (tmp_path / "detector.yaml").write_text(to_yaml(begun.config))
+    trainer = recipe._trainer(begun, tmp_path, resumes=False)
+    trainer._setup_train()
+    assert torch.equal(trainer.model.model[0].conv.weight, load_checkpoint(weights)[0].model[0].conv.weight)
