@@ -10,15 +10,15 @@ import typer
 
 from harness.cli_ablate import ablate
 from harness.cli_leave_one_out import leave_one_out
-from harness.cli_options import Json, Results, Storage, choice, study_record
+from harness.cli_options import MODEL_HELP, ImageSize, Json, Results, Storage, choice, study_record
 from harness.cli_report import report
 from harness.cli_reproduce import reproduce
 from harness.cli_search import search
 from harness.cli_simulate import simulate
+from harness.cli_train import train
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.printing import counts, print_json, print_latency, print_ledger, print_table
-from harness.settings import EMBEDDED_DATA
 
 app = typer.Typer(
     name="clo",
@@ -28,16 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ImageSize = Annotated[
-    int, typer.Option("--imgsz", help="Side of the square input, in pixels; a multiple of the stride.")
-]
-MODEL_HELP = (
-    "Model name (yolov5n, yolo11s, yolov7-tiny, cloformer-xxs), one of the article's (yolov5s-clo-backbone), "
-    "model YAML, checkpoint (.pt) or architecture file."
-)
-
-
-for command in (search, report, ablate, reproduce, simulate, leave_one_out):
+for command in (search, report, train, ablate, reproduce, simulate, leave_one_out):
     app.command()(command)
 
 
@@ -45,7 +36,7 @@ for command in (search, report, ablate, reproduce, simulate, leave_one_out):
 def fidelity(
     plan: Annotated[str, typer.Argument(help="Plan: a YAML, or one that ships by name.")] = "default",
     workers: Annotated[
-        int | None, typer.Option(help="Trainings at once, one CPU thread each. [default: one a core]", min=1)
+        int | None, typer.Option(help="Trainings at once, one CPU thread each. \\[default: one a core]", min=1)
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds one folder a plan.")] = Path("results/fidelity"),
     as_json: Json = False,
@@ -97,8 +88,10 @@ def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json 
 @app.command()
 def model(
     name: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    classes: Annotated[int | None, typer.Option(help="Classes of the data. [default: the model's own]", min=1)] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write. [default: standard output]")] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Classes of the data. \\[default: the model's own]", min=1)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. \\[default: standard output]")] = None,
     as_json: Json = False,
 ) -> None:
     """Print a model as an Ultralytics model YAML; it trains with plain Ultralytics once `harness` is imported."""
@@ -116,45 +109,6 @@ def model(
         print_json({"model": name, "file": str(out) if out else None, "yaml": shown})
     else:
         print(out or text, end="\n" if out else "")
-
-
-@app.command()
-def train(
-    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    data: Annotated[str, typer.Option(help="Dataset YAML or COCO data. [default: digits, embedded]")] = EMBEDDED_DATA,
-    weights: Annotated[
-        Path | None, typer.Option(help="Checkpoint of the base to start from. [default: random weights]")
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training images.", min=1)] = 20,
-    imgsz: ImageSize = 128,
-    batch: Annotated[int, typer.Option(help="Images a step.", min=1)] = 16,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: all cores]", min=1)] = None,
-    loader_workers: Annotated[int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)] = 4,
-    out: Annotated[Path | None, typer.Option(help="Checkpoint to write. [default: results/train/<model>.pt]")] = None,
-    as_json: Json = False,
-) -> None:
-    """Train one detector with the trainer of a search; validate it once, at the end."""
-    from harness.search.train_model import TrainOptions, train_model
-    from harness.terminal import observer
-
-    target = out or Path("results") / "train" / f"{Path(model).stem}.pt"
-    with observer(f"clo train · {model}", quiet=False, machine=as_json) as watch:
-        watch.phase(f"training {model}, {epochs} epochs on {data} at {imgsz} px")
-        result = train_model(
-            TrainOptions(
-                model=model, data=data, weights=weights, epochs=epochs, imgsz=imgsz, batch=batch, seed=seed,
-                device=device, threads=threads, loader_workers=loader_workers, out=target,
-            ),
-            lambda message: watch.progress(*message[1:]),
-            watch.note,
-        )  # fmt: skip
-    if as_json:
-        print_json({"model": model, "weights": str(target), "seed": seed, "epochs": epochs, **result.figures()})
-        return
-    print(f"mAP50-95 {result.map50_95:.4f}, mAP50 {result.map50:.4f} ({result.evaluator}; one seed, {seed})")
-    print(f"{result.train_seconds:.0f} s; {result.transferred}\nWeights: {target}")
 
 
 @app.command()
@@ -186,7 +140,7 @@ def latency(
     mode: Annotated[str, typer.Option(help="eager, compile, cuda_graphs or onnxruntime.")] = "eager",
     dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16.")] = "fp32",
     memory_format: Annotated[
-        str | None, typer.Option(help="contiguous or channels_last. [default: channels_last on CUDA]")
+        str | None, typer.Option(help="contiguous or channels_last. \\[default: channels_last on CUDA]")
     ] = None,
     no_fuse: Annotated[bool, typer.Option("--no-fuse", help="As trained, batch norms not merged.")] = False,
     precision: Annotated[
@@ -243,7 +197,7 @@ def export(
         str, typer.Option(help="yaml: trainable Ultralytics model; architecture: base and placements.")
     ] = "yaml",
     out: Annotated[
-        Path | None, typer.Option(help="File to write. [default: <id>.yaml in the study's export folder]")
+        Path | None, typer.Option(help="File to write. \\[default: <id>.yaml in the study's export folder]")
     ] = None,
     storage: Storage = None,
     results: Results = Path("results"),

@@ -44,7 +44,7 @@ def ablate(
     ] = 0.0,
     timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the models' trained weights.")] = False,
-    study: Annotated[str | None, typer.Option(help="Name of the study. [default: the file's]")] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the study. \\[default: the file's]")] = None,
     storage: Storage = None,
     results: Results = Path("results"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,

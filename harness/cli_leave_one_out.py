@@ -16,7 +16,7 @@ def leave_one_out(
     architecture: Annotated[str, typer.Argument(help="Identity of the architecture, as in the tables.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the files. [default: leave-one-out/<id> in the study's folder]"),
+        typer.Option(help="Folder for the files. \\[default: leave-one-out/<id> in the study's folder]"),
     ] = None,
     storage: Storage = None,
     results: Results = Path("results"),

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+ImageSize = Annotated[
+    int, typer.Option("--imgsz", help="Side of the square input, in pixels; a multiple of the stride.")
+]
+MODEL_HELP = (
+    "Model name (yolov5n, yolo11s, yolov7-tiny, cloformer-xxs), one of the article's (yolov5s-clo-backbone), "
+    "model YAML, checkpoint (.pt) or architecture file."
+)
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")
 ]
-Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL [default: SQLite in the study's folder].")]
+Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL \\[default: SQLite in the study's folder].")]
 Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
 
 

@@ -27,10 +27,10 @@ def reproduce(
     protocol: Annotated[
         Recipe | None,
         typer.Option(
-            help="short, or published: Ultralytics' own recipe on all devices. [default: published on COCO 2017]"
+            help="short, or published: Ultralytics' own recipe on all devices. \\[default: published on COCO 2017]"
         ),
     ] = None,
-    base: Annotated[str | None, typer.Option(help="Detector of the trainings. [default: yolov5n; yolov5s]")] = None,
+    base: Annotated[str | None, typer.Option(help="Detector of the trainings. \\[default: yolov5n; yolov5s]")] = None,
     data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
     imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,

@@ -17,17 +17,19 @@ from harness.errors import UserError
 def search(
     trials: Annotated[
         int | None,
-        typer.Option(help="Candidates in the study when done, the baseline not counted. [default: 10]"),
+        typer.Option(help="Candidates in the study when done, the baseline not counted. \\[default: 10]"),
     ] = None,
     more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
     timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Dataset YAML or COCO data (instances_train*.json). [default: digits, embedded]"),
+        typer.Option(help="Dataset YAML or COCO data (instances_train*.json). \\[default: digits, embedded]"),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="Detector: name (yolov8n, yolo11s, yolov7-tiny …), YAML or trained .pt. [default: yolov5n]"),
+        typer.Option(
+            help="Detector: name (yolov8n, yolo11s, yolov7-tiny …), YAML or trained .pt. \\[default: yolov5n]"
+        ),
     ] = None,
     space: Annotated[
         str | None,
@@ -36,7 +38,7 @@ def search(
     device: Annotated[
         str | None, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
     ] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. [default: 128]")] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. \\[default: 128]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
     base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -94,10 +96,10 @@ def search(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="cost-aware, tpe, nsga2, nsga3, gp or random.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Trainings at once. [default: one a core while memory lasts, or one a GPU]")
+        int | None, typer.Option(help="Trainings at once. \\[default: one a core while memory lasts, or one a GPU]")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads of a training. [default: cores divided among the workers]")
+        int | None, typer.Option(help="CPU threads of a training. \\[default: cores divided among the workers]")
     ] = None,
     loader_workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
     study: Annotated[

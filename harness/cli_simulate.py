@@ -36,7 +36,7 @@ def simulate(
     minimize: Annotated[str, typer.Option(help="Column of the cost.", metavar="COLUMN")],
     known_cost: Annotated[
         str | None,
-        typer.Option(help="Column that is known before a training. [default: the minimised one]", metavar="COLUMN"),
+        typer.Option(help="Column that is known before a training. \\[default: the minimised one]", metavar="COLUMN"),
     ] = None,
     sampler: Annotated[
         str, typer.Option(help=f"Comma-separated: {', '.join(Sampler)}.", metavar="SAMPLERS")
@@ -51,7 +51,7 @@ def simulate(
     noise: Annotated[
         float, typer.Option(help="Standard deviation of a reading of accuracy, as a share of the table's range.")
     ] = 0.0,
-    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes. \\[default: one a core]")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of the curves to write, .png or .svg.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -121,10 +121,11 @@ def published_baseline(record: StudyRecord) -> PublishedBaseline | None:
     name = str(record.settings["base"])
     tables = [table for table in published_tables() if name in table.models]
     trials = record.trials
-    done = trials[(trials.architecture == BASELINE) & (trials.state == "complete")]
+    file = record.ablation["file"]
+    own = (trials.architecture == BASELINE) & (trials.state == "complete") & (trials.epochs == file["epochs"])
+    done = trials[own]
     if not tables or done.empty:
         return None
-    file = record.ablation["file"]
     arm = next(arm for arm in record.ablation["arms"] if arm["identity"] == BASELINE)
     recipe = "Ultralytics' recipe" if file.get("recipe") == "published" else "this harness's short recipe"
     return PublishedBaseline(

@@ -239,6 +239,7 @@ def _frequency(ablations: Sequence[Ablation]) -> Finding:
                 model.arm.identity,
                 ablation.settings.file.bases[0],
                 ablation.settings.file.seeds[0],
+                ablation.settings.file.epochs,
             )
             if model.arm.identity != BASELINE and path.is_file():
                 images = read_images(image_paths(ablation.data.path, "val")[:_IMAGES], ablation.settings.file.imgsz)

@@ -41,7 +41,7 @@ from harness.settings import Objective, Sampler, SearchSettings
 
 RUNS = "runs"
 """Folder in the study's folder that takes the checkpoints of trainings by the published recipe."""
-WEIGHTS = "weights"
+WEIGHTS = "trained"
 """Folder in the study's folder that takes the weights of the models, where they are to be kept."""
 
 
@@ -57,7 +57,8 @@ class AblationSettings:
         loader_workers: Image-loading processes of a CUDA training.
         latency_seconds: Most seconds to measure each arm's latency; 0 measures none.
         timeout_s: No training starts after this many seconds.
-        keep_weights: Whether the models' trained weights are kept; by the published recipe every arm's are.
+        keep_weights: Whether the trained weights of the baseline and the models are kept; by the published recipe every
+            arm's are.
         storage: Optuna's storage; None is SQLite in the study's folder.
         results: Folder that holds one folder a study.
     """
@@ -209,7 +210,7 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
     with open_study(settings.as_search, comparable) as study:
         study.close_interrupted()
         _describe(study, ablation, command)
-        _Loop(study, ablation, _bases(ablation, observer), observer, deadline).run()
+        ArmLoop(study, ablation, common_bases(ablation, observer), observer, deadline).run()
         return study.record()
 
 
@@ -263,7 +264,7 @@ def _plain(model: ArmModel) -> dict[str, Any]:
     }
 
 
-def _bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase]:
+def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase]:
     """Seed of the base to its weights."""
     file = ablation.settings.file
     if file.from_scratch:
@@ -296,8 +297,8 @@ class _Running(NamedTuple):
     figures: dict[str, Any]
 
 
-class _Loop:
-    """Keeps all workers at work until every training is there."""
+class ArmLoop:
+    """Keeps all workers at work until every training of some arms is there."""
 
     def __init__(
         self,
@@ -323,7 +324,8 @@ class _Loop:
 
     def run(self) -> None:
         """Do what is missing, in order."""
-        done = _settled(self.study, again=self.ablation.settings.file.recipe is Recipe.PUBLISHED)
+        resumable = self.ablation.settings.file.recipe is Recipe.PUBLISHED
+        done = _settled(self.study, self.ablation.schedule.epochs, again=resumable)
         waiting = deque(key for key in self.ablation.trainings if key not in done)
         total = len(self.ablation.trainings)
         with self.interrupts, self.children:
@@ -362,8 +364,9 @@ class _Loop:
     def _job(self, key: _Key, model: ArmModel, device: str) -> Job:
         ablation, settings = self.ablation, self.ablation.settings
         folder, recipe = self.study.settings.folder, settings.file.recipe
+        weights = weights_path(folder, *key, ablation.schedule.epochs)
         published = recipe is Recipe.PUBLISHED
-        keeps = published or (settings.keep_weights and model.arm.role is Role.MODEL)
+        keeps = published or (settings.keep_weights and model.arm.role in {Role.BASELINE, Role.MODEL})
         training = Training(
             config=model.config,
             base_config=ablation.base.config,
@@ -377,9 +380,9 @@ class _Loop:
             threads=ablation.threads,
             loader_workers=settings.loader_workers,
             widened=model.is_widened,
-            save_to=weights_path(folder, *key) if keeps else None,
+            save_to=weights if keeps else None,
             recipe=recipe,
-            folder=folder / RUNS / weights_path(folder, *key).stem if published else None,
+            folder=folder / RUNS / weights.stem if published else None,
         )
         first = (key.seed, key.base_seed) == (settings.file.seeds[0], next(iter(self.bases)))
         return Job(
@@ -412,20 +415,22 @@ class _Loop:
         return again
 
 
-def weights_path(folder: Path, identity: str, base_seed: int, seed: int) -> Path:
+def weights_path(folder: Path, identity: str, base_seed: int, seed: int, epochs: int) -> Path:
     """Where a model's trained weights are kept."""
-    return folder / WEIGHTS / f"{identity}-base{base_seed}-seed{seed}.pt"
+    return folder / WEIGHTS / f"{identity}-{epochs}epochs-base{base_seed}-seed{seed}.pt"
 
 
-def _settled(study: SearchStudy, again: bool = False) -> set[_Key]:
-    """The trainings that would only repeat what the study has.
+def _settled(study: SearchStudy, epochs: int, *, again: bool) -> set[_Key]:
+    """The trainings of so many epochs that would only repeat what the study has.
 
     Args:
         study: Read here.
+        epochs: Of each training.
         again: Whether what failed is tried again: a training that goes on from its last epoch loses little, and what
             ends one of several GPUs and days is mostly the machine's fault.
     """
     rows = study.record().trials
+    rows = rows[rows.epochs == epochs]
     rows = rows[rows.state != State.FAILED] if again else rows
     settled = rows[rows.state.map(lambda state: State(state).settled).astype(bool)]
     keys = zip(settled.architecture, settled.base_seed, settled.seed, strict=True)

@@ -280,7 +280,7 @@ class Loop:
             f"{identity}: {architecture.describe()}\nbase {setting.base.name}; made by clo-nas; needs `import harness`"
         )
         picks = seed - settings.seed < self.ladder.pickers(epochs)
-        row = {"seed": seed, "epochs": epochs, "selected_on": picks}
+        row = {"seed": seed, "base_seed": settings.seed, "epochs": epochs, "selected_on": picks}
         self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
         self.observer.begin(trial.number, f"{name}: {architecture.describe()}")
         try:

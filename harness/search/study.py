@@ -187,6 +187,38 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
         UserError: Another search holds the study, it was made with other settings, or its storage does not open.
     """
     _quiet_optuna()
+    with _locked(settings):
+        storage = open_storage(settings.storage_url)
+        study = optuna.create_study(
+            study_name=settings.study,
+            storage=storage,
+            directions=[objective.direction for objective in settings.objectives],
+            sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
+            load_if_exists=True,
+        )
+        _check_same(study, settings, comparable)
+        yield SearchStudy(study, settings)
+
+
+@contextmanager
+def continue_study(settings: SearchSettings) -> Iterator[SearchStudy]:
+    """Open a study that exists, to add trainings that no sampler asked for.
+
+    Args:
+        settings: The study's own, as its record has them.
+
+    Raises:
+        UserError: Another program holds the study, or its storage does not open.
+    """
+    _quiet_optuna()
+    with _locked(settings):
+        study = optuna.load_study(study_name=settings.study, storage=open_storage(settings.storage_url))
+        yield SearchStudy(study, settings)
+
+
+@contextmanager
+def _locked(settings: SearchSettings) -> Iterator[None]:
+    """While nobody else writes to the study."""
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -201,16 +233,7 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
             f"study {settings.study}: another clo search is running on it; wait for it or choose another --study"
         ) from error
     try:
-        storage = open_storage(settings.storage_url)
-        study = optuna.create_study(
-            study_name=settings.study,
-            storage=storage,
-            directions=[objective.direction for objective in settings.objectives],
-            sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
-            load_if_exists=True,
-        )
-        _check_same(study, settings, comparable)
-        yield SearchStudy(study, settings)
+        yield
     finally:
         lock.release()
 

@@ -20,7 +20,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
 def test_these_are_the_commands() -> None:
     assert set(COMMANDS) == {
         "search", "report", "fidelity", "sites", "model", "train", "cost", "latency", "export", "simulate",
-        "leave-one-out",
+        "leave-one-out", "ablate", "reproduce",
     }  # fmt: skip
 
 
@@ -49,6 +49,11 @@ def test_the_defaults_in_the_help_are_those_in_use() -> None:
     defaults = SearchSettings().model_dump(mode="json")
     assert stated
     assert stated == {name: str(defaults[name]) for name in stated}
+
+
+def test_the_defaults_are_to_be_seen(clo: Clo) -> None:
+    """Rich takes `[default: 10]` for markup and drops it."""
+    assert "[default: 10]" in " ".join(re.sub(r"[│ \n]+", " ", clo("search", "--help").out).split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,0 +1,71 @@
+"""What a long training of one architecture says: paired with the baseline, seed by seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.contrasts import Pair, contrasts
+from harness.architecture import BASELINE
+from harness.report import words
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongTraining:
+    """The paired result of one architecture's long trainings.
+
+    Attributes:
+        gain_map50_95: Its mAP50-95 minus the baseline's, mean over the seeds that both have; NaN where none has.
+        gain_low: Lower end of the 95 % interval, of these seeds alone; NaN with fewer than two.
+        gain_high: Upper end.
+        seeds: How many seeds both have.
+        verdict: `better`, `worse`, `undecided` or `unmeasured`.
+    """
+
+    architecture: str
+    epochs: int
+    map50_95: float
+    baseline_map50_95: float
+    gain_map50_95: float
+    gain_low: float
+    gain_high: float
+    seeds: int
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; NaN becomes None."""
+        absent = {name for name, value in asdict(self).items() if isinstance(value, float) and math.isnan(value)}
+        return {name: None if name in absent else value for name, value in asdict(self).items()}
+
+    def __str__(self) -> str:
+        interval = words.interval(self.gain_low, self.gain_high, 4, sign=True)
+        return (
+            f"After {self.epochs} epochs {self.architecture} reaches mAP50-95 {words.plain(self.map50_95, 4)}, the "
+            f"baseline {words.plain(self.baseline_map50_95, 4)}: a gain of {words.signed(self.gain_map50_95, 4)} "
+            f"{interval} over {words.count(self.seeds, 'seed')}, {self.verdict}."
+        )
+
+
+def long_training(record: StudyRecord, architecture: str, epochs: int, seeds: Sequence[int]) -> LongTraining:
+    """Read off a study what trainings of so many epochs and these seeds yielded."""
+    rows = record.trials
+    rows = rows[(rows["epochs"] == epochs) & rows["seed"].isin(seeds)]
+    pair = Pair(name=architecture, minuend=architecture, subtrahend=BASELINE, kind="long")
+    found = contrasts(rows, [pair]).iloc[0]
+    means = rows[rows["state"] == "complete"].groupby("architecture")["map50_95"].mean()
+    return LongTraining(
+        architecture=architecture,
+        epochs=epochs,
+        map50_95=float(means.get(architecture, float("nan"))),
+        baseline_map50_95=float(means.get(BASELINE, float("nan"))),
+        gain_map50_95=float(found["mean"]),
+        gain_low=float(found["low"]),
+        gain_high=float(found["high"]),
+        seeds=int(found["readings"]),
+        verdict=str(found["verdict"]),
+    )

@@ -1,0 +1,118 @@
+"""The ledger from the command line: what is asked for, what is kept, what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.claims import reproduce as reproduce_module
+from harness.claims.ledger import load_claims
+from harness.claims.reproduce import read_findings
+from harness.claims.verdict import Verdict
+from harness.errors import UserError
+from harness.records import load_record
+from harness.search import ablate as ablate_module
+from harness.search import arm_models
+from harness.search.base import CommonBase
+from tests.cli.command_line import Clo, read, sentence
+from tests.cli.pretended import Trainings, measured
+from tests.cli.test_ablate import cheap_cost
+
+COUNTED = ("--claim", "pooling-cuts-params", "--claim", "convffn-downsamples")
+
+
+@pytest.fixture
+def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
+    trainings = Trainings(measured)
+    monkeypatch.setattr(ablate_module, "start_server", lambda: None)
+    monkeypatch.setattr(ablate_module, "Children", trainings)
+    monkeypatch.setattr(ablate_module, "common_bases", lambda *_: {0: CommonBase(weights=None, origin="")})
+    monkeypatch.setattr(arm_models, "model_cost", cheap_cost)
+    monkeypatch.setattr(reproduce_module, "write_report", lambda *_: None)
+    return trainings
+
+
+def test_every_claim_is_listed(clo: Clo) -> None:
+    assert [claim["id"] for claim in read(clo("reproduce", "--list", "--json"))] == [c.id for c in load_claims()]
+
+
+def test_claims_without_training_are_decided_and_kept(clo: Clo) -> None:
+    found = read(clo("reproduce", *COUNTED, "--quiet", "--json"))
+    assert {claim["claim"]: claim["verdict"] for claim in found["claims"]} == {
+        "pooling-cuts-params": "refuted",
+        "convffn-downsamples": "reproduced",
+    }
+    folder = Path("results/reproduce")
+    assert {id_: one.verdict for id_, one in read_findings(folder).items()} == {
+        "pooling-cuts-params": Verdict.REFUTED,
+        "convffn-downsamples": Verdict.REPRODUCED,
+    }
+    for name in ("report.html", "report.md"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert "对K和V进行了下采样来减少参数量" in text
+        assert "2 claims: 1 reproduced, 1 refuted, 0 undecided." in text
+
+
+def test_findings_of_other_claims_are_kept(clo: Clo) -> None:
+    assert clo("reproduce", *COUNTED[:2], "--quiet").code == 0
+    assert clo("reproduce", *COUNTED[2:], "--quiet").code == 0
+    assert set(read_findings(Path("results/reproduce"))) == {"pooling-cuts-params", "convffn-downsamples"}
+
+
+def test_a_claim_on_accuracy_is_read_from_trainings_that_are_made_once(
+    clo: Clo, pretended: Trainings, data: Path
+) -> None:
+    asked = (
+        "reproduce",
+        "--claim",
+        "convffn-accuracy",
+        "--data",
+        str(data),
+        "--imgsz",
+        "64",
+        "--seeds",
+        "2",
+        "--workers",
+        "1",
+    )
+    found = read(clo(*asked, "--quiet", "--json"))
+    assert found["claims"][0]["verdict"] == "undecided", "all pretended arms are alike"
+    assert [row["minus"].rpartition(": ")[2] for row in found["claims"][0]["rows"]] == ["ffn plain", "ffn none"]
+    arms = 13  # baseline, model, 3 operators, 4 gates, 2 FFNs, SE, CBAM
+    assert len(pretended.asked) == 2 * arms
+    record = load_record("sqlite:///results/reproduce/from-the-base/study.db", "from-the-base")
+    assert len(record.trials) == 2 * arms
+    assert clo(*asked, "--quiet").code == 0
+    assert len(pretended.asked) == 2 * arms, "nothing is trained twice"
+
+
+def test_no_training_reads_what_there_is(clo: Clo, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arm_models, "model_cost", cheap_cost)
+    said = clo("reproduce", "--claim", "gate-nonlinearity", "--data", str(data), "--no-training", "--quiet", "--json")
+    claim: Any = read(said)["claims"][0]
+    assert (claim["verdict"], claim["sentence"]) == ("undecided", "Nothing has been trained for it yet.")
+
+
+@pytest.mark.parametrize(
+    ("options", "right"),
+    [
+        (("--claim", "it-is-magic"), "claim it-is-magic: there is no such claim; there are: attnconv-equivariance, "),
+        (("--claim", "head-gain", "--claim", "head-gain"), "claim head-gain: given 2 times; name each claim once"),
+        (("--claim", "head-gain", "--seeds", "0,0"), "--seeds: 0 is given twice"),
+        (("--claim", "head-gain", "--base", "yolov99n"), "no such model"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(clo: Clo, options: tuple[str, ...], right: str) -> None:
+    assert right in sentence(clo("reproduce", "--quiet", *options))
+
+
+def test_a_damaged_file_of_findings_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "findings.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"findings.json: not a file of findings \(.*\); move it away"):
+        read_findings(tmp_path)
+    (tmp_path / "findings.json").write_text(json.dumps({"a": {}}), encoding="utf-8")
+    with pytest.raises(UserError, match="not a file of findings"):
+        read_findings(tmp_path)

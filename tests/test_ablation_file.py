@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.ablation_file import AblationFile, load_ablation
+from harness.arms import LEVELS, Factor
+from harness.choices import Size
+from harness.errors import UserError
+from harness.resources import search_space_folder
+
+SHIPPED = sorted(file.stem for file in (search_space_folder() / "ablations").glob("*.yaml"))
+
+
+def write(folder: Path, **fields: object) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump({"name": "mine", "models": ["yolov5n-clo-head"], **fields}), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_file_that_ships_can_be_read_by_its_name(name: str) -> None:
+    assert load_ablation(name).models
+
+
+def test_a_number_of_seeds_is_that_many_from_zero_on(tmp_path: Path) -> None:
+    assert load_ablation(write(tmp_path, seeds=4)).seeds == (0, 1, 2, 3)
+    assert load_ablation(write(tmp_path, seeds=[3, 7])).seeds == (3, 7)
+
+
+def test_all_factors_are_all_levels_and_demand_nothing(tmp_path: Path) -> None:
+    wanted = load_ablation(write(tmp_path)).wanted
+    assert (wanted.factors, wanted.demanded) == (LEVELS, False)
+
+
+def test_named_factors_are_demanded(tmp_path: Path) -> None:
+    wanted = load_ablation(write(tmp_path, factors={"gate": ["tanh"], "kernel": [9]})).wanted
+    assert wanted.factors == {Factor.GATE: ("tanh",), Factor.KERNEL: (9,)}
+    assert wanted.demanded
+
+
+def test_changes_take_the_place_of_fields(tmp_path: Path) -> None:
+    file = load_ablation(write(tmp_path, epochs=3), {"epochs": 5, "seeds": (8,), "placebos": ["macs"]})
+    assert (file.epochs, file.seeds, file.placebos) == (5, (8,), (Size.MACS,))
+
+
+def test_what_is_kept_of_a_study_can_be_read_again() -> None:
+    file = load_ablation("default")
+    assert AblationFile.model_validate(file.model_dump(mode="json")) == file
+
+
+@pytest.mark.parametrize(
+    ("fields", "right"),
+    [
+        ({"seeds": [0, 1, 1]}, "mine.yaml, seeds: 1 is given twice"),
+        ({"bases": [2, 2]}, "mine.yaml, bases: 2 is given twice"),
+        ({"models": ["a", "a"]}, "mine.yaml, models: a is given twice"),
+        ({"models": []}, "mine.yaml, models: "),
+        ({"seeds": 0}, "mine.yaml, seeds: "),
+        ({"seeds": [-1]}, "mine.yaml, seeds: "),
+        ({"imgsz": 100}, "mine.yaml, imgsz: Input should be a multiple of 32"),
+        ({"factors": {"colour": ["red"]}}, "mine.yaml, factors: Input should be 'operator'"),
+        ({"placebos": ["size"]}, "mine.yaml, placebos: Input should be 'params' or 'macs'"),
+        ({"name": "../x"}, "mine.yaml, name: "),
+        ({"seed": 3}, "mine.yaml, seed: Extra inputs are not permitted"),
+        ({"from_scratch": True, "bases": 3}, "from_scratch trains no base"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, fields: dict[str, object], right: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_ablation(write(tmp_path, **fields))
+    assert right in str(caught.value)
+
+
+def test_a_wrong_change_is_said_with_its_option(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--base-epochs: Input should be greater than or equal to 1"):
+        load_ablation(write(tmp_path), {"base_epochs": 0})
+    with pytest.raises(UserError, match="--seeds: 1 is given twice"):
+        load_ablation(write(tmp_path), {"seeds": (1, 1)})
+
+
+def test_a_file_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="ablation huge: no such file, and none ships under that name; there are: def"):
+        load_ablation("huge")
+    (tmp_path / "list.yaml").write_text("- a\n", encoding="utf-8")
+    with pytest.raises(UserError, match="holds no mapping"):
+        load_ablation(str(tmp_path / "list.yaml"))
+    (tmp_path / "broken.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(UserError, match="not readable as YAML"):
+        load_ablation(str(tmp_path / "broken.yaml"))
