@@ -11,86 +11,39 @@ the best epoch are those of the installed Ultralytics' `default.yaml`. What diff
   annotations where the data set has them (docs/accuracy.md).
 
 Several GPUs are Ultralytics' own way: its launcher starts one process a GPU from a file that unpickles the trainer's
-class by the name of its module. That class is here, so that every rank imports `harness` and its parser knows Clo
+class by the name of its module, `published_trainer`, so that every rank imports `harness` and its parser knows Clo
 blocks; and each rank builds the network from a description in the run's folder, as `yolo train` does.
 """
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import DEFAULT_CFG, RANK
-from ultralytics.utils.torch_utils import strip_optimizer
 
 from harness.detectors import import_block_files, to_yaml
-from harness.detectors.families import read_yaml
 from harness.errors import UserError
 from harness.measure.accuracy import initial_model, save_checkpoint
 from harness.measure.coco import require_cocoeval
-from harness.measure.orphans import end_with_the_watched, let_ranks_end_with_me
+from harness.measure.epoch_table import seconds_in, watched
+from harness.measure.orphans import let_ranks_end_with_me
+from harness.measure.published_trainer import DESCRIPTION, PublishedTrainer, Steps
 from harness.measure.quiet import make_ultralytics_quiet
-from harness.measure.training import Accuracy, OutOfMemoryError, Progress, Training
+from harness.measure.training import Accuracy, Progress, Training
 from harness.measure.validation import Validator, require_finite, require_number
 from harness.torchvision_compat import ensure_torchvision
 
-_WATCH_SECONDS = 5.0
-_DESCRIPTION = "detector.yaml"
 _RUN = "run"
 """Ultralytics' folder in the training's; its launcher empties it before a first start."""
 _ASKED_FOR = ("epochs", "batch", "imgsz", "seed")
 """Arguments that a checkpoint must share with the training that goes on from it."""
-
-
-class PublishedTrainer(DetectionTrainer):
-    """Ultralytics' trainer, as it is built in every rank; only what the top of this file lists is different."""
-
-    last: Path
-    best: Path
-
-    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
-        make_ultralytics_quiet()  # in every rank, as all that follows
-        ensure_torchvision()
-        end_with_the_watched()
-        import_block_files(read_yaml(Path((overrides or {})["project"]) / _DESCRIPTION))  # a checkpoint may hold them
-        super().__init__(cfg, overrides, _callbacks)
-
-    def _build_train_pipeline(self) -> None:
-        if self.optimizer is not None:  # Ultralytics comes here again only to halve the batch
-            raise OutOfMemoryError(f"out of memory with batch {self.args.batch * 2} on {self.device}")
-        super()._build_train_pipeline()
-
-    def save_model(self) -> bool:
-        """Write beside, then rename."""
-        whole: tuple[Path, Path] = self.last, self.best
-        self.last, self.best = (path.with_suffix(".part") for path in whole)
-        try:
-            saved = bool(super().save_model())
-            for part, path in zip((self.best, self.last), reversed(whole), strict=True):  # the last one is what counts
-                if part.exists():
-                    part.replace(path)
-        finally:
-            self.last, self.best = whole
-        return saved
-
-    def final_eval(self) -> None:
-        """Mark the checkpoints as finished, as Ultralytics does; `train_published` validates."""
-        if RANK in {-1, 0}:
-            for path in (self.best, self.last):
-                part = path.with_suffix(".part")
-                strip_optimizer(path, str(part))
-                part.replace(path)
 
 
 def train_published(training: Training, progress: Progress | None = None) -> Accuracy:
@@ -113,9 +66,9 @@ def train_published(training: Training, progress: Progress | None = None) -> Acc
     make_ultralytics_quiet()
     with _folder(training) as folder:
         import_block_files(training.config)
-        (folder / _DESCRIPTION).write_text(to_yaml(training.config), encoding="utf-8")
+        (folder / DESCRIPTION).write_text(to_yaml(training.config), encoding="utf-8")
         earlier = _epochs_behind(training, folder)
-        spent = _seconds_in(folder / _RUN / "results.csv") if earlier else 0.0
+        spent = seconds_in(folder / _RUN / "results.csv") if earlier else 0.0
         trainer = _trainer(training, folder, resumes=0 < earlier < training.schedule.epochs)
         validator = _validator(training, trainer, folder)
         if earlier < training.schedule.epochs:
@@ -170,7 +123,7 @@ def _trainer(training: Training, folder: Path, *, resumes: bool) -> PublishedTra
     if resumes:
         given["model"] = given["resume"] = str(folder / _RUN / "weights" / "last.pt")
     elif training.base_weights is None:
-        given["model"] = str(folder / _DESCRIPTION)
+        given["model"] = str(folder / DESCRIPTION)
     else:
         given["model"] = str(folder / "initial.pt")
         save_checkpoint(initial_model(training)[0], folder / "initial.pt")
@@ -200,11 +153,11 @@ def _validator(training: Training, trainer: PublishedTrainer, folder: Path) -> V
 def _train(trainer: PublishedTrainer, progress: Progress | None) -> None:
     if not trainer.ddp:
         if progress:
-            trainer.add_callback("on_train_batch_end", _Steps(progress))
+            trainer.add_callback("on_train_batch_end", Steps(progress))
         trainer.train()
         return
     let_ranks_end_with_me()
-    with _watched(trainer.csv, trainer.epochs, progress):
+    with watched(trainer.csv, trainer.epochs, progress):
         try:
             trainer.train()
         except subprocess.CalledProcessError as error:
@@ -212,55 +165,6 @@ def _train(trainer: PublishedTrainer, progress: Progress | None) -> None:
                 f"a process of the training on devices {trainer.args.device} failed (exit code {error.returncode}); "
                 "the log beside the study has what it said"
             ) from error
-
-
-class _Steps:
-    """Tells finished and total iterations, those before a resumption included."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._done = -1
-
-    def __call__(self, trainer: PublishedTrainer) -> None:
-        batches = len(trainer.train_loader)
-        self._done = max(self._done + 1, trainer.start_epoch * batches + 1)
-        self._progress(self._done, batches * trainer.epochs)
-
-
-@contextmanager
-def _watched(results: Path, epochs: int, progress: Progress | None) -> Iterator[None]:
-    """Tell the epochs that other processes finish."""
-    over = threading.Event()
-
-    def watch() -> None:
-        told = -1
-        while progress and not over.wait(_WATCH_SECONDS):
-            done = len(_rows(results))
-            if done != told:
-                progress(done, epochs)
-                told = done
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _rows(results: Path) -> list[dict[str, str]]:
-    """Ultralytics' table, a row an epoch."""
-    if not results.is_file():
-        return []
-    with results.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _seconds_in(results: Path) -> float:
-    """Wall time of all attempts: each begins its clock anew."""
-    times = [float(row["time"]) for row in _rows(results)]
-    return sum(now for now, then in pairwise([*times, 0.0]) if then < now)
 
 
 def _epochs_behind(training: Training, folder: Path) -> int:

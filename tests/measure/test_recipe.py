@@ -22,7 +22,8 @@ from harness.data.check import check_dataset
 from harness.detectors import find_sites, insert, resolve_base, to_yaml
 from harness.measure import recipe
 from harness.measure.accuracy import Training
-from harness.measure.recipe import PublishedTrainer, options, train_published
+from harness.measure.published_trainer import PublishedTrainer
+from harness.measure.recipe import options, train_published
 from harness.measure.training import OutOfMemoryError
 from tests.coco_data import write_coco
 from tests.measure.watched import BASELINE, BLOCKS
@@ -169,7 +170,7 @@ def launch_elsewhere(
         return command or [sys.executable, file], file
 
     monkeypatch.setattr(recipe, "_trainer", on_several_gpus)
-    monkeypatch.setattr(recipe, "_WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("harness.measure.epoch_table._WATCH_SECONDS", 0.05)
     monkeypatch.setattr("ultralytics.engine.trainer.generate_ddp_command", launcher)
     return asked
 
@@ -210,13 +211,6 @@ def test_a_killed_multi_gpu_training_goes_on_too(
     last = tmp_path / "run/weights/last.pt"
     assert last.is_file()  # the launcher empties the folder of a first start alone
     assert state["model"] == state["args"]["resume"] == str(last)
-
-
-def test_the_time_of_all_attempts_counts(tmp_path: Path) -> None:
-    table = tmp_path / "results.csv"
-    assert recipe._seconds_in(table) == 0.0
-    table.write_text("epoch,time\n1,10\n2,21\n3,9\n4,20\n5,31\n")  # the second attempt began after epoch 2
-    assert recipe._seconds_in(table) == 21 + 31
 
 
 def test_base_weights_are_what_a_training_begins_with(published: Training, weights: Path, tmp_path: Path) -> None:
