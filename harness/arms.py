@@ -79,7 +79,7 @@ class Arm:
         role: What it is there for.
         model: Name of the model that it comes from; empty for the baseline.
         architecture: Its blocks; none for the baseline and placebos.
-        identity: Of what it computes; a placebo's own where the base is widened.
+        identity: Of what it computes; of a placebo what its model is, until the base has been widened.
         placebo: What it is widened to; None for all others.
     """
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.analysis.ablation import arms_of, gains, worths
 from harness.analysis.contrasts import Verdict
+from harness.architecture import BASELINE
 from harness.arms import Role
 from harness.report import notes, tables, words
 from harness.report.answer import Tile
@@ -105,8 +106,8 @@ def ablation_content(record: StudyRecord) -> AblationContent:
 
 def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[str, str, str]:
     """Headline, lead and outcome: of the first model that is told from the baseline, else of the first."""
-    models = {arm["identity"]: arm["name"] for arm in arms_of(record) if arm["role"] == Role.MODEL}
-    rows = gained[gained["minuend"].isin(models)]
+    models = [arm["name"] for arm in arms_of(record) if arm["role"] == Role.MODEL]
+    rows = gained[gained["name"].isin(models)]
     measured = rows[rows["verdict"] != Verdict.UNMEASURED]
     if measured.empty:
         return "No model has been compared with the baseline yet.", "Its trainings are missing or failed.", ""
@@ -117,14 +118,23 @@ def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digi
         Verdict.WORSE: f"{row['name']} is worse than the baseline.",
         Verdict.UNDECIDED: f"{_named(measured)} told from the baseline, given this noise.",
     }[Verdict(row["verdict"])]
-    parts = [f"{each['name']}: {_ends(each, digits)} mAP50-95" for _, each in measured.iterrows()]
-    sized = worth[worth["name"].str.contains("base widened", regex=False) & (worth["verdict"] != Verdict.UNMEASURED)]
-    beyond = [f"{each['name'].split(': ')[-1]}: {_ends(each, digits)}" for _, each in sized.iterrows()]
-    lead = "Gain over the baseline, with its corrected 95 % interval: " + "; ".join(parts) + "."
-    lead += f" Model minus {'; minus '.join(beyond)}." if beyond else ""
+    parts = [
+        "; ".join(
+            [f"{each['name']} {_ends(each, digits)}"]
+            + (_beyond_size(each["name"], worth, digits) if len(measured) == 1 else [])
+        )
+        for _, each in measured.iterrows()
+    ]
+    lead = "Gain over the baseline in mAP50-95, with its corrected 95 % interval: " + "; ".join(parts) + "."
     told = worth[worth["verdict"].isin([Verdict.BETTER, Verdict.WORSE])]
     lead += f" Of {words.count(len(worth), 'change')} to the models {len(told)} are told from none."
     return said, lead, str(row["verdict"])
+
+
+def _beyond_size(model: str, worth: pd.DataFrame, digits: int) -> list[str]:
+    """What the model has over the base widened to its size."""
+    mine = worth[worth["name"].str.startswith(f"{model}: base widened") & (worth["verdict"] != Verdict.UNMEASURED)]
+    return [f"over the {each['name'].removeprefix(f'{model}: ')} {_ends(each, digits)}" for _, each in mine.iterrows()]
 
 
 def _named(rows: pd.DataFrame) -> str:
@@ -136,7 +146,7 @@ def _tiles(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digit
     found = []
     for arm in arms_of(record):
         if arm["role"] == Role.MODEL:
-            row = gained[gained["minuend"] == arm["identity"]].iloc[0]
+            row = gained[gained["name"] == arm["name"]].iloc[0]
             found.append(
                 Tile(
                     label=f"{arm['name']} minus baseline",
@@ -145,7 +155,7 @@ def _tiles(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digit
                 )
             )
         if arm["role"] == Role.PLACEBO:
-            row = worth[worth["subtrahend"] == arm["identity"]].iloc[0]
+            row = worth[worth["name"] == arm["name"]].iloc[0]
             found.append(
                 Tile(
                     label=f"{arm['model']} minus {arm['name'].split(': ')[-1]}",
@@ -178,42 +188,41 @@ def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
-    arms = {arm["identity"]: arm for arm in arms_of(record)}
+    arms = {arm["name"]: arm for arm in arms_of(record)}
     at = _strip(rows)
-    of = "minuend" if key == "gains" else "subtrahend"
     return Table(
         key=key,
         caption=caption,
         columns=(
             Column(name="Arm", unit="what it is there for", numeric=False),
             Column(name="Verdict", unit="corrected, 95 %", numeric=False),
-            Column(name="Difference", unit="mAP50-95, 95 % interval"),
+            Column(name="Difference", unit="mAP50-95; 95 % interval, and corrected"),
             Column(name="Forest", unit="thick: 95 %, thin: corrected", numeric=False),
-            Column(name="Corrected", unit="95 % interval"),
             Column(name="Parameters", unit="against the baseline"),
             Column(name="MACs", unit="against the baseline"),
-            Column(name="Seeds", unit="or bases; and needed to decide"),
+            Column(name="Seeds", unit="or bases; of so many that would tell it from 0"),
         ),
-        rows=tuple(_row(arms[row[of]], arms, row, digits, at) for _, row in rows.iterrows()),
+        rows=tuple(_row(arms[row["name"]], arms[BASELINE], row, digits, at) for _, row in rows.iterrows()),
     )
 
 
-def _row(arm: dict[str, Any], arms: dict[str, dict[str, Any]], row: Any, digits: int, at: _Strip) -> Row:
-    base = arms["baseline"]
+def _row(arm: dict[str, Any], base: dict[str, Any], row: Any, digits: int, at: _Strip) -> Row:
     needed = row["readings_needed"]
     undecided = row["verdict"] == Verdict.UNDECIDED
     return Row(
         kind=str(row["verdict"]),
         cells=(
-            Cell(text=arm["name"], details=(arm["role"],)),
+            Cell(
+                text=arm["name"].removeprefix(f"{arm['model']}: "),
+                details=(arm["role"] if arm["role"] == Role.MODEL else f"{arm['role']}; of {arm['model']}",),
+            ),
             Cell(text=str(row["verdict"])),
             Cell(
                 text=words.signed(row["mean"], digits),
-                details=(words.interval(row["low"], row["high"], digits, sign=True),),
+                details=(words.interval(row["low"], row["high"], digits, sign=True), _interval(row, digits)),
                 sort=row["mean"],
             ),
             Cell(text="", spark=at.spark(row)),
-            Cell(text=_interval(row, digits), sort=row["mean"]),
             Cell(text=words.percent(arm["params"] / base["params"]), sort=arm["params"]),
             Cell(text=words.percent(arm["macs"] / base["macs"]), sort=arm["macs"]),
             Cell(
@@ -226,7 +235,7 @@ def _row(arm: dict[str, Any], arms: dict[str, dict[str, Any]], row: Any, digits:
 
 
 def _needed(readings: float) -> str:
-    return f"{readings:.0f} to tell it from 0" if math.isfinite(readings) else "more than 10,000 to tell it from 0"
+    return f"of {readings:,.0f}" if math.isfinite(readings) else "of > 10,000"
 
 
 @dataclass(frozen=True, kw_only=True)

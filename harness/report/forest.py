@@ -14,7 +14,7 @@ from harness.analysis.contrasts import Verdict
 from harness.report.ablation import forest_range
 
 _COLORS = {Verdict.BETTER: "#009E73", Verdict.WORSE: "#D55E00", Verdict.UNDECIDED: "#0072B2"}
-_LETTERS = 46
+_LETTERS = 60
 """A longer name is cut: the report's tables have it whole."""
 
 

@@ -138,7 +138,8 @@ class Ablation:
         """All that the study is to have, in the order of training."""
         file = self.settings.file
         bases = (0,) if file.from_scratch else file.bases
-        return [_Key(m.arm.identity, base, seed) for seed in file.seeds for base in bases for m in self.models]
+        keys = [_Key(m.arm.identity, base, seed) for seed in file.seeds for base in bases for m in self.models]
+        return list(dict.fromkeys(keys))  # two models of one size share a placebo
 
 
 class _Key(NamedTuple):
@@ -223,8 +224,8 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
         raise UserError(
             f"study {file.name} exists with another recipe ({recipe}, now {file.recipe}); choose another name"
         )
-    arms = {model.arm.identity: _plain(model) for model in ablation.models}
-    earlier = {arm["identity"]: arm for arm in (before or {}).get("arms", [])}
+    arms = {model.arm.name: _plain(model) for model in ablation.models}
+    earlier = {arm["name"]: arm for arm in (before or {}).get("arms", [])}
     described = {
         "file": file.model_dump(mode="json"),
         "arms": [*(earlier | arms).values()],

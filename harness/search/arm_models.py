@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.architecture import BASELINE
@@ -77,6 +79,7 @@ def _model(
         added = model.params - bare.params if arm.placebo is Size.PARAMS else model.macs - bare.macs
         config = widened(base, size=arm.placebo, added=round(added), imgsz=imgsz, classes=classes).config
         layers = {index: index for index in range(len(config["backbone"]) + len(config["head"]))}
+        arm = replace(arm, identity=_identity(arm.placebo, config))
     params, macs = _size(config, imgsz)
     comment = f"{arm.identity}: {arm.name}\nbase {base.name}; made by clo-nas; needs `import harness`"
     return ArmModel(
@@ -88,6 +91,12 @@ def _model(
         macs=macs,
         yaml=to_yaml(config, comment),
     )
+
+
+def _identity(size: Size, config: Mapping[str, Any]) -> str:
+    """Of a widened base: what was widened to two models of one size is one training."""
+    text = json.dumps([config["backbone"], config["head"]], default=str)
+    return f"wide-{size}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _size(config: dict[str, Any], imgsz: int) -> tuple[float, float]:

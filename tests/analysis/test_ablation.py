@@ -10,7 +10,7 @@ def test_claims_are_read_from_models_against_the_baseline_and_against_what_was_m
         ("aaaaaaaa", "baseline"),
         ("aaaaaaaa", "bbbbbbbb"),
         ("aaaaaaaa", "cccccccc"),
-        ("aaaaaaaa", "params-of-aaaaaaaa"),
+        ("aaaaaaaa", "wide-params-01234567"),
     ]
 
 

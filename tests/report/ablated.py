@@ -12,7 +12,7 @@ GAINS = {
     "aaaaaaaa": [0.020, 0.021, 0.022],  # the model
     "bbbbbbbb": [0.018, 0.022, 0.021],  # without its first block
     "cccccccc": [-0.010, -0.009, -0.012],  # with a linear gate
-    "params-of-aaaaaaaa": [0.001, 0.000, -0.001],
+    "wide-params-01234567": [0.001, 0.000, -0.001],
 }
 BASELINE_MAP = [0.495, 0.501, 0.492]
 ARMS: list[dict[str, Any]] = [
@@ -21,7 +21,7 @@ ARMS: list[dict[str, Any]] = [
     {"identity": "bbbbbbbb", "name": "yolov5n-clo-head: without neck.P3", "role": "without a block"},
     {"identity": "cccccccc", "name": "yolov5n-clo-head: gate none", "role": "one factor changed"},
     {
-        "identity": "params-of-aaaaaaaa", "name": "yolov5n-clo-head: base widened to its params",
+        "identity": "wide-params-01234567", "name": "yolov5n-clo-head: base widened to its params",
         "role": "the base, widened",
     },
 ]  # fmt: skip
