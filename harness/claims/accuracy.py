@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.analysis.ablation import arms_of, model_pairs
@@ -176,6 +177,7 @@ def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = (
         caption=_CAPTION,
         to_decide=_to_decide(evidence, deciding, 0.0) if verdict is Verdict.UNDECIDED else "",
         command=_FULL,
+        scope=_scope(deciding),
     )
 
 
@@ -215,6 +217,7 @@ def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
         caption=_CAPTION,
         to_decide=_to_decide(evidence, open_ones, CLAIMED) if verdict is Verdict.UNDECIDED else "",
         command=_FULL,
+        scope=_scope(deciding),
     )
 
 
@@ -231,6 +234,11 @@ def _where(compared: Sequence[Comparison]) -> str:
     data = sorted({each.data for each in compared})
     beside = "; ".join(str(baseline) for baseline in _baselines(compared))
     return f"On {' and '.join(data)}{f' ({beside})' if beside else ''}: " if data else ""
+
+
+def _scope(compared: Sequence[Comparison]) -> str:
+    """Data that are not the claim's: all but COCO, whose studies have a published baseline beside them."""
+    return " and ".join(sorted({Path(each.data).stem for each in compared if each.published is None}))
 
 
 def _baselines(compared: Sequence[Comparison]) -> list[PublishedBaseline]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -244,7 +244,8 @@ def _frequency(ablations: Sequence[Ablation]) -> Finding:
             if model.arm.identity != BASELINE and path.is_file():
                 images = read_images(image_paths(ablation.data.path, "val")[:_IMAGES], ablation.settings.file.imgsz)
                 with torch.no_grad():
-                    return local_branch_supplies_high_frequencies(path, images)
+                    found = local_branch_supplies_high_frequencies(path, images)
+                return replace(found, scope=Path(ablation.settings.file.data).stem)
     return local_branch_supplies_high_frequencies()
 
 

@@ -53,12 +53,17 @@ def ledger_page(
     """
     counts = Counter(finding.verdict for _, finding in entries)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
+    scoped = Counter(finding.scope for _, finding in entries if finding.scope)
+    about = "".join(
+        f" {words.count(number, 'verdict')} of these {'is' if number == 1 else 'are'} about {scope}, not about COCO."
+        for scope, number in scoped.items()
+    )
     gains = [entry for entry in entries if entry[0].id in {"backbone-gain", "head-gain"}]
     return Page(
         name=f"of {_ARTICLE}",
         kind="clo-nas ledger",
-        headline=f"{words.count(len(entries), 'claim')}: {told}.",
-        lead=" ".join(f"{claim.title}: {finding.verdict}. {finding.sentence}" for claim, finding in gains)
+        headline=f"{words.count(len(entries), 'claim')}: {told}.{about}",
+        lead=" ".join(f"{claim.title}: {finding.told}. {finding.sentence}" for claim, finding in gains)
         or "No claim on accuracy was asked for.",
         tiles=tuple(
             Tile(label=str(verdict), value=str(counts[verdict]), detail=_ids(entries, verdict)) for verdict in Verdict
@@ -145,7 +150,7 @@ def _overview(entries: Sequence[Entry]) -> Table:
                 kind=str(finding.verdict),
                 cells=(
                     Cell(text=claim.title, details=(claim.id,)),
-                    Cell(text=str(finding.verdict)),
+                    Cell(text=finding.told),
                     Cell(text=str(claim.kind)),
                     Cell(text=finding.sentence),
                 ),
@@ -164,7 +169,7 @@ def _claim(claim: Claim, finding: Finding) -> Section:
     return Section(
         title=claim.title,
         key=claim.id,
-        verdict=str(finding.verdict),
+        verdict=finding.told,
         quote=(said, claim.meaning_en),
         sentences=(
             finding.sentence,
@@ -176,8 +181,10 @@ def _claim(claim: Claim, finding: Finding) -> Section:
             f"Needs: {claim.needs_hardware}; data: {claim.needs_data}.",
         ),
         tables=(_evidence(claim, finding),) if finding.rows else (),
-        commands=(("What is left", finding.command),) if finding.command and finding.to_decide else (),
+        commands=(("What is left", finding.command),)
+        if finding.command and (finding.to_decide or finding.scope) else (),
         minor=True,
+        folded=True,
     )  # fmt: skip
 
 
@@ -187,7 +194,7 @@ def _evidence(claim: Claim, finding: Finding) -> Table:
     return Table(
         key=f"{claim.id}-evidence",
         caption=finding.caption or "Evidence",
-        columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
+        columns=tuple(Column(name=name, numeric=name in numeric and name != names[0]) for name in names),
         rows=tuple(
             Row(kind="", cells=tuple(_cell(row.get(name)) for name in names)) for row in finding.rows
         ),

@@ -26,6 +26,7 @@ class Section:
         picture: A PNG beside the page, named in Markdown alone: the page's tables hold the same.
         picture_says: What is to be seen there.
         minor: Whether it is a part of the section before it.
+        folded: Whether its tables are shown only to who asks for them.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Section:
     picture: str = ""
     picture_says: str = ""
     minor: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
