@@ -1,4 +1,4 @@
-"""`FrontFigure`s as a print: matplotlib without its global state."""
+"""`FrontFigure`s as a print, in pixels and in vectors: matplotlib without its global state."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 
 from harness.report.figures import FrontFigure, Mark, Point
 from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS
+from harness.report.words import printable
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
@@ -25,6 +27,25 @@ def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes
         title: Above them; untrusted, so never read as mathematics.
         subtitle: Below the title.
     """
+    out = io.BytesIO()
+    _print(figures, title, subtitle).savefig(out, format="png", facecolor="white")
+    return out.getvalue()
+
+
+def draw_svg(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
+    """The same as vectors, to be edited and printed at any size: text stays text.
+
+    The same record yields the same file: no date, and names of parts that do not change from one run to the next.
+    """
+    out = io.BytesIO()
+    legible = [printable(text) for text in (title, subtitle)]  # XML has no place for control characters
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clo-nas"}):
+        _print(figures, *legible).savefig(out, format="svg", facecolor="white", metadata={"Date": None})
+    return out.getvalue()
+
+
+def _print(figures: Sequence[FrontFigure], title: str, subtitle: str) -> Figure:
+    """The whole sheet."""
     canvas = Figure(figsize=(6.2 * len(figures), 5.4), dpi=200, layout="constrained")
     FigureCanvasAgg(canvas)
     axes = canvas.subplots(1, len(figures), squeeze=False)[0]
@@ -38,9 +59,7 @@ def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes
             handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8.5
         )
     canvas.suptitle(f"{title}\n{subtitle}", fontsize=11, parse_math=False)
-    out = io.BytesIO()
-    canvas.savefig(out, format="png", facecolor="white")
-    return out.getvalue()
+    return canvas
 
 
 def _draw(axes: Axes, figure: FrontFigure) -> None:

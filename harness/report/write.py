@@ -15,7 +15,8 @@ from harness.report.content import content
 from harness.report.fidelity import known_fidelity
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
-from harness.report.png import draw_png
+from harness.report.parquet import trials_parquet
+from harness.report.png import draw_png, draw_svg
 from harness.report.whole_file import write_whole
 from harness.report.write_ablation import ablation_files
 from harness.resources import reference_folder
@@ -35,9 +36,10 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str, str] | None = None) -> None:
     """Write or renew everything in a study's folder that can be made from its record.
 
-    `report.html`, `report.md`, `pareto.png`, `trials.csv`, `per_class.csv` (where known), `front.csv`,
-    `importance.csv`, `effects.csv`, `environment.json` and `architectures/<id>.yaml`.
-    An ablation has `forest.png` and `contrasts.csv` in place of the front's and the choices' files.
+    `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
+    known), `front.csv`, `importance.csv`, `effects.csv`, `environment.json` and `architectures/<id>.yaml`; their
+    columns are in `harness.data_dictionary`. An ablation has `forest.png` and `contrasts.csv` in place of the front's
+    and the choices' files.
     Works for a study that has only begun, and for one where all failed.
 
     Args:
@@ -51,6 +53,7 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
     """
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
+        "trials.parquet": trials_parquet(_ordered(record.trials)),
         "environment.json": _environment(record).encode(),
         **(ablation_files(record) if record.ablation else _search_files(record, folder)),
     }
@@ -75,20 +78,27 @@ def _search_files(record: StudyRecord, folder: Path) -> dict[str, bytes]:
     """Name to content of what only a search has."""
     fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
     said = content(record, fidelity)
+    sheet = (said.figures, f"clo-nas study {said.study}", said.answer.headline)
     return {
         "front.csv": _csv(said.front.reset_index()).encode(),
         "importance.csv": _csv(said.matters.importances).encode(),
         "effects.csv": _csv(said.matters.effects).encode(),
-        "pareto.png": draw_png(said.figures, f"clo-nas study {said.study}", said.answer.headline),
+        "pareto.png": draw_png(*sheet),
+        "pareto.svg": draw_svg(*sheet),
         "report.md": render_markdown(said).encode(),
         "report.html": render_html(said).encode(),
     }
 
 
 def trials_csv(trials: pd.DataFrame) -> str:
-    """The table of trainings: the contract's columns first, the others after them."""
+    """The table of trainings as CSV."""
+    return _csv(_ordered(trials))
+
+
+def _ordered(trials: pd.DataFrame) -> pd.DataFrame:
+    """The contract's columns first, the others after them."""
     others = [column for column in trials.columns if column not in TRIAL_COLUMNS]
-    return _csv(trials.reindex(columns=[*TRIAL_COLUMNS, *others]))
+    return trials.reindex(columns=[*TRIAL_COLUMNS, *others])
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -20,6 +20,7 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
         "trial": 0,
         "architecture": architecture,
         "seed": seed,
+        "base_seed": 0,
         "epochs": 3,
         "state": "complete",
         "reason": "",

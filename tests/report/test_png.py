@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import io
+from xml.etree import ElementTree as ET
 
 import matplotlib.image
 import pytest
 
 from harness.analysis.statistics import summarise
 from harness.records import StudyRecord
-from harness.report.figures import AXES, front_figure
-from harness.report.png import draw_png
+from harness.report.figures import AXES, FrontFigure, front_figure
+from harness.report.png import draw_png, draw_svg
 from tests.report import example
 
 
@@ -24,3 +25,26 @@ def test_a_name_that_looks_like_mathematics_is_drawn_as_it_is() -> None:
     record = example.winning()
     figures = [front_figure(record, summarise(record.trials), AXES[0], 3)]
     assert draw_png(figures, r"$\frac{1}{$ \undefined", "$x^{$").startswith(b"\x89PNG")
+
+
+def sheet() -> list[FrontFigure]:
+    record = example.winning()
+    return [front_figure(record, summarise(record.trials), axis, 3) for axis in AXES]
+
+
+def test_vectors_have_their_text_as_text() -> None:
+    texts = {"".join(node.itertext()) for node in ET.fromstring(draw_svg(sheet(), "a study", "an answer")).iter()}
+    assert {"a study", "an answer", "3fa9c1d2", AXES[0].title} <= texts
+
+
+def test_the_same_record_is_the_same_vectors() -> None:
+    first, second = (draw_svg(sheet()[:1], "a", "b") for _ in range(2))
+    assert first == second
+    assert b"<dc:date>" not in first
+
+
+def test_a_hostile_name_is_only_drawn() -> None:
+    root = ET.fromstring(draw_svg(sheet(), "</svg><script>alert(1)</script>\x1b[2J\x00", "&amp; $x^{$"))
+    tags = {node.tag.rpartition("}")[2] for node in root.iter()}
+    assert "text" in tags and "script" not in tags
+    assert any("<script>alert(1)" in (node.text or "") for node in root.iter())

@@ -1,0 +1,74 @@
+"""trials.parquet is trials.csv with types, and says itself what its columns are."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness.data_dictionary import TRIALS
+from harness.records import COLUMNS
+from harness.report.parquet import trials_parquet
+from harness.report.write import TRIAL_COLUMNS, write_report
+from tests.report import example
+
+TYPES = {"int64": pa.int64(), "float64": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
+OTHERS = {
+    "macs": pa.int64(), "flops": pa.int64(), "params": pa.int64(),
+    "started": pa.timestamp("us", tz="UTC"), "finished": pa.timestamp("us", tz="UTC"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    return pq.read_table(io.BytesIO(trials_parquet(example.winning().trials)))
+
+
+def test_rows_columns_and_values_are_those_of_the_csv(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("study")
+    write_report(example.record(example.frame(example.baseline(0, 1), [example.failed("aaaaaaaa", 0)])), folder)
+    csv, parquet = pd.read_csv(folder / "trials.csv"), pd.read_parquet(folder / "trials.parquet")
+    assert list(parquet) == list(csv)
+    assert tuple(parquet)[: len(TRIAL_COLUMNS)] == TRIAL_COLUMNS
+    assert len(parquet) == len(csv) == 3
+    numbers = parquet.select_dtypes("number").columns
+    pd.testing.assert_frame_equal(parquet[numbers].astype(float), csv[numbers].astype(float))
+
+
+def test_columns_have_the_types_of_the_record(table: pa.Table) -> None:
+    assert {field.name: field.type for field in table.schema} == {
+        name: OTHERS.get(name, TYPES[kind]) for name, kind in COLUMNS.items()
+    }
+
+
+def test_the_schema_has_a_version(table: pa.Table) -> None:
+    assert table.schema.metadata[b"schema_version"] == b"1"
+
+
+def test_every_column_says_what_it_is_and_in_which_unit(table: pa.Table) -> None:
+    for field in table.schema:
+        assert field.metadata == {
+            b"description": TRIALS[field.name].about.encode(),
+            b"unit": TRIALS[field.name].unit.encode(),
+        }
+
+
+def test_what_was_not_measured_is_null() -> None:
+    running = example.failed("aaaaaaaa", 0) | {"finished": ""}
+    [row] = pq.read_table(io.BytesIO(trials_parquet(example.frame([running | {"macs": example.NAN}])))).to_pylist()
+    assert row["map50_95"] is None and row["finished"] is None and row["macs"] is None
+    assert row["started"].isoformat() == "2026-01-01T00:00:00+00:00"
+    assert row["evaluator"] == ""
+
+
+def test_a_study_without_trainings_has_the_same_schema(table: pa.Table) -> None:
+    empty = pq.read_table(io.BytesIO(trials_parquet(example.frame([]))))
+    assert empty.num_rows == 0
+    assert empty.schema.equals(table.schema, check_metadata=True)
+
+
+def test_the_same_rows_are_the_same_bytes() -> None:
+    assert trials_parquet(example.winning().trials) == trials_parquet(example.winning().trials)
