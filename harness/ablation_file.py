@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.arms import LEVELS, Factor, Factors, Level, Wanted
-from harness.choices import Size
+from harness.choices import Recipe, Size
 from harness.errors import UserError
 from harness.resources import search_space_folder
 from harness.settings import EMBEDDED_DATA
@@ -34,6 +34,8 @@ class AblationFile(BaseModel):
         seeds: Of each training; the same for all arms.
         bases: Seeds of the base's own training; each arm is trained from each base, once a seed.
         from_scratch: Whether every arm starts from random weights, rather than from the trained base.
+        recipe: `short`, or `published`: Ultralytics' own training, which takes all devices for one training at a time,
+            keeps every arm's weights, and has an optimiser of its own, so that the two rates are unused.
         learning_rate: Peak rate of AdamW for the base's weights.
         block_rate_factor: Rate of what is new over that.
     """
@@ -50,6 +52,7 @@ class AblationFile(BaseModel):
     learning_rate: float = Field(default=1e-3, gt=0)
     block_rate_factor: float = Field(default=5.0, gt=0)
     from_scratch: bool = False
+    recipe: Recipe = Recipe.SHORT
     models: tuple[str, ...] = Field(min_length=1)
     without: bool = True
     factors: dict[Factor, tuple[Level, ...]] | Literal["all"] = "all"
@@ -76,6 +79,12 @@ class AblationFile(BaseModel):
     def _bases_are_trained(self) -> Self:
         if self.from_scratch and len(self.bases) > 1:
             raise ValueError("from_scratch trains no base, so that there are no bases to repeat; give seeds instead")
+        return self
+
+    @model_validator(mode="after")
+    def _published_from_scratch(self) -> Self:
+        if self.recipe is Recipe.PUBLISHED and not self.from_scratch:
+            raise ValueError("recipe: published trains every arm from random weights; it needs from_scratch: true")
         return self
 
     @property

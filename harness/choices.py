@@ -84,6 +84,15 @@ class Size(StrEnum):
     MACS = "macs"
 
 
+class Recipe(StrEnum):
+    """How a detector is trained."""
+
+    SHORT = "short"
+    """This harness's trainer for few epochs: see docs/accuracy.md."""
+    PUBLISHED = "published"
+    """Ultralytics' own trainer under its defaults, from random weights."""
+
+
 @dataclass(frozen=True, order=True)
 class LocalGroup:
     """Heads of the local branch that share one depth-wise kernel size (official `kernel_sizes`)."""

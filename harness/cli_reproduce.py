@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.choices import Recipe
 from harness.cli_ablate import seed_list
 from harness.cli_options import Json, Results
 from harness.cli_search import duration
@@ -23,7 +24,13 @@ def reproduce(
     no_training: Annotated[
         bool, typer.Option("--no-training", help="Train nothing: read the trainings that there are.")
     ] = False,
-    base: Annotated[str | None, typer.Option(help="Detector of the trainings. \\[default: yolov5n]")] = None,
+    protocol: Annotated[
+        Recipe | None,
+        typer.Option(
+            help="short, or published: Ultralytics' own recipe on all devices. \\[default: published on COCO 2017]"
+        ),
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Detector of the trainings. \\[default: yolov5n; yolov5s]")] = None,
     data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
     imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
@@ -59,6 +66,7 @@ def reproduce(
 
         settings = ReproduceSettings(
             claims=tuple(each.id for each in chosen),
+            protocol=protocol,
             base=base,
             changes=tuple((name, value) for name, value in changes.items() if value is not None),
             train=not no_training,
@@ -83,7 +91,7 @@ def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
     from harness.report.ledger import write_ledger
 
     environment = ledger.studies[0].environment if ledger.studies else {}
-    path = write_ledger(ledger.entries, environment, _command(), settings.folder)
+    path = write_ledger(ledger.entries, environment, _command(), settings.folder, ledger.baselines)
     if as_json:
         entries = [{"claim": claim.id, **finding.to_dict()} for claim, finding in ledger.entries]
         print_json({"folder": str(settings.folder), "claims": entries})

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.analysis.ablation import arms_of, model_pairs
 from harness.analysis.contrasts import contrasts
 from harness.analysis.power import seeds_needed
 from harness.architecture import BASELINE
+from harness.claims.published import PublishedBaseline, published_baseline
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge_gain
 from harness.records import StudyRecord
 
@@ -39,6 +41,7 @@ class Comparison:
         against: Name of the arm that it is compared with.
         row: From `contrasts`.
         baseline: Mean mAP50-95 of the baseline.
+        published: The baseline beside what is published for it, on COCO.
     """
 
     study: str
@@ -48,6 +51,7 @@ class Comparison:
     against: str
     row: Mapping[str, Any]
     baseline: float
+    published: PublishedBaseline | None = None
 
     def verdict(self, claimed: float) -> Verdict:
         """Whether at least so much is gained."""
@@ -75,6 +79,7 @@ class Comparison:
             **({"verdict, points": str(self.verdict(claimed)), "verdict, per cent": str(self.verdict(relative))}
                if claimed else {"verdict": str(self.verdict(0.0))}),
             "readings needed": self.needed(claimed, family),
+            **({"baseline minus published": self.published.difference} if self.published else {}),
         }  # fmt: skip
 
 
@@ -84,6 +89,8 @@ class Evidence:
     def __init__(self, records: Sequence[StudyRecord]) -> None:
         self.records = [record for record in records if record.ablation]
         self.comparisons = [each for record in self.records for each in _comparisons(record)]
+        found = ((record.name, published_baseline(record)) for record in self.records)
+        self.baselines = {name: baseline for name, baseline in found if baseline}
         self.family = max([1, *(len(list(_comparisons(record))) for record in self.records)])
 
     def of(self, models: Sequence[str], against: Sequence[str]) -> list[Comparison]:
@@ -100,6 +107,7 @@ def _ends(name: str, ends: Sequence[str]) -> bool:
 
 
 def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
+    published = published_baseline(record)
     names = {arm["identity"]: arm["name"] for arm in arms_of(record)}
     rows = contrasts(record.trials, model_pairs(record))
     complete = record.trials[(record.trials.architecture == BASELINE) & (record.trials.state == "complete")]
@@ -112,6 +120,7 @@ def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
             against=names[str(row["subtrahend"])],
             row={str(name): value for name, value in row.items()},
             baseline=float(complete.map50_95.mean()),
+            published=published,
         )
 
 
@@ -168,6 +177,7 @@ def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = (
         caption=_CAPTION,
         to_decide=_to_decide(evidence, deciding, 0.0) if verdict is Verdict.UNDECIDED else "",
         command=_FULL,
+        scope=_scope(deciding),
     )
 
 
@@ -207,6 +217,7 @@ def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
         caption=_CAPTION,
         to_decide=_to_decide(evidence, open_ones, CLAIMED) if verdict is Verdict.UNDECIDED else "",
         command=_FULL,
+        scope=_scope(deciding),
     )
 
 
@@ -221,7 +232,18 @@ def _of_reading(compared: Sequence[Comparison]) -> Verdict:
 def _where(compared: Sequence[Comparison]) -> str:
     """What the verdict is about: the data, never more."""
     data = sorted({each.data for each in compared})
-    return f"On {' and '.join(data)}: " if data else ""
+    beside = "; ".join(str(baseline) for baseline in _baselines(compared))
+    return f"On {' and '.join(data)}{f' ({beside})' if beside else ''}: " if data else ""
+
+
+def _scope(compared: Sequence[Comparison]) -> str:
+    """Data that are not the claim's: all but COCO, whose studies have a published baseline beside them."""
+    return " and ".join(sorted({Path(each.data).stem for each in compared if each.published is None}))
+
+
+def _baselines(compared: Sequence[Comparison]) -> list[PublishedBaseline]:
+    """Of their studies, each once."""
+    return [*{each.study: each.published for each in compared if each.published}.values()]
 
 
 def _short(each: Comparison) -> str:
@@ -233,7 +255,15 @@ def _interval(each: Comparison) -> str:
 
 
 def _figures(compared: Sequence[Comparison]) -> tuple[Figure, ...]:
-    return tuple(
+    beside = tuple(
+        Figure(
+            name=f"The protocol's own {baseline.base} minus the published {baseline.model.published_as}",
+            value=baseline.difference,
+            unit="mAP50-95",
+        )
+        for baseline in _baselines(compared)
+    )
+    return beside + tuple(
         Figure(
             name=f"{each.model} minus {_short(each)}, {each.start}",
             value=each.row["mean"],

@@ -8,30 +8,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from harness.ablation_file import AblationFile, load_ablation
 from harness.architecture import BASELINE
+from harness.choices import Recipe
 from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
 from harness.claims.checks import CHECKS
 from harness.claims.frequency import local_branch_supplies_high_frequencies
 from harness.claims.images import read_images
 from harness.claims.ledger import Claim, choose_claims
+from harness.claims.published import PublishedBaseline, is_coco2017
 from harness.claims.verdict import Finding, Verdict
-from harness.data.check import image_paths
+from harness.data.check import check_dataset, image_paths
 from harness.errors import UserError
+from harness.isolation import cache_folder
 from harness.records import StudyRecord, load_record
 from harness.report.write import write_report
 from harness.search.ablate import Ablation, AblationSettings, ablate, prepare_ablation, weights_path
 from harness.search.ablation_cost import plan_of
 from harness.search.observer import Observer
+from harness.settings import EMBEDDED_DATA
 
 FINDINGS = "findings.json"
 FOLDER = "reproduce"
-_FILES = ("reproduce-gains", "reproduce-parts", "reproduce-scratch")
+_FILES = {
+    Recipe.SHORT: ("reproduce-gains", "reproduce-parts", "reproduce-scratch"),
+    Recipe.PUBLISHED: ("reproduce-full", "reproduce-full-parts"),
+}
+_STRIDE = 32  # any size that data are checked for; that of the trainings is checked with them
 _FREQUENCY = "frequency.local_branch_supplies_high_frequencies"
 _IMAGES = 64
 """Validation images whose spectra are compared."""
@@ -43,6 +51,7 @@ class ReproduceSettings:
 
     Attributes:
         claims: Ids; none is all.
+        protocol: How everything is trained; None is `published` on COCO 2017 and `short` on all other data.
         base: Detector in place of the files'; the article's models are those of this base.
         changes: Fields of every ablation file that take other values: data, imgsz, epochs, seeds and so on.
         train: Whether trainings that are missing are made; else the ledger is written from those that exist.
@@ -54,6 +63,7 @@ class ReproduceSettings:
     """
 
     claims: tuple[str, ...] = ()
+    protocol: Recipe | None = None
     base: str | None = None
     changes: tuple[tuple[str, object], ...] = ()
     train: bool = True
@@ -76,10 +86,12 @@ class Ledger:
     Attributes:
         entries: Each claim with its finding.
         studies: The ablations that the accuracy claims were read from.
+        baselines: The baseline of each that is of COCO, beside what is published for it.
     """
 
     entries: tuple[tuple[Claim, Finding], ...]
     studies: tuple[StudyRecord, ...]
+    baselines: tuple[PublishedBaseline, ...] = ()
 
 
 def ablation_files(settings: ReproduceSettings) -> list[AblationFile]:
@@ -91,8 +103,33 @@ def ablation_files(settings: ReproduceSettings) -> list[AblationFile]:
         "reproduce-gains": bool(gains),
         "reproduce-parts": bool(parts or _FREQUENCY in kinds),
         "reproduce-scratch": bool(gains),
+        "reproduce-full": bool(gains),
+        "reproduce-full-parts": bool(parts or _FREQUENCY in kinds),
     }
-    return [_file(name, settings) for name in _FILES if needed[name]]
+    return [_file(name, settings) for name in _FILES[protocol_of(settings)] if needed[name]]
+
+
+def protocol_of(settings: ReproduceSettings) -> Recipe:
+    """What was asked for, else what suits the data: days of training are for COCO 2017 itself.
+
+    COCO 2017 is what is called `coco.yaml`, or has its numbers of images, whatever it is called.
+
+    Raises:
+        UserError: The data cannot be read; or the published protocol would run on a CPU that was not asked for.
+    """
+    data = str(dict(settings.changes).get("data", EMBEDDED_DATA))
+    protocol = settings.protocol
+    if protocol is None and Path(data).name == "coco.yaml":
+        protocol = Recipe.PUBLISHED
+    elif protocol is None and data != EMBEDDED_DATA:
+        info = check_dataset(data, _STRIDE, cache=cache_folder())
+        protocol = Recipe.PUBLISHED if is_coco2017(info.train_images, info.val_images) else Recipe.SHORT
+    if protocol is Recipe.PUBLISHED and settings.train and settings.device == "auto" and not torch.cuda.is_available():
+        raise UserError(
+            "the full protocol needs a CUDA GPU, and there is none here: give --device cpu if you mean it, "
+            "or --protocol short"
+        )
+    return protocol or Recipe.SHORT
 
 
 def _file(name: str, settings: ReproduceSettings) -> AblationFile:
@@ -137,13 +174,22 @@ def reproduce(settings: ReproduceSettings, observer: Observer, command: list[str
     """
     claims = choose_claims(settings.claims)
     ablations = prepare(settings)
-    for ablation in ablations if settings.train else []:
-        observer.note(f"plan, {ablation.settings.file.name}: {plan_of(ablation)}")
+    for name, own in _by_study(ablations if settings.train else []).items():
+        observer.phase(f"reckoning what {name} takes")
+        observer.note(f"plan, {name}: {plan_of(*own)}")
     found = _untrained(claims, observer, settings.folder)
     for ablation in ablations if settings.train else []:
         record = ablate(ablation, observer, command)
         write_report(record, settings.folder / record.name)
     return conclude(settings, ablations, found, observer)
+
+
+def _by_study(ablations: Sequence[Ablation]) -> dict[str, list[Ablation]]:
+    """Those of one study together."""
+    groups: dict[str, list[Ablation]] = {}
+    for ablation in ablations:
+        groups.setdefault(ablation.settings.file.name, []).append(ablation)
+    return groups
 
 
 def conclude(
@@ -160,7 +206,9 @@ def conclude(
             found[claim.id] = _frequency(ablations)
     _keep(settings.folder, found)
     return Ledger(
-        entries=tuple((claim, found[claim.id]) for claim in choose_claims(settings.claims)), studies=tuple(records)
+        entries=tuple((claim, found[claim.id]) for claim in choose_claims(settings.claims)),
+        studies=tuple(records),
+        baselines=tuple(evidence.baselines.values()),
     )
 
 
@@ -196,7 +244,8 @@ def _frequency(ablations: Sequence[Ablation]) -> Finding:
             if model.arm.identity != BASELINE and path.is_file():
                 images = read_images(image_paths(ablation.data.path, "val")[:_IMAGES], ablation.settings.file.imgsz)
                 with torch.no_grad():
-                    return local_branch_supplies_high_frequencies(path, images)
+                    found = local_branch_supplies_high_frequencies(path, images)
+                return replace(found, scope=Path(ablation.settings.file.data).stem)
     return local_branch_supplies_high_frequencies()
 
 

@@ -59,6 +59,7 @@ class Finding:
         caption: What the table shows.
         to_decide: What it would take; not empty where the verdict is `undecided`.
         command: The exact command for what is left.
+        scope: The data that the verdict is about, where it is not about those that the claim names; else empty.
 
     Raises:
         ValueError: The verdict is `undecided` and nothing says what it would take.
@@ -71,6 +72,12 @@ class Finding:
     caption: str = ""
     to_decide: str = ""
     command: str = ""
+    scope: str = ""
+
+    @property
+    def told(self) -> str:
+        """The verdict with what it is about, such as `refuted on digits`."""
+        return f"{self.verdict} on {self.scope}" if self.scope else str(self.verdict)
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.UNDECIDED and not self.to_decide:

@@ -26,8 +26,6 @@ References:
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 import tempfile
 import time
@@ -39,27 +37,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from ultralytics import __version__ as ultralytics_version
-from ultralytics.data import dataset as ultralytics_dataset
-from ultralytics.engine import trainer as ultralytics_trainer
-from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
-from ultralytics.utils import LOGGER, ops
+from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import ModelEMA
 
 from harness.detectors import Transfer, build, import_block_files, transfer, transfer_widened
 from harness.errors import UserError
-from harness.isolation import cache_folder
-from harness.measure.coco import (
-    Detections,
-    Truth,
-    coco_accuracy,
-    find_annotations,
-    read_annotations,
-    require_cocoeval,
-)
+from harness.measure.coco import require_cocoeval
 from harness.measure.element_rate import scale_steps
-from harness.measure.image_bootstrap import ImageMatches
+from harness.measure.quiet import make_ultralytics_quiet
 from harness.measure.training import Accuracy, NotANumberError, OutOfMemoryError, Progress, Schedule, Training
+from harness.measure.validation import Validator, require_finite, require_number
 from harness.torchvision_compat import ensure_torchvision
 
 _AUGMENTATION: dict[str, float] = {
@@ -90,7 +77,7 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     require_cocoeval()
     torch.set_num_threads(training.threads)
     ensure_torchvision()
-    _make_ultralytics_quiet()
+    make_ultralytics_quiet()
     model, moved = initial_model(training)
     with tempfile.TemporaryDirectory(prefix="clo-nas-") as folder:
         try:
@@ -106,12 +93,8 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
         transferred=str(moved) if training.base_weights else "trained from scratch",
         matches=trainer.validator.matches if training.keep_matches else None,
     )
-    if not math.isfinite(result.map50_95):
-        raise NotANumberError(f"mAP is {result.map50_95} after training")
-    if not all(
-        tensor.isfinite().all() for tensor in trainer.ema.ema.state_dict().values() if tensor.is_floating_point()
-    ):
-        raise NotANumberError("the weights are not finite after training")
+    require_number(result.map50_95)
+    require_finite(trainer.ema.ema)
     if training.save_to is not None:
         save_checkpoint(trainer.ema.ema, training.save_to)
     return result
@@ -166,64 +149,6 @@ class _TailAverage(ModelEMA):
         self.decay = lambda step: 0.0 if step < first else 1 - 1 / (step - first + 1)
 
 
-class _Validator(DetectionValidator):
-    """Ultralytics' validator that keeps what it is shown: each image's objects, detections and matches."""
-
-    annotations: dict[str, Truth] | None = None
-    """COCO's own ground truth by image file name, on COCO data."""
-
-    def init_metrics(self, model: nn.Module) -> None:
-        """Forget an earlier validation."""
-        super().init_metrics(model)
-        self._images: list[tuple[str, Truth, Detections]] = []
-
-    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
-        """Keep a batch, boxes in pixels of the image as it is on disk."""
-        super().update_metrics(preds, batch)
-        for index, found in enumerate(preds):
-            place = self._prepare_batch(index, batch)
-            name = Path(place["im_file"]).name
-            truth = self._labels(place) if self.annotations is None else self.annotations[name]
-            scaled = self.scale_preds(found, place)
-            boxes, scores, classes = (scaled[key].float().cpu().numpy() for key in ("bboxes", "conf", "cls"))
-            self._images.append((name, truth, Detections(boxes=boxes, scores=scores, classes=classes.astype(int))))
-
-    def _labels(self, place: dict[str, Any]) -> Truth:
-        scaled = ops.scale_boxes(place["imgsz"], place["bboxes"].clone(), place["ori_shape"], place["ratio_pad"])
-        boxes = scaled.float().cpu().numpy().reshape(-1, 4)
-        classes = place["cls"].cpu().numpy().astype(int)
-        areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-        return Truth(boxes=boxes, classes=classes, crowd=np.zeros(len(classes), dtype=bool), areas=areas)
-
-    def get_stats(self) -> dict[str, Any]:
-        """Keep the matches, which Ultralytics forgets here."""
-        keys = {"matched": "tp", "confidence": "conf", "predicted": "pred_cls", "target": "target_cls"}
-        self.matches = ImageMatches(**{name: list(self.metrics.stats[key]) for name, key in keys.items()})
-        stats: dict[str, Any] = super().get_stats()
-        return stats
-
-    def figures(self) -> dict[str, Any]:
-        """All figures of `Accuracy` that come from the detections."""
-        box = self.metrics.box
-        in_order = [image[1:] for image in sorted(self._images, key=lambda image: image[0])]  # COCO ids sort so, too
-        coco = coco_accuracy(in_order, self.names)
-        by_coco = self.is_coco or self.annotations is not None
-        per_class = coco.per_class if by_coco else dict(zip(box.ap_class_index, box.ap, strict=True))
-        source = "COCO annotations" if self.annotations is not None else "labels without crowds"
-        return {
-            "map50_95": coco.map50_95 if by_coco else float(box.map),
-            "map50": coco.map50 if by_coco else float(box.map50),
-            "evaluator": f"{coco.evaluator}, {source}" if by_coco else f"Ultralytics {ultralytics_version}'s validator",
-            "ultralytics_map50_95": float(box.map),
-            "coco_map50_95": coco.map50_95,
-            "coco_map50": coco.map50,
-            "coco_map_small": coco.map_small,
-            "coco_map_medium": coco.map_medium,
-            "coco_map_large": coco.map_large,
-            "per_class": {str(self.names[int(number)]): float(ap) for number, ap in per_class.items()},
-        }
-
-
 class _Trainer(DetectionTrainer):
     """Ultralytics' trainer with the departures listed at the top of this file."""
 
@@ -267,19 +192,10 @@ class _Trainer(DetectionTrainer):
     def setup_model(self) -> None:
         """The model is built already, with its weights."""
 
-    def get_validator(self) -> _Validator:
+    def get_validator(self) -> Validator:
         """A validator that keeps detections; what it lacks is said before the training, not after it."""
-        dataset = self.test_loader.dataset
-        if not any(len(label["cls"]) for label in dataset.labels):
-            raise UserError(f"The validation set of {self._training.data} has no label that Ultralytics can read")
-        validator = _Validator(
-            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
-        )
-        split = self.data["val"] if isinstance(self.data["val"], str) else ""
-        if file := find_annotations(Path(self.data["path"]), split):
-            validator.annotations = read_annotations(file, self.data["names"])
-            if absent := [path for path in dataset.im_files if Path(path).name not in validator.annotations]:
-                raise UserError(f"{file} does not list the validation image {absent[0]}; it must list them all")
+        validator = Validator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
+        validator.read_truth(self.data, self._training.data)
         return validator
 
     def build_optimizer(self, model: nn.Module, **_: Any) -> torch.optim.Optimizer:
@@ -345,25 +261,6 @@ class _Trainer(DetectionTrainer):
 
     def final_eval(self) -> None:
         """The last epoch was validated already."""
-
-
-def _make_ultralytics_quiet() -> None:
-    """No log lines, no experiment trackers, and no label caches beside the user's data."""
-    LOGGER.setLevel("ERROR")
-    ultralytics_trainer.callbacks.add_integration_callbacks = lambda _instance: None
-    if not hasattr(ultralytics_dataset, "_clo_nas_redirected"):
-        load, save = ultralytics_dataset.load_dataset_cache_file, ultralytics_dataset.save_dataset_cache_file
-        ultralytics_dataset.load_dataset_cache_file = lambda path: load(_label_cache(path))
-        ultralytics_dataset.save_dataset_cache_file = lambda prefix, path, x, version: save(
-            prefix, _label_cache(path), x, version
-        )
-        ultralytics_dataset._clo_nas_redirected = True
-
-
-def _label_cache(path: Path) -> Path:
-    folder = cache_folder() / "labels"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}.cache"
 
 
 __all__ = [

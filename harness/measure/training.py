@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.choices import Recipe
 from harness.measure.image_bootstrap import ImageMatches
 
 Progress = Callable[[int, int], None]
@@ -68,7 +69,7 @@ class Training:
         classes: Number of classes of the data.
         schedule: Budget and optimiser.
         seed: Seed of everything random.
-        device: `cpu` or a CUDA device's number.
+        device: `cpu` or a CUDA device's number; several, comma-separated, for the published recipe.
         threads: CPU threads of torch.
         loader_workers: Processes that load images; 0 loads in the training process (always so on CPU).
         base_config: The base's model description where weights are taken over from the base.
@@ -80,6 +81,8 @@ class Training:
             weights.
         trained_epochs: How many epochs `start` has behind it; `schedule` is of those that follow.
         save_to: Where the trained weights go; None keeps none.
+        recipe: Which trainer runs it: `accuracy`'s, or `recipe`'s, which takes of `schedule` epochs, batch and size.
+        folder: Where the published recipe keeps its checkpoints, so that a killed training goes on; None keeps none.
         keep_matches: Whether the result brings each image's matches along, for `image_bootstrap`.
     """
 
@@ -98,6 +101,8 @@ class Training:
     start: Path | None = None
     trained_epochs: int = 0
     save_to: Path | None = None
+    recipe: Recipe = Recipe.SHORT
+    folder: Path | None = None
     keep_matches: bool = False
 
 

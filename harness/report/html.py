@@ -72,7 +72,7 @@ def render_page(page: Page) -> str:
 
 
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
         finalize=_unbroken,
@@ -80,6 +80,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    return environment
 
 
 def _unbroken(value: object) -> object:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.claims.ledger import Claim, Source
+from harness.claims.published import PublishedBaseline
 from harness.claims.verdict import Cell as Value
 from harness.claims.verdict import Finding, Verdict
 from harness.report import words
@@ -36,27 +37,39 @@ _RULES = (
 )
 
 
-def ledger_page(entries: Sequence[Entry], environment: Mapping[str, Any], command: str) -> Page:
+def ledger_page(
+    entries: Sequence[Entry],
+    environment: Mapping[str, Any],
+    command: str,
+    baselines: Sequence[PublishedBaseline] = (),
+) -> Page:
     """Everything the ledger says.
 
     Args:
         entries: Claims and findings, in order.
         environment: Where the trainings ran, for provenance; may be empty.
         command: What was typed.
+        baselines: On COCO, the protocol's own baselines beside what is published for them.
     """
     counts = Counter(finding.verdict for _, finding in entries)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
+    scoped = Counter(finding.scope for _, finding in entries if finding.scope)
+    about = "".join(
+        f" {words.count(number, 'verdict')} of these {'is' if number == 1 else 'are'} about {scope}, not about COCO."
+        for scope, number in scoped.items()
+    )
     gains = [entry for entry in entries if entry[0].id in {"backbone-gain", "head-gain"}]
     return Page(
         name=f"of {_ARTICLE}",
         kind="clo-nas ledger",
-        headline=f"{words.count(len(entries), 'claim')}: {told}.",
-        lead=" ".join(f"{claim.title}: {finding.verdict}. {finding.sentence}" for claim, finding in gains)
+        headline=f"{words.count(len(entries), 'claim')}: {told}.{about}",
+        lead=" ".join(f"{claim.title}: {finding.told}. {finding.sentence}" for claim, finding in gains)
         or "No claim on accuracy was asked for.",
         tiles=tuple(
             Tile(label=str(verdict), value=str(counts[verdict]), detail=_ids(entries, verdict)) for verdict in Verdict
         ),
         sections=(
+            *_published(baselines),
             Section(title="All claims", key="claims", tables=(_overview(entries),)),
             *(_claim(claim, finding) for claim, finding in entries),
             Section(title="The rules", key="rules", sentences=_RULES),
@@ -74,14 +87,52 @@ def ledger_page(entries: Sequence[Entry], environment: Mapping[str, Any], comman
     )
 
 
-def write_ledger(entries: Sequence[Entry], environment: Mapping[str, Any], command: str, folder: Path) -> Path:
+def write_ledger(
+    entries: Sequence[Entry],
+    environment: Mapping[str, Any],
+    command: str,
+    folder: Path,
+    baselines: Sequence[PublishedBaseline] = (),
+) -> Path:
     """Write `report.html`, `report.md` and `environment.json`; the path of the first."""
-    page = ledger_page(entries, environment, command)
+    page = ledger_page(entries, environment, command, baselines)
     write_whole(folder / "report.md", render_page_markdown(page).encode())
     surroundings = json.dumps(environment, indent=2, ensure_ascii=False, default=str) + "\n"
     write_whole(folder / "environment.json", surroundings.encode())
     write_whole(folder / "report.html", render_page(page).encode())
     return folder / "report.html"
+
+
+def _published(baselines: Sequence[PublishedBaseline]) -> tuple[Section, ...]:
+    """First of all where the data are COCO: a gain over a baseline that is too weak says little."""
+    if not baselines:
+        return ()
+    names = ("Baseline", "Trained", "Trainings", "mAP50-95", "Published as", "Published mAP50-95", "Difference",
+             "Parameters, M", "Published, M", "GFLOPs", "Published GFLOPs")  # fmt: skip
+    numeric = {"Trainings", "mAP50-95", "Published mAP50-95", "Difference", *names[7:]}
+    rows = tuple(
+        (each.base, each.training, each.seeds, each.map50_95, each.model.published_as, each.model.map50_95,
+         each.difference, each.params / 1e6, each.model.params_m, 2 * each.macs / 1e9, each.model.gflops)
+        for each in baselines
+    )  # fmt: skip
+    sources = dict.fromkeys(
+        f"Published: {each.table.source} (read {each.table.looked_up} in {each.table.read_in})." for each in baselines
+    )
+    return (
+        Section(
+            title="The baseline against what is published for it",
+            key="published",
+            sentences=(*(f"On COCO val2017 {each}." for each in baselines), *sources),
+            tables=(
+                Table(
+                    key="published",
+                    caption="The protocol's own baseline on COCO val2017, and what is published for this detector",
+                    columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
+                    rows=tuple(Row(kind="", cells=tuple(_cell(value) for value in row)) for row in rows),
+                ),
+            ),
+        ),
+    )
 
 
 def _overview(entries: Sequence[Entry]) -> Table:
@@ -99,7 +150,7 @@ def _overview(entries: Sequence[Entry]) -> Table:
                 kind=str(finding.verdict),
                 cells=(
                     Cell(text=claim.title, details=(claim.id,)),
-                    Cell(text=str(finding.verdict)),
+                    Cell(text=finding.told),
                     Cell(text=str(claim.kind)),
                     Cell(text=finding.sentence),
                 ),
@@ -118,7 +169,7 @@ def _claim(claim: Claim, finding: Finding) -> Section:
     return Section(
         title=claim.title,
         key=claim.id,
-        verdict=str(finding.verdict),
+        verdict=finding.told,
         quote=(said, claim.meaning_en),
         sentences=(
             finding.sentence,
@@ -130,8 +181,10 @@ def _claim(claim: Claim, finding: Finding) -> Section:
             f"Needs: {claim.needs_hardware}; data: {claim.needs_data}.",
         ),
         tables=(_evidence(claim, finding),) if finding.rows else (),
-        commands=(("What is left", finding.command),) if finding.command and finding.to_decide else (),
+        commands=(("What is left", finding.command),)
+        if finding.command and (finding.to_decide or finding.scope) else (),
         minor=True,
+        folded=True,
     )  # fmt: skip
 
 
@@ -141,7 +194,7 @@ def _evidence(claim: Claim, finding: Finding) -> Table:
     return Table(
         key=f"{claim.id}-evidence",
         caption=finding.caption or "Evidence",
-        columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
+        columns=tuple(Column(name=name, numeric=name in numeric and name != names[0]) for name in names),
         rows=tuple(
             Row(kind="", cells=tuple(_cell(row.get(name)) for name in names)) for row in finding.rows
         ),

@@ -23,9 +23,11 @@ class Section:
         tables: In order.
         pairs: Names and values.
         commands: What each is for, and what to type.
-        picture: A PNG beside the page, named in Markdown alone: the page's tables hold the same.
+        picture: A PNG beside the page, which Markdown shows.
+        image: That PNG itself where the page shows it, too; else the page's tables hold the same.
         picture_says: What is to be seen there.
         minor: Whether it is a part of the section before it.
+        folded: Whether its tables are shown only to who asks for them.
     """
 
     title: str
@@ -38,8 +40,10 @@ class Section:
     pairs: Pairs = ()
     commands: Pairs = ()
     picture: str = ""
+    image: bytes = b""
     picture_says: str = ""
     minor: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ import torch
 
 from harness.ablation_file import AblationFile
 from harness.arms import Role, make_arms
+from harness.choices import Recipe
 from harness.data.check import DatasetInfo, check_dataset
 from harness.detectors import Base, find_sites, map_sizes, resolve_base
 from harness.errors import UserError
@@ -39,6 +40,8 @@ from harness.search.trial import Job, Measured, latency_figures, run_trial
 from harness.search.work import Work
 from harness.settings import Objective, Sampler, SearchSettings
 
+RUNS = "runs"
+"""Folder in the study's folder that takes the checkpoints of trainings by the published recipe."""
 WEIGHTS = "trained"
 """Folder in the study's folder that takes the weights of the models, where they are to be kept."""
 
@@ -50,12 +53,13 @@ class AblationSettings:
     Attributes:
         file: What is compared.
         device: `auto`, `cpu` or numbers of CUDA devices.
-        workers: Trainings at once; None decides by cores and memory, or by GPUs.
+        workers: Trainings at once; None decides by cores and memory, or by GPUs. The published recipe takes one.
         threads: CPU threads of each; None divides the cores.
         loader_workers: Image-loading processes of a CUDA training.
         latency_seconds: Most seconds to measure each arm's latency; 0 measures none.
         timeout_s: No training starts after this many seconds.
-        keep_weights: Whether the trained weights of the baseline and the models are kept.
+        keep_weights: Whether the trained weights of the baseline and the models are kept; by the published recipe every
+            arm's are.
         storage: Optuna's storage; None is SQLite in the study's folder.
         results: Folder that holds one folder a study.
     """
@@ -106,7 +110,7 @@ class Ablation:
     Attributes:
         models: The arms, the baseline first.
         left_out: A sentence for each arm that there is not.
-        devices: One name a device.
+        devices: One name for what a training takes: a device, or all of them by the published recipe.
     """
 
     settings: AblationSettings
@@ -156,6 +160,11 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
     file = settings.file
     device = resolve_device(settings.device)
     cores = torch.get_num_threads()
+    published = file.recipe is Recipe.PUBLISHED
+    if published and (settings.workers or 1) > 1:
+        raise UserError(
+            f"--workers {settings.workers}: the published recipe takes all devices for one training; give 1"
+        )
     workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
     base = resolve_base(file.base)
     data = check_dataset(file.data, file.imgsz, cache=cache_folder())
@@ -169,9 +178,9 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
         data=data,
         models=tuple(built),
         left_out=(*same, *impossible),
-        devices=tuple(device.split(",")),
-        workers=workers,
-        threads=settings.threads or max(1, cores // workers),
+        devices=(device,) if published else tuple(device.split(",")),
+        workers=1 if published else workers,
+        threads=settings.threads or max(1, cores // (1 if published else workers)),
     )
 
 
@@ -210,8 +219,14 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
 def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> None:
     """Write down what the study is of; arms of an earlier run stay in it."""
     file = ablation.settings.file
+    before = study.optuna.user_attrs.get(ABLATION)
+    recipe = Recipe(before["file"].get("recipe", Recipe.SHORT)) if before else file.recipe
+    if recipe is not file.recipe:
+        raise UserError(
+            f"study {file.name} exists with another recipe ({recipe}, now {file.recipe}); choose another name"
+        )
     arms = {model.arm.name: _plain(model) for model in ablation.models}
-    earlier = {arm["name"]: arm for arm in study.optuna.user_attrs.get(ABLATION, {}).get("arms", [])}
+    earlier = {arm["name"]: arm for arm in (before or {}).get("arms", [])}
     described = {
         "file": file.model_dump(mode="json"),
         "arms": [*(earlier | arms).values()],
@@ -312,7 +327,8 @@ class ArmLoop:
 
     def run(self) -> None:
         """Do what is missing, in order."""
-        done = _settled(self.study, self.ablation.schedule.epochs)
+        resumable = self.ablation.settings.file.recipe is Recipe.PUBLISHED
+        done = _settled(self.study, self.ablation.schedule.epochs, again=resumable)
         self.waiting = waiting = deque(key for key in self.ablation.trainings if key not in done)
         total = len(self.ablation.trainings)
         with self.interrupts, self.children:
@@ -349,7 +365,10 @@ class ArmLoop:
 
     def _job(self, key: _Key, model: ArmModel, device: str) -> Job:
         ablation, settings = self.ablation, self.ablation.settings
-        keeps = settings.keep_weights and model.arm.role in {Role.BASELINE, Role.MODEL}
+        folder, recipe = self.study.settings.folder, settings.file.recipe
+        weights = weights_path(folder, *key, ablation.schedule.epochs)
+        published = recipe is Recipe.PUBLISHED
+        keeps = published or (settings.keep_weights and model.arm.role in {Role.BASELINE, Role.MODEL})
         training = Training(
             config=model.config,
             base_config=ablation.base.config,
@@ -363,7 +382,9 @@ class ArmLoop:
             threads=ablation.threads,
             loader_workers=settings.loader_workers,
             widened=model.is_widened,
-            save_to=weights_path(self.study.settings.folder, *key, ablation.schedule.epochs) if keeps else None,
+            save_to=weights if keeps else None,
+            recipe=recipe,
+            folder=folder / RUNS / weights.stem if published else None,
         )
         return Job(
             training=training,
@@ -411,10 +432,18 @@ def weights_path(folder: Path, identity: str, base_seed: int, seed: int, epochs:
     return folder / WEIGHTS / f"{identity}-{epochs}epochs-base{base_seed}-seed{seed}.pt"
 
 
-def _settled(study: SearchStudy, epochs: int) -> set[_Key]:
-    """The trainings of so many epochs that would only repeat what the study has."""
+def _settled(study: SearchStudy, epochs: int, *, again: bool) -> set[_Key]:
+    """The trainings of so many epochs that would only repeat what the study has.
+
+    Args:
+        study: Read here.
+        epochs: Of each training.
+        again: Whether what failed is tried again: a training that goes on from its last epoch loses little, and what
+            ends one of several GPUs and days is mostly the machine's fault.
+    """
     rows = study.record().trials
     rows = rows[rows.epochs == epochs]
+    rows = rows[rows.state != State.FAILED] if again else rows
     settled = rows[rows.state.map(lambda state: State(state).settled).astype(bool)]
     keys = zip(settled.architecture, settled.base_seed, settled.seed, strict=True)
     return {_Key(str(identity), int(base_seed), int(seed)) for identity, base_seed, seed in keys}

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.choices import Recipe
+from harness.errors import UserError
+from harness.measure.pace import PaceRequest, measure_pace
 from harness.search.ablate import Ablation
 from harness.search.base import known_pace
+from harness.search.executors import run_in_child
+from harness.search.outcome import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +23,8 @@ class AblationPlan:
         epochs: Of all of these.
         seconds: Estimate of the wall time; None where the base has not been trained on this machine yet.
         workers: Trainings at once.
+        devices: Devices of one training.
+        is_measured: Whether the estimate is from steps that were made for it, of the published recipe.
     """
 
     arms: int
@@ -25,30 +32,77 @@ class AblationPlan:
     epochs: int
     seconds: float | None
     workers: int
+    devices: tuple[str, ...] = ("cpu",)
+    is_measured: bool = False
+
+    @property
+    def device_hours(self) -> float | None:
+        """Of all devices together."""
+        return None if self.seconds is None else self.seconds * len(self.devices) * self.workers / 3600
 
     def __str__(self) -> str:
-        took = (
-            "time unknown until the base is trained"
-            if self.seconds is None
-            else f"about {max(1, round(self.seconds / 60))} min"
-        )
+        count = f"{self.arms} arms, {self.trainings} trainings, {self.epochs} epochs in all"
+        if self.seconds is None:
+            return f"{count}, {self.workers} at once; time unknown until the base is trained"
+        if not self.is_measured:
+            return f"{count}, {self.workers} at once; about {max(1, round(self.seconds / 60))} min"
+        kind = "CPU" if self.devices == ("cpu",) else "GPU"
         return (
-            f"{self.arms} arms, {self.trainings} trainings, {self.epochs} epochs in all, {self.workers} at once; {took}"
+            f"{count}, one after the other; about {_hours(self.device_hours or 0.0)} {kind} hours"
+            + (f", {_hours(self.seconds / 3600)} hours on {len(self.devices)} GPUs" if len(self.devices) > 1 else "")
+            + " by the time of the baseline's steps, measured here just now, and the arms' MACs; loading images, "
+            "validating after each epoch and what the GPUs tell each other come on top"
         )
 
 
-def plan_of(ablation: Ablation) -> AblationPlan:
-    """Reckon: an epoch takes as long as one of the base's own did, times the arm's MACs over the base's."""
+def plan_of(ablation: Ablation, *others: Ablation) -> AblationPlan:
+    """Reckon: an epoch takes as long as one of the base's own did, times the arm's MACs over the base's.
+
+    By the published recipe nothing is known from earlier, and a few steps of the baseline are made for it, in a child.
+
+    Args:
+        ablation: What is planned.
+        others: Further ablations of the same study; what they have in common is trained once.
+
+    Raises:
+        UserError: The baseline's steps do not fit the device.
+    """
     file = ablation.settings.file
-    trainings = ablation.trainings
-    macs = {model.arm.identity: model.macs for model in ablation.models}
-    pace = known_pace(ablation.base, ablation.data, file.imgsz)
+    macs = {model.arm.identity: model.macs for each in (ablation, *others) for model in each.models}
+    trainings = {key for each in (ablation, *others) for key in each.trainings}
+    published = file.recipe is Recipe.PUBLISHED
+    pace = _measured_pace(ablation) if published else known_pace(ablation.base, ablation.data, file.imgsz)
     relative = sum(macs[key.identity] for key in trainings) / ablation.models[0].macs
-    seconds = None if pace is None else pace * file.epochs * relative / ablation.workers
     return AblationPlan(
-        arms=len(ablation.models),
+        arms=len(macs),
         trainings=len(trainings),
         epochs=len(trainings) * file.epochs,
-        seconds=seconds,
+        seconds=None if pace is None else pace * file.epochs * relative / ablation.workers,
         workers=ablation.workers,
+        devices=tuple(ablation.devices[0].split(",")) if published else ablation.devices[:1],
+        is_measured=published,
     )
+
+
+def _measured_pace(ablation: Ablation) -> float:
+    """Seconds an epoch of the baseline, on all devices of a training."""
+    file, device = ablation.settings.file, ablation.devices[0]
+    request = PaceRequest(
+        config=ablation.models[0].config,
+        classes=len(ablation.data.names),
+        imgsz=file.imgsz,
+        batch=file.batch,
+        device=device,
+        threads=ablation.threads,
+    )
+    taken = run_in_child(measure_pace, request)
+    if isinstance(taken, Failure):
+        raise UserError(
+            f"--device {device}: a step of the baseline with batch {file.batch} at {file.imgsz} px fails here "
+            f"({taken.reason}); try a smaller --batch"
+        )
+    return taken * ablation.data.train_images / len(device.split(","))
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -24,21 +24,22 @@ class Running:
         self.text = printable(text)
         self.started = time.monotonic()
         self.step: Step | None = None
+        self._first = 0
 
     def progress(self, step: Step) -> None:
         """Move the bar; steps of another kind begin a new one."""
         if self.step is None or (step.doing, step.total) != (self.step.doing, self.step.total):
-            self.started = time.monotonic()
+            self.started, self._first = time.monotonic(), step.done  # a training that goes on begins in the middle
         self.step = step
 
     @property
     def left(self) -> str:
         """The time that it will still take."""
         step = self.step
-        if step is None or not step.done:
+        if step is None or step.done <= self._first:
             return ""
-        elapsed = time.monotonic() - self.started
-        return f"about {seconds(elapsed / step.done * (step.total - step.done))} left"
+        pace = (time.monotonic() - self.started) / (step.done - self._first)
+        return f"about {seconds(pace * (step.total - step.done))} left"
 
     def lines(self) -> RenderableType:
         """What it is, and below how far."""

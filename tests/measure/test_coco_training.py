@@ -11,7 +11,7 @@ import pytest
 
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, insert, resolve_base
-from harness.measure import accuracy
+from harness.measure import validation
 from harness.measure.accuracy import Training, train
 from harness.measure.coco import Truth
 from tests.coco_data import write_coco
@@ -26,14 +26,14 @@ def test_a_training_on_coco_files_is_judged_by_the_original_annotations(
     data = write_coco(tmp_path / "coco", train=8, val=8)
     info = check_dataset(str(data.train), 64, tmp_path / "cache")
     seen: list[dict[str, Truth]] = []
-    figures = accuracy._Validator.figures
+    figures = validation.Validator.figures
 
-    def watched(self: accuracy._Validator) -> dict[str, object]:
+    def watched(self: validation.Validator) -> dict[str, object]:
         assert self.annotations is not None
         seen.append({name: truth for name, truth, _ in self._images})
         return figures(self)
 
-    monkeypatch.setattr(accuracy._Validator, "figures", watched)
+    monkeypatch.setattr(validation.Validator, "figures", watched)
     base, digits = resolve_base("yolov5n"), training(BASELINE, base_weights=None)
     config = insert(base, BASELINE, sites=find_sites(base), classes=3)
     schedule = replace(digits.schedule, epochs=1)

@@ -15,7 +15,7 @@ import torch
 from ultralytics.cfg import get_cfg
 
 from harness.errors import UserError
-from harness.measure import accuracy
+from harness.measure import accuracy, validation
 from harness.measure.accuracy import (
     Accuracy,
     Training,
@@ -41,7 +41,7 @@ def letterboxed(boxes: np.ndarray) -> torch.Tensor:
 def validator(tmp_path: Path) -> Any:
     """A validator that has not seen an image yet."""
     ensure_torchvision()
-    made: Any = accuracy._Validator(args={"plots": False}, save_dir=tmp_path)
+    made: Any = validation.Validator(args={"plots": False}, save_dir=tmp_path)
     made.data, made.device = {"val": "val"}, torch.device("cpu")
     made.init_metrics(SimpleNamespace(names={0: "cat", 1: "dog"}))
     return made

@@ -74,6 +74,14 @@ def test_the_time_left_counts_from_the_first_step_of_the_same_kind(clock: list[f
     assert "about 0:10 left" in text(view.render())
 
 
+def test_a_training_that_goes_on_from_the_middle_is_not_taken_for_a_fast_one(clock: list[float]) -> None:
+    view = LiveView(plain(), "x")
+    view.progress(step(60, 100))
+    clock[0] += 10
+    view.progress(step(70, 100))
+    assert "about 0:30 left" in text(view.render())
+
+
 def test_no_time_is_promised_before_the_first_step(clock: list[float]) -> None:
     view = LiveView(plain(), "x")
     view.progress(step(0, 40))

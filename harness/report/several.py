@@ -1,0 +1,141 @@
+"""Several studies in one report: side by side, never mixed, since one device's front is not another's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UserError
+from harness.report import words
+from harness.report.ablation import ablation_content
+from harness.report.content import content
+from harness.report.forest import draw_forest
+from harness.report.html import render_page
+from harness.report.markdown import render_page_markdown
+from harness.report.page import Page, Section
+from harness.report.png import draw_png
+from harness.report.tables import Cell, Column, Row, Table
+from harness.report.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+_NOT_ALIKE = {
+    "base": "their bases differ",
+    "data": "their data differ",
+    "imgsz": "their image sizes differ",
+    "epochs": "their trainings differ in epochs",
+    "device_kind": "they ran on different kinds of device",
+}
+"""Setting to what to say where it is not the same for all."""
+
+
+def several_page(records: Sequence[StudyRecord]) -> Page:
+    """What is to be said of several studies.
+
+    Raises:
+        UserError: A study is given twice.
+    """
+    names = [record.name for record in records]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"study {name}: given {names.count(name)} times; name each study once")
+    said = [_section(record) for record in records]
+    return Page(
+        name=", ".join(names),
+        kind="clo-nas studies",
+        headline=f"{words.count(len(records), 'study', 'studies')} side by side.",
+        lead=_comparable(records),
+        sections=(
+            Section(title="The studies", key="studies", tables=(_overview(records, said),)),
+            *said,
+        ),
+    )
+
+
+def write_several(records: Sequence[StudyRecord], folder: Path) -> Path:
+    """Write `report.html`, `report.md` and a picture a study; the path of the first.
+
+    Raises:
+        UserError: A study is given twice, or the folder cannot be written to.
+    """
+    page = several_page(records)
+    files = {section.picture: section.image for section in page.sections if section.image}
+    files |= {"report.md": render_page_markdown(page).encode(), "report.html": render_page(page).encode()}
+    try:
+        for name, data in files.items():
+            write_whole(folder / name, data)
+    except OSError as error:
+        raise UserError(f"report: {error.filename or folder} cannot be written ({error.strerror})") from error
+    return folder / "report.html"
+
+
+def _comparable(records: Sequence[StudyRecord]) -> str:
+    """Whether what is side by side may be compared."""
+    differing = [
+        reason
+        for setting, reason in _NOT_ALIKE.items()
+        if len({str(record.settings.get(setting)) for record in records}) > 1
+    ]
+    if differing:
+        return (
+            f"Their figures are not to be compared with each other: {', and '.join(differing)}. Each study's gains "
+            "and latency ratios are to its own baseline."
+        )
+    return "All have one base, data set, image size, number of epochs and kind of device; each has its own baseline."
+
+
+def _section(record: StudyRecord) -> Section:
+    if record.ablation:
+        found = ablation_content(record)
+        forests = [("Gain over the baseline", found.gains), ("Model minus arm", found.worths)]
+        headline, lead = found.page.headline, found.page.lead
+        tables = found.page.sections[0].tables
+        image, remarks = draw_forest(forests, record.name), found.page.remarks
+    else:
+        said = content(record)
+        headline, lead, remarks = said.answer.headline, said.answer.lead, said.answer.remarks
+        tables = (said.front_table,)
+        image = draw_png(said.figures, record.name, headline)
+    return Section(
+        title=record.name,
+        key=f"study-{record.name}",
+        note=f"{headline} {lead}".strip(),
+        sentences=remarks,
+        tables=tuple(replace(table, key=f"{record.name}-{table.key}") for table in tables),
+        picture=f"{record.name}.png",
+        picture_says=f"Study {record.name}: {headline}",
+        image=image,
+    )
+
+
+def _overview(records: Sequence[StudyRecord], said: Sequence[Section]) -> Table:
+    names = ("Study", "Base", "Data", "Image", "Device", "Epochs", "Architectures", "Trainings")
+    return Table(
+        key="studies",
+        caption="What each study is of",
+        columns=tuple(Column(name=name, numeric=name in names[5:], unit="px" if name == "Image" else "")
+                      for name in names),
+        rows=tuple(_row(record) for record, _ in zip(records, said, strict=True)),
+    )  # fmt: skip
+
+
+def _row(record: StudyRecord) -> Row:
+    settings, trials = record.settings, record.trials
+    done = trials[trials["state"] == "complete"]
+    epochs = sorted({int(each) for each in done["epochs"]})
+    return Row(
+        kind="",
+        cells=(
+            Cell(text=record.name, details=("ablation" if record.ablation else "search",)),
+            Cell(text=str(settings.get("base", words.DASH))),
+            Cell(text=str(settings.get("data", words.DASH))),
+            Cell(text=str(settings.get("imgsz", words.DASH))),
+            Cell(text=str(record.environment.get("device", settings.get("device", words.DASH)))),
+            Cell(text=", ".join(map(str, epochs)) or words.DASH, sort=float(max(epochs, default=0))),
+            Cell(text=str(done["architecture"].nunique()), sort=float(done["architecture"].nunique())),
+            Cell(text=str(len(done)), sort=float(len(done))),
+        ),
+    )

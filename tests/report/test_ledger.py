@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.claims.ledger import Claim, choose_claims
+from harness.claims.verdict import Figure, Finding, Verdict
+from harness.report.html import render_page
+from harness.report.ledger import ledger_page
+from harness.report.markdown import render_page_markdown
+
+PARAMS, GAIN, UNREAD = choose_claims(["pooling-cuts-params", "head-gain", "attnconv-equivariance"])[::1]
+
+
+def entries() -> list[tuple[Claim, Finding]]:
+    by_id = {claim.id: claim for claim in (PARAMS, GAIN, UNREAD)}
+    return [
+        (by_id["attnconv-equivariance"], Finding(verdict=Verdict.REPRODUCED, sentence="It is exact.")),
+        (by_id["pooling-cuts-params"], Finding(verdict=Verdict.REFUTED, sentence="It removes none.")),
+        (
+            by_id["head-gain"],
+            Finding(
+                verdict=Verdict.UNDECIDED,
+                sentence="On digits: a little.",
+                figures=(Figure(name="model minus baseline", value=0.0123, low=-0.001, high=0.02, unit="mAP50-95"),),
+                rows=({"model": "yolov5n-clo-head", "difference": 0.0123, "readings needed": None},),
+                caption="Comparisons",
+                to_decide="12 seeds",
+                command="nox -s reproduce -- --data coco.yaml",
+                scope="digits",
+            ),
+        ),
+    ]
+
+
+def test_the_headline_counts_and_says_what_is_not_about_coco() -> None:
+    page = ledger_page(entries(), {}, "clo reproduce")
+    assert page.headline == (
+        "3 claims: 1 reproduced, 1 refuted, 1 undecided. 1 verdict of these is about digits, not about COCO."
+    )
+
+
+@pytest.mark.parametrize("render", [render_page, render_page_markdown])
+def test_every_claim_has_its_verdict_words_and_rule(render: object) -> None:
+    text = re.sub(r"\\(.)", r"\1", render(ledger_page(entries(), {}, "clo reproduce")))  # type: ignore[operator]
+    for claim, finding in entries():
+        assert claim.title in text and finding.sentence in text
+        assert claim.id in text
+    assert "undecided on digits" in text
+    assert "对K和V进行了下采样来减少参数量" in text
+    assert "(no words of the article could be read for this claim)" in text
+    assert "12 seeds" in text and "nox -s reproduce -- --data coco.yaml" in text
+
+
+def test_a_figure_has_its_interval_and_unit() -> None:
+    section = next(s for s in ledger_page(entries(), {}, "").sections if s.key == "head-gain")
+    assert "model minus baseline: 0.0123 [−0.001, 0.02] mAP50-95." in section.sentences
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    section = next(s for s in ledger_page(entries(), {}, "").sections if s.key == "head-gain")
+    assert [cell.text for cell in section.tables[0].rows[0].cells] == ["yolov5n-clo-head", "0.0123", "—"]
+
+
+def test_provenance_and_command_are_kept() -> None:
+    page = ledger_page(entries(), {"commit": "0123abc"}, "clo reproduce --seeds 3")
+    assert ("commit", "0123abc") in page.sections[-1].pairs
+    assert ("This ledger again; nothing is trained twice", "clo reproduce --seeds 3") in page.sections[-2].commands
