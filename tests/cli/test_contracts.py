@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -243,3 +245,16 @@ def test_nothing_is_written_outside_the_given_folders_and_a_report_needs_no_torc
     assert done.returncode == 0, done.stderr
     assert not list(home.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "home", "results"]
+
+
+def test_several_studies_are_put_on_one_page(clo: Clo, begun: Path) -> None:
+    folder = begun.parent.parent / "y"
+    folder.mkdir()
+    with closing(sqlite3.connect(begun)) as source, closing(sqlite3.connect(folder / "study.db")) as copy:
+        source.backup(copy)
+        copy.execute("UPDATE studies SET study_name = 'y'")
+        copy.commit()
+    found = read(clo("report", "x", "y", "--json"))
+    assert found == {"studies": ["x", "y"], "folder": "results/x+y"}
+    assert "2 studies side by side." in Path("results/x+y/report.html").read_text(encoding="utf-8")
+    assert "study x: given 2 times" in sentence(clo("report", "x", "x"))
