@@ -51,7 +51,11 @@ def fixed_image(side: int) -> NDArray[np.float32]:
 def fill(network: nn.Module) -> None:
     """Give a network without weights the same ones everywhere.
 
-    Blocks that start as the identity would hide what is in them, so that no weight stays zero.
+    Blocks that start as the identity would hide what is in them, so that no weight stays zero; and the further a
+    signal fades, the less a difference in an early layer is to be seen at the end, hence He's gain.
+
+    References:
+        1. He et al., "Delving deep into rectifiers", ICCV 2015.
     """
     import torch
 
@@ -62,7 +66,7 @@ def fill(network: nn.Module) -> None:
             if name.endswith("bias"):
                 drawn *= 0.1
             elif parameter.ndim > 1:
-                drawn /= (parameter.numel() / len(parameter)) ** 0.5  # keeps the size of what it is applied to
+                drawn *= (2 * len(parameter) / parameter.numel()) ** 0.5
             else:
                 drawn = 1 + 0.1 * drawn
             if parameter.requires_grad:
