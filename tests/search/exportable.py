@@ -16,8 +16,29 @@ from harness.search.study import open_study
 from harness.settings import SearchSettings
 
 IDENTITY = "1a2b3c4d"
+THEIR_BLOCK = """
+from torch import Tensor, nn
+from harness.blocks import register_block
+
+
+@register_block("{name}")
+class Mixing(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(x)
+"""
 BLOCK = Placement(site="neck.P4", kind=Kind.BLOCK, groups=(LocalGroup(3, 2),), global_heads=2, kv_pool=2, ffn_ratio=2)
 COSTS = {"latency_ms_p50": 9.0, "latency_ratio": 1.0, "macs": 100, "flops": 200, "params": 30}
+
+
+def their_block(folder: Path, name: str) -> tuple[Path, Placement]:
+    """A file with a block of a user's own, and where it goes."""
+    file = folder / f"{name}.py"
+    file.write_text(THEIR_BLOCK.format(name=name))
+    return file, Placement(site="backbone.P4", kind=f"{file}:{name}")
 
 
 @cache
@@ -30,14 +51,14 @@ def sites() -> dict[str, Site]:
     return find_sites(base())
 
 
-def description(placement: Placement | None = BLOCK, classes: int = 2) -> dict[str, Any]:
-    architecture = Architecture(base="yolov5n", placements=(placement,) if placement else ())
+def description(*placements: Placement, classes: int = 2) -> dict[str, Any]:
+    architecture = Architecture(base="yolov5n", placements=placements)
     return insert(base(), architecture, sites=sites(), classes=classes)
 
 
 def begun_with(
     results: Path,
-    placement: Placement = BLOCK,
+    placements: tuple[Placement, ...] = (BLOCK,),
     seeds: dict[int, tuple[int, ...]] | None = None,
     *,
     classes: int = 2,
@@ -48,7 +69,7 @@ def begun_with(
 
     Args:
         results: Folder that holds the study's.
-        placement: The candidate's.
+        placements: The candidate's.
         seeds: Epochs to the seeds of its rows; one row of three epochs by default.
         classes: Of the data.
         data: The data set.
@@ -59,11 +80,12 @@ def begun_with(
         study.optuna.set_user_attr(LAST_RUN, settings.model_dump(mode="json"))
         for epochs, each in (seeds or {3: (0,)}).items():
             for seed in each:
-                for name, its in ((BASELINE, None), (IDENTITY, placement)):
+                for name, its in ((BASELINE, ()), (IDENTITY, placements)):
                     trial = study.optuna.ask()
                     row = {"seed": seed, "base_seed": 0, "epochs": epochs, "selected_on": epochs == 3}
-                    architecture = Architecture(base="yolov5n", placements=(its,) if its else ())
-                    study.begin(trial, architecture, name, to_yaml(description(its, classes), name), row)
+                    architecture = Architecture(base="yolov5n", placements=its)
+                    text = to_yaml(description(*its, classes=classes), name)
+                    study.begin(trial, architecture, name, text, row)
                     figures = {"map50_95": 0.5, "map50": 0.7, "train_seconds": 1.0, **COSTS}
                     study.end(trial, State.COMPLETE, figures)
         return study.record()
@@ -72,7 +94,7 @@ def begun_with(
 def keep_weights(results: Path, epochs: int, seed: int, config: dict[str, Any] | None = None) -> Path:
     """A checkpoint of random weights where a long training of the candidate would have left one."""
     path = weights_path(results / "x", IDENTITY, 0, seed, epochs)
-    model = build(config or description())
+    model = build(config or description(BLOCK))
     model.names = {0: "cat", 1: "it's"}
     save_checkpoint(model, path)
     return path

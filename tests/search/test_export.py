@@ -12,82 +12,53 @@ import yaml
 
 from harness.detectors import build
 from harness.errors import UserError
-from harness.search.export import check_replaceable, prepare_export, write_export
+from harness.search.export import check_replaceable, prepare_export
 from harness.search.exported import Form
 from harness.search.fresh_process import fill
 from harness.search.kept_weights import trained_weights
 from harness.search.load_script import load_script
 from harness.search.verify_export import compare_in_fresh_process
-from tests.search.exportable import BLOCK, IDENTITY, begun_with, description, keep_weights
-
-THEIR_BLOCK = """
-from torch import Tensor, nn
-from harness.blocks import register_block
-
-
-@register_block("{name}")
-class Mixing(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.mix(x)
-"""
+from tests.report.example import failed, frame, record, row
+from tests.search.exportable import BLOCK, IDENTITY, begun_with, description, keep_weights, their_block
 
 # --- Which weights --------------------------------------------------------------------------------
 
 
 def test_the_longest_trainings_first_seed_goes_along(tmp_path: Path) -> None:
-    record = begun_with(tmp_path, seeds={3: (0,), 24: (4,), 100: (7, 5, 6)})
-    assert trained_weights(record, tmp_path / "x", IDENTITY) is None
-    for epochs, seed in ((24, 4), (100, 6), (100, 5), (200, 9)):  # the last is of no training of the study
-        path = tmp_path / "x" / "trained" / f"{IDENTITY}-{epochs}epochs-base0-seed{seed}.pt"
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-    found = trained_weights(record, tmp_path / "x", IDENTITY)
+    keys = [(3, 0), (24, 4), (100, 7), (100, 5), (100, 6)]
+    rows = [row(IDENTITY, 0) | {"epochs": epochs, "seed": seed} for epochs, seed in keys]
+    study = record(frame([*rows, failed(IDENTITY, 0) | {"epochs": 100, "seed": 4}]))
+    assert trained_weights(study, tmp_path, IDENTITY) is None
+    (tmp_path / "trained").mkdir()
+    for epochs, seed in ((24, 4), (100, 6), (100, 5), (100, 4), (200, 9)):  # of the last two is no complete training
+        (tmp_path / "trained" / f"{IDENTITY}-{epochs}epochs-base0-seed{seed}.pt").touch()
+    found = trained_weights(study, tmp_path, IDENTITY)
     assert found is not None
     assert (found.epochs, found.seed, found.path.name) == (100, 5, f"{IDENTITY}-100epochs-base0-seed5.pt")
 
 
-def test_weights_and_class_names_are_the_checkpoints(tmp_path: Path) -> None:
-    record = begun_with(tmp_path, seeds={3: (0,), 100: (5,)})
+def test_weights_and_class_names_are_the_checkpoints_which_is_of_this_very_model(tmp_path: Path) -> None:
+    study = begun_with(tmp_path, seeds={100: (5,)})
     path = keep_weights(tmp_path, 100, 5)
-    export = prepare_export(record, tmp_path / "x", IDENTITY, Form.PT)
+    export = prepare_export(study, tmp_path / "x", IDENTITY, Form.PT)
     kept = torch.load(path, weights_only=False)["model"]
     assert all(torch.equal(tensor, kept.state_dict()[name]) for name, tensor in export.network.state_dict().items())
     assert export.network.names == {0: "cat", 1: "it's"}
 
-
-def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
-    record = begun_with(tmp_path, seeds={3: (0,), 100: (5,)})
     keep_weights(tmp_path, 100, 5, description(replace(BLOCK, ffn_ratio=4)))
     with pytest.raises(UserError, match=r"seed5\.pt: holds the weights of another model than the study's"):
-        prepare_export(record, tmp_path / "x", IDENTITY, Form.PT)
+        prepare_export(study, tmp_path / "x", IDENTITY, Form.PT)
 
 
 # --- A user's own blocks --------------------------------------------------------------------------
 
 
-def test_a_file_of_blocks_goes_along_and_the_yaml_names_it_without_its_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "theirs").mkdir()
-    file = tmp_path / "theirs" / "mixing_export.py"
-    file.write_text(THEIR_BLOCK.format(name="mixing_export"))
-    placement = replace(BLOCK, kind=f"{file}:mixing_export")
-    record = begun_with(tmp_path, placement, {3: (0,), 100: (5,)}, block_files={file.name: "another hash"})
-    keep_weights(tmp_path, 100, 5, description(placement))
-    with pytest.raises(UserError, match=r"mixing_export.py: has changed since study x searched with it"):
-        prepare_export(record, tmp_path / "x", IDENTITY, Form.PT)
-    export = prepare_export(replace(record, settings={"imgsz": 64}), tmp_path / "x", IDENTITY, Form.PT)
-    (tmp_path / "export").mkdir()
-    written = write_export(export, tmp_path / "export")  # in a fresh process, which knows the copy alone
-    assert written.files == (f"{IDENTITY}.pt", f"{IDENTITY}.yaml", "README.md", "load.py", "mixing_export.py")
-    assert yaml.safe_load((tmp_path / "export" / f"{IDENTITY}.yaml").read_text())["blocks"] == ["mixing_export.py"]
-    here = str(tmp_path / "theirs").encode()
-    assert not [path for path in (tmp_path / "export").iterdir() if path.is_file() and here in path.read_bytes()]
-    assert written.max_difference == 0
+def test_a_file_of_blocks_that_has_changed_is_refused(tmp_path: Path) -> None:
+    """That it goes along is seen where it is trained, in `test_export_trained`."""
+    _, theirs = their_block(tmp_path, "changing_export")
+    study = begun_with(tmp_path, (theirs,), block_files={"changing_export.py": "another hash"})
+    with pytest.raises(UserError, match=r"changing_export\.py: has changed since study x searched with it"):
+        prepare_export(study, tmp_path / "x", IDENTITY, Form.YAML)
 
 
 # --- The check notices ----------------------------------------------------------------------------
@@ -98,7 +69,7 @@ def test_a_model_that_says_something_else_in_a_fresh_process_is_refused(tmp_path
     other = description(replace(BLOCK, kv_pool=4))
     (tmp_path / "m.yaml").write_text(yaml.safe_dump(other))
     (tmp_path / "load.py").write_text(load_script(Form.YAML, "m", 64))
-    network = build(description())
+    network = build(description(BLOCK))
     fill(network)
     with pytest.raises(UserError, match=r"says something else than the model here \(relative difference \d"):
         compare_in_fresh_process(network, tmp_path, 64, Form.YAML)
@@ -138,11 +109,11 @@ def test_the_distance_is_the_largest_of_all_outputs(tmp_path: Path) -> None:
 
 
 def test_fixed_weights_leave_no_block_the_identity() -> None:
-    network = build(description())
+    network = build(description(BLOCK))
     fill(network)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     assert all(parameter.abs().max() > 0 for parameter in trained)
-    again = build(description())
+    again = build(description(BLOCK))
     fill(again)
     assert all(map(torch.equal, network.state_dict().values(), again.state_dict().values()))
 

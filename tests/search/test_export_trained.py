@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import harness
 from tests.cli.command_line import read, run_here
-from tests.search.exportable import IDENTITY, begun_with
+from tests.search.exportable import BLOCK, IDENTITY, begun_with, their_block
 
 pytestmark = pytest.mark.slow
 
@@ -31,11 +32,13 @@ def seen(folder: Path, image: Path, *paths: str) -> str:
     return done.stdout
 
 
-def test_a_trained_architecture_goes_home_as_pt_and_as_onnx(
+def test_a_trained_architecture_with_a_block_of_its_users_goes_home_as_pt_and_as_onnx(
     tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    begun_with(tmp_path / "results", classes=10, data=str(small_data))
+    (tmp_path / "theirs").mkdir()
+    file, theirs = their_block(tmp_path / "theirs", "mixing_export")
+    begun_with(tmp_path / "results", (BLOCK, theirs), classes=10, data=str(small_data))
     command = ("train", "x", IDENTITY, "--epochs", "2", "--seeds", "1", "--from-scratch", "--workers", "1")
     trained = run_here(monkeypatch, capsys, *command, "--threads", "1")
     assert trained.code == 0, trained.err
@@ -46,6 +49,10 @@ def test_a_trained_architecture_goes_home_as_pt_and_as_onnx(
     [kept] = (tmp_path / "results" / "x" / "trained").glob(f"{IDENTITY}-*.pt")
     weights, taken = (torch.load(p, weights_only=False)["model"] for p in (kept, tmp_path / "pt" / f"{IDENTITY}.pt"))
     assert all(torch.equal(tensor, taken.state_dict()[name]) for name, tensor in weights.state_dict().items())
+    assert yaml.safe_load((tmp_path / "pt" / f"{IDENTITY}.yaml").read_text())["blocks"] == [file.name]
+    assert set(said["files"]) == {f"{IDENTITY}.pt", f"{IDENTITY}.yaml", "README.md", "load.py", file.name}
+    here = str(file.parent).encode()
+    assert not [name for name in said["files"] if here in (tmp_path / "pt" / name).read_bytes()]
     assert image.name in seen(tmp_path / "pt", image, str(Path(harness.__file__).parents[1]))
 
     said = read(run_here(monkeypatch, capsys, "export", "x", IDENTITY, "--to", "onnx", "--out", "onnx", "--json"))
