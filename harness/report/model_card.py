@@ -33,6 +33,10 @@ tags: [clo-nas, cloformer, object-detection]
 ---
 
 """
+_OUTPUT = (
+    "a column each detection: centre x, y, width, height in pixels, then a score a class; overlapping ones are not "
+    "suppressed"
+)
 _DATA_LICENCES = {
     "digits": "CC BY 4.0: composed from the UCI optical recognition of handwritten digits, which scikit-learn ships",
 }
@@ -98,7 +102,7 @@ def _cost(record: StudyRecord, exported: Exported) -> Pairs:
         (f"MACs, {image}", _count(rows["macs"])),
         (f"FLOPs, {image}", _count(rows["flops"])),
         ("Input", f"{_shape(exported.input_shape)}: RGB, 0 to 1, edges padded with 114/255"),
-        ("Output", f"{_shape(exported.output_shape)}: {_meaning(exported)}"),
+        ("Output", f"{_shape(exported.output_shape)}: {_OUTPUT}"),
         *((("ONNX", f"opset {exported.opset}, this input shape alone, float32"),) if exported.opset else ()),
         ("Checked", _checked(exported)),
     )
@@ -113,25 +117,13 @@ def _shape(shape: tuple[int, ...]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _meaning(exported: Exported) -> str:
-    if exported.picks:
-        return "detections, the surest first: x1, y1, x2, y2 in pixels, score, class"
-    return (
-        "a column each detection: centre x, y, width, height in pixels, then a score a class; overlaps not suppressed"
-    )
-
-
 def _checked(exported: Exported) -> str:
     given = "" if exported.weights else " and its model given fixed weights"
     same = f"load.py was run in a fresh process{given}"
     return (
         f"{same} ({exported.engine}): on one fixed image its output and that, in PyTorch, of the model that was "
-        f"written are {exported.agreement} (largest absolute difference of {_unit(exported)})"
+        f"written are {exported.agreement} (largest absolute difference of boxes in pixels and scores)"
     )
-
-
-def _unit(exported: Exported) -> str:
-    return "scores" if exported.picks else "boxes in pixels and scores"
 
 
 def _use(exported: Exported) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from harness.search.exported import Exported, Form, TrainedWeights
 from harness.search.fresh_process import fill, fixed_image
 from harness.search.kept_weights import trained_weights
 from harness.search.load_script import load_script
-from harness.search.verify_export import compare_in_fresh_process, picks_detections
+from harness.search.verify_export import compare_in_fresh_process
 
 CARD, SCRIPT = "README.md", "load.py"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -136,17 +136,16 @@ def write_export(export: Export, folder: Path) -> Exported:
     """
     name = export.identity
     block_files = tuple(file.name for file in export.block_files)
-    picks = picks_detections(export.network)
     (folder / f"{name}.yaml").write_text(export.yaml, encoding="utf-8")
     for file in export.block_files:
         shutil.copyfile(file, folder / file.name)
-    script = load_script(export.form, name, export.imgsz, block_files, picks=picks)
+    script = load_script(export.form, name, export.imgsz, block_files)
     (folder / SCRIPT).write_text(script, encoding="utf-8")
     if export.form is Form.PT:
         export.network.yaml |= {BLOCK_FILES: [*block_files]} if block_files else {}  # type: ignore[operator]
         save_checkpoint(export.network, folder / f"{name}.pt")
     elif export.form is Form.ONNX:
-        (folder / f"{name}.onnx").write_bytes(_onnx(export, picks=picks))
+        (folder / f"{name}.onnx").write_bytes(_onnx(export))
     compared = compare_in_fresh_process(export.network, folder, export.imgsz, export.form)
     return Exported(
         form=export.form,
@@ -157,7 +156,6 @@ def write_export(export: Export, folder: Path) -> Exported:
         weights=export.weights,
         input_shape=(1, 3, export.imgsz, export.imgsz),
         output_shape=compared.output_shape,
-        picks=picks,
         opset=OPSET if export.form is Form.ONNX else None,
         engine=compared.engine,
         max_difference=compared.max_difference,
@@ -197,7 +195,7 @@ def _portable(text: str, files: tuple[Path, ...]) -> str:
     return re.sub(rf"^{BLOCK_FILES}:.*\n", lambda _: row, text, flags=re.MULTILINE)
 
 
-def _onnx(export: Export, *, picks: bool) -> bytes:
+def _onnx(export: Export) -> bytes:
     """The file, with the properties by which Ultralytics, too, knows how to run it."""
     network: Any = export.network
     properties = {
@@ -209,7 +207,7 @@ def _onnx(export: Export, *, picks: bool) -> bytes:
         "imgsz": [export.imgsz, export.imgsz],
         "names": network.names,
         "channels": 3,
-        "end2end": picks,
+        "end2end": network.end2end,
     }
     try:
         return onnx_file(deployed(network), torch.from_numpy(fixed_image(export.imgsz)), properties)

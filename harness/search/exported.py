@@ -54,7 +54,6 @@ class Exported:
         weights: Whose weights went along; None where none did.
         input_shape: (batch, channels, height, width) that was checked, and that an ONNX file takes alone.
         output_shape: Of the decoded detections.
-        picks: Whether the model picks its own detections, so that nothing has to suppress overlapping ones.
         opset: Of the ONNX file; None where there is none.
         engine: Name and version of what ran the written files.
         max_difference: Largest absolute difference between outputs of the files, run in a fresh process, and those of
@@ -69,7 +68,6 @@ class Exported:
     weights: TrainedWeights | None = None
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    picks: bool = False
     opset: int | None = None
     engine: str
     max_difference: float

@@ -47,16 +47,12 @@ for path in sys.argv[1:] if __name__ == "__main__" else ():
     image = ImageOps.pad(Image.open(path).convert("RGB"), ({imgsz}, {imgsz}), color=(114, 114, 114))
     pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
     [[found]] = session.run(None, {{"images": pixels}})
-{shows}
+    for x, y, w, h, *scores in found[:, found[4:].max(0).argsort()[::-1][:5]].T:  # the surest; may overlap
+        print(names[int(np.argmax(scores))], f"{{max(scores):.3f}}, x {{x:.1f}} y {{y:.1f}} w {{w:.1f}} h {{h:.1f}} (centre)")
 '''
 
-_SHOWS = """    for x, y, w, h, *scores in found[:, found[4:].max(0).argsort()[::-1][:5]].T:  # the surest; may overlap
-        print(names[int(np.argmax(scores))], f"{max(scores):.3f}, x {x:.1f} y {y:.1f} w {w:.1f} h {h:.1f} (centre)")"""
-_SHOWS_PICKED = """    for x1, y1, x2, y2, score, number in found[:5]:  # the surest
-        print(names[int(number)], f"{score:.3f}, from x {x1:.1f} y {y1:.1f} to x {x2:.1f} y {y2:.1f}")"""
 
-
-def load_script(form: Form, name: str, imgsz: int, block_files: tuple[str, ...] = (), *, picks: bool = False) -> str:
+def load_script(form: Form, name: str, imgsz: int, block_files: tuple[str, ...] = ()) -> str:
     """The script's text.
 
     Args:
@@ -64,12 +60,11 @@ def load_script(form: Form, name: str, imgsz: int, block_files: tuple[str, ...] 
         name: Of the model's file, without its suffix; it can name a file.
         imgsz: Side of the square input, in pixels.
         block_files: Names of files beside it that have to be imported before a checkpoint can be read.
-        picks: Whether the model gives (x1, y1, x2, y2, score, class) rows, the surest first.
     """
     if form is Form.YAML:
         return _YAML.format(name=name, imgsz=imgsz)
     if form is Form.ONNX:
-        return _ONNX.format(name=name, imgsz=imgsz, shows=_SHOWS_PICKED if picks else _SHOWS)
+        return _ONNX.format(name=name, imgsz=imgsz)
     imports = "from harness.torchvision_compat import ensure_torchvision"
     if block_files:
         imports = f"from harness.blocks import import_block_file\n{imports}"

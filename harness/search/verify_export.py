@@ -75,12 +75,6 @@ def compare_in_fresh_process(network: nn.Module, folder: Path, imgsz: int, form:
     )
 
 
-def picks_detections(network: nn.Module) -> bool:
-    """Whether the model's head picks its own detections, so that nothing has to suppress overlapping ones."""
-    layers = getattr(network, "model", None)
-    return isinstance(layers, nn.Sequential) and bool(getattr(layers[-1], "end2end", False))
-
-
 def _run(folder: Path, image: Path, output: Path, form: Form) -> str:
     """The last line of standard output of the fresh process."""
     paths = [] if form is Form.ONNX else [str(Path(harness.__file__).parents[1])]

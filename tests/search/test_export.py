@@ -137,9 +137,8 @@ def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("form", [Form.YAML, Form.PT, Form.ONNX])
-@pytest.mark.parametrize("picks", [False, True])
-def test_a_script_is_python_and_short(form: Form, picks: bool) -> None:
-    script = load_script(form, IDENTITY, 64, ("own.py",), picks=picks)
+def test_a_script_is_python_and_short(form: Form) -> None:
+    script = load_script(form, IDENTITY, 64, ("own.py",))
     compile(script, "load.py", "exec")
     lines = [line for line in script.splitlines() if line.strip()]
     assert len(lines) <= 16
