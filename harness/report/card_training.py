@@ -15,6 +15,15 @@ from harness.search.exported import Exported, TrainedWeights
 if TYPE_CHECKING:
     from harness.records import StudyRecord
 
+_SHORT = (
+    "AdamW with a cosine schedule, the weights of the last part of the run averaged; harness/measure/accuracy.py of "
+    "clo-nas says what differs from Ultralytics' trainer."
+)
+_PUBLISHED = (
+    "By Ultralytics' own recipe, which keeps the epoch that reads best on the validation images; "
+    "harness/measure/recipe.py of clo-nas says what differs."
+)
+
 
 def data_name(record: StudyRecord) -> str:
     """The data set without its folder, which may name a person."""
@@ -57,8 +66,7 @@ def training(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
         f"Started from {'random weights' if _is_from_scratch(row) else start}.",
         f"These are the weights of the longest training that the study keeps, and of its "
         f"{words.count(len(seeds), 'seed')} the first, not the best, which the validation images would have chosen.",
-        "AdamW with a cosine schedule, the weights of the last part of the run averaged; harness/measure/accuracy.py "
-        "of clo-nas says what differs from Ultralytics' trainer.",
+        _PUBLISHED if record.ablation.get("file", {}).get("recipe") == "published" else _SHORT,
     )
 
 

@@ -47,8 +47,8 @@ for path in sys.argv[1:] if __name__ == "__main__" else ():
     image = ImageOps.pad(Image.open(path).convert("RGB"), ({imgsz}, {imgsz}), color=(114, 114, 114))
     pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
     [[found]] = session.run(None, {{"images": pixels}})
-    for x, y, w, h, *scores in found[:, found[4:].max(0).argsort()[::-1][:5]].T:  # the surest; may overlap
-        print(names[int(np.argmax(scores))], f"{{max(scores):.3f}}, x {{x:.1f}} y {{y:.1f}} w {{w:.1f}} h {{h:.1f}} (centre)")
+    for x, y, w, h, *scores in found[:, found[4:].max(0).argsort()[::-1][:5]].T:  # centres of the surest
+        print(names[int(np.argmax(scores))], f"{{max(scores):.3f}}, x {{x:.1f}} y {{y:.1f}} w {{w:.1f}} h {{h:.1f}}")
 '''
 
 

@@ -165,6 +165,9 @@ def test_it_says_how_long_from_what_and_which_of_the_seeds() -> None:
     assert "100 epochs, 32 images a step, 128 pixels, seed 4; 1234 s." in card
     assert "the weights of yolov5n, trained 20 epochs, trained under seed 0 (349 of 349 base tensors)" in card
     assert "of its 3 seeds the first, not the best" in card
+    assert "AdamW" in card
+    published = model_card(replace(study, ablation={"file": {"recipe": "published"}}), exported(Form.PT))
+    assert "AdamW" not in published and "keeps the epoch that reads best" in published
 
 
 def test_an_onnx_file_has_its_opset_its_shape_and_its_distance_from_pytorch() -> None:
