@@ -16,7 +16,6 @@ import pytest
 import torch
 import yaml
 
-from harness.architecture import BASELINE
 from harness.cli_search import duration
 from harness.detectors import find_sites, load_model, resolve_base
 from harness.measure.accuracy import Accuracy, Training, save_checkpoint
@@ -190,23 +189,6 @@ def test_report_ends_with_the_closing_object(clo: Clo, begun: Path) -> None:
     closing_object = read(clo("report", "x", "--json"))
     assert closing_object | {"study": "x", "folder": "results/x", "finished": 0, "failed": 0} == closing_object
     assert {"front", "answer"} <= set(closing_object)
-
-
-def test_export_writes_the_model_where_it_is_wanted(clo: Clo, begun: Path) -> None:
-    said = read(clo("export", "x", BASELINE, "--out", "deep/down/mine.yaml", "--json"))
-    assert said == {"study": "x", "architecture": BASELINE, "file": "deep/down/mine.yaml"}
-    assert Path("deep/down/mine.yaml").read_text() == "nc: 10\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ((BASELINE, "--to", "onnx"), "--to onnx: choose yaml or architecture"),
-        (("nobody",), "study x has no architecture 'nobody'; it has baseline"),
-    ],
-)
-def test_export_of_something_else(clo: Clo, begun: Path, arguments: tuple[str, ...], reason: str) -> None:
-    assert reason in sentence(clo("export", "x", *arguments))
 
 
 @pytest.mark.parametrize("command", [("sites", "yolov5n"), ("cost", "yolov5n", "--imgsz", "64")])
