@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.records import StudyRecord
-from harness.search.ablate import weights_path
+from harness.search.arm_loop import weights_path
 from harness.search.exported import TrainedWeights
 
 

@@ -10,7 +10,7 @@ from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Place
 from harness.detectors import Base, Site, build, find_sites, insert, resolve_base, to_yaml
 from harness.measure.accuracy import save_checkpoint
 from harness.records import LAST_RUN, StudyRecord
-from harness.search.ablate import weights_path
+from harness.search.arm_loop import weights_path
 from harness.search.outcome import State
 from harness.search.study import open_study
 from harness.settings import SearchSettings
