@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +62,7 @@ def reproduce(
     interrupted = False
     with observer("clo reproduce", quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
-        from harness.claims.reproduce import ReproduceSettings, conclude, prepare, read_findings
+        from harness.claims.reproduce import ReproduceSettings, conclude, read_findings
         from harness.claims.reproduce import reproduce as run
 
         settings = ReproduceSettings(
@@ -81,7 +82,7 @@ def reproduce(
         except KeyboardInterrupt:
             interrupted = True
             watch.phase("writing what there is")
-            ledger = conclude(settings, prepare(settings), read_findings(settings.folder), watch)
+            ledger = conclude(settings, read_findings(settings.folder), watch)
     _close(settings, ledger, as_json)
     if interrupted:
         raise typer.Exit(130)
@@ -91,7 +92,8 @@ def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
     from harness.report.ledger import write_ledger
 
     environment = ledger.studies[0].environment if ledger.studies else {}
-    path = write_ledger(ledger.entries, environment, _command(), settings.folder, ledger.baselines)
+    typed = _command() if settings.train else shlex.join(map(str, environment.get("command", [])))
+    path = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
     if as_json:
         entries = [{"claim": claim.id, **finding.to_dict()} for claim, finding in ledger.entries]
         print_json({"folder": str(settings.folder), "claims": entries})
@@ -102,8 +104,6 @@ def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
 
 
 def _command() -> str:
-    import shlex
-
     return shlex.join(["clo", *sys.argv[1:]])
 
 

@@ -168,7 +168,7 @@ def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = (
         if set(verdicts) == {Verdict.REPRODUCED}
         else Verdict.UNDECIDED
     )
-    said = "; ".join(f"{each.model} minus {_short(each)}: {_interval(each)}" for each in deciding)
+    said = "; ".join(f"{each.model} {_short(each)}: {_interval(each)}" for each in deciding)
     return Finding(
         verdict=verdict,
         sentence=f"{_where(deciding)}{said} mAP50-95." if said else "Nothing has been trained for it yet.",
@@ -206,7 +206,7 @@ def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
         each for reading, compared in readings.items() if verdicts[reading] is Verdict.UNDECIDED for each in compared
     ]
     said = "; ".join(
-        f"{reading}: {verdicts[reading]} ({', '.join(f'minus {_short(e)} {_interval(e)}' for e in compared)})"
+        f"{reading}: {verdicts[reading]} ({_short(compared[0])} {_interval(compared[0])})"
         for reading, compared in readings.items()
     )
     return Finding(
@@ -247,7 +247,7 @@ def _baselines(compared: Sequence[Comparison]) -> list[PublishedBaseline]:
 
 
 def _short(each: Comparison) -> str:
-    return each.against.rpartition(": ")[2]
+    return f"minus {each.against.rpartition(': ')[2]}"
 
 
 def _interval(each: Comparison) -> str:
@@ -265,7 +265,7 @@ def _figures(compared: Sequence[Comparison]) -> tuple[Figure, ...]:
     )
     return beside + tuple(
         Figure(
-            name=f"{each.model} minus {_short(each)}, {each.start}",
+            name=f"{each.model} {_short(each)}, {each.start}",
             value=each.row["mean"],
             low=each.row["low_corrected"],
             high=each.row["high_corrected"],

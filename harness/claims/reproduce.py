@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from harness.ablation_file import AblationFile, load_ablation
-from harness.architecture import BASELINE
+from harness.analysis.ablation import arms_of
+from harness.arms import Role
 from harness.choices import Recipe
 from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
 from harness.claims.checks import CHECKS
@@ -22,7 +23,7 @@ from harness.claims.frequency import local_branch_supplies_high_frequencies
 from harness.claims.images import read_images
 from harness.claims.ledger import Claim, choose_claims
 from harness.claims.published import PublishedBaseline, is_coco2017
-from harness.claims.verdict import Finding, Verdict
+from harness.claims.verdict import Finding
 from harness.data.check import check_dataset, image_paths
 from harness.errors import UserError
 from harness.isolation import cache_folder
@@ -175,15 +176,15 @@ def reproduce(settings: ReproduceSettings, observer: Observer, command: list[str
         KeyboardInterrupt: Ctrl-C; everything finished is kept, and the same command goes on.
     """
     claims = choose_claims(settings.claims)
-    ablations = prepare(settings)
-    for name, own in _by_study(ablations if settings.train else []).items():
+    ablations = prepare(settings) if settings.train else []
+    for name, own in _by_study(ablations).items():
         observer.phase(f"reckoning what {name} takes")
         observer.note(f"plan, {name}: {plan_of(*own)}")
     found = _untrained(claims, observer, settings.folder)
-    for ablation in ablations if settings.train else []:
+    for ablation in ablations:
         record = ablate(ablation, observer, command)
         write_report(record, settings.folder / record.name)
-    return conclude(settings, ablations, found, observer)
+    return conclude(settings, found, observer)
 
 
 def _by_study(ablations: Sequence[Ablation]) -> dict[str, list[Ablation]]:
@@ -194,29 +195,28 @@ def _by_study(ablations: Sequence[Ablation]) -> dict[str, list[Ablation]]:
     return groups
 
 
-def conclude(
-    settings: ReproduceSettings, ablations: Sequence[Ablation], found: dict[str, Finding], observer: Observer
-) -> Ledger:
-    """The ledger from what there is."""
-    records = stored(settings, ablations)
+def conclude(settings: ReproduceSettings, found: dict[str, Finding], observer: Observer) -> Ledger:
+    """The ledger from what there is; a claim that was not come to is not in it."""
+    records = stored(settings)
     evidence = Evidence(records)
-    for claim in choose_claims(settings.claims):
+    claims = choose_claims(settings.claims)
+    for claim in claims:
         if claim.check in ACCURACY_CHECKS:
             found[claim.id] = ACCURACY_CHECKS[claim.check](evidence)
         elif claim.check == _FREQUENCY:
             observer.phase(claim.title)
-            found[claim.id] = _frequency(ablations)
+            found[claim.id] = _frequency(records, settings.folder)
     _keep(settings.folder, found)
     return Ledger(
-        entries=tuple((claim, found[claim.id]) for claim in choose_claims(settings.claims)),
+        entries=tuple((claim, found[claim.id]) for claim in claims if claim.id in found),
         studies=tuple(records),
         baselines=tuple(evidence.baselines.values()),
     )
 
 
-def stored(settings: ReproduceSettings, ablations: Sequence[Ablation]) -> list[StudyRecord]:
+def stored(settings: ReproduceSettings) -> list[StudyRecord]:
     """The ablations' studies as far as they exist, each once."""
-    names = dict.fromkeys(ablation.settings.file.name for ablation in ablations)
+    names = dict.fromkeys(file.name for file in ablation_files(settings))
     files = {name: settings.folder / name / "study.db" for name in names}
     return [load_record(f"sqlite:///{file.as_posix()}", name) for name, file in files.items() if file.is_file()]
 
@@ -232,22 +232,18 @@ def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dic
     return found
 
 
-def _frequency(ablations: Sequence[Ablation]) -> Finding:
+def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
     """On the weights of the first trained model that the ablations keep."""
-    for ablation in ablations:
-        for model in ablation.models:
-            path = weights_path(
-                ablation.settings.as_search.folder,
-                model.arm.identity,
-                ablation.settings.file.bases[0],
-                ablation.settings.file.seeds[0],
-                ablation.settings.file.epochs,
-            )
-            if model.arm.identity != BASELINE and path.is_file():
-                images = read_images(image_paths(ablation.data.path, "val")[:_IMAGES], ablation.settings.file.imgsz)
+    for record in records:
+        file = AblationFile.model_validate(record.ablation["file"])
+        for arm in arms_of(record):
+            path = weights_path(folder / record.name, arm["identity"], file.bases[0], file.seeds[0], file.epochs)
+            if arm["role"] == Role.MODEL and path.is_file():
+                data = check_dataset(file.data, file.imgsz, cache=cache_folder())
+                images = read_images(image_paths(data.path, "val")[:_IMAGES], file.imgsz)
                 with torch.no_grad():
                     found = local_branch_supplies_high_frequencies(path, images)
-                return replace(found, scope=Path(ablation.settings.file.data).stem)
+                return replace(found, scope=Path(file.data).stem)
     return local_branch_supplies_high_frequencies()
 
 
@@ -277,8 +273,3 @@ def read_findings(folder: Path) -> dict[str, Finding]:
         return {name: Finding.from_dict(one) for name, one in json.loads(path.read_text(encoding="utf-8")).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a file of findings ({error}); move it away") from error
-
-
-def verdicts(ledger: Ledger) -> dict[Verdict, int]:
-    """How many claims have each."""
-    return {verdict: sum(finding.verdict is verdict for _, finding in ledger.entries) for verdict in Verdict}
