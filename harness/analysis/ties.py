@@ -84,10 +84,10 @@ def letters(names: Sequence[str], apart: Collection[frozenset[str]]) -> dict[str
         ]
     order = {name: place for place, name in enumerate(names)}
     ordered = sorted(columns, key=lambda column: sorted(order[name] for name in column))
-    return {name: tuple(_letter(at) for at, column in enumerate(ordered) if name in column) for name in names}
+    return {name: tuple(letter(at) for at, column in enumerate(ordered) if name in column) for name in names}
 
 
-def _letter(number: int) -> str:
+def letter(number: int) -> str:
     """`a` to `z`, then `aa`, `ab` and so on."""
     more, place = divmod(number, 26)
-    return (_letter(more - 1) if more else "") + "abcdefghijklmnopqrstuvwxyz"[place]
+    return (letter(more - 1) if more else "") + "abcdefghijklmnopqrstuvwxyz"[place]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,10 @@ _SCALE = {"latency": 1.0, "macs": 1e-6}
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One architecture: cost and gain with their intervals (NaN where there is none)."""
+    """One architecture: cost and gain with their intervals (NaN where there is none).
+
+    `ties` are the letters of its groups of front members that the noise does not tell apart.
+    """
 
     architecture: str
     mark: Mark
@@ -84,6 +88,7 @@ class Point:
     low: float
     high: float
     notes: tuple[str, ...]
+    ties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +173,27 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
         digits=digits,
         y_title=f"gain in mAP50-95{epochs}",
     )
+
+
+def with_ties(figure: FrontFigure, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]) -> FrontFigure:
+    """The figure with its tied points marked.
+
+    Args:
+        figure: Without ties.
+        letters: Architecture to its groups.
+        tied: Architecture to those that share one with it.
+    """
+    points = tuple(
+        replace(
+            point,
+            ties=tuple(letters[point.architecture]),
+            notes=(*point.notes, f"not told from {', '.join(tied[point.architecture])}"),
+        )
+        if point.architecture in letters
+        else point
+        for point in figure.points
+    )
+    return replace(figure, points=points)
 
 
 def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bool, digits: int) -> Point:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +52,17 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row; `kind` is the verdict or whatever else styles it."""
+    """One row.
+
+    Attributes:
+        kind: The verdict or whatever else styles it.
+        cells: One for each column.
+        architecture: Whose row it is, where it is one's whole row: it is linked with the figures.
+    """
 
     kind: str
     cells: tuple[Cell, ...]
+    architecture: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +96,15 @@ CANDIDATE_COLUMNS = (
 )
 
 
-def candidates(record: StudyRecord, summary: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
+def candidates(
+    record: StudyRecord,
+    summary: pd.DataFrame,
+    digits: int,
+    *,
+    key: str,
+    caption: str,
+    ties: Mapping[str, Sequence[str]] | None = None,
+) -> Table:
     """Architectures, the baseline first, then by evidence and gain.
 
     Args:
@@ -97,12 +113,16 @@ def candidates(record: StudyRecord, summary: pd.DataFrame, digits: int, *, key: 
         digits: Decimals of an mAP.
         key: The table's name in the page.
         caption: What the table shows.
+        ties: Architecture to its groups of those that the noise does not tell apart.
     """
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
     ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
     span = _span(summary)
-    rows = tuple(_candidate(record, str(name), row, digits, span) for name, row in ordered.iterrows())
+    groups = ties or {}
+    rows = tuple(
+        _candidate(record, str(name), row, digits, span, groups.get(str(name), ())) for name, row in ordered.iterrows()
+    )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
 
 
@@ -135,16 +155,19 @@ def failures(trials: pd.DataFrame) -> Table:
     )
 
 
-def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tuple[float, float]) -> Row:
+def _candidate(
+    record: StudyRecord, name: str, row: Any, digits: int, span: tuple[float, float], ties: Sequence[str]
+) -> Row:
     """One architecture's row."""
     known = record.architectures.get(name)
     gain_ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     is_baseline = name == BASELINE
     verdict = str(row["verdict"])
+    tied = (f"tied: {', '.join(ties)}",) if ties else ()
     failed = f"{words.count(int(row['failed']), 'training')} failed: {row['reason']}" if row["failed"] else ""
     cells = (
         Cell(text=name, details=(known.describe(),) if known else ()),
-        Cell(text=verdict, details=(*_standing(row), *phrases.beyond(row, record.constraints))),
+        Cell(text=verdict, details=(*_standing(row), *tied, *phrases.beyond(row, record.constraints))),
         Cell(
             text=words.signed(row["gain_map50_95"], digits),
             details={"reference": ("by definition",), "unmeasured": ()}.get(verdict, (gain_ends,)),
@@ -161,7 +184,7 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
             sort=row["gain_seeds"],
         ),
     )
-    return Row(kind=verdict, cells=cells)
+    return Row(kind=verdict, cells=cells, architecture=name)
 
 
 def _length(record: StudyRecord, row: Any) -> str:
