@@ -156,10 +156,10 @@ def _statement(
     if outcome is Outcome.GAIN:
         winners = int((summary["verdict"] == Verdict.GAIN).sum())
         verb = "beats" if winners == 1 else "beat"
-        best_is = "This one" if winners == 1 else "The best"
+        largest = "Its gain is" if winners == 1 else "The largest gain is"
         return (
             f"{winners} of {every} {verb} the baseline at 95 % confidence.",
-            f"{baseline}. {best_is}, {named}, gains {gain} mAP50-95{phrases.price_of(row)}.",
+            f"{baseline}. {largest} {gain} mAP50-95{phrases.price_of(row)}: that of {named}.",
         )
     if outcome is Outcome.NO_GAIN:
         return (

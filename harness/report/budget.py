@@ -15,7 +15,7 @@ from harness.analysis.bounds import within
 from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
 from harness.report import phrases
-from harness.report.figures import Axis, FrontFigure
+from harness.report.figures import FrontFigure
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -58,11 +58,8 @@ class Budget:
 
 
 _COLUMNS = {"latency": ("latency_ratio", "latency"), "macs": ("macs_ratio", "MACs")}
-
-
-def ratio_column(axis: Axis) -> str:
-    """The column of a summary with an axis's cost as a ratio to the baseline's."""
-    return _COLUMNS[axis.key][0]
+SHOWN = {"latency": 2, "macs": 3}
+"""Decimals of a ratio in the tables: what reads 1.12× is within a budget of 1.12×."""
 
 
 def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> Budget | None:
@@ -80,7 +77,8 @@ def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> B
         return None
     least, most = math.floor(100 * drawn.min() - 1) / 100, math.ceil(100 * drawn.max()) / 100
     inside = summary[within(summary, record.constraints) | (summary.index == BASELINE)]
-    known = inside[inside["standing"].isin([Standing.BASELINE, Standing.JUDGED]) & inside[column].notna()]
+    known = inside[inside["standing"].isin([Standing.BASELINE, Standing.JUDGED]) & inside[column].notna()].copy()
+    known[column] = known[column].round(SHOWN[figure.axis.key])
     steps = [Step(cost=-math.inf, architecture="", said="nothing that was judged costs so little.")]
     for cost in sorted(set(known[column])):
         best, said = _best(known[known[column] <= cost], figure.digits)

@@ -119,7 +119,11 @@ def _entry(record: StudyRecord, name: str, row: Any, base: list[str], tied: Sequ
         "; ".join([f"{row['verdict']}{screening}", *phrases.beyond(row, record.constraints)]),
         "0 by definition" if name == BASELINE else f"{phrases.gain_of(row, digits)} mAP50-95",
         f"{phrases.map_of(row, digits)} after {words.plain(row['epochs'], 0)} epochs",
-        "1× by definition" if name == BASELINE else "not measured" if latency == words.DASH else f"{latency} baseline",
+        "1× by definition"
+        if name == BASELINE
+        else "not measured"
+        if latency == words.DASH
+        else f"{latency} the baseline's",
         f"{words.amount(row['macs'])} ({words.percent(row['macs_ratio'])})",
         f"{words.amount(row['params'])} ({words.percent(row['params_ratio'])})",
         str(row["gain_basis"]),

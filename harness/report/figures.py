@@ -175,7 +175,9 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
     )
 
 
-def with_ties(figure: FrontFigure, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]) -> FrontFigure:
+def with_ties(
+    figure: FrontFigure, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
+) -> FrontFigure:
     """The figure with its tied points marked.
 
     Args:

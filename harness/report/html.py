@@ -32,6 +32,7 @@ _SHAPES = {
     "loss": Markup('<path d="M4 2h12l-6 10z"/>'),
     "beyond": Markup('<path class="line" d="M5 2l10 10M15 2L5 12"/>'),
     "screening": Markup('<circle class="line" cx="10" cy="7" r="4.5"/>'),
+    "chosen": Markup('<path class="line" d="M4.5 1.5h11v11h-11z"/>'),
     "tie": Markup('<circle cx="10" cy="7" r="2.5"/><circle class="line" cx="10" cy="7" r="6"/>'),
 }
 """The marks of the figures as SVG, for the legend."""
@@ -108,7 +109,8 @@ def _legend(content: Content) -> list[tuple[str, str]]:
     lines = [figure.firm for figure in content.figures if figure.steps]
     name = "front" if all(lines) else "front, on one seed only: screening"
     ties = [("tie", "tied: not told apart by the noise")] if content.ties.letters else []
-    return [*([("front", name)] if lines else []), *marks, *ties]
+    chosen = [("chosen", "side by side below")] if content.comparison.chosen else []
+    return [*([("front", name)] if lines else []), *marks, *ties, *chosen]
 
 
 def json_for_page(value: object) -> str:

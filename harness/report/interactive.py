@@ -10,8 +10,11 @@ from typing import Any
 from harness.report.figures import FrontFigure, Linear, Mark, Point
 from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS
 
-_RING, _RING_STEP = 20, 7
+_RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
+
+_LABEL = (0.12, 0.05)
+"""What a name takes of a wide figure's width and height."""
 
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
@@ -21,11 +24,12 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
     point with its row; `layout.meta` holds the second scales, which the page keeps in step when one zooms.
     """
     traces = [_steps_trace(figure)] if figure.steps else []
+    named = labelled(figure)
     for mark in LOOKS:
         for on_front in (False, True):
             points = [p for p in figure.points if p.mark is mark and p.on_front is on_front]
             if points:
-                traces.append(_points_trace(figure, mark, points, on_front=on_front))
+                traces.append(_points_trace(figure, mark, points, named, on_front=on_front))
     traces += _rings(figure)
     if figure.second_x or figure.second_y:
         traces.append({"x": [None], "y": [None], "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"})
@@ -35,10 +39,30 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
 def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
     """What to say of an architecture when it is pointed at, as markup: once for all figures, by its identity."""
     return {
-        point.architecture: "<br>".join(html.escape(note) for note in point.notes)
+        point.architecture: "<br>".join([f"<b>{_title(point)}</b>", *(html.escape(note) for note in point.notes)])
         for figure in figures
         for point in figure.points
     }
+
+
+def labelled(figure: FrontFigure) -> frozenset[str]:
+    """Members of the front that bear their names: no name stands on another one; of two, the larger gain's stays."""
+    wide, high = (end - start for start, end in (figure.x_range, figure.y_range))
+    members = [p for p in figure.points if p.on_front and p.mark is not Mark.SCREENING]
+    taken: list[tuple[float, float]] = []
+    names = []
+    for point in sorted(members, key=lambda p: (p.mark is not Mark.BASELINE, -p.gain)):
+        side = -1 if figure.label_left(point) else 1
+        middle = point.x + side * _LABEL[0] * wide / 2
+        if all(abs(middle - x) > _LABEL[0] * wide or abs(point.gain - y) > _LABEL[1] * high for x, y in taken):
+            taken.append((middle, point.gain))
+            names.append(point.architecture)
+    return frozenset(names)
+
+
+def _title(point: Point) -> str:
+    """The identity with the letters of its ties, as markup."""
+    return html.escape(point.architecture) + (f" ({', '.join(point.ties)})" if point.ties else "")
 
 
 def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
@@ -55,7 +79,9 @@ def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
     }
 
 
-def _points_trace(figure: FrontFigure, mark: Mark, points: list[Point], *, on_front: bool) -> dict[str, Any]:
+def _points_trace(
+    figure: FrontFigure, mark: Mark, points: list[Point], named: frozenset[str], *, on_front: bool
+) -> dict[str, Any]:
     """Points of one mark."""
     look = LOOKS[mark]
     trace: dict[str, Any] = {
@@ -64,9 +90,9 @@ def _points_trace(figure: FrontFigure, mark: Mark, points: list[Point], *, on_fr
         "name": LEGEND[mark],
         "x": [_short(p.x) for p in points],
         "y": [_short(p.gain) for p in points],
-        "text": [html.escape(p.architecture) + (f" ({', '.join(p.ties)})" if p.ties else "") for p in points],
+        "text": [_title(p) if p.architecture in named else "" for p in points],
         "textposition": [f"bottom {'left' if figure.label_left(p) else 'right'}" for p in points],
-        "hovertemplate": "<b>%{text}</b><br>%{customdata}<extra></extra>",
+        "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
         "opacity": 1.0 if on_front or mark is Mark.BASELINE else FAINT,
         "meta": {"role": mark.name.lower(), "names": [p.architecture for p in points]},
@@ -88,7 +114,7 @@ def _rings(figure: FrontFigure) -> list[dict[str, Any]]:
             "name": f"tied: {letter}",
             "x": [_short(p.x) for p in figure.points if letter in p.ties],
             "y": [_short(p.gain) for p in figure.points if letter in p.ties],
-            "marker": {"symbol": "circle-open", "size": _RING + _RING_STEP * place, "line": {"width": 1.5}},
+            "marker": {"symbol": "circle-open", "size": _RING + _RING_STEP * place, "line": {"width": 1.2}},
             "hoverinfo": "skip",
             "meta": {"role": "tie"},
         }

@@ -15,7 +15,7 @@ from harness.architecture import Architecture, FeedForward, Kind, Mode, Operator
 
 _NAME = re.compile(r"(backbone|neck)\.P(\d+)(_up)?")
 _COLUMNS = ("backbone ↓", "neck ↑", "neck ↓")
-_LETTERS = 15
+_LETTERS = 14
 """Of a shape in the drawing; the list below it has the whole."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.report.budget import Budget
+from harness.report.budget import SHOWN, Budget
 from harness.report.comparison import Entry
 from harness.report.content import Content
 from harness.report.interactive import hover_texts, plotly_figure
@@ -50,8 +50,8 @@ def _entry(entry: Entry, table: _Table) -> list[Any]:
     return [
         *table.places([entry.kind]),
         table.places(entry.facts),
-        _number(entry.latency_ratio),
-        _number(entry.macs_ratio),
+        _number(entry.latency_ratio, SHOWN["latency"]),
+        _number(entry.macs_ratio, SHOWN["macs"]),
         [table.places([block.site, block.kind, block.shape, block.text]) for block in entry.blocks],
         table.places(entry.difference),
     ]
@@ -63,10 +63,10 @@ def _budget(budget: Budget) -> dict[str, Any]:
         "least": budget.least,
         "most": budget.most,
         "to_x": budget.to_x,
-        "steps": [[_number(step.cost), step.architecture, step.said] for step in budget.steps],
+        "steps": [[_number(step.cost, SHOWN[budget.key]), step.architecture, step.said] for step in budget.steps],
     }
 
 
-def _number(value: float) -> float | None:
-    """Four decimals of a ratio; None for what JSON has no word for."""
-    return round(value, 4) if math.isfinite(value) else None
+def _number(value: float, digits: int) -> float | None:
+    """A ratio as it is shown; None for what JSON has no word for."""
+    return round(value, digits) if math.isfinite(value) else None

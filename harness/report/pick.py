@@ -88,12 +88,15 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, winners: pd.Series[bool]
     apart = told_apart(record.trials, names)
     tied = tuple(other for other in names if other != name and frozenset({name, other}) not in apart)
     gain = phrases.gain_of(row, digits)
-    others = f" The noise does not tell it from {', '.join(tied)}." if tied else ""
+    verb = "beats" if len(tied) == 1 else "beat"
+    others = f" The noise does not tell it from {words.listed(tied)}, which {verb} the baseline too." if tied else ""
+    known = record.architectures.get(name)
+    blocks = f", with {known.describe()}" if known else ""
     only = " It is the only one that is told to be better than the baseline." if len(names) == 1 else ""
     return Pick(
         architecture=name,
         headline=f"Take {name}.",
-        why=f"It gains {gain} mAP50-95{phrases.price_of(row)}.{only}{others}",
+        why=f"It gains {gain} mAP50-95{phrases.price_of(row)}{blocks}.{only}{others}",
         rule=(
             "Rule: of the candidates told to be better than the baseline, the knee, which stands out most above the "
             f"straight line between the ends of the front of these and the baseline (gain against {cost}, each "

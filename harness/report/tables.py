@@ -119,9 +119,10 @@ def candidates(
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
     ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
     span = _span(summary)
-    groups = ties or {}
+    groups, baseline_ms = ties or {}, _baseline_ms(record)
     rows = tuple(
-        _candidate(record, str(name), row, digits, span, groups.get(str(name), ())) for name, row in ordered.iterrows()
+        _candidate(record, str(name), row, digits, span, baseline_ms, groups.get(str(name), ()))
+        for name, row in ordered.iterrows()
     )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
 
@@ -147,7 +148,7 @@ def failures(trials: pd.DataFrame) -> Table:
                     Cell(text=state.replace("_", " ")),
                     Cell(text=reason or words.DASH),
                     Cell(text=str(number), sort=number),
-                    Cell(text=_listed([str(name) for name in examples[state, reason]])),
+                    Cell(text=words.listed([str(name) for name in examples[state, reason]])),
                 ),
             )
             for (state, reason), number in counts.most_common()
@@ -156,7 +157,13 @@ def failures(trials: pd.DataFrame) -> Table:
 
 
 def _candidate(
-    record: StudyRecord, name: str, row: Any, digits: int, span: tuple[float, float], ties: Sequence[str]
+    record: StudyRecord,
+    name: str,
+    row: Any,
+    digits: int,
+    span: tuple[float, float],
+    baseline_ms: float,
+    ties: Sequence[str],
 ) -> Row:
     """One architecture's row."""
     known = record.architectures.get(name)
@@ -175,7 +182,7 @@ def _candidate(
             spark=None if is_baseline else _spark(row, span),
         ),
         _accuracy(row, digits),
-        _latency(row, _baseline_ms(record), is_baseline=is_baseline),
+        _latency(row, baseline_ms, is_baseline=is_baseline),
         _cost(row, "macs", is_baseline=is_baseline),
         _cost(row, "params", is_baseline=is_baseline),
         Cell(
@@ -275,9 +282,3 @@ def _spark(row: Any, span: tuple[float, float]) -> Spark | None:
     ends = (row["gain_low"], row["gain_high"])
     left, right = ends if all(math.isfinite(end) for end in ends) else (mid, mid)
     return Spark(low=at(left), mid=at(mid), high=at(right), zero=at(0.0))
-
-
-def _listed(names: list[str], most: int = 4) -> str:
-    """Some names and how many more."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -53,12 +53,12 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
     members = {each: [name for name in kept if each in groups[name]] for each in given}
     shared = [each for each in given if len(members[each]) > 1]
     renamed = {each: letter(at) for at, each in enumerate(shared)}
-    listed = "; ".join(f"{renamed[each]}: {', '.join(members[each])}" for each in shared)
     return Ties(
         letters={name: tuple(renamed[each] for each in groups[name] if each in renamed) for name in kept},
         tied=kept,
         said=(
-            f"Tied, so that the noise does not tell them apart ({listed}): the 95 % interval of the difference of any "
-            "two of a group holds 0. That is no proof that they are equal. Tied points have the same ring."
+            f"{len(kept)} of the {len(names)} judged candidates on the fronts are tied with another one: the noise does "
+            "not tell those apart that share a ring, and a letter in the table (the 95 % interval of their difference "
+            "holds 0). That is no proof that they are equal."
         ),
     )

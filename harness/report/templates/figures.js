@@ -25,12 +25,17 @@
     data.filter((trace) => trace.meta?.names).flatMap((trace) => trace.meta.names.map((name, at) => [name, [trace.x[at], trace.y[at]]])),
   )]));
 
+  const labelled = Object.fromEntries(Object.entries(figures).map(([key, { data }]) => [key, new Set(
+    data.filter((trace) => trace.meta?.names && trace.mode.includes("text")).flatMap((trace) => trace.meta.names.filter((_, at) => trace.text[at])),
+  )]));
+  const escaped = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
   const ringed = (key, role, names) => {
     const known = names.filter((name) => places[key].has(name));
     return {
       type: "scatter", mode: role === "pointed" ? "markers+text" : "markers", hoverinfo: "skip", meta: { role },
       x: known.map((name) => places[key].get(name)[0]), y: known.map((name) => places[key].get(name)[1]),
-      text: role === "pointed" ? known.map((name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;")) : [], textposition: "top center",
+      text: role === "pointed" ? known.map((name) => (labelled[key].has(name) ? "" : escaped(name))) : [], textposition: "top center",
       marker: { symbol: role === "pointed" ? "circle-open" : "square-open", size: role === "pointed" ? 22 : 19, line: { width: 2.5 } },
     };
   };
