@@ -44,7 +44,8 @@ def chord_distances(frame: pd.DataFrame, gain: str, cost: str) -> pd.Series[floa
     if not (span > 0).all():  # one point, or copies of one
         return pd.Series(0.0, index=front.index)
     scaled = (front - lowest) / span
-    return (scaled[gain] - scaled[cost]) / np.sqrt(2)
+    distances: pd.Series[float] = (scaled[gain] - scaled[cost]) / np.sqrt(2)
+    return distances
 
 
 def knee(frame: pd.DataFrame, gain: str, cost: str, eligible: Collection[Hashable]) -> Hashable | None:

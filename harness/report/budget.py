@@ -80,10 +80,10 @@ def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> B
     known = inside[inside["standing"].isin([Standing.BASELINE, Standing.JUDGED]) & inside[column].notna()].copy()
     known[column] = known[column].round(SHOWN[figure.axis.key])
     steps = [Step(cost=-math.inf, architecture="", said="nothing that was judged costs so little.")]
-    for cost in sorted(set(known[column])):
+    for cost in sorted(set(known[column].astype(float).tolist())):
         best, said = _best(known[known[column] <= cost], figure.digits)
         if said != steps[-1].said:
-            steps.append(Step(cost=float(cost), architecture=best, said=said))
+            steps.append(Step(cost=cost, architecture=best, said=said))
     return Budget(key=figure.axis.key, name=name, least=least, most=most, to_x=scale, steps=tuple(steps))
 
 

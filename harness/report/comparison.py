@@ -145,8 +145,8 @@ def difference(base: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
 
     Comments are left out: they repeat the architecture's name.
     """
-    plain = [[line for line in text if not line.startswith("#")] for text in (base, other)]
-    if not all(plain):
+    before, after = ([line for line in text if not line.startswith("#")] for text in (base, other))
+    if not (before and after):
         return ()
-    lines = list(difflib.unified_diff(*plain, n=1, lineterm=""))[2:]
+    lines = list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
     return tuple("…" if line.startswith("@@") else line for line in lines)

@@ -57,8 +57,8 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
         letters={name: tuple(renamed[each] for each in groups[name] if each in renamed) for name in kept},
         tied=kept,
         said=(
-            f"{len(kept)} of the {len(names)} judged candidates on the fronts are tied with another one: the noise does "
-            "not tell those apart that share a ring, and a letter in the table (the 95 % interval of their difference "
-            "holds 0). That is no proof that they are equal."
+            f"{len(kept)} of the {len(names)} judged candidates on the fronts are tied with another one: the noise "
+            "does not tell those apart that share a ring, and a letter in the table (the 95 % interval of their "
+            "difference holds 0). That is no proof that they are equal."
         ),
     )
