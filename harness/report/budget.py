@@ -72,7 +72,8 @@ def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> B
     """
     column, name = _COLUMNS[figure.axis.key]
     drawn = summary.loc[[point.architecture for point in figure.points], column].dropna()
-    scale = next((p.x / float(summary.loc[BASELINE, column]) for p in figure.points if p.architecture == BASELINE), 0.0)
+    ratio: Any = summary.loc[BASELINE, column]
+    scale = figure.baseline.x / ratio if figure.baseline else 0.0
     if len(drawn) < 2 or not scale > 0:
         return None
     least, most = math.floor(100 * drawn.min() - 1) / 100, math.ceil(100 * drawn.max()) / 100
