@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from harness.cli_ablate import ablate
+from harness.cli_dashboard import dashboard
+from harness.cli_export import export
 from harness.cli_leave_one_out import leave_one_out
-from harness.cli_options import MODEL_HELP, ImageSize, Json, Results, Storage, choice, study_record
+from harness.cli_options import MODEL_HELP, ImageSize, Json, choice
 from harness.cli_report import report
 from harness.cli_reproduce import reproduce
 from harness.cli_search import search
@@ -28,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (search, report, train, ablate, reproduce, simulate, leave_one_out):
+for command in (search, report, train, ablate, reproduce, simulate, leave_one_out, export, dashboard):
     app.command()(command)
 
 
@@ -187,44 +189,6 @@ def latency(
         print_json(plain)
         return
     print_latency(a, b, measured)
-
-
-@app.command()
-def export(
-    study: Annotated[str, typer.Argument(help="Name of the study.")],
-    architecture: Annotated[str, typer.Argument(help="Identity of the architecture, as in the tables.")],
-    to: Annotated[
-        str, typer.Option(help="yaml: trainable Ultralytics model; architecture: base and placements.")
-    ] = "yaml",
-    out: Annotated[
-        Path | None, typer.Option(help="File to write. \\[default: <id>.yaml in the study's export folder]")
-    ] = None,
-    storage: Storage = None,
-    results: Results = Path("results"),
-    as_json: Json = False,
-) -> None:
-    """Take an architecture home as an Ultralytics model YAML."""
-    import yaml
-
-    record, folder = study_record(study, storage, results)
-    if architecture not in record.model_yamls:
-        raise UserError(
-            f"study {study} has no architecture '{architecture}'; it has {', '.join(record.model_yamls) or 'none'}"
-        )
-    if to not in {"yaml", "architecture"}:
-        raise UserError(f"--to {to}: choose yaml or architecture")
-    text = record.model_yamls[architecture]
-    if to == "architecture":
-        text = yaml.safe_dump(record.architectures[architecture].to_dict(), sort_keys=False)
-    path = out or folder / "export" / f"{architecture}{'' if to == 'yaml' else '.architecture'}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    if as_json:
-        print_json({"study": study, "architecture": architecture, "file": str(path)})
-        return
-    script = f"import harness; from ultralytics import YOLO; YOLO('{path}').train(data='your.yaml')"
-    how = f"clo train {path} --data your.yaml" if to == "architecture" else f'python -c "{script}"'
-    print(f"{path}\nTrain it: {how}")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from harness.cli_search import duration
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.search.ablate import Ablation
+    from harness.search.ablation import Ablation
 
 
 def ablate(
@@ -68,8 +68,8 @@ def ablate(
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
         from harness.records import load_record
-        from harness.search.ablate import AblationSettings, prepare_ablation
         from harness.search.ablate import ablate as run
+        from harness.search.ablation import AblationSettings, prepare_ablation
         from harness.search.ablation_cost import plan_of
         from harness.settings import without_password
 

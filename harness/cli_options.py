@@ -49,8 +49,17 @@ def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyR
     """
     from harness.records import load_record
 
+    return load_record(study_url(study, storage, results), study), results / study
+
+
+def study_url(study: str, storage: str | None, results: Path) -> str:
+    """Where a study is stored.
+
+    Raises:
+        UserError: No storage is given, and its folder has none.
+    """
     folder = results / study
     if storage is None and not (folder / "study.db").is_file():
         names = sorted(path.parent.name for path in results.glob("*/study.db"))
         raise UserError(f"study {study}: no {folder / 'study.db'}; studies here: {', '.join(names) or 'none'}")
-    return load_record(storage or f"sqlite:///{(folder / 'study.db').as_posix()}", study), folder
+    return storage or f"sqlite:///{(folder / 'study.db').as_posix()}"

@@ -92,7 +92,7 @@ def train(
     )  # fmt: skip
     with observer(f"clo train · {model}", quiet=False, machine=as_json) as watch:
         watch.phase(f"training {model}, {options.epochs} epochs on {options.data} at {options.imgsz} px")
-        result = train_model(options, lambda message: watch.progress(*message[1:]))
+        result = train_model(options, watch.progress)
     if as_json:
         figures = {"seed": options.seed, "epochs": options.epochs, **result.figures()}
         print_json({"model": model, "weights": str(target), **figures})

@@ -28,8 +28,10 @@ from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.records import StudyRecord, load_record
 from harness.report.write import write_report
-from harness.search.ablate import Ablation, AblationSettings, ablate, prepare_ablation, weights_path
+from harness.search.ablate import ablate
+from harness.search.ablation import Ablation, AblationSettings, prepare_ablation
 from harness.search.ablation_cost import plan_of
+from harness.search.arm_loop import weights_path
 from harness.search.observer import Observer
 from harness.settings import EMBEDDED_DATA
 

@@ -11,6 +11,7 @@ from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER
 
 from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
+from harness.detectors.parser import BLOCK_FILES
 from harness.errors import UserError
 
 _OWN_YAMLS = Path(__file__).parent
@@ -48,6 +49,8 @@ def describe(spec: str) -> dict[str, Any]:
     except (ValueError, AttributeError, TypeError) as error:  # Ultralytics makes a ValueError of a YAMLError
         reason, _, _ = " ".join(str(error).split()).partition(" Verify YAML with")
         raise UserError(f"base {spec}: not a readable model YAML ({reason})") from error
+    if files := config.get(BLOCK_FILES):
+        config[BLOCK_FILES] = [str(path.absolute().parent / file) for file in files]
     return in_one_scale(config, spec)
 
 

@@ -23,8 +23,10 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -147,7 +149,19 @@ def import_block_files(description: Mapping[str, Any]) -> None:
     if files and (asked or tasks._SafeLoad.restricted()):  # for the whole process, or for the load under way
         raise TypeError(f"the model names a file of blocks, {files[0]}, which ULTRALYTICS_SAFE_LOAD keeps from running")
     for file in files:
-        import_block_file(file)
+        import_block_file(_located(Path(file), description))
+
+
+def _located(file: Path, description: Mapping[str, Any]) -> Path:
+    """Where a file of blocks lies: a relative one beside the model's YAML.
+
+    A checkpoint has forgotten where its YAML lay; its blocks were imported before it could be read.
+    """
+    beside = Path(description.get("yaml_file") or "").parent / file
+    imported = getattr(sys.modules.get(file.stem), "__file__", None)
+    if imported and Path(imported).name == file.name and not beside.is_file() and not file.is_absolute():
+        return Path(imported)
+    return beside
 
 
 def _as_ultralytics_knows_it(row: Sequence[Any]) -> list[Any]:

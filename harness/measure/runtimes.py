@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import io
-import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -21,12 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UserError
+from harness.measure.onnx_file import INPUT, onnx_file, onnxruntime_for
 
 Pass = Callable[[], object]
 """One forward pass on an image that it holds; gives the model's outputs."""
 
 _FIRST_PASSES = 3
 """Passes after which an engine has compiled all it will: Ultralytics' head makes its anchors in the first."""
+_ONNX_MODE = "latency: mode onnxruntime"
 _SCORE = 4
 """Column of the confidence in detections (x, y, x, y, confidence, class)."""
 _SMALLEST = 1e-5
@@ -116,7 +115,7 @@ class Runtime:
     def engine(self) -> str:
         """Name and version of what runs the model."""
         if self.mode is Mode.ONNXRUNTIME:
-            return f"onnxruntime {_onnxruntime().__version__}"
+            return f"onnxruntime {onnxruntime_for(_ONNX_MODE).__version__}"
         return f"torch {torch.__version__}"
 
     def __str__(self) -> str:
@@ -174,7 +173,7 @@ def _prepare(name: str, model: nn.Module, image: Tensor, runtime: Runtime) -> Pa
         needs = "; on the CPU torch.compile needs a C++ compiler such as g++" if runtime.mode is Mode.COMPILE else ""
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"latency: the {name} does not run as {runtime} on {image.device}: {reason}{needs}") from error
-    difference = _difference(prediction(reference, outputs), expected)
+    difference = relative_difference(prediction(reference, outputs), expected)
     if not difference <= runtime.dtype.tolerance:
         raise UserError(
             f"latency: the {name}'s answer as {runtime} differs from eager fp32's by {difference:.2g} "
@@ -196,7 +195,7 @@ def prediction(model: nn.Module, outputs: Any) -> Tensor:
     return found[..., _SCORE] if picks else found
 
 
-def _difference(found: Tensor, expected: Tensor) -> float:
+def relative_difference(found: Tensor, expected: Tensor) -> float:
     """Largest relative difference of a channel: of scores as of coordinates, which are a thousand times larger."""
     if found.shape != expected.shape:
         return float("inf")
@@ -241,57 +240,21 @@ def _graph_pass(model: nn.Module, image: Tensor) -> Pass:
 
 
 def _onnx_pass(model: nn.Module, image: Tensor) -> Pass:
-    onnxruntime = _onnxruntime()
+    onnxruntime = onnxruntime_for(_ONNX_MODE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     # Threads of one model that still spin for work would slow the other down, whose turn it is.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations, and tracing's remarks
-        torch.onnx.export(
-            _Predicting(model),
-            (image,),
-            file,  # type: ignore[arg-type]  # the older exporter takes a file, too
-            input_names=["images"],
-            opset_version=17,
-            dynamo=False,
-        )
+    file = onnx_file(model, image)
     failures = onnxruntime.capi.onnxruntime_pybind11_state
     try:
-        session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except (failures.Fail, failures.InvalidGraph, failures.NotImplemented) as error:
         raise RuntimeError(str(error)) from error
-    feed = {"images": image.numpy()}
+    feed = {INPUT: image.numpy()}
     return lambda: session.run(None, feed)
-
-
-class _Predicting(nn.Module):
-    """A model that gives the first of its outputs alone: what is deployed needs no raw maps."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.inner = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        outputs = self.inner(images)
-        while not isinstance(outputs, Tensor):
-            outputs = outputs[0]
-        return outputs
-
-
-def _onnxruntime() -> Any:
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    try:
-        import onnx  # noqa: F401  # torch's exporter needs it
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(
-            f"latency: mode onnxruntime needs the package {error.name}; pip install 'clo-nas[onnx]'"
-        ) from error
-    return onnxruntime
 
 
 _ENGINES: dict[Mode, Callable[[nn.Module, Tensor], Pass]] = {

@@ -151,8 +151,7 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
     """
     compared = summary[summary["standing"] != Standing.UNMEASURED]
     drawn = compared[compared[axis.column].notna()]
-    inside = summary[within(summary, record.constraints)]
-    members = set(inside.index[front(inside, ("gain_map50_95", axis.column))])
+    members = front_members(record, summary, axis)
     points = tuple(
         _point(record, str(name), row, axis, on_front=name in members, digits=digits) for name, row in drawn.iterrows()
     )
@@ -196,6 +195,12 @@ def with_ties(
         for point in figure.points
     )
     return replace(figure, points=points)
+
+
+def front_members(record: StudyRecord, summary: pd.DataFrame, axis: Axis) -> set[str]:
+    """Identities within the bounds that nothing else within them beats in both gain and cost."""
+    inside = summary[within(summary, record.constraints)]
+    return set(inside.index[front(inside, ("gain_map50_95", axis.column))])
 
 
 def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bool, digits: int) -> Point:

@@ -113,14 +113,26 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
     settings = record.settings
     return (
         f"One data set ({settings.get('data', 'not recorded')}): a gain there need not be one elsewhere.",
-        f"One device ({record.environment.get('device', settings.get('device', 'not recorded'))}): "
-        "another one's front is another front.",
+        f"One device ({device(record)}): another one's front is another front.",
         "Validation images are the same for all seeds; the intervals hold the scatter of training, not "
         "that of another sample of images.",
         "Only the architectures in the table were tried; the space holds more than these."
         if _holds_more(record)
         else "Architectures outside the search space were not tried.",
     )
+
+
+def device(record: StudyRecord) -> str:
+    """What latency was measured on: a processor with its threads, or a GPU."""
+    environment = record.environment
+    found = environment.get("device", record.settings.get("device", "not recorded"))
+    if not isinstance(found, Mapping):  # a study from before more was kept
+        return str(found)
+    if found.get("name") != "cpu":
+        return str(found.get("name") or f"CUDA device {found.get('asked')}")
+    processor = (environment.get("cpu") or {}).get("model") or "CPU"
+    threads = found.get("threads")
+    return f"{processor}, {words.count(int(threads), 'thread')}" if threads else str(processor)
 
 
 def commands(record: StudyRecord) -> Pairs:

@@ -36,8 +36,28 @@ class Progress:
     table: Table | None
 
 
-def how_far(record: StudyRecord) -> Progress:
-    """The hypervolume after each quarter of the first trainings: those of the control's seed and epochs.
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """How the hypervolume grew.
+
+    Attributes:
+        steps: As `harness.analysis.progress` gives them; without rows where no time is known.
+        minimize: Costs among the objectives.
+        reference: The point that it is measured from.
+    """
+
+    steps: pd.DataFrame
+    minimize: tuple[str, ...]
+    reference: dict[str, float]
+
+    @property
+    def unit(self) -> str:
+        """The product of the objectives' units."""
+        return " × ".join(["mAP50-95", *(_AXES[name].strip("× ") for name in self.minimize)])
+
+
+def growth(record: StudyRecord) -> Growth | None:
+    """The hypervolume after each of the first trainings, those of the control's seed and epochs; None before one.
 
     Accuracies after other numbers of epochs are of another kind, and other seeds judge what was found.
     """
@@ -46,10 +66,18 @@ def how_far(record: StudyRecord) -> Progress:
     columns = ["map50_95", *minimize]
     found = trials[trials["selected_on"] & (trials["state"] == "complete")].reindex(columns=columns)
     if found.dropna().empty:
-        return Progress(said="Nothing has been measured yet of which progress could be told.", table=None)
+        return None
     reference = reference_point(found, ["map50_95"], minimize)
     steps = progress(trials.reindex(columns=[*trials, *set(minimize) - set(trials)]), ["map50_95"], minimize, reference)
-    return Progress(said=_sentence(reference), table=_table(steps, minimize) if len(steps) else None)
+    return Growth(steps=steps, minimize=tuple(minimize), reference=reference)
+
+
+def how_far(record: StudyRecord) -> Progress:
+    """The hypervolume after each quarter of the first trainings."""
+    grown = growth(record)
+    if grown is None:
+        return Progress(said="Nothing has been measured yet of which progress could be told.", table=None)
+    return Progress(said=_sentence(grown.reference), table=_table(grown) if len(grown.steps) else None)
 
 
 def _objectives(record: StudyRecord) -> list[str]:
@@ -81,8 +109,9 @@ def _shown(name: str, value: float) -> str:
     return words.amount(value) if name in {"macs", "params"} else words.plain(value, 3)
 
 
-def _table(steps: pd.DataFrame, minimize: list[str]) -> Table:
+def _table(grown: Growth) -> Table:
     """The rows after each quarter of the trainings, each once."""
+    steps = grown.steps
     last = float(steps["hypervolume"].iloc[-1])
     quarters = {math.ceil(part * len(steps)): part for part in QUARTERS}
     rows: list[tuple[float, Any]] = [(part, steps.iloc[count - 1]) for count, part in quarters.items()]
@@ -93,7 +122,7 @@ def _table(steps: pd.DataFrame, minimize: list[str]) -> Table:
             Column(name="Of the trainings", unit="first ones, the baseline's included"),
             Column(name="Trainings"),
             Column(name="Hours", unit="of work"),
-            Column(name="Hypervolume", unit=" × ".join(["mAP50-95", *(_AXES[name].strip("× ") for name in minimize)])),
+            Column(name="Hypervolume", unit=grown.unit),
             Column(name="Share", unit="of the hypervolume now"),
         ),
         rows=tuple(

@@ -99,11 +99,6 @@ def share(part: float, spread: float) -> str:
     return f"{100 * part:.0f} %" if _absent(spread) else f"{100 * part:.0f} ± {100 * spread:.0f} %"
 
 
-def printable(text: str) -> str:
-    """Untrusted text without control characters: in a terminal they are commands, and XML has no place for them."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
 def _absent(value: float) -> bool:
     """Whether there is no number to show."""
     return not math.isfinite(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.choices import Recipe
 from harness.errors import UserError
 from harness.measure.pace import PaceRequest, measure_pace
-from harness.search.ablate import Ablation
+from harness.search.ablation import Ablation
 from harness.search.base import known_pace
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure

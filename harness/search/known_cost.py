@@ -20,6 +20,7 @@ from harness.search.observer import Observer
 from harness.search.setting import Setting
 from harness.search.space_candidates import CostOf
 from harness.search.space_cost import AdditiveCost
+from harness.search.step import Step
 from harness.settings import Objective
 
 _ARCHITECTURES = 12
@@ -88,7 +89,7 @@ def _latency_table(setting: Setting, observer: Observer) -> LatencyTable:
         architectures=_ARCHITECTURES,
         max_seconds=_TABLE * seconds,
         seconds_each=_EACH * seconds,
-        on_progress=lambda _, done, total: observer.progress(done, total, None),
+        on_progress=lambda *step: observer.progress(Step(*step)),
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(setting.threads_alone)  # as a candidate's latency is measured

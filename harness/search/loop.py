@@ -47,6 +47,7 @@ from harness.search.space_cost import AdditiveCost
 from harness.search.study import WEIGHTS, SearchStudy
 from harness.search.trial import Job, Measured, latency_figures, run_trial
 from harness.search.weights import KeptWeights
+from harness.search.work import work_left
 from harness.settings import Objective, Sampler
 
 SAMPLES = "latency"
@@ -97,13 +98,14 @@ class Loop:
         self.observer = observer
         self.deadline = deadline
         self.children: Children[int, Measured] = Children(
-            lambda trial, message: observer.progress(message[1], message[2], trial), setting.settings.folder / LOG
+            lambda trial, step: observer.progress(step, trial), setting.settings.folder / LOG
         )
         self.interrupts = Interrupts()
         self.running: dict[int, _Running] = {}
         self.workers = setting.workers
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
+        self.planned: Plan | None = None
         self.again: deque[_Start] = deque()
         """Trainings that lacked memory beside others."""
 
@@ -127,7 +129,7 @@ class Loop:
         base = Architecture(base=self.setting.base.name)
         if said := nobody_judges(settings):
             self.observer.note(said)
-        planned = self._plan()
+        self.planned = self._plan()
         control = Key(BASELINE, settings.epochs, settings.seed)
         if self.study.states().get(control) is not State.COMPLETE:
             self._train_all([_Start(base, control, "baseline")])
@@ -138,7 +140,7 @@ class Loop:
                     return
                 reason = rows[rows.architecture == BASELINE].iloc[-1].reason
                 raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
-        planned = planned or self._plan()
+        self.planned = planned = self.planned or self._plan()
         assert planned is not None, "with a control the pace is known"
         last_run = {**settings.model_dump(mode="json"), "trials": planned.candidates, "plan": planned.to_dict()}
         self.study.optuna.set_user_attr(LAST_RUN, last_run)
@@ -287,7 +289,7 @@ class Loop:
             cost = model_cost(build(config), settings.imgsz)
         except Exception as error:  # noqa: BLE001 - whatever fails here is the candidate's failure, not the search's
             self.study.end(trial, State.FAILED, {}, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
-            self.observer.finished(self.study.record(), trial.number)
+            self._tell(trial.number)
             return
         device = self._free_device()
         training = Training(
@@ -338,7 +340,15 @@ class Loop:
             if result.latency:
                 file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
                 write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
-        self.observer.finished(self.study.record(), number)
+        self._tell(number)
+
+    def _tell(self, number: int) -> None:
+        """Say that a training ended, and what is left."""
+        record, settings = self.study.record(), self.setting.settings
+        if self.planned:
+            left = work_left(settings, self.planned, record.trials, workers=self.workers, deadline=self.deadline)
+            self.observer.plan(left)
+        self.observer.finished(record, number)
 
     def _free_device(self) -> str:
         """The one with the fewest trainings."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from harness.records import StudyRecord
+from harness.search.step import Step
+from harness.search.work import Work
 
 
 class Observer(Protocol):
@@ -16,8 +18,11 @@ class Observer(Protocol):
     def begin(self, trial: int, text: str) -> None:
         """A training begins, perhaps beside others; `text` is a short line."""
 
-    def progress(self, done: int, total: int, trial: int | None = None) -> None:
-        """Steps of a training that runs, or of the current phase."""
+    def progress(self, step: Step, trial: int | None = None) -> None:
+        """A step of a training that runs, or of the current phase."""
+
+    def plan(self, work: Work) -> None:
+        """What is left to be trained, from now on."""
 
     def space(self, summary: dict[str, Any]) -> None:
         """The cost of the whole search space is known."""

@@ -112,6 +112,6 @@ def _common_base(setting: Setting, observer: Observer) -> CommonBase:
         device=setting.devices[0],
         threads=setting.threads_alone,
         loader_workers=settings.loader_workers,
-        on_progress=lambda message: observer.progress(*message[1:]),
+        on_progress=observer.progress,
         log=settings.folder / LOG,
     )

@@ -23,7 +23,9 @@ from harness.detectors import find_sites, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.records import StudyRecord
-from harness.search.ablate import Ablation, AblationSettings, ArmLoop, common_bases, weights_path
+from harness.search.ablate import common_bases
+from harness.search.ablation import Ablation, AblationSettings
+from harness.search.arm_loop import ArmLoop, weights_path
 from harness.search.arm_models import arm_models
 from harness.search.executors import start_server
 from harness.search.observer import Observer

@@ -15,6 +15,7 @@ from harness.measure.accuracy import Accuracy, Training, train
 from harness.measure.latency import Latency, interleaved_latency
 from harness.measure.recipe import train_published
 from harness.search.child import Report
+from harness.search.step import Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def run_trial(job: Job, report: Report) -> Measured:
     latency = None
     if job.measure_latency:
         with report.alone():
-            report(("latency", 0, 1))
+            report(Step("latency", 0, 1))
             torch.set_num_threads(job.latency_threads)
             latency = interleaved_latency(
                 build(training.config, training.classes),
@@ -81,7 +82,7 @@ def train_base(training: Training, report: Report) -> Accuracy:
     """Train alone, without measuring: the common base, or a model of `clo train`."""
 
     def step(done: int, total: int) -> None:
-        report(("training", done, total))
+        report(Step("training", done, total, training.schedule.epochs, training.trained_epochs))
         if report.rest_is_due:
             if training.device != "cpu":
                 torch.cuda.synchronize()  # a GPU still at work is not at rest

@@ -13,10 +13,12 @@ from torch import nn
 from harness import cli_train
 from harness.records import load_record
 from harness.search import ablate as ablate_module
-from harness.search import arm_models
+from harness.search import arm_loop, arm_models
 from harness.search import train_chosen as train_module
 from harness.search.outcome import Failure, State
 from harness.search.trial import Job
+from harness.search.work import Work
+from harness.terminal.lines import Lines
 from tests.cli.command_line import Clo, read, sentence, write
 from tests.cli.pretended import Trainings, measured
 
@@ -39,7 +41,7 @@ def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     trainings = Trainings(measured)
     for module in (ablate_module, train_module):
         monkeypatch.setattr(module, "start_server", lambda: None)
-    monkeypatch.setattr(ablate_module, "Children", trainings)
+    monkeypatch.setattr(arm_loop, "Children", trainings)
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)  # counting MACs takes a while and has tests of its own
     return trainings
 
@@ -181,3 +183,14 @@ def test_a_wrong_choice_is_one_sentence(
 
 def test_what_is_for_studies_is_refused_for_a_model(clo: Clo) -> None:
     assert "--seeds 3: it is for STUDY ARCHITECTURE; leave it out" in sentence(clo("train", "yolov5n", "--seeds", "3"))
+
+
+def test_what_is_left_is_told_with_every_training(
+    clo: Clo, pretended: Trainings, ablation: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Work] = []
+    monkeypatch.setattr(Lines, "plan", lambda _, work: told.append(work))
+    clo(*ablation)
+    assert [work.trainings for work in told] == list(range(2 * len(ARMS) - 1, -1, -1))
+    assert all(work.epochs == work.trainings * pretended.asked[0].schedule.epochs for work in told)
+    assert not any(work.timed for work in told)  # without --latency-seconds

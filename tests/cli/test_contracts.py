@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,6 @@ import pytest
 import torch
 import yaml
 
-from harness.architecture import BASELINE
 from harness.cli_search import duration
 from harness.detectors import find_sites, load_model, resolve_base
 from harness.measure.accuracy import Accuracy, Training, save_checkpoint
@@ -190,23 +191,6 @@ def test_report_ends_with_the_closing_object(clo: Clo, begun: Path) -> None:
     assert {"front", "answer"} <= set(closing_object)
 
 
-def test_export_writes_the_model_where_it_is_wanted(clo: Clo, begun: Path) -> None:
-    said = read(clo("export", "x", BASELINE, "--out", "deep/down/mine.yaml", "--json"))
-    assert said == {"study": "x", "architecture": BASELINE, "file": "deep/down/mine.yaml"}
-    assert Path("deep/down/mine.yaml").read_text() == "nc: 10\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ((BASELINE, "--to", "onnx"), "--to onnx: choose yaml or architecture"),
-        (("nobody",), "study x has no architecture 'nobody'; it has baseline"),
-    ],
-)
-def test_export_of_something_else(clo: Clo, begun: Path, arguments: tuple[str, ...], reason: str) -> None:
-    assert reason in sentence(clo("export", "x", *arguments))
-
-
 @pytest.mark.parametrize("command", [("sites", "yolov5n"), ("cost", "yolov5n", "--imgsz", "64")])
 def test_people_get_a_table(clo: Clo, command: tuple[str, ...]) -> None:
     said = clo(*command)
@@ -243,3 +227,16 @@ def test_nothing_is_written_outside_the_given_folders_and_a_report_needs_no_torc
     assert done.returncode == 0, done.stderr
     assert not list(home.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "home", "results"]
+
+
+def test_several_studies_are_put_on_one_page(clo: Clo, begun: Path) -> None:
+    folder = begun.parent.parent / "y"
+    folder.mkdir()
+    with closing(sqlite3.connect(begun)) as source, closing(sqlite3.connect(folder / "study.db")) as copy:
+        source.backup(copy)
+        copy.execute("UPDATE studies SET study_name = 'y'")
+        copy.commit()
+    found = read(clo("report", "x", "y", "--json"))
+    assert found == {"studies": ["x", "y"], "folder": "results/x+y"}
+    assert "2 studies side by side." in Path("results/x+y/report.html").read_text(encoding="utf-8")
+    assert "study x: given 2 times" in sentence(clo("report", "x", "x"))

@@ -80,7 +80,7 @@ def test_a_gpu_that_is_not_there_is_not_waited_for(clo: Clo, command: tuple[str,
         (["search", "--trials", "x"], "Invalid value for '--trials'"),
         (["cost"], "Missing argument 'model'"),
         (["latency", "yolov5n"], "Missing argument 'b'"),
-        (["report", "x", "y"], "unexpected extra argument"),
+        (["leave-one-out", "x", "y", "z"], "unexpected extra argument"),
     ],
 )
 def test_a_mistyped_command_says_where_help_is(clo: Clo, arguments: list[str], said: str) -> None:
@@ -177,7 +177,7 @@ def test_an_image_size_that_does_not_fit_the_model(clo: Clo, command: tuple[str,
     [
         ("nobody/1", "neither an architecture file, nor a model of the article such as yolov5n-clo-head, nor STUDY/ID"),
         ("x/nobody", "study x has no architecture 'nobody'"),
-        ("yolov8s-clo-head", "this model's base is yolov8s, the search's yolov5n; name yolov5n-clo-head"),
+        ("yolov8s-clo-head", "this model's base is yolov8s, not yolov5n; name yolov5n-clo-head"),
     ],
 )
 def test_a_candidate_to_include_that_is_not_there(clo: Clo, begun: Path, data: Path, include: str, reason: str) -> None:

@@ -150,6 +150,19 @@ def test_an_unknown_block_inside_a_layer_is_refused_with_the_known_ones() -> Non
         build(description)
 
 
+def test_a_relative_file_of_blocks_lies_beside_the_models_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = to_yaml({**resolve_base("yolov8n").config, "blocks": ["beside.py"]})
+    (tmp_path / "m.yaml").write_text(text)
+    (tmp_path / "beside.py").write_text("imported = True")
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.delitem(sys.modules, "beside", raising=False)
+    base = resolve_base(str(Path(tmp_path.name) / "m.yaml"))
+    assert base.config["blocks"] == [str(tmp_path / "beside.py")]
+    tasks.DetectionModel(str(Path(tmp_path.name) / "m.yaml"), verbose=False)  # plain Ultralytics
+    assert sys.modules["beside"].__file__ == str(tmp_path / "beside.py")
+    build({**base.config, "blocks": ["beside.py"], "yaml_file": "gone.yaml"})  # a checkpoint's, once it was read
+
+
 def test_restricted_loading_runs_no_file_that_a_model_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from harness.data_dictionary import TRIALS
 from harness.records import COLUMNS
 from harness.report.parquet import trials_parquet
-from harness.report.write import TRIAL_COLUMNS, write_report
 from tests.report import example
 
 TYPES = {"int64": pa.int64(), "float64": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
@@ -25,17 +23,6 @@ OTHERS = {
 @pytest.fixture(scope="module")
 def table() -> pa.Table:
     return pq.read_table(io.BytesIO(trials_parquet(example.winning().trials)))
-
-
-def test_rows_columns_and_values_are_those_of_the_csv(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("study")
-    write_report(example.record(example.frame(example.baseline(0, 1), [example.failed("aaaaaaaa", 0)])), folder)
-    csv, parquet = pd.read_csv(folder / "trials.csv"), pd.read_parquet(folder / "trials.parquet")
-    assert list(parquet) == list(csv)
-    assert tuple(parquet)[: len(TRIAL_COLUMNS)] == TRIAL_COLUMNS
-    assert len(parquet) == len(csv) == 3
-    numbers = parquet.select_dtypes("number").columns
-    pd.testing.assert_frame_equal(parquet[numbers].astype(float), csv[numbers].astype(float))
 
 
 def test_columns_have_the_types_of_the_record(table: pa.Table) -> None:

@@ -63,6 +63,14 @@ def test_trials_csv_opens_with_the_contracts_columns(folder: Path) -> None:
     assert differences.tolist() == pytest.approx(complete["gain_map50_95"].tolist())
 
 
+def test_trials_parquet_has_the_rows_columns_and_values_of_the_csv(folder: Path) -> None:
+    csv, parquet = pd.read_csv(folder / "trials.csv"), pd.read_parquet(folder / "trials.parquet")
+    assert list(parquet) == list(csv)
+    numbers = parquet.select_dtypes("number").columns
+    pd.testing.assert_frame_equal(parquet[numbers].astype(float), csv[numbers].astype(float))
+    assert parquet["architecture"].tolist() == csv["architecture"].tolist()
+
+
 def test_counts_are_written_as_whole_numbers(folder: Path) -> None:
     first = (folder / "trials.csv").read_text().splitlines()[1].split(",")
     assert first[TRIAL_COLUMNS.index("macs")] == "100000000"

@@ -13,7 +13,7 @@ from harness.ablation_file import load_ablation
 from harness.errors import UserError
 from harness.measure.pace import PaceRequest
 from harness.search import ablation_cost
-from harness.search.ablate import Ablation, AblationSettings, _Key
+from harness.search.ablation import Ablation, AblationSettings, Key
 from harness.search.ablation_cost import plan_of
 from harness.search.outcome import Failure, State
 
@@ -31,7 +31,7 @@ def ablation(arms: Sequence[str], device: str = "0,1,2,3", **changes: Any) -> Ab
             settings=AblationSettings(file=file, results=Path("results")),
             data=SimpleNamespace(train_images=IMAGES, names=dict.fromkeys(range(80), "")),
             models=models,
-            trainings=[_Key(arm, 0, seed) for seed in file.seeds for arm in arms],
+            trainings=[Key(arm, 0, seed) for seed in file.seeds for arm in arms],
             devices=(device,),
             workers=1,
             threads=2,

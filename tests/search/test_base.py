@@ -19,6 +19,7 @@ from harness.measure.accuracy import Accuracy, Schedule, Training, save_checkpoi
 from harness.search import base as module
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.outcome import Failure, State
+from harness.search.step import Step
 from harness.search.trial import train_base
 
 SCHEDULE = Schedule(epochs=2, batch=16, imgsz=64, learning_rate=2e-3)
@@ -199,11 +200,11 @@ def test_a_base_is_trained_in_a_process_of_its_own_and_can_be_a_base_itself(tmp_
     options["on_progress"] = told.append
     first = common_base(resolve_base("yolov5n"), data, replace(SCHEDULE, epochs=1), **options)
     assert first.weights is not None
-    assert told == [("training", 1, 1)]
+    assert told == [Step("training", 1, 1, 1)]
     note = json.loads(first.weights.with_suffix(".json").read_text())
     assert note["map50_95"] == first.map50_95
     assert note["key"]["data"] == data.fingerprint
     again = common_base(resolve_base(str(first.weights)), data, SCHEDULE, **options)
     assert again.weights == first.weights
     assert "left behind" not in again.origin
-    assert told == [("training", 1, 1)]
+    assert told == [Step("training", 1, 1, 1)]

@@ -16,8 +16,9 @@ from harness.choices import Recipe
 from harness.errors import UserError
 from harness.measure.training import Training
 from harness.search import ablate as runner
-from harness.search import trial
-from harness.search.ablate import AblationSettings, ablate, prepare_ablation
+from harness.search import ablation, arm_loop, trial
+from harness.search.ablate import ablate
+from harness.search.ablation import AblationSettings, prepare_ablation
 from harness.search.outcome import Failure, State
 from harness.search.trial import Job, train_base
 from tests.cli.pretended import Trainings, measured
@@ -43,13 +44,13 @@ def file(tmp_path: Path) -> AblationFile:
 
 @pytest.fixture
 def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "resolve_device", lambda device: device)
+    monkeypatch.setattr(ablation, "resolve_device", lambda device: device)
 
 
 @contextmanager
 def pretend(monkeypatch: pytest.MonkeyPatch, trainings: Trainings) -> Iterator[Trainings]:
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "Children", trainings)
+        patch.setattr(arm_loop, "Children", trainings)
         patch.setattr(runner, "start_server", lambda: None)
         yield trainings
 

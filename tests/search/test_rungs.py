@@ -30,6 +30,7 @@ from harness.search.setting import Setting, prepare
 from harness.search.space_cost import AdditiveCost
 from harness.search.study import open_study
 from harness.search.trial import Job, Measured
+from harness.search.work import Work
 from harness.settings import Sampler, SearchSettings, search_settings
 from tests.cli.pretended import Trainings
 
@@ -46,6 +47,10 @@ class Notes:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.left: list[Work] = []
+
+    def plan(self, work: Work) -> None:
+        self.left.append(work)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -120,7 +125,7 @@ class Search:
         settings = search_settings(study="x", results=self._folder, data=data, **SHORT | options)
         setting = replace(self._setting, settings=settings, workers=workers)
         observer = Notes()
-        self.notes = observer.notes
+        self.notes, self.left = observer.notes, observer.left
         with open_study(settings, {}) as study:
             study.optuna.set_user_attr("environment", {})
             study.optuna.set_user_attr("space", self.region.summary() if self.region else {})
@@ -389,3 +394,20 @@ def test_what_was_cut_short_before_there_was_a_bound_is_not_made_again(search: S
     search(**bounded(search, setting))
     assert cut not in set(search.complete.architecture)
     assert search.complete.architecture.nunique() == 1 + 2
+
+
+def test_what_is_left_is_told_with_every_training_and_comes_to_nothing(search: Search) -> None:
+    search()
+    assert [work.trainings for work in search.left] == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+    epochs = [work.epochs for work in search.left]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[0] - epochs[-1] == sum(job.schedule.epochs for job in search.trainings.asked[1:])
+    assert [(work.trainings, work.epochs, work.timed) for work in search.left][-1] == (0, 0, 0)
+    assert [work.timed for work in search.left][:3] == [2, 1, 0]  # latency is measured on the first rung
+
+
+def test_a_search_that_goes_on_counts_from_what_there_is(search: Search) -> None:
+    search()
+    search(trials=3)
+    assert search.left[0].trainings < 8
+    assert search.left[0].timed == 0

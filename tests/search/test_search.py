@@ -138,7 +138,7 @@ def test_report_and_export_need_only_storage(finished: Path, clo: Clo) -> None:
     assert clo(["report", "x"], finished).returncode == 0
     assert (finished / "results" / "x" / "report.html").is_file()
     exported = json.loads(clo(["export", "x", identity, "--json"], finished).stdout)
-    text = (finished / exported["file"]).read_text()
+    text = (finished / exported["folder"] / f"{identity}.yaml").read_text()
     assert "CloBlock" in text
     assert len(yaml.safe_load(text)["scales"]) == 1
     refused = clo(["export", "x", "nobody"], finished)

@@ -1,0 +1,160 @@
+"""What an ablation is once everything that it names was found: arms as networks, data, devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import torch
+
+from harness.ablation_file import AblationFile
+from harness.arms import make_arms
+from harness.choices import Recipe
+from harness.data.check import DatasetInfo, check_dataset
+from harness.detectors import Base, find_sites, map_sizes, resolve_base
+from harness.errors import UserError
+from harness.isolation import cache_folder
+from harness.measure.accuracy import Schedule
+from harness.search.arm_models import ArmModel, arm_models
+from harness.search.setting import default_workers, find_architecture, resolve_device
+from harness.settings import Objective, Sampler, SearchSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationSettings:
+    """What `clo ablate` was asked to do.
+
+    Attributes:
+        file: What is compared.
+        device: `auto`, `cpu` or numbers of CUDA devices.
+        workers: Trainings at once; None decides by cores and memory, or by GPUs. The published recipe takes one.
+        threads: CPU threads of each; None divides the cores.
+        loader_workers: Image-loading processes of a CUDA training.
+        latency_seconds: Most seconds to measure each arm's latency; 0 measures none.
+        timeout_s: No training starts after this many seconds.
+        keep_weights: Whether the trained weights of the baseline and the models are kept; by the published recipe every
+            arm's are.
+        storage: Optuna's storage; None is SQLite in the study's folder.
+        results: Folder that holds one folder a study.
+    """
+
+    file: AblationFile
+    device: str = "auto"
+    workers: int | None = None
+    threads: int | None = None
+    loader_workers: int = 4
+    latency_seconds: float = 0.0
+    timeout_s: float | None = None
+    keep_weights: bool = False
+    storage: str | None = None
+    results: Path = Path("results")
+
+    @property
+    def as_search(self) -> SearchSettings:
+        """The settings of the study, which is kept as a search's is."""
+        file = self.file
+        return SearchSettings(
+            base=file.base,
+            data=file.data,
+            space="ablation",
+            device=self.device,
+            imgsz=file.imgsz,
+            epochs=file.epochs,
+            base_epochs=file.base_epochs,
+            batch=file.batch,
+            learning_rate=file.learning_rate,
+            block_rate_factor=file.block_rate_factor,
+            from_scratch=file.from_scratch,
+            objectives=(Objective.MAP50_95, Objective.MACS),
+            sampler=Sampler.RANDOM,
+            trials=0,
+            seed=file.seeds[0],
+            seeds=len(file.seeds),
+            finalists=0,
+            study=file.name,
+            storage=self.storage,
+            results=self.results,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """An ablation that can be run: everything named was found.
+
+    Attributes:
+        models: The arms, the baseline first.
+        left_out: A sentence for each arm that there is not.
+        devices: One name for what a training takes: a device, or all of them by the published recipe.
+    """
+
+    settings: AblationSettings
+    base: Base
+    data: DatasetInfo
+    models: tuple[ArmModel, ...]
+    left_out: tuple[str, ...]
+    devices: tuple[str, ...]
+    workers: int
+    threads: int
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of each arm's training."""
+        file = self.settings.file
+        return Schedule(
+            epochs=file.epochs,
+            batch=file.batch,
+            imgsz=file.imgsz,
+            learning_rate=file.learning_rate,
+            block_rate_factor=file.block_rate_factor,
+        )
+
+    @property
+    def trainings(self) -> list[Key]:
+        """All that the study is to have, in the order of training."""
+        file = self.settings.file
+        bases = (0,) if file.from_scratch else file.bases
+        keys = [Key(m.arm.identity, base, seed) for seed in file.seeds for base in bases for m in self.models]
+        return list(dict.fromkeys(keys))  # two models of one size share a placebo
+
+
+class Key(NamedTuple):
+    """One training of an ablation."""
+
+    identity: str
+    base_seed: int
+    seed: int
+
+
+def prepare_ablation(settings: AblationSettings) -> Ablation:
+    """Read and check everything that was named; no training begins.
+
+    Raises:
+        UserError: Something does not exist or does not fit together.
+    """
+    file = settings.file
+    device = resolve_device(settings.device)
+    cores = torch.get_num_threads()
+    published = file.recipe is Recipe.PUBLISHED
+    if published and (settings.workers or 1) > 1:
+        raise UserError(
+            f"--workers {settings.workers}: the published recipe takes all devices for one training; give 1"
+        )
+    workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
+    base = resolve_base(file.base)
+    data = check_dataset(file.data, file.imgsz, cache=cache_folder())
+    sites = find_sites(base)
+    models = {spec: find_architecture(spec, base, settings.results, option="--model") for spec in file.models}
+    arms, same = make_arms(models, file.wanted, map_sizes(sites, file.imgsz))
+    built, impossible = arm_models(arms, base, sites, imgsz=file.imgsz, classes=len(data.names))
+    return Ablation(
+        settings=settings,
+        base=base,
+        data=data,
+        models=tuple(built),
+        left_out=(*same, *impossible),
+        devices=(device,) if published else tuple(device.split(",")),
+        workers=1 if published else workers,
+        threads=settings.threads or max(1, cores // (1 if published else workers)),
+    )

@@ -1,0 +1,56 @@
+"""A study's answer on the terminal: what a report says first, without its files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from harness.analysis.statistics import gain_noise, summarise
+from harness.printable import printable
+from harness.report.ablation import ablation_content
+from harness.report.answer import answer
+from harness.terminal.arms import arms_table
+from harness.terminal.failures import failures
+from harness.terminal.findings import hypervolume_line
+from harness.terminal.front import front_table
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+
+def print_answer(record: StudyRecord, console: Console) -> None:
+    """Print what a study says: the answer, then the front, or of an ablation its differences.
+
+    Args:
+        record: The study, however far it has come.
+        console: Where to; it knows width and colours (none in a pipe, or with NO_COLOR).
+    """
+    parts = _of_ablation(record) if record.ablation else _of_search(record)
+    for part in parts:
+        console.print(part, highlight=False)
+    for line in failures(record):
+        console.print(Text(line, style="red"))
+
+
+def _of_search(record: StudyRecord) -> list[RenderableType]:
+    summary, noise = summarise(record.trials), gain_noise(record.trials)
+    said = answer(record, summary, noise)
+    sentences = [Text(printable(each)) for each in (said.lead, *said.remarks) if each]
+    headline = Text(printable(said.headline), style="bold")
+    grown = hypervolume_line(record)
+    tail = [Text(f"\n{grown}")] if grown else []
+    return [headline, *sentences, Text(""), front_table(record, wrap=True), *tail]
+
+
+def _of_ablation(record: StudyRecord) -> list[RenderableType]:
+    page = ablation_content(record).page
+    return [
+        Text(printable(page.headline), style="bold"),
+        Text(printable(page.lead)),
+        Text("\nEvery arm minus the baseline (━ 95 % interval, ─ corrected for all rows, │ zero)"),
+        arms_table(record, page, "gains", whole=True),
+        Text("\nThe model minus each arm: what each part is worth"),
+        arms_table(record, page, "worths", whole=True),
+    ]

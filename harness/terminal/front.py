@@ -1,0 +1,62 @@
+"""The front as a table for the terminal: the report's own members, words and numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.analysis.statistics import Standing, Verdict, gain_noise, summarise
+from harness.architecture import BASELINE
+from harness.printable import printable
+from harness.report import tables, words
+from harness.report.figures import AXES, front_members
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+STYLES = {"gain": "green", "better": "green", "loss": "red", "worse": "red", "screening": "dim", "unmeasured": "dim"}
+"""By verdict; colour repeats what a word says."""
+
+
+def front_table(record: StudyRecord, *, wrap: bool) -> Table:
+    """The baseline and what is on a front, best gain first, with gain, interval and cost.
+
+    Args:
+        record: The study, however far it has come.
+        wrap: Whether long descriptions go on in the next line; else they are cut, and a row is one line.
+    """
+    summary = summarise(record.trials)
+    for axis in AXES:
+        summary[f"front_{axis.key}"] = summary.index.isin(front_members(record, summary, axis))
+    is_shown = (summary.index == BASELINE) & (summary["seeds"] > 0) | summary[[f"front_{a.key}" for a in AXES]].any(
+        axis=1
+    )
+    shown = tables.candidates(
+        record, summary[is_shown], words.digits_for(gain_noise(record.trials)), key="front", caption=""
+    )
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("front", "verdict", "gain mAP50-95 [95 %]", "latency", "MACs"):
+        table.add_column(name, no_wrap=True, justify="right" if name in {"latency", "MACs"} else "left")
+    table.add_column("blocks")
+    for row in shown.rows:
+        *cells, blocks = _cells(row)
+        table.add_row(*cells, elastic(blocks, wrap=wrap))
+    return table
+
+
+def elastic(text: Text, *, wrap: bool) -> Text:
+    """A cell that takes the room that others leave: a column of these must not be `no_wrap`, or all would shrink."""
+    text.no_wrap, text.overflow = not wrap, "fold" if wrap else "ellipsis"
+    return text
+
+
+def _cells(row: tables.Row) -> list[Text]:
+    """Name, verdict, gain with its interval, costs and blocks; the baseline's accuracy in the place of a gain."""
+    architecture, verdict, gain, accuracy, latency, macs, *_ = row.cells
+    is_screening = row.kind == Verdict.UNDECIDED and Standing.SCREENING in verdict.details
+    said = "screening" if is_screening else verdict.text
+    gained = f"{accuracy.text} mAP50-95" if row.kind == Verdict.REFERENCE else " ".join((gain.text, *gain.details[:1]))
+    cells = [architecture.text, said, gained, latency.text, macs.text, *architecture.details[:1]]
+    return [Text(printable(cell), style=STYLES.get(said, "")) for cell in cells]

@@ -1,0 +1,82 @@
+"""The search on the terminal where nobody looks: a line an event, or none."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from harness.terminal.expected_end import ExpectedEnd
+from harness.terminal.space_line import space_line
+from harness.terminal.times import seconds
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+    from harness.search.step import Step
+    from harness.search.work import Work
+
+
+class Lines:
+    """One line an event, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = time.monotonic()
+        self._end = ExpectedEnd()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def _say(self, text: str) -> None:
+        self._console.print(
+            f"[{seconds(time.monotonic() - self._started)}] {text}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def phase(self, text: str) -> None:
+        """A line."""
+        self._say(text)
+
+    def begin(self, trial: int, text: str) -> None:
+        """A line that begins with the trial's number, as its last one will."""
+        self._end.begin(trial)
+        self._say(f"#{trial} {text}")
+
+    def progress(self, step: Step, trial: int | None = None) -> None:
+        """Not worth a line."""
+        self._end.progress(step, trial)
+
+    def plan(self, work: Work) -> None:
+        """Told with the training that ended."""
+        self._end.plan(work)
+
+    def space(self, summary: dict[str, Any]) -> None:
+        """A line."""
+        self._say(space_line(summary))
+
+    def finished(self, record: StudyRecord, trial: int) -> None:
+        """What came of the training, and when all will be over."""
+        self._end.finished(record, trial)
+        row = record.trials.set_index("trial").loc[trial]
+        if row.state == "complete":
+            text = f"mAP50-95 {row.map50_95:.4f}, gain {row.gain_map50_95:+.4f}, {row.train_seconds:.0f} s"
+            ratio = f", latency ×{row.latency_ratio:.2f}" if row.latency_ratio == row.latency_ratio else ""
+        else:
+            text, ratio = f"{row.state}: {row.reason}", ""
+        end = f"; {self._end}" if str(self._end) else ""
+        self._say(f"#{trial} {row.architecture} seed {row.seed}: {text}{ratio}{end}")
+
+    def note(self, text: str) -> None:
+        """A line."""
+        self._say(text)
+
+
+class Quiet(Lines):
+    """Says nothing until the end."""
+
+    def _say(self, text: str) -> None: ...

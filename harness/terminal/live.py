@@ -1,0 +1,131 @@
+"""The search on the terminal for whoever looks: one view, redrawn in place."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from harness.printable import printable
+from harness.terminal.expected_end import ExpectedEnd
+from harness.terminal.running import Running
+from harness.terminal.sections import Screen, Section
+from harness.terminal.space_line import space_line
+from harness.terminal.times import seconds
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+    from harness.search.step import Step
+    from harness.search.work import Work
+    from harness.terminal.findings import Findings
+
+_NOTES = 4
+_SIDE_BY_SIDE = 3
+"""Trainings that have two lines each; of more, each has one."""
+
+
+class LiveView:
+    """What runs now and how far it is, when all will be over, and what was found so far."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._title = printable(title)
+        self._started = time.monotonic()
+        self._running: dict[int | None, Running] = {None: Running("starting")}
+        self._end = ExpectedEnd()
+        self._space = ""
+        self._findings: Findings | None = None
+        self._notes: deque[str] = deque(maxlen=_NOTES)
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
+
+    def __enter__(self) -> LiveView:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def phase(self, text: str) -> None:
+        """Show it alone, with a fresh bar."""
+        self._running = {None: Running(text)}
+
+    def begin(self, trial: int, text: str) -> None:
+        """Show it below the trainings that run, in place of the phase."""
+        others = self._running.copy()
+        others.pop(None, None)
+        self._running = {**others, trial: Running(text)}  # a new one: another thread may be drawing the old
+        self._end.begin(trial)
+
+    def progress(self, step: Step, trial: int | None = None) -> None:
+        """Move its bar."""
+        self._running[trial].progress(step)
+        self._end.progress(step, trial)
+
+    def plan(self, work: Work) -> None:
+        """Keep what is left in view."""
+        self._end.plan(work)
+
+    def space(self, summary: dict[str, Any]) -> None:
+        """Keep it in view."""
+        self._space = printable(space_line(summary))
+
+    def finished(self, record: StudyRecord, trial: int) -> None:
+        """Show what was found so far, and the training no more."""
+        from harness.terminal.findings import find  # imports the report: not before there is something to show
+
+        self._end.finished(record, trial)
+        self._findings = find(record)
+        self._running = {number: each for number, each in self._running.items() if number != trial}
+
+    def note(self, text: str) -> None:
+        """Keep it in view until newer ones push it out."""
+        self._notes.append(printable(text))
+
+    def render(self) -> Screen:
+        """The whole view: only puts together what is known."""
+        return Screen(self._sections())
+
+    def _sections(self) -> Iterator[Section]:
+        yield Section(content=self._head(), rank=9, least=1)
+        if self._space:
+            yield Section(content=Text(self._space, style="dim"), rank=1)
+        if said := self._outlook():
+            yield Section(content=Text(said, style="bold", no_wrap=True, overflow="ellipsis"), rank=8, least=1)
+        running = list(self._running.values())
+        lines = [each.lines() if len(running) <= _SIDE_BY_SIDE else each.line() for each in running]
+        yield Section(content=Group(*lines), rank=6, least=2)
+        if self._notes:
+            notes = Group(*(Text(f"• {note}", style="dim") for note in self._notes))
+            yield Section(content=notes, rank=0, newest_last=True)
+        if self._findings:
+            yield Section(content=self._findings.table, rank=5, least=5)
+            if self._findings.hypervolume:
+                yield Section(content=_line(self._findings.hypervolume, "magenta"), rank=4, least=1)
+            failed = Group(*(_line(each, "red") for each in self._findings.failures))
+            yield Section(content=failed, rank=3, least=2)
+
+    def _head(self) -> Table:
+        head = Table.grid(expand=True, padding=(0, 1))
+        head.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        head.add_column(no_wrap=True, justify="right")
+        head.add_row(Text(self._title, style="bold"), seconds(time.monotonic() - self._started))
+        return head
+
+    def _outlook(self) -> str:
+        left = self._end.trainings
+        if not left:
+            return ""
+        trainings = f"{left} {'training' if left == 1 else 'trainings'} to finish"
+        return ", ".join(filter(None, (trainings, str(self._end))))
+
+
+def _line(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
