@@ -115,8 +115,11 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
         progress=how_far(record),
         noise=phrases.noise_sentence(noise),
         judging=notes.JUDGING,
-        measured=notes.measured(record),
-        unknowns=(fidelity or unknown_fidelity(record.settings), *notes.unknowns(record)),
+        measured=(
+            *notes.measured(record),
+            *((("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")),) if fidelity else ()),
+        ),
+        unknowns=(*(() if fidelity else (unknown_fidelity(record.settings),)), *notes.unknowns(record)),
         commands=notes.commands(record),
         row_commands={str(name): notes.row_commands(record, str(name)) for name in best.index},
         provenance=notes.provenance(record),

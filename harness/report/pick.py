@@ -32,7 +32,7 @@ class Pick:
     Attributes:
         architecture: Whom to take; the baseline where no candidate is told to be better.
         headline: What to do, in a few words.
-        why: The figures behind it.
+        why: The figures behind it; empty where the answer's own headline says all.
         rule: By which rule it was picked; one sentence.
         tied: Candidates told better than the baseline that the noise does not tell from the pick.
     """
@@ -110,16 +110,12 @@ def _baseline(record: StudyRecord, summary: pd.DataFrame, digits: int) -> Pick:
     """The baseline; and what there is for those to whom it is too dear."""
     judged = summary[summary["standing"] == Standing.JUDGED]
     headline = "Keep the baseline." if len(judged) else "Keep the baseline for now."
-    why = (
-        f"None of {words.count(len(judged), 'judged candidate')} is told to be better, given this noise."
-        if len(judged)
-        else "No candidate has been judged on repeated seeds."
-    )
+    why = "" if len(judged) else "No candidate has been judged on repeated seeds."
     cheaper = _cheaper(record, judged)
     if cheaper is not None:
         (name, cost), row = cheaper, judged.loc[cheaper[0]]
-        why += (
-            f" If {cost} matters more: {name} is cheaper{phrases.price_of(row)}, and is not told to be worse; "
+        why = (
+            f"If {cost} matters more: {name} is cheaper{phrases.price_of(row)}, and is not told to be worse; "
             f"its gain is {phrases.gain_of(row, digits)} mAP50-95."
         )
     return Pick(
