@@ -101,7 +101,18 @@ def browser(session: nox.Session) -> None:
     pictures = ENVIRONMENT.parent / "screenshots"
     pictures.mkdir(exist_ok=True)
     wanted = ["playwright>=1.50", "axe-playwright-python>=0.1.4"]  # as in pyproject's extra `browser`
-    session.run(str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *wanted, external=True)
+    session.run(
+        str(PYTHON),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--quiet",
+        *wanted,
+        "--constraint",
+        "constraints.txt",
+        external=True,
+    )
     arguments = ["-m", "pytest", "-p", "no:xdist", "tests/browser", *session.posargs]
     session.run(str(PYTHON), *arguments, env={"CLO_NAS_SCREENSHOTS": str(pictures)}, external=True)
 

@@ -72,7 +72,7 @@ def comparison(
     record: StudyRecord,
     summary: pd.DataFrame,
     best: pd.DataFrame,
-    picked: str | None,
+    pick: str,
     ties: Mapping[str, Sequence[str]],
     digits: int,
 ) -> Comparison:
@@ -82,41 +82,48 @@ def comparison(
         record: The study.
         summary: From `summarise`; rows that were not measured are left out.
         best: Its rows that are on a front, by gain.
-        picked: The recommended architecture, which comes first.
+        pick: The recommended candidate, which comes first; or nothing.
         ties: Architecture to those that the noise does not tell from it.
         digits: Decimals of an mAP.
     """
     measured = summary[summary["standing"] != Standing.UNMEASURED]
     base = record.model_yamls.get(BASELINE, "").splitlines()
     entries = {
-        str(name): _entry(record, str(name), row, base, ties.get(str(name), ()), digits)
+        str(name): _entry(record, str(name), row, base, ties.get(str(name), ()), digits, pick)
         for name, row in measured.iterrows()
     }
     known = [record.architectures[name] for name in entries if name in record.architectures]
     used = sorted({placement.site for each in known for placement in each.placements})
     return Comparison(
         entries=entries,
-        chosen=_chosen(measured, best, picked),
+        chosen=_chosen(measured, best, pick),
         network=network([*map(str, record.space.get("sites", ())), *used]),
         commands=notes.row_commands(record, _TOKEN),
     )
 
 
-def _chosen(measured: pd.DataFrame, best: pd.DataFrame, picked: str | None) -> tuple[str, ...]:
+def _chosen(measured: pd.DataFrame, best: pd.DataFrame, pick: str) -> tuple[str, ...]:
     """The pick, then judged members of the front, then others of it, then whoever gains most; not the baseline."""
     by_gain = measured.sort_values("gain_map50_95", ascending=False, kind="stable")
     judged = [name for name in best.index if best.loc[name, "standing"] == Standing.JUDGED]
-    first = [picked] if picked is not None else []
-    order = dict.fromkeys(map(str, [*first, *judged, *best.index, *by_gain.index[: MOST + 1]]))
+    order = dict.fromkeys(map(str, [pick, *judged, *best.index, *by_gain.index[: MOST + 1]]))
     return tuple(name for name in order if name != BASELINE and name in measured.index)[:MOST]
 
 
-def _entry(record: StudyRecord, name: str, row: Any, base: list[str], tied: Sequence[str], digits: int) -> Entry:
+def _entry(
+    record: StudyRecord, name: str, row: Any, base: list[str], tied: Sequence[str], digits: int, pick: str
+) -> Entry:
     known = record.architectures.get(name)
     screening = " (screening only)" if row["standing"] == Standing.SCREENING else ""
     latency = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
     facts = (
-        "; ".join([f"{row['verdict']}{screening}", *phrases.beyond(row, record.constraints)]),
+        "; ".join(
+            [
+                f"{row['verdict']}{screening}",
+                *(["the pick"] if name == pick else []),
+                *phrases.beyond(row, record.constraints),
+            ]
+        ),
         "0 by definition" if name == BASELINE else f"{phrases.gain_of(row, digits)} mAP50-95",
         f"{phrases.map_of(row, digits)} after {words.plain(row['epochs'], 0)} epochs",
         "1× by definition"

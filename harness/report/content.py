@@ -14,7 +14,7 @@ from harness.report.answer import Answer, answer
 from harness.report.budget import Budget, budget
 from harness.report.comparison import Comparison, comparison
 from harness.report.fidelity import unknown_fidelity
-from harness.report.figures import AXES, FrontFigure, front_figure, with_ties
+from harness.report.figures import AXES, FrontFigure, front_figure, marked
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.progress import Progress, how_far
@@ -89,15 +89,15 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
     ties = ties_on(best, record.trials)
     on_table = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
     said = answer(record, summary, noise)
-    picked = said.pick.architecture if said.pick else None
+    candidate = said.pick.architecture if said.pick and said.pick.is_candidate else ""
     return Content(
         study=record.name,
         answer=said,
-        figures=tuple(with_ties(figure, ties.letters, ties.tied) for figure in figures),
+        figures=tuple(marked(figure, candidate, ties.letters, ties.tied) for figure in figures),
         uncounted=phrases.not_drawn(record, summary),
         budgets=tuple(found for figure in figures if (found := budget(record, summary, figure)) is not None),
         ties=ties,
-        comparison=comparison(record, summary, best, picked, ties.tied, digits),
+        comparison=comparison(record, summary, best, candidate, ties.tied, digits),
         front=best,
         front_table=tables.candidates(
             record,
@@ -106,9 +106,16 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
             key="front",
             caption="On a front: beaten by nothing in accuracy and cost",
             ties=ties.letters,
+            pick=candidate,
         ),
         candidate_table=tables.candidates(
-            record, on_table, digits, key="candidates", caption="Every architecture that was tried", ties=ties.letters
+            record,
+            on_table,
+            digits,
+            key="candidates",
+            caption="Every architecture that was tried",
+            ties=ties.letters,
+            pick=candidate,
         ),
         failure_table=tables.failures(record.trials),
         matters=what_matters(record.choices, digits),

@@ -114,6 +114,7 @@ class FrontFigure:
         second_y: mAP50-95 of the baseline plus gain, None where unknown or where several baselines count.
         undrawn: Measured candidates that lack this cost.
         digits: Decimals of an mAP.
+        pick: The recommended candidate; empty where there is none.
         y_title: The gain, and after how many epochs where architectures differ in that.
     """
 
@@ -128,6 +129,7 @@ class FrontFigure:
     undrawn: int
     digits: int
     y_title: str
+    pick: str = ""
 
     def label_left(self, point: Point) -> bool:
         """Whether a point stands so far right that its name belongs to its left."""
@@ -174,14 +176,15 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
     )
 
 
-def with_ties(
-    figure: FrontFigure, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
+def marked(
+    figure: FrontFigure, pick: str, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
 ) -> FrontFigure:
-    """The figure with its tied points marked.
+    """The figure with what is known only after it: the pick, and which points are tied.
 
     Args:
-        figure: Without ties.
-        letters: Architecture to its groups.
+        figure: Without them.
+        pick: The recommended candidate, or nothing.
+        letters: Architecture to its groups of those that the noise does not tell apart.
         tied: Architecture to those that share one with it.
     """
     points = tuple(
@@ -194,7 +197,7 @@ def with_ties(
         else point
         for point in figure.points
     )
-    return replace(figure, points=points)
+    return replace(figure, points=points, pick=pick)
 
 
 def front_members(record: StudyRecord, summary: pd.DataFrame, axis: Axis) -> set[str]:

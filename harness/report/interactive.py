@@ -46,12 +46,17 @@ def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
 
 
 def labelled(figure: FrontFigure) -> frozenset[str]:
-    """Members of the front that bear their names: no name stands on another one; of two, the larger gain's stays."""
+    """Who bears its name: the pick and members of the front, where no name stands on another one.
+
+    Of two that would, the pick's or that of the larger gain stays.
+    """
     wide, high = (end - start for start, end in (figure.x_range, figure.y_range))
-    members = [p for p in figure.points if p.on_front and p.mark is not Mark.SCREENING]
+    members = [
+        p for p in figure.points if (p.on_front and p.mark is not Mark.SCREENING) or p.architecture == figure.pick
+    ]
     taken: list[tuple[float, float]] = []
     names = []
-    for point in sorted(members, key=lambda p: (p.mark is not Mark.BASELINE, -p.gain)):
+    for point in sorted(members, key=lambda p: (p.architecture != figure.pick, p.mark is not Mark.BASELINE, -p.gain)):
         side = -1 if figure.label_left(point) else 1
         middle = point.x + side * _LABEL[0] * wide / 2
         if all(abs(middle - x) > _LABEL[0] * wide or abs(point.gain - y) > _LABEL[1] * high for x, y in taken):
@@ -63,6 +68,10 @@ def labelled(figure: FrontFigure) -> frozenset[str]:
 def _title(point: Point) -> str:
     """The identity with the letters of its ties, as markup."""
     return html.escape(point.architecture) + (f" ({', '.join(point.ties)})" if point.ties else "")
+
+
+def _pick(point: Point, figure: FrontFigure) -> str:
+    return ": the pick" if point.architecture == figure.pick else ""
 
 
 def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
@@ -86,11 +95,11 @@ def _points_trace(
     look = LOOKS[mark]
     trace: dict[str, Any] = {
         "type": "scatter",
-        "mode": "markers+text" if on_front and mark is not Mark.SCREENING else "markers",
+        "mode": "markers+text" if any(p.architecture in named for p in points) else "markers",
         "name": LEGEND[mark],
         "x": [_short(p.x) for p in points],
         "y": [_short(p.gain) for p in points],
-        "text": [_title(p) if p.architecture in named else "" for p in points],
+        "text": [_title(p) + _pick(p, figure) if p.architecture in named else "" for p in points],
         "textposition": [f"bottom {'left' if figure.label_left(p) else 'right'}" for p in points],
         "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},

@@ -104,6 +104,7 @@ def candidates(
     key: str,
     caption: str,
     ties: Mapping[str, Sequence[str]] | None = None,
+    pick: str = "",
 ) -> Table:
     """Architectures, the baseline first, then by evidence and gain.
 
@@ -114,14 +115,17 @@ def candidates(
         key: The table's name in the page.
         caption: What the table shows.
         ties: Architecture to its groups of those that the noise does not tell apart.
+        pick: The recommended candidate, if any.
     """
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
     ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
     span = _span(summary)
-    groups, baseline_ms = ties or {}, _baseline_ms(record)
+    baseline_ms = _baseline_ms(record)
+    remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
+    remarks[pick] = ("the pick", *remarks.get(pick, ()))
     rows = tuple(
-        _candidate(record, str(name), row, digits, span, baseline_ms, groups.get(str(name), ()))
+        _candidate(record, str(name), row, digits, span, baseline_ms, remarks.get(str(name), ()))
         for name, row in ordered.iterrows()
     )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
@@ -163,18 +167,17 @@ def _candidate(
     digits: int,
     span: tuple[float, float],
     baseline_ms: float,
-    ties: Sequence[str],
+    remarks: Sequence[str],
 ) -> Row:
     """One architecture's row."""
     known = record.architectures.get(name)
     gain_ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     is_baseline = name == BASELINE
     verdict = str(row["verdict"])
-    tied = (f"tied: {', '.join(ties)}",) if ties else ()
     failed = f"{words.count(int(row['failed']), 'training')} failed: {row['reason']}" if row["failed"] else ""
     cells = (
         Cell(text=name, details=(known.describe(),) if known else ()),
-        Cell(text=verdict, details=(*_standing(row), *tied, *phrases.beyond(row, record.constraints))),
+        Cell(text=verdict, details=(*remarks, *_standing(row), *phrases.beyond(row, record.constraints))),
         Cell(
             text=words.signed(row["gain_map50_95"], digits),
             details={"reference": ("by definition",), "unmeasured": ()}.get(verdict, (gain_ends,)),

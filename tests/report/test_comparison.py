@@ -40,6 +40,7 @@ def test_an_entry_says_each_number_with_its_interval() -> None:
     entry = compared().entries["3fa9c1d2"]
     facts = dict(zip(FACTS, entry.facts, strict=True))
     assert facts["Verdict"] == "gain"
+    assert compared().entries["77e0b1aa"].facts[0] == "gain; the pick"
     assert facts["Gain"] == "+0.014 [+0.006, +0.022] mAP50-95"
     assert facts["Latency"] == "1.21× [1.19, 1.23] the baseline's"
     assert facts["MACs"] == "108 M (+8.0 %)"

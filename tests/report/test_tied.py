@@ -35,3 +35,15 @@ def test_ties_are_in_the_table_the_hover_text_and_as_one_ring() -> None:
     assert point.ties == ("a",) and point.notes[-1] == "not told from 3fa9c1d2"
     (ring,) = [t for t in plotly_figure(said.figures[0])["data"] if t.get("meta", {}).get("role") == "tie"]
     assert sorted(ring["x"]) == [1.06, 1.21]
+
+
+def test_the_pick_is_named_in_the_tables_and_the_figures() -> None:
+    said = content(example.winning())
+    rows = {row.architecture: row for row in said.candidate_table.rows}
+    assert [name for name, row in rows.items() if "the pick" in row.cells[1].details] == ["77e0b1aa"]
+    for figure in said.figures:
+        texts = [text for trace in plotly_figure(figure)["data"] for text in trace.get("text", [])]
+        assert "77e0b1aa (a): the pick" in texts
+    none = content(example.none_gains())
+    assert not any("the pick" in row.cells[1].details for row in none.candidate_table.rows)
+    assert all(figure.pick == "" for figure in none.figures)
