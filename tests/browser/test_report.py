@@ -265,3 +265,13 @@ def test_the_table_is_filtered_and_sorted(page: Any) -> None:
 def test_zooming_keeps_the_second_scale_in_step(page: Any) -> None:
     page.evaluate("() => Plotly.relayout(document.querySelector('.plot'), { 'xaxis.range': [1.0, 1.2] })")
     until(page, "document.querySelector('.plot').layout.xaxis2.range[1] === 12")
+
+
+def test_the_figures_follow_the_theme(page: Any) -> None:
+    ink = "document.querySelector('.plot').layout.font.color"
+    light = page.evaluate(ink)
+    page.emulate_media(color_scheme="dark")
+    until(page, f"{ink} !== '{light}'")
+    assert page.evaluate(ink) == page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()"
+    )

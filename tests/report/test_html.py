@@ -222,3 +222,10 @@ def test_every_state_of_a_study_renders(groups: list[list[dict[str, object]]]) -
     visible = " ".join(Page(rendered).words)
     assert "how sure this is" in visible
     assert " nan" not in visible.lower()
+
+
+def test_known_fidelity_is_evidence_and_unknown_fidelity_is_not_known() -> None:
+    known = content(example.winning(), "Fidelity: 3 epochs order 7 of 10 pairs as 24 do.")
+    assert known.measured[-1] == ("Fidelity of short trainings", "3 epochs order 7 of 10 pairs as 24 do.")
+    assert not [said for said in known.unknowns if said.startswith("Fidelity")]
+    assert content(example.winning()).unknowns[0].startswith("Fidelity: nobody has measured")

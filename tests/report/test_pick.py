@@ -8,6 +8,7 @@ from harness.analysis.noise import Noise
 from harness.analysis.statistics import gain_noise, summarise
 from harness.records import StudyRecord
 from harness.report import words
+from harness.report.closing import closing
 from harness.report.pick import Pick, cost_of, pick
 from tests.report import example
 
@@ -82,3 +83,9 @@ def test_nothing_is_recommended_of_what_cannot_be_compared(groups: list[list[dic
 def test_readings_of_one_seed_recommend_nobody() -> None:
     found = sure(example.record(example.frame(example.baseline(0), example.candidate("aaaa", [0.3]))))
     assert (found.architecture, found.headline) == ("baseline", "Keep the baseline for now.")
+
+
+def test_scripts_are_told_the_pick_too() -> None:
+    assert closing(example.winning())["pick"] == "77e0b1aa"
+    assert closing(example.none_gains())["pick"] == "baseline"
+    assert closing(example.record(example.frame()))["pick"] is None
