@@ -46,3 +46,40 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         if "://" not in target and not target.startswith("mailto:"):
             assert (page.parent / target).exists(), target
+
+
+ENGLISH, CHINESE = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def structure(page: Path) -> dict[str, object]:
+    """What a translation leaves as it is, of one language's README.
+
+    Comments of commands are translated: of a fenced block, `…` stands where a line has one. The two READMEs link to
+    each other. Numbers are those in digits, once each, since a gloss repeats what it explains; 1 亿 is 100 million.
+    """
+    text = page.read_text(encoding="utf-8")
+    prose = FENCED.sub("", text)
+    spoken = re.sub(r"`[^`]+`|\]\([^)]*\)|[\w.]*P\d\w*", "", prose)
+    spoken = re.sub(r"(\d+\.\d+) 亿", lambda found: f"{100 * float(found[1]):g}", spoken)
+    tables = re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE)
+    return {
+        "headings": re.findall(r"^#+(?= )", prose, re.MULTILINE),
+        "fenced blocks": [re.sub(r"\s+# .*", "  # …", block) for block in FENCED.findall(text)],
+        "rows of each table": [len(table.splitlines()) for table in tables],
+        "first cells": re.findall(r"`[^`]+`", "".join(re.findall(r"^\|([^|]*)\|", prose, re.MULTILINE))),
+        "list items": len(re.findall(r"^- ", prose, re.MULTILINE)),
+        "links": sorted(set(re.findall(r"\]\(([^)]+)\)", prose)) - {ENGLISH.name, CHINESE.name}),
+        "code": sorted(set(re.findall(r"`[^`]+`", prose))),
+        "numbers": sorted(set(re.findall(r"\d+(?:\.\d+)*", spoken))),
+    }
+
+
+@pytest.mark.parametrize("part", list(structure(ENGLISH)))
+def test_the_chinese_readme_has_what_the_english_one_has(part: str) -> None:
+    assert structure(CHINESE)[part] == structure(ENGLISH)[part]
+
+
+@pytest.mark.parametrize(("page", "other"), [(ENGLISH, CHINESE), (CHINESE, ENGLISH)], ids=["English", "Chinese"])
+def test_each_readme_leads_to_the_other_in_its_first_lines(page: Path, other: Path) -> None:
+    assert f"]({other.name})" in "\n".join(page.read_text(encoding="utf-8").splitlines()[:3])
