@@ -194,7 +194,7 @@ def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
         if complete.empty:
             return _Judgement(float("nan"), 0, Standing.UNMEASURED, "the baseline has no complete row")
         return _Judgement(0.0, len(complete), Standing.BASELINE, "the baseline: 0 by definition")
-    paired = complete.dropna(subset=["gain_map50_95"])
+    paired = complete[complete["gain_map50_95"].notna().to_numpy()]
     if paired.empty:
         why = "no complete row" if complete.empty else "the baseline has no complete row of the same seed"
         return _Judgement(float("nan"), 0, Standing.UNMEASURED, why)
