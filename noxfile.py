@@ -95,6 +95,29 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def browser(session: nox.Session) -> None:
+    """Open reports in Chromium and use them; pictures go to .nox/screenshots. Chromium comes from the system."""
+    _install(session)
+    pictures = ENVIRONMENT.parent / "screenshots"
+    pictures.mkdir(exist_ok=True)
+    wanted = ["playwright>=1.50", "axe-playwright-python>=0.1.4"]  # as in pyproject's extra `browser`
+    session.run(
+        str(PYTHON),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--quiet",
+        *wanted,
+        "--constraint",
+        "constraints.txt",
+        external=True,
+    )
+    arguments = ["-m", "pytest", "-p", "no:xdist", "tests/browser", *session.posargs]
+    session.run(str(PYTHON), *arguments, env={"CLO_NAS_SCREENSHOTS": str(pictures)}, external=True)
+
+
+@nox.session(venv_backend="none")
 def gpu(session: nox.Session) -> None:
     """Prove clo-nas on this machine's CUDA GPU, in about ten minutes; skipped where there is none."""
     _run(session, PYTHON, "benchmarks/gpu.py", *session.posargs)

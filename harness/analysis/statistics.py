@@ -161,6 +161,17 @@ def front(summary: pd.DataFrame, objectives: Sequence[str] = DEFAULT_OBJECTIVES)
     return on_front | (screening & contest.reindex(summary.index, fill_value=False))
 
 
+def judging_rows(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trials that candidates' gains rest on: those of `gain_seeds` seeds in `summarise`.
+
+    Of each candidate's longest trainings with a control, those whose seed did not pick it; where there are none, all.
+    """
+    complete = _longest(_complete(trials))
+    paired = complete[(complete["architecture"] != BASELINE) & complete["gain_map50_95"].notna()]
+    fresh = ~paired["selected_on"].astype(bool)
+    return paired[fresh | ~fresh.groupby(paired["architecture"]).transform("any")]
+
+
 def _complete(trials: pd.DataFrame) -> pd.DataFrame:
     """Complete rows with an accuracy, one per architecture, seed and number of epochs."""
     rows = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
@@ -183,7 +194,7 @@ def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
         if complete.empty:
             return _Judgement(float("nan"), 0, Standing.UNMEASURED, "the baseline has no complete row")
         return _Judgement(0.0, len(complete), Standing.BASELINE, "the baseline: 0 by definition")
-    paired = complete.dropna(subset=["gain_map50_95"])
+    paired = complete[complete["gain_map50_95"].notna().to_numpy()]
     if paired.empty:
         why = "no complete row" if complete.empty else "the baseline has no complete row of the same seed"
         return _Judgement(float("nan"), 0, Standing.UNMEASURED, why)

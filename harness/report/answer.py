@@ -19,6 +19,7 @@ from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
 from harness.report import phrases, words
+from harness.report.pick import Pick, pick
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -51,15 +52,17 @@ class Answer:
 
     Attributes:
         outcome: Which kind of answer it is.
+        pick: What to take; None where nothing can be recommended.
         headline: One short sentence.
         lead: The figures behind it, in one or two sentences.
         remarks: What else a reader must know: screening, losses, failures, progress.
         best: The architecture with the largest gain among those that beat the baseline, or, where none
             does, among those judged; of those that were trained longest.
-        tiles: The same figures to be seen at a glance.
+        tiles: The figures of the pick, where it is no candidate of `best`, to be seen at a glance.
     """
 
     outcome: Outcome
+    pick: Pick | None
     headline: str
     lead: str
     remarks: tuple[str, ...]
@@ -83,13 +86,16 @@ def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
     outcome = _outcome(inside, noise, is_bounded=bool(outside))
     best = _best(inside, outcome)
     headline, lead = _statement(record, inside, noise, outcome, best)
+    picked = pick(record, inside, words.digits_for(noise))
+    shown = picked.architecture if picked and picked.is_candidate else best
     return Answer(
         outcome=outcome,
+        pick=picked,
         headline=headline,
         lead=lead,
         remarks=tuple(filter(None, [*_remarks(record, inside, noise, outcome), outside])),
         best=best,
-        tiles=tuple(_tiles(inside, noise, best)),
+        tiles=tuple(_tiles(inside, noise, shown)),
     )
 
 
@@ -150,10 +156,10 @@ def _statement(
     if outcome is Outcome.GAIN:
         winners = int((summary["verdict"] == Verdict.GAIN).sum())
         verb = "beats" if winners == 1 else "beat"
-        best_is = "This one" if winners == 1 else "The best"
+        largest = "Its gain is" if winners == 1 else "The largest gain is"
         return (
             f"{winners} of {every} {verb} the baseline at 95 % confidence.",
-            f"{baseline}. {best_is}, {named}, gains {gain} mAP50-95{phrases.price_of(row)}.",
+            f"{baseline}. {largest} {gain} mAP50-95{phrases.price_of(row)}: that of {named}.",
         )
     if outcome is Outcome.NO_GAIN:
         return (

@@ -21,7 +21,8 @@ def closing(record: StudyRecord) -> dict[str, Any]:
 
     Returns:
         `finished` and `failed`: candidates with and without a complete training, interrupted ones in
-        neither; `front`: identities on a front, best gain first; `answer`: the report's first sentence.
+        neither; `front`: identities on a front, best gain first; `pick`: whom the report recommends, the baseline
+        where nobody is told to be better, None where nothing can be; `answer`: the report's first sentence.
     """
     if record.ablation:
         return _of_ablation(record)
@@ -36,6 +37,7 @@ def closing(record: StudyRecord) -> dict[str, Any]:
         "finished": len(complete),
         "failed": len(failed),
         "front": [str(identity) for identity in front_rows(summary, figures).index],
+        "pick": said.pick.architecture if said.pick else None,
         "answer": f"{said.headline} {said.lead}".strip(),
     }
 

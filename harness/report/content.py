@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ import pandas as pd
 from harness.analysis.statistics import Standing, gain_noise, summarise
 from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
+from harness.report.budget import Budget, budget
+from harness.report.comparison import Comparison, comparison
 from harness.report.fidelity import unknown_fidelity
-from harness.report.figures import AXES, FrontFigure, front_figure
+from harness.report.figures import AXES, FrontFigure, front_figure, marked
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.progress import Progress, how_far
 from harness.report.tables import Table
+from harness.report.tied import Ties, ties_on
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -29,6 +33,10 @@ class Content:
         study: Its name; untrusted, as is everything that came from outside.
         answer: What stands at the top.
         figures: One for each cost.
+        uncounted: What is not in the figures, and why; empty where nothing is missing.
+        budgets: What each budget buys, one for each figure that has a choice.
+        ties: Members of the fronts that the noise does not tell apart.
+        comparison: Architectures side by side.
         front: The front's rows of the summary with `front_latency` and `front_macs`.
         front_table: The front with its differences to the baseline.
         candidate_table: Every architecture.
@@ -39,13 +47,18 @@ class Content:
         judging: The rules of the verdicts.
         measured: What each number is.
         unknowns: What cannot be concluded.
-        commands: What to type.
+        commands: What to type for the study.
+        row_commands: What to type for each architecture on a front.
         provenance: Settings and surroundings.
     """
 
     study: str
     answer: Answer
     figures: tuple[FrontFigure, ...]
+    uncounted: str
+    budgets: tuple[Budget, ...]
+    ties: Ties
+    comparison: Comparison
     front: pd.DataFrame
     front_table: Table
     candidate_table: Table
@@ -57,6 +70,7 @@ class Content:
     measured: Pairs
     unknowns: tuple[str, ...]
     commands: Pairs
+    row_commands: Mapping[str, Pairs]
     provenance: Pairs
 
 
@@ -72,26 +86,49 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
     digits = words.digits_for(noise)
     figures = tuple(front_figure(record, summary, axis, digits) for axis in AXES)
     best = front_rows(summary, figures)
+    ties = ties_on(best, record.trials)
     on_table = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
+    said = answer(record, summary, noise)
+    candidate = said.pick.architecture if said.pick and said.pick.is_candidate else ""
     return Content(
         study=record.name,
-        answer=answer(record, summary, noise),
-        figures=figures,
+        answer=said,
+        figures=tuple(marked(figure, candidate, ties.letters, ties.tied) for figure in figures),
+        uncounted=phrases.not_drawn(record, summary),
+        budgets=tuple(found for figure in figures if (found := budget(record, summary, figure)) is not None),
+        ties=ties,
+        comparison=comparison(record, summary, best, candidate, ties.tied, digits),
         front=best,
         front_table=tables.candidates(
-            record, best, digits, key="front", caption="On a front: beaten by nothing in accuracy and cost"
+            record,
+            best,
+            digits,
+            key="front",
+            caption="On a front: beaten by nothing in accuracy and cost",
+            ties=ties.letters,
+            pick=candidate,
         ),
         candidate_table=tables.candidates(
-            record, on_table, digits, key="candidates", caption="Every architecture that was tried"
+            record,
+            on_table,
+            digits,
+            key="candidates",
+            caption="Every architecture that was tried",
+            ties=ties.letters,
+            pick=candidate,
         ),
         failure_table=tables.failures(record.trials),
         matters=what_matters(record.choices, digits),
         progress=how_far(record),
         noise=phrases.noise_sentence(noise),
         judging=notes.JUDGING,
-        measured=notes.measured(record),
-        unknowns=(fidelity or unknown_fidelity(record.settings), *notes.unknowns(record)),
-        commands=notes.commands(record, tuple(str(name) for name in best.index)),
+        measured=(
+            *notes.measured(record),
+            *((("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")),) if fidelity else ()),
+        ),
+        unknowns=(*(() if fidelity else (unknown_fidelity(record.settings),)), *notes.unknowns(record)),
+        commands=notes.commands(record),
+        row_commands={str(name): notes.row_commands(record, str(name)) for name in best.index},
         provenance=notes.provenance(record),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,10 @@ _SCALE = {"latency": 1.0, "macs": 1e-6}
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One architecture: cost and gain with their intervals (NaN where there is none)."""
+    """One architecture: cost and gain with their intervals (NaN where there is none).
+
+    `ties` are the letters of its groups of front members that the noise does not tell apart.
+    """
 
     architecture: str
     mark: Mark
@@ -84,6 +88,7 @@ class Point:
     low: float
     high: float
     notes: tuple[str, ...]
+    ties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,7 @@ class FrontFigure:
         second_y: mAP50-95 of the baseline plus gain, None where unknown or where several baselines count.
         undrawn: Measured candidates that lack this cost.
         digits: Decimals of an mAP.
+        pick: The recommended candidate; empty where there is none.
         y_title: The gain, and after how many epochs where architectures differ in that.
     """
 
@@ -123,6 +129,7 @@ class FrontFigure:
     undrawn: int
     digits: int
     y_title: str
+    pick: str = ""
 
     def label_left(self, point: Point) -> bool:
         """Whether a point stands so far right that its name belongs to its left."""
@@ -167,6 +174,30 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
         digits=digits,
         y_title=f"gain in mAP50-95{epochs}",
     )
+
+
+def marked(
+    figure: FrontFigure, pick: str, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
+) -> FrontFigure:
+    """The figure with what is known only after it: the pick, and which points are tied.
+
+    Args:
+        figure: Without them.
+        pick: The recommended candidate, or nothing.
+        letters: Architecture to its groups of those that the noise does not tell apart.
+        tied: Architecture to those that share one with it.
+    """
+    points = tuple(
+        replace(
+            point,
+            ties=tuple(letters[point.architecture]),
+            notes=(*point.notes, f"not told from {', '.join(tied[point.architecture])}"),
+        )
+        if point.architecture in letters
+        else point
+        for point in figure.points
+    )
+    return replace(figure, points=points, pick=pick)
 
 
 def front_members(record: StudyRecord, summary: pd.DataFrame, axis: Axis) -> set[str]:

@@ -2,12 +2,13 @@
 
 Names of studies, data sets and failures come from outside. Three walls keep them text: Jinja escapes
 everything, JSON in the page carries no `<`, and a content security policy lets only the scripts whose
-hashes are in the page run and forbids every request.
+hashes are in the page run and forbids every request. The page's own scripts make elements and texts, never markup.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -17,10 +18,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from harness.report.comparison import FACTS, MOST
 from harness.report.content import Content
-from harness.report.interactive import hover_texts, plotly_figure
 from harness.report.looks import LEGEND, LOOKS
 from harness.report.page import Page
+from harness.report.page_data import page_data
 
 _SHAPES = {
     "front": Markup('<path class="line" d="M1 7H19"/>'),
@@ -30,8 +32,14 @@ _SHAPES = {
     "loss": Markup('<path d="M4 2h12l-6 10z"/>'),
     "beyond": Markup('<path class="line" d="M5 2l10 10M15 2L5 12"/>'),
     "screening": Markup('<circle class="line" cx="10" cy="7" r="4.5"/>'),
+    "chosen": Markup('<path class="line" d="M4.5 1.5h11v11h-11z"/>'),
+    "tie": Markup('<circle cx="10" cy="7" r="2.5"/><circle class="line" cx="10" cy="7" r="6"/>'),
 }
 """The marks of the figures as SVG, for the legend."""
+
+
+SCRIPTS = ("figures.js", "comparison.js", "links.js", "budget.js", "sort.js", "filter.js")
+"""The page's own, in order; they talk to each other by events of the document."""
 
 
 def render_html(content: Content) -> str:
@@ -41,17 +49,19 @@ def render_html(content: Content) -> str:
         content: What it says.
     """
     environment = _environment()
-    scripts = (_plotly(), _template_text(environment, "report.js"), _template_text(environment, "sort.js"))
-    figures = {figure.axis.key: plotly_figure(figure) for figure in content.figures}
+    scripts = [_template_text(environment, name) for name in SCRIPTS]
     return environment.get_template("report.html.j2").render(
         content=content,
         style=Markup(_template_text(environment, "report.css")),
         scripts=[Markup(script) for script in scripts],
-        script_hashes=[_hash(script) for script in scripts],
-        data=Markup(json_for_page({"figures": figures, "notes": hover_texts(content.figures)})),
+        script_hashes=[_hash(script) for script in [*scripts, _plotly()]],
+        plotly=_packed(_plotly()),
+        data=Markup(json_for_page(page_data(content))),
         legend=_legend(content),
         shapes=_SHAPES,
         firm=all(figure.firm for figure in content.figures if figure.steps),
+        facts=FACTS,
+        most=MOST,
     )
 
 
@@ -98,7 +108,9 @@ def _legend(content: Content) -> list[tuple[str, str]]:
     marks = [(mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn]
     lines = [figure.firm for figure in content.figures if figure.steps]
     name = "front" if all(lines) else "front, on one seed only: screening"
-    return [("front", name), *marks] if lines else marks
+    ties = [("tie", "tied: not told apart by the noise")] if content.ties.letters else []
+    chosen = [("chosen", "side by side below")] if content.comparison.chosen else []
+    return [*([("front", name)] if lines else []), *marks, *ties, *chosen]
 
 
 def json_for_page(value: object) -> str:
@@ -116,6 +128,12 @@ def _plotly() -> str:
     """plotly.js, with the line ends that a browser hashes."""
     text: str = get_plotlyjs()
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@cache
+def _packed(script: str) -> str:
+    """A script for `figures.js` to unpack: a third of its size, so that a page with a thousand rows can be sent."""
+    return base64.b64encode(gzip.compress(script.encode(), 9, mtime=0)).decode()
 
 
 def _template_text(environment: Environment, name: str) -> str:

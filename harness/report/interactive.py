@@ -10,31 +10,68 @@ from typing import Any
 from harness.report.figures import FrontFigure, Linear, Mark, Point
 from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS
 
+_RING, _RING_STEP = 18, 6
+"""Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
+
+_LABEL = (0.12, 0.05)
+"""What a name takes of a wide figure's width and height."""
+
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
     """`data` and `layout` for plotly.js: plain JSON without NaN, all text escaped.
 
-    Traces carry `meta.role`, from which the page sets colours for its theme; `layout.meta` holds the
-    second scales, which the page keeps in step when one zooms.
+    Traces carry `meta.role`, from which the page sets colours for its theme, and `meta.names`, by which it links a
+    point with its row; `layout.meta` holds the second scales, which the page keeps in step when one zooms.
     """
     traces = [_steps_trace(figure)] if figure.steps else []
+    named = labelled(figure)
     for mark in LOOKS:
         for on_front in (False, True):
             points = [p for p in figure.points if p.mark is mark and p.on_front is on_front]
             if points:
-                traces.append(_points_trace(figure, mark, points, on_front=on_front))
+                traces.append(_points_trace(figure, mark, points, named, on_front=on_front))
+    traces += _rings(figure)
     if figure.second_x or figure.second_y:
         traces.append({"x": [None], "y": [None], "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"})
     return {"data": traces, "layout": _layout(figure)}
 
 
 def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
-    """What to say of an architecture when it is pointed at: once for all figures, by its trace's text."""
+    """What to say of an architecture when it is pointed at, as markup: once for all figures, by its identity."""
     return {
-        html.escape(point.architecture): "<br>".join(html.escape(note) for note in point.notes)
+        point.architecture: "<br>".join([f"<b>{_title(point)}</b>", *(html.escape(note) for note in point.notes)])
         for figure in figures
         for point in figure.points
     }
+
+
+def labelled(figure: FrontFigure) -> frozenset[str]:
+    """Who bears its name: the pick and members of the front, where no name stands on another one.
+
+    Of two that would, the pick's or that of the larger gain stays.
+    """
+    wide, high = (end - start for start, end in (figure.x_range, figure.y_range))
+    members = [
+        p for p in figure.points if (p.on_front and p.mark is not Mark.SCREENING) or p.architecture == figure.pick
+    ]
+    taken: list[tuple[float, float]] = []
+    names = []
+    for point in sorted(members, key=lambda p: (p.architecture != figure.pick, p.mark is not Mark.BASELINE, -p.gain)):
+        side = -1 if figure.label_left(point) else 1
+        middle = point.x + side * _LABEL[0] * wide / 2
+        if all(abs(middle - x) > _LABEL[0] * wide or abs(point.gain - y) > _LABEL[1] * high for x, y in taken):
+            taken.append((middle, point.gain))
+            names.append(point.architecture)
+    return frozenset(names)
+
+
+def _title(point: Point) -> str:
+    """The identity with the letters of its ties, as markup."""
+    return html.escape(point.architecture) + (f" ({', '.join(point.ties)})" if point.ties else "")
+
+
+def _pick(point: Point, figure: FrontFigure) -> str:
+    return ": the pick" if point.architecture == figure.pick else ""
 
 
 def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
@@ -51,27 +88,47 @@ def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
     }
 
 
-def _points_trace(figure: FrontFigure, mark: Mark, points: list[Point], *, on_front: bool) -> dict[str, Any]:
+def _points_trace(
+    figure: FrontFigure, mark: Mark, points: list[Point], named: frozenset[str], *, on_front: bool
+) -> dict[str, Any]:
     """Points of one mark."""
     look = LOOKS[mark]
     trace: dict[str, Any] = {
         "type": "scatter",
-        "mode": "markers+text" if on_front and mark is not Mark.SCREENING else "markers",
+        "mode": "markers+text" if any(p.architecture in named for p in points) else "markers",
         "name": LEGEND[mark],
         "x": [_short(p.x) for p in points],
         "y": [_short(p.gain) for p in points],
-        "text": [html.escape(p.architecture) for p in points],
+        "text": [_title(p) + _pick(p, figure) if p.architecture in named else "" for p in points],
         "textposition": [f"bottom {'left' if figure.label_left(p) else 'right'}" for p in points],
-        "hovertemplate": "<b>%{text}</b><br>%{customdata}<extra></extra>",
+        "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
         "opacity": 1.0 if on_front or mark is Mark.BASELINE else FAINT,
-        "meta": {"role": mark.name.lower()},
+        "meta": {"role": mark.name.lower(), "names": [p.architecture for p in points]},
     }
     if mark is not Mark.BASELINE and (mark in ALWAYS_BARRED or len(points) <= MOST_BARS):
         thin = {"color": look.color, "thickness": 0.7 if mark is Mark.SCREENING else 1.4, "width": 0}
         trace["error_y"] = _bars([(p.low, p.gain, p.high) for p in points]) | thin
         trace["error_x"] = _bars([(p.x_low, p.x, p.x_high) for p in points]) | thin
     return trace
+
+
+def _rings(figure: FrontFigure) -> list[dict[str, Any]]:
+    """A ring of its own size for each group of tied points: who has the same ring is not told apart."""
+    shared = sorted({letter for point in figure.points for letter in point.ties}, key=lambda each: (len(each), each))
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": f"tied: {letter}",
+            "x": [_short(p.x) for p in figure.points if letter in p.ties],
+            "y": [_short(p.gain) for p in figure.points if letter in p.ties],
+            "marker": {"symbol": "circle-open", "size": _RING + _RING_STEP * place, "line": {"width": 1.2}},
+            "hoverinfo": "skip",
+            "meta": {"role": "tie"},
+        }
+        for place, letter in enumerate(shared)
+    ]
 
 
 def _bars(triples: list[tuple[float, float, float]]) -> dict[str, Any]:

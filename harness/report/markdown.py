@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.report.comparison import FACTS
 from harness.report.content import Content
 from harness.report.page import Page
 
@@ -15,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~!&$])")
 
 def render_markdown(content: Content) -> str:
     """The whole page. Every value is escaped unless a filter has made it safe."""
-    return _environment().get_template("report.md.j2").render(content=content)
+    return _environment().get_template("report.md.j2").render(content=content, facts=FACTS)
 
 
 def render_page_markdown(page: Page) -> str:
@@ -32,6 +34,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["code"] = code
+    environment.filters["difference"] = difference
     return environment
 
 
@@ -43,6 +46,16 @@ def escape(text: str) -> str:
 def code(text: str) -> Markup:
     """A line of code, fenced by more backticks than it holds."""
     line = " ".join(text.split())
-    longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
+    return _fenced(line, "shell")
+
+
+def difference(lines: Sequence[str]) -> Markup:
+    """A difference between two files, each line on its own."""
+    return _fenced("\n".join(" ".join(line.splitlines()) for line in lines), "diff")
+
+
+def _fenced(text: str, language: str) -> Markup:
+    """A block that shows text as it is."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Markup(f"{fence}shell\n{line}\n{fence}")  # a fenced block shows text as it is
+    return Markup(f"{fence}{language}\n{text}\n{fence}")

@@ -135,20 +135,26 @@ def device(record: StudyRecord) -> str:
     return f"{processor}, {words.count(int(threads), 'thread')}" if threads else str(processor)
 
 
-def commands(record: StudyRecord, architectures: tuple[str, ...]) -> Pairs:
-    """What to type to get each thing again."""
-    study = shlex.quote(record.name)
+def commands(record: StudyRecord) -> Pairs:
+    """What to type to get the study and its report again."""
     typed = record.environment.get("command", "")
     search = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
     return (
         *((("Finish or repeat this search (nothing is trained twice)", search),) if search else ()),
-        ("Make this report again", f"clo report {study}"),
-        *(
-            (f"Measure {name} again, beside the baseline", _again(record, name))
-            for name in architectures
-            if name != BASELINE
-        ),
-        *((f"Export {name}", f"clo export {study} {shlex.quote(name)} --to yaml") for name in architectures),
+        ("Make this report again", f"clo report {shlex.quote(record.name)}"),
+    )
+
+
+def row_commands(record: StudyRecord, architecture: str) -> Pairs:
+    """What to type for one architecture: to measure it again, to train it on a full schedule, to take it home."""
+    named = f"{shlex.quote(record.name)} {shlex.quote(architecture)}"
+    export = ("Export", f"clo export {named}")
+    if architecture == BASELINE:
+        return (export,)
+    return (
+        ("Measure again, beside the baseline", _again(record, architecture)),
+        ("Train on a full schedule, beside the baseline", f"clo train {named}"),
+        export,
     )
 
 

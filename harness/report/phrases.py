@@ -135,6 +135,27 @@ def _bound(bound: Bound) -> str:
     return f"{noun} {'above' if bound.is_upper else 'below'} {limit}"
 
 
+def not_drawn(record: StudyRecord, summary: pd.DataFrame) -> str:
+    """What was tried and is in no picture, and what is there without being on a front; empty where there is nothing."""
+    candidates = summary[summary.index != BASELINE]
+    nothing = candidates[candidates["standing"] == Standing.UNMEASURED]
+    failed = int((nothing["failed"] > 0).sum())
+    open_ones = len(nothing) - failed
+    infeasible = record.proposals.get("infeasible", 0)
+    outside = int(broken(candidates[~candidates.index.isin(nothing.index)], record.constraints).any(axis=1).sum())
+    parts = [
+        (failed, "failed"),
+        (open_ones, "without a control to compare with"),
+        (infeasible, "proposed beyond a bound on cost and never trained"),
+    ]
+    listed = ", ".join(f"{count} {what}" for count, what in parts if count)
+    said = [f"Not drawn: {listed}."] if listed else []
+    if outside:
+        verb = "is" if outside == 1 else "are"
+        said.append(f"{outside} beyond a bound of the search {verb} drawn as a cross and {verb} on no front.")
+    return " ".join(said)
+
+
 def name_of(record: StudyRecord, architecture: str) -> str:
     """An identity with what it stands for: `3fa9c1d2 (neck.P4 block: …)`."""
     known = record.architectures.get(architecture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +52,17 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row; `kind` is the verdict or whatever else styles it."""
+    """One row.
+
+    Attributes:
+        kind: The verdict or whatever else styles it.
+        cells: One for each column.
+        architecture: Whose row it is, where it is one's whole row: it is linked with the figures.
+    """
 
     kind: str
     cells: tuple[Cell, ...]
+    architecture: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +96,16 @@ CANDIDATE_COLUMNS = (
 )
 
 
-def candidates(record: StudyRecord, summary: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
+def candidates(
+    record: StudyRecord,
+    summary: pd.DataFrame,
+    digits: int,
+    *,
+    key: str,
+    caption: str,
+    ties: Mapping[str, Sequence[str]] | None = None,
+    pick: str = "",
+) -> Table:
     """Architectures, the baseline first, then by evidence and gain.
 
     Args:
@@ -97,12 +114,20 @@ def candidates(record: StudyRecord, summary: pd.DataFrame, digits: int, *, key: 
         digits: Decimals of an mAP.
         key: The table's name in the page.
         caption: What the table shows.
+        ties: Architecture to its groups of those that the noise does not tell apart.
+        pick: The recommended candidate, if any.
     """
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
     ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
     span = _span(summary)
-    rows = tuple(_candidate(record, str(name), row, digits, span) for name, row in ordered.iterrows())
+    baseline_ms = _baseline_ms(record)
+    remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
+    remarks[pick] = ("the pick", *remarks.get(pick, ()))
+    rows = tuple(
+        _candidate(record, str(name), row, digits, span, baseline_ms, remarks.get(str(name), ()))
+        for name, row in ordered.iterrows()
+    )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
 
 
@@ -127,7 +152,7 @@ def failures(trials: pd.DataFrame) -> Table:
                     Cell(text=state.replace("_", " ")),
                     Cell(text=reason or words.DASH),
                     Cell(text=str(number), sort=number),
-                    Cell(text=_listed([str(name) for name in examples[state, reason]])),
+                    Cell(text=words.listed([str(name) for name in examples[state, reason]])),
                 ),
             )
             for (state, reason), number in counts.most_common()
@@ -135,7 +160,15 @@ def failures(trials: pd.DataFrame) -> Table:
     )
 
 
-def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tuple[float, float]) -> Row:
+def _candidate(
+    record: StudyRecord,
+    name: str,
+    row: Any,
+    digits: int,
+    span: tuple[float, float],
+    baseline_ms: float,
+    remarks: Sequence[str],
+) -> Row:
     """One architecture's row."""
     known = record.architectures.get(name)
     gain_ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
@@ -144,7 +177,7 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
     failed = f"{words.count(int(row['failed']), 'training')} failed: {row['reason']}" if row["failed"] else ""
     cells = (
         Cell(text=name, details=(known.describe(),) if known else ()),
-        Cell(text=verdict, details=(*_standing(row), *phrases.beyond(row, record.constraints))),
+        Cell(text=verdict, details=(*remarks, *_standing(row), *phrases.beyond(row, record.constraints))),
         Cell(
             text=words.signed(row["gain_map50_95"], digits),
             details={"reference": ("by definition",), "unmeasured": ()}.get(verdict, (gain_ends,)),
@@ -152,7 +185,7 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
             spark=None if is_baseline else _spark(row, span),
         ),
         _accuracy(row, digits),
-        _latency(row, _baseline_ms(record), is_baseline=is_baseline),
+        _latency(row, baseline_ms, is_baseline=is_baseline),
         _cost(row, "macs", is_baseline=is_baseline),
         _cost(row, "params", is_baseline=is_baseline),
         Cell(
@@ -161,7 +194,7 @@ def _candidate(record: StudyRecord, name: str, row: Any, digits: int, span: tupl
             sort=row["gain_seeds"],
         ),
     )
-    return Row(kind=verdict, cells=cells)
+    return Row(kind=verdict, cells=cells, architecture=name)
 
 
 def _length(record: StudyRecord, row: Any) -> str:
@@ -252,9 +285,3 @@ def _spark(row: Any, span: tuple[float, float]) -> Spark | None:
     ends = (row["gain_low"], row["gain_high"])
     left, right = ends if all(math.isfinite(end) for end in ends) else (mid, mid)
     return Spark(low=at(left), mid=at(mid), high=at(right), zero=at(0.0))
-
-
-def _listed(names: list[str], most: int = 4) -> str:
-    """Some names and how many more."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

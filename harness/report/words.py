@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from harness.analysis.noise import Noise
 
@@ -83,6 +84,12 @@ def p_value(value: float) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 architecture`, `11 architectures`."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Some names and how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def share(part: float, spread: float) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import plotly.graph_objects as go
@@ -9,7 +10,7 @@ from harness.analysis.statistics import summarise
 from harness.architecture import Architecture, Placement
 from harness.records import StudyRecord
 from harness.report.figures import AXES, LATENCY, front_figure
-from harness.report.interactive import hover_texts, plotly_figure
+from harness.report.interactive import hover_texts, labelled, plotly_figure
 from tests.report import example
 
 EMPTY = example.record(example.frame())
@@ -29,7 +30,7 @@ def test_bars_are_lengths_from_the_mean() -> None:
     summary = summarise(record.trials)
     figure = plotly_figure(front_figure(record, summary, LATENCY, 3))
     trace = next(trace for trace in figure["data"] if trace.get("meta", {}).get("role") == "gain")
-    row = summary.loc[trace["text"][0]]
+    row = summary.loc[trace["meta"]["names"][0]]
     assert trace["error_y"]["array"][0] == pytest.approx(row["gain_high"] - row["gain_map50_95"], rel=1e-5)
     assert trace["error_y"]["arrayminus"][0] == pytest.approx(row["gain_map50_95"] - row["gain_low"], rel=1e-5)
 
@@ -52,3 +53,14 @@ def test_bars_of_many_single_seeds_are_left_to_the_hover_text() -> None:
     screened = [t for t in figure["data"] if t.get("meta", {}).get("role") == "screening"]
     assert "undecided" in barred
     assert not any("error_y" in trace for trace in screened if len(trace["x"]) > 30)
+
+
+def test_names_of_points_stand_apart_and_the_larger_gain_keeps_its_own() -> None:
+    close = [example.candidate(f"c{number}", [0.0, 0.05 + 0.0001 * number] * 2, ratio=1.1) for number in range(3)]
+    close += [example.candidate("far", [0.0, 0.09] * 2, ratio=1.4)]
+    record = example.record(example.frame(example.baseline(0, 1, 2, 3), *close))
+    figure = front_figure(record, summarise(record.trials), LATENCY, 3)
+    crowded = dataclasses.replace(figure, points=tuple(dataclasses.replace(p, on_front=True) for p in figure.points))
+    assert labelled(crowded) == {"baseline", "c2", "far"}
+    texts = {text for trace in plotly_figure(crowded)["data"] for text in trace.get("text", [])}
+    assert texts == {"", "baseline", "c2", "far"}

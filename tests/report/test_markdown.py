@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from harness.report.content import content
-from harness.report.markdown import code, escape, render_markdown
+from harness.report.markdown import code, difference, escape, render_markdown
 from tests.report import example
 
 TEXT = render_markdown(content(example.winning()))
@@ -13,8 +13,15 @@ TEXT = render_markdown(content(example.winning()))
 def test_the_answer_stands_at_the_top() -> None:
     lines = [line for line in TEXT.splitlines() if line]
     assert lines[0] == "# clo-nas study demo"
-    assert lines[1] == "**2 of 11 architectures beat the baseline at 95 % confidence.**"
-    assert lines[2].startswith("The baseline reaches mAP50-95 0.497")
+    assert lines[1].startswith("**Take 77e0b1aa.** It gains +0.011 ")
+    assert lines[2].startswith("Rule: ")
+    assert lines[3] == "**2 of 11 architectures beat the baseline at 95 % confidence.**"
+    assert lines[4].startswith("The baseline reaches mAP50-95 0.497")
+
+
+def test_a_difference_keeps_its_lines_and_cannot_leave_its_fence() -> None:
+    assert difference(["+a", "-b ```", "…"]).splitlines() == ["````diff", "+a", "-b ```", "…", "````"]
+    assert difference(["+a\n# head"]).splitlines()[1:-1] == ["+a # head"]
 
 
 def test_the_picture_is_beside_it() -> None:

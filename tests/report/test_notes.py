@@ -57,9 +57,14 @@ def test_commands_quote_what_a_shell_would_read() -> None:
     record = dataclasses.replace(
         RECORD, name="a; rm -rf b", environment={"command": ["clo", "search", "--data", "my set.yaml"]}
     )
-    said = dict(notes.commands(record, ("aaaaaaaa",)))
-    assert said["Export aaaaaaaa"] == "clo export 'a; rm -rf b' aaaaaaaa --to yaml"
-    assert "clo search --data 'my set.yaml'" in said.values()
+    said = dict(notes.row_commands(record, "aaaaaaaa"))
+    assert said["Export"] == "clo export 'a; rm -rf b' aaaaaaaa"
+    assert said["Train on a full schedule, beside the baseline"] == "clo train 'a; rm -rf b' aaaaaaaa"
+    assert "clo search --data 'my set.yaml'" in dict(notes.commands(record)).values()
+
+
+def test_the_baseline_is_exported_and_measured_with_every_candidate() -> None:
+    assert [name for name, _ in notes.row_commands(RECORD, "baseline")] == ["Export"]
 
 
 def test_what_is_not_known_names_data_and_device() -> None:
@@ -93,7 +98,7 @@ def test_repairs_of_the_data_are_one_entry_and_none_where_there_are_none() -> No
 def test_a_bare_record_needs_nothing() -> None:
     bare = dataclasses.replace(RECORD, settings={}, environment={}, space={}, proposals={})
     assert notes.measured(bare) and notes.unknowns(bare) and notes.provenance(bare)
-    assert dict(notes.commands(bare, ())) == {"Make this report again": "clo report demo"}
+    assert dict(notes.commands(bare)) == {"Make this report again": "clo report demo"}
 
 
 def test_the_latency_check_says_whether_its_interval_holds_one() -> None:

@@ -1,0 +1,277 @@
+"""The report in a browser: nothing is fetched, nothing is said to the console, everything works by keyboard too.
+
+Needs Playwright (`pip install clo-nas[browser]`, without its own browsers) and Chromium; `nox -s browser` has both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.architecture import BASELINE
+from harness.records import StudyRecord
+from harness.report.content import content
+from harness.report.html import render_html
+from tests.report import example
+from tests.report.test_html import hostile_record
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: nox -s browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("there is no Chromium: apt install chromium", allow_module_level=True)
+
+SIZES = [pytest.param(390, "dark", id="390-dark"), pytest.param(1440, "light", id="1440-light")]
+DRAWN = "document.documentElement.dataset.drawn === 'yes'"
+
+
+def record() -> StudyRecord:
+    """The winning study, with models that differ."""
+    found = example.winning()
+    base = "nc: 10\nbackbone:\n  - [-1, 1, Conv, [64, 6, 2, 2]]\nhead:\n  - [[2], 1, Detect, [nc]]\n"
+    block = base.replace("head:", "  - [-1, 1, CloBlock, [64, 64]]\nhead:").replace("[2]", "[3]")
+    yamls = {name: base if name == BASELINE else block for name in found.model_yamls}
+    return dataclasses.replace(found, model_yamls=yamls)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render_html(content(record())), encoding="utf-8")
+    return path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A page and what it did."""
+
+    page: Any
+    said: list[str]
+    asked: list[str]
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression holds. Playwright's own way needs `eval` in the page, which the policy forbids."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never true: {expression}")
+
+
+def opened(browser: Any, file: Path, width: int = 1440, scheme: str = "light") -> Opened:
+    """Open a report and wait for its figures."""
+    page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    result = Opened(page=page, said=[], asked=[])
+    page.on("console", lambda message: result.said.append(message.text))
+    page.on("pageerror", lambda error: result.said.append(str(error)))
+    page.on("dialog", lambda dialog: result.said.append(dialog.message))
+    page.on("request", lambda request: result.asked.append(request.url))
+    page.goto(file.as_uri())
+    until(page, DRAWN)
+    return result
+
+
+@pytest.fixture
+def page(browser: Any, file: Path) -> Iterator[Any]:
+    found = opened(browser, file)
+    yield found.page
+    assert found.said == []
+    found.page.context.close()
+
+
+def card_names(page: Any) -> list[str]:
+    names: list[str] = page.locator("#cards .card [data-part=name]").all_inner_texts()
+    return names
+
+
+def row(page: Any, name: str, table: str = "candidates") -> Any:
+    return page.locator(f'#{table}-table tr[data-architecture="{name}"]')
+
+
+def ringed(page: Any, role: str) -> list[float]:
+    """Latencies of the points that have a ring."""
+    found: list[float] = page.evaluate(
+        "role => document.querySelector('.plot').data.find((trace) => trace.meta?.role === role).x", role
+    )
+    return found
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_the_page_fetches_nothing_says_nothing_and_fits(browser: Any, file: Path, width: int, scheme: str) -> None:
+    found = opened(browser, file, width, scheme)
+    assert [url for url in found.asked if not url.startswith(("data:", "blob:"))] == [file.as_uri()]
+    assert found.said == []
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert found.page.locator(".plot .main-svg").count() >= 2
+    if folder := os.environ.get("CLO_NAS_SCREENSHOTS"):
+        found.page.screenshot(path=Path(folder) / f"report-{width}-{scheme}.png", full_page=True)
+    found.page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_axe_finds_nothing_serious(browser: Any, file: Path, width: int, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: nox -s browser")
+    page = opened(browser, file, width, scheme).page
+    for details in page.locator("details").all():
+        details.evaluate("each => { each.open = true; }")
+    page.locator("#budget-range").fill("1.1")
+    found = axe.Axe().run(page).response["violations"]
+    serious = {
+        each["id"]: each["nodes"][0]["html"][:200] for each in found if each["impact"] in {"serious", "critical"}
+    }
+    assert serious == {}
+    page.context.close()
+
+
+def test_hostile_names_do_nothing(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_html(content(hostile_record())), encoding="utf-8")
+    found = opened(browser, path)
+    row(found.page, "3fa9c1d2").hover()
+    found.page.locator("#budget-range").fill("1.1")
+    assert found.said == []
+    assert found.page.locator("img").count() == 0
+    assert "alert(1)" in found.page.locator("#cards .card").nth(1).inner_text()
+    found.page.context.close()
+
+
+def test_the_slider_names_the_best_by_keyboard(page: Any) -> None:
+    slider, said = page.locator("#budget-range"), page.locator("#budget-said")
+    assert "the best is 3fa9c1d2, gain +0.014 [+0.006, +0.022]" in said.inner_text().replace("\u00a0", " ")
+    slider.focus()
+    page.keyboard.press("PageDown")
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    assert float(slider.input_value()) < 1.21
+    assert "the best is 77e0b1aa, gain +0.011 [+0.003, +0.019]" in said.inner_text()
+    assert said.get_attribute("aria-live") == "polite"
+    assert "times the baseline's latency" in slider.get_attribute("aria-valuetext")
+    assert "dear" in row(page, "3fa9c1d2").get_attribute("class")
+    page.keyboard.press("Home")
+    assert "nothing that was judged costs so little" in said.inner_text()
+
+
+def test_a_budget_is_drawn_and_can_be_one_of_macs(page: Any) -> None:
+    def shapes(figure: int) -> int:
+        count: int = page.evaluate("at => document.querySelectorAll('.plot')[at].layout.shapes.length", figure)
+        return count
+
+    page.locator("#budget-range").fill("1.10")
+    until(page, "document.querySelectorAll('.plot')[0].layout.shapes.length === 4")
+    assert shapes(1) == 2
+    page.get_by_label("MACs", exact=True).check()
+    until(page, "document.querySelectorAll('.plot')[0].layout.shapes.length === 2")
+    page.locator("#budget-range").fill("1.03")
+    until(page, "document.querySelectorAll('.plot')[1].layout.shapes.length === 4")
+    assert "the best is 77e0b1aa" in page.locator("#budget-said").inner_text()
+    page.locator("#budget-off").click()
+    until(page, "document.querySelectorAll('.plot')[1].layout.shapes.length === 2")
+    assert page.locator("tr.dear").count() == 0
+
+
+def test_pointing_at_a_row_points_at_its_place_in_both_tables_and_the_figures(page: Any) -> None:
+    row(page, "77e0b1aa").hover()
+    until(page, "document.querySelector('.plot').data.some((t) => t.meta?.role === 'pointed' && t.x.length)")
+    assert ringed(page, "pointed") == [1.06]
+    assert page.locator("tr.pointed").count() == 2
+    page.locator("h1").hover()
+    until(page, "!document.querySelector('tr.pointed')")
+    row(page, "09ab33f1").locator(".choose").focus()
+    until(page, "document.querySelectorAll('tr.pointed').length === 2")
+
+
+def test_up_to_four_are_compared_by_keyboard(page: Any) -> None:
+    assert card_names(page) == ["77e0b1aa", "3fa9c1d2", "09ab33f1", "9b8c7d6e"]
+    row(page, "c41d9e02").locator(".choose").press("Space")
+    assert len(card_names(page)) == 4
+    assert "take one out before c41d9e02" in page.locator("#comparison-said").inner_text()
+    assert not row(page, "c41d9e02").locator(".choose").is_checked()
+    row(page, "9b8c7d6e").locator(".choose").press("Enter")
+    row(page, "c41d9e02").locator(".choose").press("Enter")
+    assert card_names(page) == ["77e0b1aa", "3fa9c1d2", "09ab33f1", "c41d9e02"]
+    until(page, "document.querySelector('.plot').data.find((t) => t.meta?.role === 'chosen').x.includes(1.09)")
+    page.get_by_role("button", name="Take 77e0b1aa out of the comparison").click()
+    assert card_names(page) == ["3fa9c1d2", "09ab33f1", "c41d9e02"]
+
+
+def test_a_made_card_says_what_the_first_one_said(browser: Any, file: Path) -> None:
+    """Scripts fill the same card that is there without them."""
+
+    def cards(*, scripts: bool) -> list[str]:
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, java_script_enabled=scripts)
+        page = context.new_page()
+        page.goto(file.as_uri())
+        texts = [each.text_content() for each in page.locator("#cards .card").all()]
+        context.close()
+        return ["".join(text.split()) for text in texts]
+
+    without = cards(scripts=False)
+    assert len(without) == 4
+    assert "CloBlock" in without[0] and "clotraindemo77e0b1aa" in without[0]
+    made = cards(scripts=True)
+    assert made[:3] == without[:3]
+
+
+def test_a_click_on_a_point_compares_it(page: Any) -> None:
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    place = page.evaluate(
+        """() => { const plot = document.querySelector('.plot'), { xaxis, yaxis } = plot._fullLayout;
+                   const box = plot.getBoundingClientRect();
+                   return [box.left + xaxis._offset + xaxis.l2p(1.21), box.top + yaxis._offset + yaxis.l2p(0.014)]; }"""
+    )
+    page.mouse.move(*place)
+    until(page, "document.querySelectorAll('tr.pointed').length === 2")
+    assert "3fa9c1d2" in card_names(page)
+    page.mouse.click(*place)
+    assert "3fa9c1d2" not in card_names(page)
+
+
+def test_the_table_is_filtered_and_sorted(page: Any) -> None:
+    filter_ = page.locator(".filter")
+    shown = page.locator("#candidates-table tbody tr:visible")
+    assert shown.count() == 13
+    filter_.get_by_label("Find").fill("attention NECK.P3")
+    assert 0 < shown.count() < 13
+    assert filter_.locator("output").inner_text() == f"{shown.count()} of 13 rows"
+    filter_.get_by_label("Find").fill("")
+    filter_.get_by_label("Verdict").select_option("gain")
+    assert shown.count() == 2
+    filter_.get_by_label("within the budget").check()
+    page.locator("#budget-range").fill("1.10")
+    assert shown.count() == 1
+    filter_.get_by_label("Verdict").select_option("")
+    filter_.get_by_label("within the budget").uncheck()
+    page.locator("#candidates-table").get_by_role("button", name="Latency").click()
+    rows = "[...document.querySelectorAll('#candidates-table tbody tr')]"
+    ratios = page.evaluate(f"{rows}.map((row) => Number(row.cells[4].dataset.sort))")
+    assert len(ratios) == 13 and ratios == sorted(ratios) and ratios[-1] == 1.42
+
+
+def test_zooming_keeps_the_second_scale_in_step(page: Any) -> None:
+    page.evaluate("() => Plotly.relayout(document.querySelector('.plot'), { 'xaxis.range': [1.0, 1.2] })")
+    until(page, "document.querySelector('.plot').layout.xaxis2.range[1] === 12")
+
+
+def test_the_figures_follow_the_theme(page: Any) -> None:
+    ink = "document.querySelector('.plot').layout.font.color"
+    light = page.evaluate(ink)
+    page.emulate_media(color_scheme="dark")
+    until(page, f"{ink} !== '{light}'")
+    assert page.evaluate(ink) == page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()"
+    )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+
+from harness.report.comparison import FACTS, MOST, Comparison, difference
+from harness.report.content import content
+from harness.report.page_data import page_data
+from tests.report import example
+
+BASE = ["# baseline: unmodified base", "nc: 10", "backbone:", "  - a", "  - b", "head:", "  - c"]
+CHANGED = ["# 1a2b: block", "nc: 10", "backbone:", "  - a", "  - CloBlock", "  - b", "head:", "  - d"]
+
+
+def compared() -> Comparison:
+    record = example.winning()
+    yamls = record.model_yamls | {"baseline": "\n".join(BASE), "3fa9c1d2": "\n".join(CHANGED)}
+    return content(dataclasses.replace(record, model_yamls=yamls)).comparison
+
+
+def test_the_difference_has_added_and_removed_lines_and_no_comments() -> None:
+    found = difference(BASE, CHANGED)
+    assert [line for line in found if line[0] in "+-"] == ["+  - CloBlock", "-  - c", "+  - d"]
+    assert not any("#" in line for line in found)
+    assert difference(BASE, BASE) == () == difference([], CHANGED) == difference(BASE, [])
+
+
+def test_the_difference_applied_to_the_base_gives_the_model() -> None:
+    kept = [line[1:] for line in difference(BASE, CHANGED) if line[0] in "+ "]
+    assert [line for line in CHANGED[1:] if line in kept] == kept
+
+
+def test_every_measured_architecture_can_be_compared_and_a_failed_one_cannot() -> None:
+    found = compared()
+    assert "f0f1f2f3" not in found.entries
+    assert len(found.entries) == 12 and next(iter(found.entries)) == "baseline"
+    assert all(len(entry.facts) == len(FACTS) for entry in found.entries.values())
+
+
+def test_an_entry_says_each_number_with_its_interval() -> None:
+    entry = compared().entries["3fa9c1d2"]
+    facts = dict(zip(FACTS, entry.facts, strict=True))
+    assert facts["Verdict"] == "gain"
+    assert compared().entries["77e0b1aa"].facts[0] == "gain; the pick"
+    assert facts["Gain"] == "+0.014 [+0.006, +0.022] mAP50-95"
+    assert facts["Latency"] == "1.21× [1.19, 1.23] the baseline's"
+    assert facts["MACs"] == "108 M (+8.0 %)"
+    assert facts["Tied with"] == "77e0b1aa"
+    assert [block.site for block in entry.blocks] == ["neck.P3"]
+
+
+def test_the_pick_comes_first_and_the_baseline_never() -> None:
+    chosen = compared().chosen
+    assert chosen[:2] == ("77e0b1aa", "3fa9c1d2")
+    assert "baseline" not in chosen and len(chosen) <= MOST
+    assert content(example.none_gains()).comparison.chosen  # the largest gains, though none is on a front
+    assert content(example.record(example.frame(example.baseline(0)))).comparison.chosen == ()
+
+
+def test_the_pages_data_hold_the_same_texts() -> None:
+    said = content(example.winning())
+    data = page_data(said)
+    texts = data["texts"]
+    for name, entry in said.comparison.entries.items():
+        kind, facts, latency, macs, blocks, lines = data["entries"][name]
+        assert texts[kind] == entry.kind
+        assert tuple(texts[at] for at in facts) == entry.facts
+        assert (latency, macs) == (round(entry.latency_ratio, 2), round(entry.macs_ratio, 3))
+        assert [texts[block[3]] for block in blocks] == [block.text for block in entry.blocks]
+        assert tuple(texts[at] for at in lines) == entry.difference
+    assert data["budgets"]["latency"]["steps"][0][0] is None  # minus infinity
+
+
+def test_commands_hold_for_every_architecture() -> None:
+    found = compared()
+    typed = {name: text.replace(found.token, "3fa9c1d2") for name, text in found.commands}
+    assert typed["Export"] == "clo export demo 3fa9c1d2"
+    assert "demo/3fa9c1d2 --study demo-3fa9c1d2" in typed["Measure again, beside the baseline"]
