@@ -135,23 +135,27 @@ def _train_all(
 def _print(rows: pd.DataFrame, options: argparse.Namespace) -> None:
     names = list(dict.fromkeys(rows["comparison"]))
     pairs = [Pair(name=name, minuend=f"{name}, one", subtrahend=f"{name}, other", kind="") for name in names]
-    nulls = contrasts(rows, pairs[:-1], share=False)
-    planted = contrasts(rows, pairs[-1:]).iloc[0]
-    corrected = nulls["verdict"].isin([Verdict.BETTER, Verdict.WORSE]).sum()
-    plain = ((nulls["low"] > 0) | (nulls["high"] < 0)).sum()
-    alone = pd.concat([contrasts(rows, [pair]) for pair in pairs[:-1]])
-    own = alone["verdict"].isin([Verdict.BETTER, Verdict.WORSE]).sum()
-    print(
-        f"\n{MODEL}, {options.imgsz} px, {options.epochs} epochs from the trained base, {options.seeds} seeds a side\n"
-    )
+    setting = f"{options.imgsz} px, {options.epochs} epochs from the trained base, {options.seeds} seeds a side"
+    print(f"\n{MODEL}, {setting}\n")
     print("| comparison | called a gain or a loss |")
     print("|---|---|")
+    if len(pairs) > 1:
+        _print_nulls(rows, pairs[:-1])
+    planted = contrasts(rows, pairs[-1:]).iloc[0]
+    ends = f"{planted['mean']:+.4f} [{planted['low']:+.4f}, {planted['high']:+.4f}]"
+    print(f"| half of the images | {planted['verdict']}: {ends} |")
+
+
+def _print_nulls(rows: pd.DataFrame, pairs: list[Pair]) -> None:
+    nulls = contrasts(rows, pairs, share=False)
+    corrected = nulls["verdict"].isin([Verdict.BETTER, Verdict.WORSE]).sum()
+    plain = ((nulls["low"] > 0) | (nulls["high"] < 0)).sum()
+    alone = pd.concat([contrasts(rows, [pair]) for pair in pairs])
+    own = alone["verdict"].isin([Verdict.BETTER, Verdict.WORSE]).sum()
     print(f"| null, corrected intervals (the ledger's) | {corrected} of {len(nulls)} |")
     print(f"| null, plain 95 % intervals, pooled scatter | {plain} of {len(nulls)} |")
     print(f"| null, plain 95 % intervals, each its own scatter | {own} of {len(nulls)} |")
-    ends = f"{planted['mean']:+.4f} [{planted['low']:+.4f}, {planted['high']:+.4f}]"
-    print(f"| half of the images | {planted['verdict']}: {ends} |")
-    print(f"\nStandard deviation of a null difference: {nulls['sd'].iloc[0]:.4f} mAP50-95")
+    print(f"| standard deviation of a null difference, mAP50-95 | {nulls['sd'].iloc[0]:.4f} |")
 
 
 if __name__ == "__main__":
