@@ -15,6 +15,7 @@ References:
     3. "Conditional PED-ANOVA: hyperparameter importance in hierarchical and dynamic search spaces", KDD 2026,
        arXiv:2601.20800; Optuna's `PedAnovaImportanceEvaluator`, whose notes ask for five architectures or more in
        the best part.
+    4. McCarthy, "Pseudo-replication: half samples", Rev. Int. Stat. Inst. 37, 1969.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ TREES = 32
 TREES_OF_A_RESAMPLE = 8
 """Enough for the spread: of 60 architectures it was 0.086 with 8 trees and 0.077 with 32, at a quarter of the time."""
 RESAMPLES, LEAST_RESAMPLES = 20, 3
+LARGE = 400
+"""Architectures from which half of them, drawn without repeats, take the place of a bootstrap resample: the mean of a
+half-sample scatters as that of a resample does [4], and takes half the time."""
 MOST_ROWS = 3000
 """Architectures over all resamples, above which there are fewer of these; 1,000 take half a second."""
 
@@ -89,7 +93,7 @@ def importances(choices: Choices, *, seed: int = 0, resamples: int | None = None
         resamples = resamples_of(count)
     rng = np.random.default_rng(seed)
     losses = choices.outcomes * [1 if choices.minimized[str(name)] else -1 for name in choices.outcomes]
-    rows = [np.arange(count), *rng.integers(count, size=(resamples, count))]
+    rows = [np.arange(count), *(_resample(rng, count) for _ in range(resamples))]
     with _quiet():
         found = [
             _shares(choices, losses, row, seed + at, TREES_OF_A_RESAMPLE if at else TREES)
@@ -107,6 +111,12 @@ def importances(choices: Choices, *, seed: int = 0, resamples: int | None = None
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def _resample(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    if count < LARGE:
+        return rng.integers(count, size=count)
+    return rng.choice(count, size=count // 2, replace=False)
 
 
 def _shares(

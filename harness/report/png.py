@@ -81,12 +81,11 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
         )
     counts = Counter(point.mark for point in figure.points)
     for point in figure.points:
-        _draw_point(
-            axes,
-            point,
-            left=figure.label_left(point),
-            bars=point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS,
-        )
+        if point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS:
+            _draw_bars(axes, point)
+        if point.on_front and point.mark is not Mark.SCREENING:
+            _name(axes, point, left=figure.label_left(point))
+    _draw_marks(axes, figure.points)
     axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel=figure.y_title)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.{figure.digits}f}".replace("-", "−"))
     axes.grid(color="#e6e8eb", linewidth=0.6, zorder=0)
@@ -102,41 +101,56 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", va="center")
 
 
-def _draw_point(axes: Axes, point: Point, *, left: bool, bars: bool) -> None:
-    """One architecture on paper."""
+def _alpha(point: Point) -> float:
+    return 1.0 if point.on_front or point.mark is Mark.BASELINE else FAINT
+
+
+def _draw_bars(axes: Axes, point: Point) -> None:
+    """One architecture's intervals on paper."""
     look = LOOKS[point.mark]
-    alpha = 1.0 if point.on_front or point.mark is Mark.BASELINE else FAINT
-    if bars and point.mark is not Mark.BASELINE:
-        thin: dict[str, Any] = {
-            "color": look.color,
-            "alpha": alpha,
-            "zorder": 2,
-            "linewidth": 0.6 if look.hollow else 1.1,
-        }
-        if math.isfinite(point.low) and math.isfinite(point.high):
-            axes.plot([point.x, point.x], [point.low, point.high], **thin)
-        if math.isfinite(point.x_low) and math.isfinite(point.x_high):
-            axes.plot([point.x_low, point.x_high], [point.gain, point.gain], **thin)
-    axes.plot(
-        [point.x],
-        [point.gain],
-        marker=look.marker,
-        markersize=look.size * 0.62,
-        color=look.color,
-        markerfacecolor="white" if look.hollow else look.color,
-        alpha=alpha,
-        linestyle="none",
-        label=LEGEND[point.mark],
-        zorder=4,
-    )
-    if point.on_front and point.mark is not Mark.SCREENING:
-        axes.annotate(
-            point.architecture,
-            (point.x, point.gain),
-            xytext=(-6 if left else 6, -10),
-            horizontalalignment="right" if left else "left",
-            textcoords="offset points",
-            fontsize=8,
-            parse_math=False,
-            zorder=5,
+    if point.mark is Mark.BASELINE:
+        return
+    thin: dict[str, Any] = {
+        "color": look.color,
+        "alpha": _alpha(point),
+        "zorder": 2,
+        "linewidth": 0.6 if look.hollow else 1.1,
+    }
+    if math.isfinite(point.low) and math.isfinite(point.high):
+        axes.plot([point.x, point.x], [point.low, point.high], **thin)
+    if math.isfinite(point.x_low) and math.isfinite(point.x_high):
+        axes.plot([point.x_low, point.x_high], [point.gain, point.gain], **thin)
+
+
+def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
+    """All points, those that look alike at once: a thousand of them one by one take a second."""
+    alike: dict[tuple[Mark, float], list[Point]] = {}
+    for point in points:
+        alike.setdefault((point.mark, _alpha(point)), []).append(point)
+    for (mark, alpha), group in alike.items():
+        look = LOOKS[mark]
+        axes.plot(
+            [point.x for point in group],
+            [point.gain for point in group],
+            marker=look.marker,
+            markersize=look.size * 0.62,
+            color=look.color,
+            markerfacecolor="white" if look.hollow else look.color,
+            alpha=alpha,
+            linestyle="none",
+            label=LEGEND[mark],
+            zorder=4,
         )
+
+
+def _name(axes: Axes, point: Point, *, left: bool) -> None:
+    axes.annotate(
+        point.architecture,
+        (point.x, point.gain),
+        xytext=(-6 if left else 6, -10),
+        horizontalalignment="right" if left else "left",
+        textcoords="offset points",
+        fontsize=8,
+        parse_math=False,
+        zorder=5,
+    )
