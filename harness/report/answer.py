@@ -196,7 +196,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
         listed = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in failures.items())
         total = sum(failures.values())
         remarks.append(f"{words.count(total, 'training')} did not finish ({listed}); see Failures.")
-    remarks += filter(None, [phrases.going_on(record.expected_gains)])
+    remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
     wanted: Any = record.settings.get("trials")
     tried = record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique()
     there_are = record.space.get("feasible") or record.space.get("size", math.inf)

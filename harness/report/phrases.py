@@ -189,11 +189,21 @@ def price_of(row: Any) -> str:
     return f"{latency}, {macs} MACs and {params} parameters"
 
 
-def going_on(expected_gains: Sequence[float]) -> str:
-    """Whether more candidates pay, by what the sampler expects of them; empty where it can't tell."""
+def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> str:
+    """Whether more candidates pay, by what the sampler expects of them; empty where it can't tell.
+
+    Args:
+        expected_gains: Of each of the next, as shares of the hypervolume that there is.
+        within_noise: Whether nothing beats the baseline, so that there is hardly any hypervolume to have a share of.
+    """
     if not expected_gains:
         return ""
     many = words.count(len(expected_gains), "more candidate")
     gain = further_gain(1.0, expected_gains)
+    if within_noise and not enough(1.0, expected_gains, WORTH_GOING_ON):
+        return (
+            f"Of {many} the sampler expects {gain:.1%} more hypervolume, but nothing so far is told from the baseline: "
+            "more seeds or longer trainings say more than more candidates."
+        )
     verdict = "little is left to find" if enough(1.0, expected_gains, WORTH_GOING_ON) else "going on may pay"
     return f"Of {many} the sampler expects {gain:.1%} more hypervolume: {verdict}."

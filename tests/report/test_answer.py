@@ -237,6 +237,13 @@ def test_a_region_that_is_tried_out_is_done() -> None:
         assert len([text for text in answered(wanted).remarks if "not done" in text]) == not_done
 
 
+def test_more_of_what_lies_within_the_noise_is_not_advised() -> None:
+    said = phrases.going_on([0.3, 0.1], within_noise=True)
+    assert said.startswith("Of 2 more candidates the sampler expects ")
+    assert said.endswith("more seeds or longer trainings say more than more candidates.")
+    assert phrases.going_on([0.0001], within_noise=True).endswith("little is left to find.")
+
+
 def test_whether_going_on_pays_is_said_where_the_sampler_can_tell() -> None:
     assert phrases.going_on(()) == ""
     assert phrases.going_on([0.02, 0.01]) == (
