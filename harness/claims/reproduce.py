@@ -18,7 +18,7 @@ from harness.analysis.ablation import arms_of
 from harness.arms import Role
 from harness.choices import Recipe
 from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
-from harness.claims.checks import CHECKS
+from harness.claims.checks import needs_training, run_check
 from harness.claims.frequency import local_branch_supplies_high_frequencies
 from harness.claims.images import read_images
 from harness.claims.ledger import Claim, choose_claims
@@ -28,6 +28,7 @@ from harness.data.check import check_dataset, image_paths
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.records import StudyRecord, load_record
+from harness.report.whole_file import write_whole
 from harness.report.write import write_report
 from harness.search.ablate import ablate
 from harness.search.ablation import Ablation, AblationSettings, prepare_ablation
@@ -224,9 +225,9 @@ def stored(settings: ReproduceSettings) -> list[StudyRecord]:
 def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dict[str, Finding]:
     found: dict[str, Finding] = {}
     for claim in claims:
-        if claim.check in CHECKS and claim.check != _FREQUENCY:
+        if not needs_training(claim) and claim.check != _FREQUENCY:
             observer.phase(claim.title)
-            found[claim.id] = CHECKS[claim.check]()
+            found[claim.id] = run_check(claim)
             observer.note(f"{claim.id}: {found[claim.id].verdict}")
             _keep(folder, found)
     return found
@@ -249,15 +250,9 @@ def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
 
 def _keep(folder: Path, found: dict[str, Finding]) -> None:
     """Write the findings down, beside those of claims that were not asked for this time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FINDINGS
     kept = read_findings(folder) | found
-    part = path.with_suffix(".part")
-    part.write_text(
-        json.dumps({name: one.to_dict() for name, one in kept.items()}, indent=1, ensure_ascii=False) + "\n",
-        encoding="utf-8",
-    )
-    part.replace(path)
+    text = json.dumps({name: one.to_dict() for name, one in kept.items()}, indent=1, ensure_ascii=False) + "\n"
+    write_whole(folder / FINDINGS, text.encode())
 
 
 def read_findings(folder: Path) -> dict[str, Finding]:

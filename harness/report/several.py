@@ -49,7 +49,7 @@ def several_page(records: Sequence[StudyRecord]) -> Page:
         headline=f"{words.count(len(records), 'study', 'studies')} side by side.",
         lead=_comparable(records),
         sections=(
-            Section(title="The studies", key="studies", tables=(_overview(records, said),)),
+            Section(title="The studies", key="studies", tables=(_overview(records),)),
             *said,
         ),
     )
@@ -111,14 +111,14 @@ def _section(record: StudyRecord) -> Section:
     )
 
 
-def _overview(records: Sequence[StudyRecord], said: Sequence[Section]) -> Table:
+def _overview(records: Sequence[StudyRecord]) -> Table:
     names = ("Study", "Base", "Data", "Image", "Device", "Epochs", "Architectures", "Trainings")
     return Table(
         key="studies",
         caption="What each study is of",
         columns=tuple(Column(name=name, numeric=name in names[5:], unit="px" if name == "Image" else "")
                       for name in names),
-        rows=tuple(_row(record) for record, _ in zip(records, said, strict=True)),
+        rows=tuple(_row(record) for record in records),
     )  # fmt: skip
 
 
