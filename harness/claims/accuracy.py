@@ -281,10 +281,12 @@ def _to_decide(evidence: Evidence, compared: Sequence[Comparison], claimed: floa
         return "the trainings themselves: run the command below"
     needed = [each.needed(claimed, evidence.family) for each in compared if each.verdict(claimed) is Verdict.UNDECIDED]
     if not needed or None in needed:
-        return (
-            "more than 10,000 seeds for at least one of the comparisons, if its true difference is the measured one: "
-            "they are alike for any practical purpose"
+        why = (
+            "which lies almost exactly on what is claimed: more seeds first have to show on which side it falls"
+            if claimed
+            else "which is nothing for any practical purpose"
         )
+        return f"more than 10,000 seeds for at least one comparison, if its true difference is the measured one, {why}"
     most = max(number for number in needed if number is not None)
     return f"{most} seeds an arm for the hardest of the open comparisons, if its true difference is the measured one"
 

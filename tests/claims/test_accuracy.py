@@ -120,6 +120,14 @@ def test_noise_leaves_it_undecided_and_says_how_many_seeds_would_do() -> None:
     assert finding.command.startswith("nox -s reproduce -- --data coco.yaml")
 
 
+def test_what_lies_on_the_claim_is_not_said_to_be_alike() -> None:
+    """Its distance from a point is nothing; its gain is not."""
+    on_it = head_gain(Evidence([study({HEAD: 0.01, **PLACEBOS}, scatter=[-0.02, 0.0, 0.02])]))
+    assert "lies almost exactly on what is claimed" in on_it.to_decide
+    alike = attnconv_beats_convolution(Evidence([study({HEAD: 0.0, f"{HEAD}: operator conv": 0.0})]))
+    assert "nothing for any practical purpose" in alike.to_decide
+
+
 def test_nothing_trained_is_undecided() -> None:
     finding = head_gain(Evidence([]))
     assert finding.verdict is Verdict.UNDECIDED
