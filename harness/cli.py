@@ -158,6 +158,7 @@ def latency(
 
     from harness.detectors import load_model
     from harness.detectors.description import silence
+    from harness.measure.exclusive import Machine
     from harness.measure.latency import interleaved_latency
     from harness.measure.raw_samples import write_parquet
     from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime
@@ -175,7 +176,7 @@ def latency(
         torch.set_num_threads(threads)
     chosen = resolve_device(device)
     models = load_model(a), load_model(b)
-    with silence():
+    with silence(), Machine().alone():
         measured = interleaved_latency(
             *models, imgsz=imgsz, device=chosen, runtime=runtime, batch=batch, target_half_width=precision / 100,
             max_seconds=seconds,

@@ -1,8 +1,7 @@
 """The inside of a trial's process: what it tells the search, when it rests, how it ends.
 
-A latency is wrong if anything else runs beside it. The search therefore lets one child at a time be
-alone; the others rest at their next step. All of it goes over the child's own pipe, without locks that a
-killed process could take with it: a search that dies closes the pipe, and a resting child ends with it.
+Whoever measures a latency is alone on the machine (`harness.measure.exclusive`); trainings rest meanwhile at their
+next step. A child ends when its pipe to the search does: a search that dies takes its children with it.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.measure.exclusive import Machine
 from harness.search.outcome import State
 
 
@@ -31,71 +31,50 @@ class Say(StrEnum):
     RESULT = "result"
     FAILURE = "failure"
     USER_ERROR = "user_error"
-    WANTS_TO_BE_ALONE = "wants_to_be_alone"
-    RESTS = "rests"
-    """At a step, or at the end of its time alone."""
-
-
-class Order(StrEnum):
-    """What the search tells a child."""
-
-    REST = "rest"
-    GO = "go"
 
 
 class Report:
-    """A trial's line to the search.
+    """A trial's line to the search, and its place among what else runs on the machine.
+
+    Args:
+        tell: Takes what the search is to know.
 
     Attributes:
         rested_seconds: Time spent waiting for others, its own turn to be alone included.
     """
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, tell: Callable[[Any], None]) -> None:
         self.rested_seconds = 0.0
-        self._pipe = pipe
-        self._told_to_rest = threading.Event()
-        self._go = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._tell = tell
+        self._machine = Machine()
+        self._machine.enter()
 
     def __call__(self, content: Any) -> None:
         """Tell the search's `on_progress`."""
-        self._pipe.send((Say.PROGRESS, content))
+        self._tell(content)
 
     @property
     def rest_is_due(self) -> bool:
-        """Whether another child waits for this one to rest."""
-        return self._told_to_rest.is_set()
+        """Whether somebody waits for this process to rest."""
+        return self._machine.somebody_waits
 
     def rest(self) -> None:
-        """Do nothing until the search says so. To be called when `rest_is_due`."""
-        self._say_and_wait(Say.RESTS)
+        """Do nothing while somebody measures. To be called when `rest_is_due`."""
+        self.rested_seconds += self._machine.rest()
+
+    def never_rests(self) -> None:
+        """Nobody shall wait for this one: its work is done by other processes, for hours, and none of them rests."""
+        self._machine.leave()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """While no other child of this search runs."""
-        self._say_and_wait(Say.WANTS_TO_BE_ALONE)
-        yield
-        self._say_and_wait(Say.RESTS)
-
-    def _say_and_wait(self, say: Say) -> None:
+        """While nothing else of clo-nas runs on this machine."""
         started = time.monotonic()
-        self._go.clear()
-        self._pipe.send((say, None))
-        self._go.wait()
-        self.rested_seconds += time.monotonic() - started
-
-    def _listen(self) -> None:
-        """Obey; end this process when the search has ended, however it did."""
-        while True:
-            try:
-                order = self._pipe.recv()
-            except (EOFError, OSError):
-                os._exit(1)
-            if order == Order.REST:
-                self._told_to_rest.set()
-            else:
-                self._told_to_rest.clear()
-                self._go.set()
+        with self._machine.alone():
+            waited = time.monotonic() - started
+            yield
+            done = time.monotonic()
+        self.rested_seconds += waited + time.monotonic() - done
 
 
 def main(pipe: Connection, function: Callable[..., Any], argument: Any, log: Path | None) -> None:
@@ -105,20 +84,31 @@ def main(pipe: Connection, function: Callable[..., Any], argument: Any, log: Pat
         os.dup2(file, 1)
         os.dup2(file, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the search's to handle
-    message: tuple[Say, Any]
+    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
+    message = outcome_of(function, argument, lambda content: pipe.send((Say.PROGRESS, content)))
+    pipe.send(message)
+
+
+def outcome_of(function: Callable[..., Any], argument: Any, tell: Callable[[Any], None]) -> tuple[Say, Any]:
+    """Run `function(argument, report)`: what became of it, for the search to understand."""
     try:
-        message = (Say.RESULT, function(argument, Report(pipe)))
+        return Say.RESULT, function(argument, Report(tell))
     except UserError as error:
-        message = (Say.USER_ERROR, str(error))
+        return Say.USER_ERROR, str(error)
     except OSError as error:
         if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
             place = error.filename or "disk"
-            message = (Say.USER_ERROR, f"{place}: {error.strerror}; make room, then run the same command again")
-        else:
-            message = (Say.FAILURE, _describe(error))
+            return Say.USER_ERROR, f"{place}: {error.strerror}; make room, then run the same command again"
+        return Say.FAILURE, _describe(error)
     except BaseException as error:  # noqa: BLE001 - whatever ends a trial is recorded with its reason
-        message = (Say.FAILURE, _describe(error))
-    pipe.send(message)
+        return Say.FAILURE, _describe(error)
+
+
+def _end_with(pipe: Connection) -> None:
+    """End this process when the search has ended, however it did."""
+    with contextlib.suppress(EOFError, OSError):
+        pipe.recv()
+    os._exit(1)
 
 
 def _describe(error: BaseException) -> tuple[State, str]:

@@ -10,10 +10,10 @@ import contextlib
 import multiprocessing
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -22,7 +22,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
-from harness.search.child import Order, Say, main
+from harness.measure.exclusive import Machine
+from harness.search.child import Say, main
 from harness.search.outcome import Failure, State
 
 Key = TypeVar("Key")
@@ -42,23 +43,10 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
-class _Doing(Enum):
-    WORKING = auto()
-    TOLD_TO_REST = auto()
-    RESTING = auto()
-    ALONE = auto()
-
-
 @dataclass(kw_only=True, eq=False)
 class _Child:
     process: BaseProcess
     pipe: Connection
-    doing: _Doing = field(default=_Doing.WORKING)
-
-    def order(self, order: Order, doing: _Doing) -> None:
-        self.doing = doing
-        with contextlib.suppress(OSError):  # it has just died; reading from it will tell how
-            self.pipe.send(order)
 
     def stop(self) -> None:
         """End it, if it has not ended."""
@@ -86,7 +74,7 @@ class Children(Generic[Key, Result]):
         self._log = log
         self._running: dict[Key, _Child] = {}
         self._ended: deque[tuple[Key, Result | Failure]] = deque()
-        self._want_to_be_alone: deque[Key] = deque()
+        self._machine = Machine()
 
     def __enter__(self) -> Children[Key, Result]:
         return self
@@ -118,7 +106,7 @@ class Children(Generic[Key, Result]):
         self._running[key] = _Child(process=process, pipe=ours)
 
     def next(self) -> tuple[Key, Result | Failure]:
-        """Wait until a child has ended and none is alone: what follows an end may take the processor.
+        """Wait until a child has ended and nobody measures: what follows an end may take the processor.
 
         Returns:
             The child's key, and its result or how it failed.
@@ -127,11 +115,21 @@ class Children(Generic[Key, Result]):
             UserError: A child found an input to be wrong.
             KeyboardInterrupt: Ctrl-C.
         """
-        while not self._ended or any(child.doing is _Doing.ALONE for child in self._running.values()):
+        outcome = self.within(None)
+        assert outcome is not None, "without a limit something ends"
+        return outcome
+
+    def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
+        """As `next`; None where no child has ended in so many seconds."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._ended:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return None
             keys = {child.pipe: key for key, child in self._running.items()}
-            for pipe in wait(list(keys)):
+            for pipe in wait(list(keys), left):
                 self._hear(keys[cast(Connection, pipe)])
-            self._arrange()
+        self._machine.wait()
         return self._ended.popleft()
 
     def ended(self) -> list[tuple[Key, Result | Failure]]:
@@ -155,11 +153,6 @@ class Children(Generic[Key, Result]):
         if say == Say.PROGRESS:
             if self._on_progress:
                 self._on_progress(key, content)
-        elif say == Say.WANTS_TO_BE_ALONE:
-            child.doing = _Doing.RESTING
-            self._want_to_be_alone.append(key)
-        elif say == Say.RESTS:
-            child.doing = _Doing.RESTING
         elif say == Say.RESULT:
             child.process.join()
             self._end(key, content)
@@ -171,25 +164,7 @@ class Children(Generic[Key, Result]):
 
     def _end(self, key: Key, outcome: Result | Failure) -> None:
         self._running.pop(key).stop()
-        if key in self._want_to_be_alone:
-            self._want_to_be_alone.remove(key)
         self._ended.append((key, outcome))
-
-    def _arrange(self) -> None:
-        """Let the first that wants to be alone be so once all rest; wake everyone when nobody wants to."""
-        children = self._running.values()
-        if any(child.doing is _Doing.ALONE for child in children):
-            return
-        if not self._want_to_be_alone:
-            for child in children:
-                if child.doing is _Doing.RESTING:
-                    child.order(Order.GO, _Doing.WORKING)
-        elif all(child.doing is _Doing.RESTING for child in children):
-            self._running[self._want_to_be_alone.popleft()].order(Order.GO, _Doing.ALONE)
-        else:
-            for child in children:
-                if child.doing is _Doing.WORKING:
-                    child.order(Order.REST, _Doing.TOLD_TO_REST)
 
 
 def run_in_child(

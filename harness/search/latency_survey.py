@@ -28,6 +28,7 @@ from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.clocks import Clock, clock_for
 from harness.measure.environment import environment
+from harness.measure.exclusive import Machine
 from harness.measure.in_place import Guest, time_in_place
 from harness.measure.latency import interleaved_latency
 from harness.search.setting import resolve_device
@@ -148,7 +149,7 @@ class Survey:
         blocks = {name: found for name, found in self._blocks().items() if name not in known.blocks}
         if not blocks:
             return
-        network = self.base.build(self.classes).eval().requires_grad_(False)
+        machine, network = Machine(), self.base.build(self.classes).eval().requires_grad_(False)
         network.fuse(verbose=False)
         network.to(self._torch_device, memory_format=self._memory_format)
         image = self._map(3, (self.imgsz, self.imgsz))
@@ -156,15 +157,17 @@ class Survey:
         for start in range(0, len(order), _AT_ONCE):
             self.on_progress("timing blocks", start, len(order))
             lot = order[start : start + _AT_ONCE]
-            times = time_in_place(
-                network,
-                image,
-                [self._guest(name, *blocks[name]) for name in lot],
-                clock=self._timer,
-                rounds=_ROUNDS,
-                max_seconds=self.max_seconds * len(lot) / len(order),
-                seed=_SEED + start,
-            )
+            guests = [self._guest(name, *blocks[name]) for name in lot]
+            with machine.alone():
+                times = time_in_place(
+                    network,
+                    image,
+                    guests,
+                    clock=self._timer,
+                    rounds=_ROUNDS,
+                    max_seconds=self.max_seconds * len(lot) / len(order),
+                    seed=_SEED + start,
+                )
             base_ms = times.layers_ms.sum()
             known.blocks.update(zip(lot, (times.guests_ms / base_ms).tolist(), strict=True))
             for name in self.space.sites:
@@ -174,21 +177,22 @@ class Survey:
 
     def _measure_architectures(self, known: Measurements, path: Path) -> None:
         numbering, rng = SpaceTable(self.space), np.random.default_rng(_SEED)
-        network = self.base.build(self.classes)
+        machine, network = Machine(), self.base.build(self.classes)
         for done in range(self.architectures):
             numbers = numbering.draw(1, rng)[0]
             if numbers.tolist() in [each.numbers for each in known.end_to_end]:
                 continue
             self.on_progress("measuring architectures", done, self.architectures)
             config = insert(self.base, numbering.architecture(numbers), sites=self.sites, classes=self.classes)
-            latency = interleaved_latency(
-                build(config),
-                network,
-                imgsz=self.imgsz,
-                device=self._place,
-                max_seconds=self.seconds_each,
-                clock=self.clock,
-            )
+            with machine.alone():
+                latency = interleaved_latency(
+                    build(config),
+                    network,
+                    imgsz=self.imgsz,
+                    device=self._place,
+                    max_seconds=self.seconds_each,
+                    clock=self.clock,
+                )
             known.end_to_end.append(
                 EndToEnd(
                     numbers=numbers.tolist(),

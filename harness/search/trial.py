@@ -88,6 +88,8 @@ def train_base(training: Training, report: Report) -> Accuracy:
                 torch.cuda.synchronize()  # a GPU still at work is not at rest
             report.rest()
 
+    if "," in training.device:
+        report.never_rests()
     return (train_published if training.recipe is Recipe.PUBLISHED else train)(training, step)
 
 
