@@ -6,6 +6,7 @@ table and report is made from here; nothing is kept beside the storage that it c
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,8 @@ from harness.architecture import BASELINE, Architecture
 from harness.choices import NO_BLOCK, Option
 from harness.constraints import Constraints
 from harness.errors import UserError
-from harness.settings import without_password
+from harness.patient_storage import PatientStorage
+from harness.settings import is_server, without_password
 
 LOCK_SECONDS = 30.0
 """How long SQLite waits for another program to let go of the database."""
@@ -155,8 +157,12 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     Raises:
         UserError: It cannot be reached, is locked or is no database.
     """
-    engine = {"connect_args": {"timeout": LOCK_SECONDS}} if url.startswith("sqlite") else {}
+    if is_server(url) and importlib.util.find_spec("psycopg") is None:
+        raise UserError(f"storage {without_password(url)}: needs psycopg; pip install 'clo-nas[postgres]'")
     try:
+        if is_server(url):
+            return PatientStorage(url)
+        engine = {"connect_args": {"timeout": LOCK_SECONDS}} if url.startswith("sqlite") else {}
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
         if url.startswith("sqlite"):
             # Write-ahead log: a report can be read while a search writes, and a commit costs no disk flush.

@@ -93,6 +93,9 @@ class SearchSettings(BaseModel):
     workers: int | None = Field(default=None, ge=1, description="trainings at once; by cores and memory, or by GPUs")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; usable cores / workers")
     loader_workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")
+    worker_timeout_s: float = Field(
+        default=60.0, ge=2, description="on a database server: seconds of silence after which a worker counts as dead"
+    )
     study: str = "default"
     storage: str | None = None
     results: Path = Path("results")
@@ -189,7 +192,7 @@ class SearchSettings(BaseModel):
     @property
     def storage_url(self) -> str:
         """Optuna's storage; a SQLite file in the study's folder by default."""
-        return self.storage or f"sqlite:///{(self.folder / 'study.db').as_posix()}"
+        return (self.storage and with_driver(self.storage)) or f"sqlite:///{(self.folder / 'study.db').as_posix()}"
 
 
 COMPARABLE = (
@@ -197,7 +200,12 @@ COMPARABLE = (
     "from_scratch", "objectives", "sampler", "seed",
 )  # fmt: skip
 """Fields of `SearchSettings` that all trials of a study share; of its `constraints` the sites are too."""
-_OPTIONS = {"timeout_s": "timeout", "required_sites": "with", "forbidden_sites": "without"}
+_OPTIONS = {
+    "timeout_s": "timeout",
+    "worker_timeout_s": "worker-timeout",
+    "required_sites": "with",
+    "forbidden_sites": "without",
+}
 """Options that aren't called as their fields."""
 
 
@@ -223,6 +231,16 @@ def _parsed(option: str, text: str, parse: Callable[[str], Parsed]) -> Parsed:
         return parse(text)
     except ValueError as error:
         raise UserError(f"--{option} {text}: {error}") from error
+
+
+def is_server(url: str) -> bool:
+    """Whether a storage is PostgreSQL's, where any number of searches may work on one study."""
+    return url.startswith(("postgresql", "postgres:"))
+
+
+def with_driver(url: str) -> str:
+    """The URL of a PostgreSQL storage with the driver that clo-nas brings, where it names none."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 def without_password(text: str) -> str:

@@ -51,7 +51,7 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
         "device_kind": "cpu" if ablation.devices == ("cpu",) else "cuda",
     }
     with open_study(settings.as_search, comparable) as study:
-        study.close_interrupted()
+        study.close_abandoned()
         _describe(study, ablation, command)
         ArmLoop(study, ablation, common_bases(ablation, observer), observer, deadline).run()
         return study.record()

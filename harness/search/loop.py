@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import optuna
@@ -54,6 +54,8 @@ SAMPLES = "latency"
 """Folder in the study's folder that takes every pass of each latency measurement."""
 CHECKPOINTS = "weights"
 """Folder in the study's folder that takes what longer trainings go on from."""
+_LOOK_AGAIN_S = 1.0
+"""Pause between two looks at what other members have done."""
 LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
 
@@ -106,8 +108,6 @@ class Loop:
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.planned: Plan | None = None
-        self.again: deque[_Start] = deque()
-        """Trainings that lacked memory beside others."""
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
@@ -125,14 +125,15 @@ class Loop:
 
     def _run(self, wanted: Sequence[Architecture]) -> None:
         settings = self.setting.settings
-        first = [*self.study.close_interrupted(), *wanted]
+        with self.study.members.turn():
+            self.study.close_abandoned()
         base = Architecture(base=self.setting.base.name)
         if said := nobody_judges(settings):
             self.observer.note(said)
         self.planned = self._plan()
         control = Key(BASELINE, settings.epochs, settings.seed)
         if self.study.states().get(control) is not State.COMPLETE:
-            self._train_all([_Start(base, control, "baseline")])
+            self._train_all(lambda: [_Start(base, control, "baseline")])
             if self.study.states().get(control) is not State.COMPLETE:
                 rows = self.study.record().trials
                 if rows.empty or not self._in_time():
@@ -146,7 +147,7 @@ class Loop:
         self.study.optuna.set_user_attr(LAST_RUN, last_run)
         if self._candidates() < planned.candidates:
             self._use_sampler()
-        self._train(lambda: self._next_candidate(first, planned.candidates))
+        self._train(lambda: self._next_candidate(wanted, planned.candidates))
         self._climb(base, planned)
         self._look_ahead()
 
@@ -213,52 +214,65 @@ class Loop:
                 on_rung = choose(settings, self.study.record().trials, on_rung, number - 1, rung.candidates)
                 self.weights.keep_only([*on_rung, BASELINE])
             architectures = {**self.study.record().architectures, BASELINE: base}
-            keys = missing(settings, self.study.states(), on_rung, number)
-            self._train_all([_Start(architectures[key.identity], key, self._name(key)) for key in keys])
+            self._train_all(partial(self._missing, architectures, on_rung, number))
             if not self._in_time():
                 return
         self.weights.keep_only([])
+
+    def _missing(self, architectures: Mapping[str, Architecture], on_rung: list[str], number: int) -> list[_Start]:
+        keys = missing(self.setting.settings, self.study.states(), on_rung, number)
+        return [_Start(architectures[key.identity], key, self._name(key)) for key in keys]
 
     def _name(self, key: Key) -> str:
         name = f"seed {key.seed} of {key.identity}"
         return name if len(self.ladder.levels) == 1 else f"{name}, up to {key.epochs} epochs"
 
     def _train(self, next_start: Callable[[], _Start | None]) -> None:
-        """Keep all workers at work until there is nothing more to start and all has ended."""
+        """Keep all workers at work until there is nothing more to start and all has ended, other members' work too."""
         while True:
             self.interrupts.check()
-            while len(self.running) < self.workers and self._in_time():
-                start = self.again.popleft() if self.again else next_start()
-                if start is None:
-                    break
-                self._start(start)
-            if not self.running:
+            while len(self.running) < self.workers and self._in_time() and self._start_next(next_start):
+                pass
+            is_short_of_work = len(self.running) < self.workers and self._in_time() and self._others_work()
+            if self.running:
+                ended = self.children.within(_LOOK_AGAIN_S if is_short_of_work else None)
+                if ended is not None:
+                    self._end(*ended)
+            elif is_short_of_work:
+                time.sleep(_LOOK_AGAIN_S)
+            else:
                 return
-            self._end(*self.children.next())
 
-    def _train_all(self, starts: list[_Start]) -> None:
+    def _train_all(self, starts: Callable[[], list[_Start]]) -> None:
         """In order; but each waits for the end of its control and of the training that it goes on from."""
 
         def next_start() -> _Start | None:
-            states = self.study.states()
-            running = [each.start.key for each in self.running.values()]
-            starts[:] = [start for start in starts if not is_lost(start.key, self.ladder, states)]
-            ready = (n for n, s in enumerate(starts) if not has_to_wait(s.key, self.ladder, states, running))
-            return None if (n := next(ready, None)) is None else starts.pop(n)
+            states, under_way = self.study.states(), self.study.under_way()
+            for start in starts():
+                key = start.key
+                is_there = (key in states and states[key].settled) or key in under_way
+                is_ready = not is_lost(key, self.ladder, states) and not has_to_wait(
+                    key, self.ladder, states, under_way
+                )
+                if is_ready and not is_there:
+                    return start
+            return None
 
         self._train(next_start)
 
-    def _next_candidate(self, first: list[Architecture], target: int) -> _Start | None:
+    def _others_work(self) -> bool:
+        return bool(self.study.under_way() - {running.start.key for running in self.running.values()})
+
+    def _next_candidate(self, wanted: Sequence[Architecture], target: int) -> _Start | None:
         """The next one that is neither known nor being trained; None if there is none."""
         settings, space = self.setting.settings, self.setting.space
-        trained_now = {running.start.key.identity: Known(values=None) for running in self.running.values()}
+        trained_now = {key.identity: Known(values=None) for key in self.study.under_way()}
         known = {**trained_now, **self.study.known()}
         count = sum(identity != BASELINE for identity in known)
         if count >= target:
             return None
         name = f"candidate {count + 1} of {target}"
-        while first:
-            architecture = first.pop(0)
+        for architecture in [*self.study.unfinished(), *wanted]:
             identity = space.identity(architecture)
             if identity not in known and (not self.region or self.region.holds(architecture)):
                 return _Start(architecture, Key(identity, settings.epochs, settings.seed), name)
@@ -267,24 +281,35 @@ class Loop:
         if proposal is not None:
             key = Key(proposal.identity, settings.epochs, settings.seed)
             return _Start(proposal.architecture, key, name, proposal.trial)
-        if not self.running:
+        if not trained_now:
             which = "candidates within the bounds" if self.region else f"{space.size} candidates of the space"
             self.observer.note(f"all {which} are done")
         return None
 
-    def _start(self, start: _Start) -> None:
-        """Begin one trial, whatever becomes of it."""
-        setting, settings = self.setting, self.setting.settings
-        architecture, (identity, epochs, seed), name, trial = start
-        trial = trial or ask_for(self.study.optuna, setting.space, architecture)
-        config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
-        comment = (
-            f"{identity}: {architecture.describe()}\nbase {setting.base.name}; made by clo-nas; needs `import harness`"
-        )
-        picks = seed - settings.seed < self.ladder.pickers(epochs)
-        row = {"seed": seed, "base_seed": settings.seed, "epochs": epochs, "selected_on": picks}
-        self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
+    def _start_next(self, next_start: Callable[[], _Start | None]) -> bool:
+        """Begin a trial if there is one to begin; in this member's turn, so that nobody begins the same."""
+        with self.study.members.turn():
+            self.study.close_abandoned()
+            start = next_start()
+            if start is None:
+                return False
+            setting, settings = self.setting, self.setting.settings
+            architecture, (identity, epochs, seed), name, trial = start
+            config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
+            made = f"base {setting.base.name}; made by clo-nas; needs `import harness`"
+            comment = f"{identity}: {architecture.describe()}\n{made}"
+            picks = seed - settings.seed < self.ladder.pickers(epochs)
+            row = {"seed": seed, "base_seed": settings.seed, "epochs": epochs, "selected_on": picks}
+            trial = trial or ask_for(self.study.optuna, setting.space, architecture)
+            self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
         self.observer.begin(trial.number, f"{name}: {architecture.describe()}")
+        self._start(start, trial, config)
+        return True
+
+    def _start(self, start: _Start, trial: optuna.trial.Trial, config: dict[str, Any]) -> None:
+        """Hand a trial out, whatever becomes of it."""
+        setting, settings = self.setting, self.setting.settings
+        architecture, (identity, epochs, seed), *_ = start
         try:
             cost = model_cost(build(config), settings.imgsz)
         except Exception as error:  # noqa: BLE001 - whatever fails here is the candidate's failure, not the search's
@@ -326,7 +351,6 @@ class Loop:
         identity, epochs, seed = start.key
         if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self.running:
             self.workers = 1
-            self.again.append(start._replace(trial=None))
             self.observer.note("too little memory for several trainings at once: one after the other from here on")
             reason = f"{result.reason}, beside {len(self.running)} other trainings; run again alone"
             self.study.end(trial, State.INTERRUPTED, figures, reason)

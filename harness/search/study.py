@@ -12,11 +12,13 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture
 from harness.constraints import SITE_FIELDS
 from harness.errors import UserError
+from harness.patient_storage import PatientStorage
 from harness.records import (
     ARCHITECTURE,
     MODEL_YAML,
@@ -29,20 +31,35 @@ from harness.records import (
     record_of,
 )
 from harness.search.climb import Key
+from harness.search.members import ME, Alone, Members, OneOfMany
 from harness.search.outcome import State
 from harness.search.proposals import Known
-from harness.settings import COMPARABLE, Objective, SearchSettings
+from harness.settings import COMPARABLE, Objective, SearchSettings, is_server
 
 WEIGHTS = "weights_sha256"
-"""Entry of a trial's row beside the record's columns."""
+WORKER = "worker"
+DIED = "died"
+"""Entries of a trial's row beside the record's columns: whose it is, and whether that one died of it."""
 
 
 class SearchStudy:
-    """One study, open for writing by one search at a time."""
+    """One study, open for writing: by one search at a time, or by many that share a database server.
 
-    def __init__(self, study: optuna.Study, settings: SearchSettings) -> None:
+    Args:
+        study: Optuna's.
+        storage: Its storage.
+        settings: What was asked for.
+        members: Who else may write.
+    """
+
+    def __init__(
+        self, study: optuna.Study, storage: RDBStorage, settings: SearchSettings, members: Members | None = None
+    ) -> None:
         self.optuna = study
         self.settings = settings
+        self.members = members or Alone()
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
 
     def record(self) -> StudyRecord:
         """Everything so far, as data."""
@@ -57,22 +74,66 @@ class SearchStudy:
         row: Mapping[str, Any],
     ) -> None:
         """Write down what a trial is before it starts, so that a kill leaves its name."""
+        self.members.works_on(self._id(trial.number))
         trial.set_user_attr(ARCHITECTURE, architecture.to_dict())
         trial.set_user_attr(MODEL_YAML, model_yaml)
         trial.set_user_attr(
             ROW,
-            {**row, "architecture": identity, "state": State.INTERRUPTED, "reason": "", "started": _now()},
+            {
+                **row,
+                "architecture": identity,
+                "state": State.INTERRUPTED,
+                "reason": "",
+                "started": _now(),
+                WORKER: ME,
+            },
         )
         trial.set_user_attr(ROLE, TRAINING)
 
     def end(self, trial: optuna.trial.Trial, state: State, figures: Mapping[str, Any], reason: str = "") -> None:
-        """Record how a trial ended, then tell Optuna."""
-        row = {**trial.user_attrs[ROW], **figures, "state": state, "reason": reason, "finished": _now()}
-        trial.set_user_attr(ROW, row)
-        if state is State.COMPLETE:
-            self._tell(trial.number, row)
-        else:
-            self.optuna.tell(trial, state=state.optuna)
+        """Record how a trial ended, then tell Optuna.
+
+        Who was cut off from the storage for so long that it was taken for dead hands in its result all the same,
+        unless another was faster: nothing finished is lost, and nothing counts twice.
+        """
+        with self.members.turn():
+            row = {**trial.user_attrs[ROW], **figures, "state": state, "reason": reason, "finished": _now()}
+            number = trial.number
+            if self._storage.get_trial(self._id(number)).state is not TrialState.RUNNING:
+                if not state.settled or State.COMPLETE in self._ends(row):
+                    return
+                number = self._once_more(trial)
+            elif state is State.COMPLETE and State.COMPLETE in self._ends(row):
+                row |= {"state": State.INTERRUPTED, "reason": "another worker had it finished before"}
+            self._write(number, row)
+            if row["state"] is State.COMPLETE:
+                self._tell(number, row)
+            else:
+                self.optuna.tell(number, state=TrialState.FAIL)
+            self.members.leaves(self._id(trial.number))
+
+    def _ends(self, row: Mapping[str, Any]) -> list[State]:
+        """What became of the trials of the same training."""
+        return [State(each["state"]) for each in self._rows() if _training(each) == _training(row)]
+
+    def _once_more(self, trial: optuna.trial.Trial) -> int:
+        """A running trial like one that was closed too early."""
+        closed = self._storage.get_trial(self._id(trial.number))
+        again = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=closed.params,
+            distributions=closed.distributions,
+            user_attrs=closed.user_attrs,
+            system_attrs=closed.system_attrs,
+        )
+        self.optuna.add_trial(again)
+        return max(each.number for each in self.optuna.get_trials(deepcopy=False))
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+    def _write(self, number: int, row: Mapping[str, Any]) -> None:
+        self._storage.set_trial_user_attr(self._id(number), ROW, row)
 
     def _tell(self, number: int, row: Mapping[str, Any]) -> None:
         """The sampler learns from the first rung's epochs alone; every other row stays complete, but is told nothing.
@@ -119,10 +180,15 @@ class SearchStudy:
         """What became of each training: complete if any of its trials is, interrupted if no trial settled it."""
         states: dict[Key, State] = {}
         for row in self._rows():
-            key, state = Key(row["architecture"], row["epochs"], row["seed"]), State(row["state"])
+            key, state = _key(row), State(row["state"])
             if state is State.COMPLETE or not (key in states and states[key].settled):
                 states[key] = state
         return states
+
+    def under_way(self) -> set[Key]:
+        """The trainings that some member works on."""
+        trials = self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        return {_key(trial.user_attrs[ROW]) for trial in trials if trial.user_attrs.get(ROLE) == TRAINING}
 
     def _rows(self) -> list[dict[str, Any]]:
         trials = self.optuna.get_trials(deepcopy=False)
@@ -152,27 +218,41 @@ class SearchStudy:
             if WEIGHTS in row and (row["architecture"], row["seed"]) == (identity, seed)
         }
 
-    def close_interrupted(self) -> list[Architecture]:
-        """Tell Optuna of trials that a killed search left running.
-
-        Returns:
-            Candidates whose first training was cut short and has no result since: to be run again first.
-        """
-        for trial in self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+    def close_abandoned(self) -> None:
+        """Tell Optuna of trials that nobody works on any more: their search was killed, or its machine."""
+        running = {
+            self._id(trial.number): trial
+            for trial in self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        }
+        for trial_id in self.members.left_alone({*running}):
+            trial = running[trial_id]
             row = trial.user_attrs.get(ROW, {})
             if trial.user_attrs.get(ROLE) == TRAINING and row["state"] == State.COMPLETE:
                 self._tell(trial.number, row)  # killed between record and tell
-            else:
-                self.optuna.tell(trial.number, state=TrialState.FAIL)
-        known = self.known()
+                continue
+            if trial.user_attrs.get(ROLE) == TRAINING:
+                self._write(trial.number, self._died(row))
+            self.optuna.tell(trial.number, state=TrialState.FAIL)
+
+    def _died(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row whose worker is gone: to be run again, but not for ever, for it may be the training that kills."""
+        alike = [each for each in self._rows() if _training(each) == _training(row)]
+        deaths = 1 + sum(each.get(DIED, False) for each in alike)
+        row = {**row, DIED: True, "finished": _now(), "reason": f"its worker {row.get(WORKER, '')} died; run again"}
+        if self.members.most_deaths is None or deaths < self.members.most_deaths:
+            return row
+        return {**row, "state": State.FAILED, "reason": f"{deaths} workers died of it; not run again"}
+
+    def unfinished(self) -> list[Architecture]:
+        """Candidates whose first training was cut short, has no result since and is not under way: to be run first."""
+        known, under_way = self.known(), {key.identity for key in self.under_way()}
         left: dict[str, Architecture] = {}
         for trial in self.optuna.get_trials(deepcopy=False):
             if trial.user_attrs.get(ROLE) == TRAINING:
                 row = trial.user_attrs[ROW]
                 if self._is_first(row) and row["architecture"] not in known:
                     left[row["architecture"]] = Architecture.from_dict(trial.user_attrs[ARCHITECTURE])
-        left.pop(BASELINE, None)
-        return list(left.values())
+        return [each for identity, each in left.items() if identity != BASELINE and identity not in under_way]
 
 
 @contextmanager
@@ -187,17 +267,17 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
         UserError: Another search holds the study, it was made with other settings, or its storage does not open.
     """
     _quiet_optuna()
-    with _locked(settings):
-        storage = open_storage(settings.storage_url)
-        study = optuna.create_study(
-            study_name=settings.study,
-            storage=storage,
-            directions=[objective.direction for objective in settings.objectives],
-            sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
-            load_if_exists=True,
-        )
-        _check_same(study, settings, comparable)
-        yield SearchStudy(study, settings)
+    with _members(settings) as (storage, members):
+        with members.turn():
+            study = optuna.create_study(
+                study_name=settings.study,
+                storage=storage,
+                directions=[objective.direction for objective in settings.objectives],
+                sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
+                load_if_exists=True,
+            )
+            _check_same(study, settings, comparable)
+        yield SearchStudy(study, storage, settings, members)
 
 
 @contextmanager
@@ -211,20 +291,41 @@ def continue_study(settings: SearchSettings) -> Iterator[SearchStudy]:
         UserError: Another program holds the study, or its storage does not open.
     """
     _quiet_optuna()
-    with _locked(settings):
-        study = optuna.load_study(study_name=settings.study, storage=open_storage(settings.storage_url))
-        yield SearchStudy(study, settings)
+    with _members(settings) as (storage, members):
+        study = optuna.load_study(study_name=settings.study, storage=storage)
+        yield SearchStudy(study, storage, settings, members)
 
 
 @contextmanager
-def _locked(settings: SearchSettings) -> Iterator[None]:
-    """While nobody else writes to the study."""
+def _members(settings: SearchSettings) -> Iterator[tuple[RDBStorage, Members]]:
+    """The storage, and who writes to it: this search alone, or one of many."""
+    if not is_server(settings.storage_url):
+        with _locked(settings):
+            yield open_storage(settings.storage_url), Alone()
+        return
+    _make_folder(settings)
+    storage = open_storage(settings.storage_url)
+    assert isinstance(storage, PatientStorage), "a server's"
+    members = OneOfMany(storage, settings.study, settings.worker_timeout_s)
+    try:
+        yield storage, members
+    finally:
+        members.close()
+
+
+def _make_folder(settings: SearchSettings) -> None:
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"{settings.folder}: cannot be made ({error.strerror}); choose another --results folder"
         ) from error
+
+
+@contextmanager
+def _locked(settings: SearchSettings) -> Iterator[None]:
+    """While nobody else writes to the study."""
+    _make_folder(settings)
     lock = FileLock(settings.folder / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -265,6 +366,15 @@ def _short(value: Any) -> str:
 def _quiet_optuna() -> None:
     optuna.logging.set_verbosity(logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return Key(row["architecture"], row["epochs"], row["seed"])
+
+
+def _training(row: Mapping[str, Any]) -> tuple[Key, int]:
+    """What is trained: in an ablation from one of several bases."""
+    return _key(row), row.get("base_seed", 0)
 
 
 def _now() -> str:

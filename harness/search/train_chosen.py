@@ -91,7 +91,7 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
     ablation = _prepare(record, settings, options)
     start_server()
     with continue_study(settings) as study:
-        study.close_interrupted()
+        study.close_abandoned()
         _check_starts(study, ablation)
         bases = common_bases(ablation, observer)
         ArmLoop(study, ablation, bases, observer, deadline=float("inf")).run()

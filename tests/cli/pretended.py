@@ -40,6 +40,10 @@ class Trainings:
         self._started.append((key, job))
         self.beside.append(len(self._started))
 
+    def within(self, _seconds: float | None) -> tuple[int, Measured | Failure]:
+        """What `next` gives."""
+        return self.next()
+
     def next(self) -> tuple[int, Measured | Failure]:
         if len(self.asked) in self.then:
             raise self.then[len(self.asked)]

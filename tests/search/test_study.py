@@ -323,7 +323,8 @@ def test_a_trial_killed_between_record_and_tell_is_told_complete(settings: Searc
         train(study, BASELINE, 0, figures(0.50, latency=10.0, ratio=1.0))
         number = killed_before_telling(study, "a", figures(0.55, latency=12.0, ratio=1.1))
     with open_study(settings, DATA) as study:
-        assert study.close_interrupted() == []
+        study.close_abandoned()
+        assert study.unfinished() == []
         assert state_of(study, number) == TrialState.COMPLETE
         assert told(study, number) == pytest.approx([0.55, 11.0])
 
@@ -333,19 +334,29 @@ def test_a_trial_killed_in_training_fails_and_comes_back_for_another_try(setting
         train(study, BASELINE, 0, figures(0.50, latency=10.0, ratio=1.0))
         number = begin(study, BLOCK, "a").number
     with open_study(settings, DATA) as study:
-        assert study.close_interrupted() == [BLOCK]
+        study.close_abandoned()
+        assert study.unfinished() == [BLOCK]
         assert state_of(study, number) == TrialState.FAIL
         assert study.record().trials.state.tolist() == ["complete", "interrupted"]
-        assert study.close_interrupted() == [BLOCK]  # until it is run
-        train(study, "a", 0, figures(0.51, latency=10.0, ratio=1.0))
-        assert study.close_interrupted() == []
+        assert study.record().trials.reason[1].endswith("died; run again")
+        study.close_abandoned()
+        assert study.unfinished() == [BLOCK]  # until it is run
+        again = begin(study, BLOCK, "a")
+        assert study.unfinished() == []
+        assert study.under_way() == {Key("a", 3, 0)}
+        study.close_abandoned()  # its own it leaves alone
+        study.end(again, State.COMPLETE, figures(0.51, latency=10.0, ratio=1.0))
+        assert study.unfinished() == []
+        assert study.under_way() == set()
 
 
 def test_an_interrupted_baseline_or_later_seed_is_not_a_candidate_to_retry(settings: SearchSettings) -> None:
     with open_study(settings, DATA) as study:
         begin(study, BASE, BASELINE)
         begin(study, OTHER, "b", seed=1)
-        assert study.close_interrupted() == []
+    with open_study(settings, DATA) as study:
+        study.close_abandoned()
+        assert study.unfinished() == []
         assert not study.optuna.get_trials(states=[TrialState.RUNNING])
 
 
@@ -357,7 +368,9 @@ def test_a_proposal_killed_before_it_was_written_down_is_closed(
         trial = study.optuna.ask()
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
-        assert study.close_interrupted() == []
+    with open_study(settings, DATA) as study:
+        study.close_abandoned()
+        assert study.unfinished() == []
         assert state_of(study, trial.number) == TrialState.FAIL
         assert study.record().trials.empty
 
