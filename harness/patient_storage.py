@@ -25,6 +25,8 @@ PATIENCE_S = 600.0
 _LONGEST_PAUSE_S = 5.0
 _OUTAGES = (OperationalError, InterfaceError, InternalError)
 """No connection, shutting down, no room, read-only; not what asking again cannot mend."""
+_CONNECT = {"client_encoding": "utf8"}
+"""A server whose database has no encoding of its own would answer in bytes."""
 _OPENING = 4_072_023
 """Number of the server's lock for opening a storage."""
 _METHODS = (
@@ -52,7 +54,7 @@ class PatientStorage(RDBStorage):
         self.on_outage: Callable[[str], None] = lambda _: None
         self._place = without_password(url)
         with _only_one_opens(url):
-            super().__init__(url, engine_kwargs={"pool_pre_ping": True})
+            super().__init__(url, engine_kwargs={"pool_pre_ping": True, "connect_args": _CONNECT})
 
     def patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Ask until there is an answer.
@@ -83,7 +85,7 @@ class PatientStorage(RDBStorage):
 @contextlib.contextmanager
 def _only_one_opens(url: str) -> Iterator[None]:
     """Optuna makes its tables at the first opening; two at the same time would make them twice."""
-    engine = sqlalchemy.create_engine(url)
+    engine = sqlalchemy.create_engine(url, connect_args=_CONNECT)
     try:
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:number)"), {"number": _OPENING})
