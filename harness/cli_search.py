@@ -102,6 +102,12 @@ def search(
         int | None, typer.Option(help="CPU threads of a training. \\[default: cores divided among the workers]")
     ] = None,
     loader_workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
+    worker_timeout: Annotated[
+        str | None,
+        typer.Option(
+            help="With PostgreSQL: after this silence a worker is dead and its training run again. \\[default: 60s]"
+        ),
+    ] = None,
     study: Annotated[
         str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")
     ] = None,
@@ -129,31 +135,28 @@ def search(
         include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
         objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, workers=workers,
         threads=threads, loader_workers=loader_workers, study=study, storage=storage, results=results,
+        worker_timeout_s=duration(worker_timeout, "--worker-timeout"),
     )  # fmt: skip
     title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
     interrupted = False
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
-        from harness.records import load_record
+        from harness.search.run import StoppedError
         from harness.search.run import search as run
         from harness.settings import without_password
 
         try:
             record = run(settings, watch, ["clo", *map(without_password, sys.argv[1:])])
-        except KeyboardInterrupt:
-            interrupted = True
-            try:
-                record = load_record(settings.storage_url, settings.study)
-            except UserError:  # stopped before there was a study
-                raise typer.Exit(130) from None
+        except StoppedError as stopped:
+            record, interrupted = stopped.record, True
         watch.phase("writing the report")
-        folder = write(record, settings.folder)
+        folder = write(record, settings.results / record.name)
     close(record, folder, as_json)
     if interrupted:
         raise typer.Exit(130)
 
 
-def duration(text: str | None) -> float | None:
+def duration(text: str | None, option: str = "--timeout") -> float | None:
     """Seconds of a time such as 25m.
 
     Raises:
@@ -163,7 +166,7 @@ def duration(text: str | None) -> float | None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     if not match or float(match[1]) == 0:
-        raise UserError(f"--timeout {text}: not a time; write 90, 90s, 25m or 2h")
+        raise UserError(f"{option} {text}: not a time; write 90, 90s, 25m or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 

@@ -139,9 +139,9 @@ class SearchSettings(BaseModel):
     @field_validator("study")
     @classmethod
     def _names_a_folder(cls, study: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}", study):
             raise ValueError(
-                "a study's name is also its folder's: up to 100 letters, digits, '.', '_' or '-', "
+                "a study's name is also its folder's: up to 100 letters, digits, '.', '_', '@' or '-', "
                 "beginning with a letter or digit"
             )
         return study

@@ -1,4 +1,4 @@
-"""A Ctrl-C that cannot be lost.
+"""A Ctrl-C that cannot be lost, and the SIGTERM by which a cluster takes a machine back, as one.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be. Within a finalizer or a weak reference's
 callback it prints the exception and goes on, as if nobody had pressed anything. So it is noted, too, and whoever
@@ -15,9 +15,14 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """Notes Ctrl-C while it is entered; does nothing where SIGINT is ignored or has a handler of somebody's own."""
+    """Notes both while it is entered; does nothing where SIGINT is ignored or has a handler of somebody's own.
+
+    Attributes:
+        reason: What was noted, for a trial's record.
+    """
 
     def __init__(self) -> None:
+        self.reason = "stopped by Ctrl-C"
         self._is_noted = False
         self._is_ours = False
         self._report = sys.unraisablehook
@@ -27,6 +32,7 @@ class Interrupts:
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._note)
+            signal.signal(signal.SIGTERM, self._note)
             self._report, sys.unraisablehook = sys.unraisablehook, self._keep_quiet
             self._is_ours = True
         return self
@@ -35,6 +41,7 @@ class Interrupts:
         """Leave SIGINT as it was."""
         if self._is_ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             sys.unraisablehook = self._report
             self._is_ours = False
 
@@ -47,8 +54,9 @@ class Interrupts:
         if self._is_noted:
             raise KeyboardInterrupt
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         self._is_noted = True
+        self.reason = "stopped by Ctrl-C" if number == signal.SIGINT else "stopped by SIGTERM"
         raise KeyboardInterrupt
 
     def _keep_quiet(self, dropped: Any) -> None:

@@ -118,7 +118,7 @@ class Loop:
                 for number, result in self.children.ended():
                     self._end(number, result)
                 self.children.stop()
-                reason = "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
+                reason = self.interrupts.reason if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
                 for running in self.running.values():
                     self.study.end(running.trial, State.INTERRUPTED, running.figures, reason)
                 raise

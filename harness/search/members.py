@@ -25,8 +25,8 @@ from harness.patient_storage import PatientStorage
 _BEATS = 6
 """Heartbeats within the time after which a member is taken for dead: some may be late."""
 
-ME = f"{platform.node()}:{os.getpid()}"
-"""This member, for people."""
+ME = hashlib.sha256(f"{platform.node()}:{os.getpid()}".encode()).hexdigest()[:6]
+"""This member's name: a study names no machine on a network."""
 
 
 class Members(Protocol):

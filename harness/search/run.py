@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-
-import torch
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from harness.errors import UserError
 from harness.measure.environment import environment
@@ -16,10 +17,11 @@ from harness.search.executors import start_server
 from harness.search.loop import LOG, Loop
 from harness.search.observer import Observer
 from harness.search.region import Region
-from harness.search.setting import Setting, included, prepare
+from harness.search.setting import Setting, device_kind, included, prepare
+from harness.search.shared_base import shared_base
 from harness.search.space_cost import AdditiveCost, summarise_space
-from harness.search.study import open_study
-from harness.settings import SearchSettings
+from harness.search.study import DEVICE_KIND, SearchStudy, open_study
+from harness.settings import SearchSettings, is_server
 
 
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
@@ -59,27 +61,55 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
         "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
-        "device_kind": "cpu"
-        if setting.device == "cpu"
-        else " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in setting.devices})),
+        DEVICE_KIND: device_kind(setting.device),
     }
     with open_study(settings, comparable) as study:
-        summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
-        study.optuna.set_user_attr(SPACE, summary)
-        observer.space(summary)
-        observer.phase(
-            f"training the common base {setting.base.name} ({settings.base_epochs} epochs, kept for later searches)"
-        )
-        common = _common_base(setting, observer)
-        observer.note(
-            f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else "")
-        )
-        details = environment(
-            device=setting.device,
-            data_fingerprint=setting.data.fingerprint,
-            command=command,
-            seeds=settings.all_seeds,
-        )
+        if study.settings.study != settings.study:
+            observer.note(
+                f"study {settings.study} is of another kind of device; this one's figures are in {study.settings.study}"
+            )
+        setting = replace(setting, settings=study.settings)
+        try:
+            study.on_outage(observer.note)
+            summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
+            observer.space(summary)
+            common = _common_base(study, setting, observer)
+            _describe(study, setting, common, cost, summary, command)
+            Loop(study, setting, common, cost, region, observer, deadline).run(first)
+        except KeyboardInterrupt as error:
+            raise StoppedError(study.record()) from error
+        return study.record()
+
+
+class StoppedError(KeyboardInterrupt):
+    """Ctrl-C, and the study as it is.
+
+    Attributes:
+        record: What is in storage.
+    """
+
+    def __init__(self, record: StudyRecord) -> None:
+        super().__init__()
+        self.record = record
+
+
+def _describe(
+    study: SearchStudy,
+    setting: Setting,
+    common: CommonBase,
+    cost: AdditiveCost,
+    space: Mapping[str, Any],
+    command: list[str],
+) -> None:
+    """Keep where and with what the study ran: of the last that joined it, where there are several."""
+    details = environment(
+        device=setting.device,
+        data_fingerprint=setting.data.fingerprint,
+        command=command,
+        seeds=setting.settings.all_seeds,
+    )
+    with study.members.turn():
+        study.optuna.set_user_attr(SPACE, space)
         study.optuna.set_user_attr(
             ENVIRONMENT,
             {
@@ -96,22 +126,30 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
                 AA_CHECK: study.record().environment.get(AA_CHECK),
             },
         )
-        Loop(study, setting, common, cost, region, observer, deadline).run(first)
-        return study.record()
 
 
-def _common_base(setting: Setting, observer: Observer) -> CommonBase:
+def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> CommonBase:
+    """Trained once, also by many: who comes later waits, and takes it from the study's folder."""
     settings = setting.settings
     if settings.from_scratch:
         return CommonBase(weights=None, origin="none: every training starts from random weights")
-    return common_base(
-        setting.base,
-        setting.data,
-        base_schedule(setting.schedule, settings.base_epochs),
-        seed=settings.seed,
-        device=setting.devices[0],
-        threads=setting.threads_alone,
-        loader_workers=settings.loader_workers,
-        on_progress=observer.progress,
-        log=settings.folder / LOG,
+    observer.phase(
+        f"training the common base {setting.base.name} ({settings.base_epochs} epochs, kept for later searches)"
     )
+
+    def make() -> CommonBase:
+        return common_base(
+            setting.base,
+            setting.data,
+            base_schedule(setting.schedule, settings.base_epochs),
+            seed=settings.seed,
+            device=setting.devices[0],
+            threads=setting.threads_alone,
+            loader_workers=settings.loader_workers,
+            on_progress=observer.progress,
+            log=settings.folder / LOG,
+        )
+
+    common = shared_base(study, make) if is_server(settings.storage_url) else make()
+    observer.note(f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else ""))
+    return common

@@ -14,6 +14,7 @@ from harness.detectors import Base, Site, find_sites, map_sizes, mode_channels, 
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
+from harness.measure.environment import cpu_model
 from harness.records import load_record
 from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
@@ -94,6 +95,17 @@ def prepare(settings: SearchSettings) -> Setting:
         threads=settings.threads or max(1, cores // workers),
         threads_alone=settings.threads or cores,
     )
+
+
+def device_kind(device: str) -> str:
+    """What figures may be compared on: the models of the GPUs, or the processor's.
+
+    Args:
+        device: `cpu` or numbers of CUDA devices, comma-separated.
+    """
+    if device == "cpu":
+        return f"cpu {cpu_model()}"
+    return " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in device.split(",")}))
 
 
 def default_workers(device: str, cores: int, memory_bytes: float) -> int:

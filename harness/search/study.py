@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,8 @@ from harness.search.outcome import State
 from harness.search.proposals import Known
 from harness.settings import COMPARABLE, Objective, SearchSettings, is_server
 
+DEVICE_KIND = "device_kind"
+"""Entry of the settings: the model of the GPU, or `cpu` and the processor's."""
 WEIGHTS = "weights_sha256"
 WORKER = "worker"
 DIED = "died"
@@ -60,6 +63,11 @@ class SearchStudy:
         self.members = members or Alone()
         self._storage = storage
         self._study_id = storage.get_study_id_from_name(study.study_name)
+
+    def on_outage(self, tell: Callable[[str], None]) -> None:
+        """Have it told when the storage goes away, and when it is back."""
+        if isinstance(self._storage, PatientStorage):
+            self._storage.on_outage = tell
 
     def record(self) -> StudyRecord:
         """Everything so far, as data."""
@@ -263,21 +271,46 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
         settings: What was asked for.
         comparable: What all trials of the study must share, beyond the settings: data, space, base.
 
+    Figures of two kinds of devices are never mixed: where the study is of another kind, this one's are kept beside
+    it, in a study of the same name, `@` and the kind.
+
     Raises:
         UserError: Another search holds the study, it was made with other settings, or its storage does not open.
     """
     _quiet_optuna()
-    with _members(settings) as (storage, members):
+    with ExitStack() as opened:
+        storage, members = opened.enter_context(_members(settings))
+        study = _create(storage, members, settings)
+        kind = comparable.get(DEVICE_KIND)
+        if kind is not None and not _is_of(study, kind):
+            opened.pop_all().close()
+            settings = settings.model_copy(update={"study": f"{settings.study}@{_slug(kind)}"})
+            storage, members = opened.enter_context(_members(settings))
+            study = _create(storage, members, settings)
         with members.turn():
-            study = optuna.create_study(
-                study_name=settings.study,
-                storage=storage,
-                directions=[objective.direction for objective in settings.objectives],
-                sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
-                load_if_exists=True,
-            )
             _check_same(study, settings, comparable)
         yield SearchStudy(study, storage, settings, members)
+
+
+def _create(storage: RDBStorage, members: Members, settings: SearchSettings) -> optuna.Study:
+    with members.turn():
+        return optuna.create_study(
+            study_name=settings.study,
+            storage=storage,
+            directions=[objective.direction for objective in settings.objectives],
+            sampler=optuna.samplers.RandomSampler(seed=settings.seed),  # until what candidates cost is known
+            load_if_exists=True,
+        )
+
+
+def _is_of(study: optuna.Study, kind: str) -> bool:
+    """Whether a study's figures are of this kind of device, or it has none yet."""
+    before = study.user_attrs.get(SETTINGS, {}).get(DEVICE_KIND, kind)
+    return before == kind or (before == "cpu" and kind.startswith("cpu"))  # from before the CPU's name was kept
+
+
+def _slug(kind: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-")[:40]
 
 
 @contextmanager
@@ -351,7 +384,7 @@ def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mappi
         return
     before = {name: [] for name in SITE_FIELDS} | before  # a study from before there were any
     for name, value in now.items():
-        if before.get(name) != value:
+        if name != DEVICE_KIND and before.get(name) != value:
             raise UserError(
                 f"study {settings.study} exists with another {name} ({_short(before.get(name))}, now {_short(value)}); "
                 f"choose another --study, or give what it was made with"
