@@ -28,6 +28,9 @@ SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 DOWNLOAD = "about 3.1 GB to download on Linux (torch's CUDA build is 2.7 GB of it), 0.6 GB with CPU torch"
 
+CLUSTER = ("psycopg[binary]>=3.2", "ray>=2.40")
+"""As in pyproject's extras `postgres` and `ray`: 85 MB to download."""
+
 
 @nox.session(venv_backend="none")
 def search(session: nox.Session) -> None:
@@ -98,29 +101,31 @@ def bench(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Open reports in Chromium and use them; pictures go to .nox/screenshots. Chromium comes from the system."""
     _install(session)
+    _add(session, "playwright>=1.50", "axe-playwright-python>=0.1.4")  # as in pyproject's extra `browser`
     pictures = ENVIRONMENT.parent / "screenshots"
     pictures.mkdir(exist_ok=True)
-    wanted = ["playwright>=1.50", "axe-playwright-python>=0.1.4"]  # as in pyproject's extra `browser`
-    session.run(
-        str(PYTHON),
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--quiet",
-        *wanted,
-        "--constraint",
-        "constraints.txt",
-        external=True,
-    )
     arguments = ["-m", "pytest", "-p", "no:xdist", "tests/browser", *session.posargs]
     session.run(str(PYTHON), *arguments, env={"CLO_NAS_SCREENSHOTS": str(pictures)}, external=True)
+
+
+@nox.session(venv_backend="none")
+def cluster(session: nox.Session) -> None:
+    """Search on several machines that this one plays: a real PostgreSQL (the system's) and a real Ray cluster."""
+    _install(session)
+    _add(session, *CLUSTER)
+    session.run(str(PYTHON), "-m", "pytest", "-p", "no:xdist", "tests/cluster", *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none")
 def gpu(session: nox.Session) -> None:
     """Prove clo-nas on this machine's CUDA GPU, in about ten minutes; skipped where there is none."""
     _run(session, PYTHON, "benchmarks/gpu.py", *session.posargs)
+
+
+def _add(session: nox.Session, *requirements: str) -> None:
+    """Install what only one session needs; nothing is downloaded where it is there."""
+    install = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", *requirements]
+    session.run(str(PYTHON), *install, "--constraint", "constraints.txt", external=True)
 
 
 def _run(session: nox.Session, program: Path, *arguments: str) -> None:

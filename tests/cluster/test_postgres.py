@@ -1,4 +1,4 @@
-"""Searches that share a study in PostgreSQL: one decides at a time, the dead are noticed, nothing is lost or doubled."""
+"""Searches that share a study in PostgreSQL: one decides at a time, and nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from optuna.trial import Trial, TrialState
 from benchmarks.postgres_server import PostgresServer
 from harness.architecture import BASELINE, Architecture, Placement
 from harness.errors import UserError
+from harness.records import load_record
 from harness.search.base import CommonBase
 from harness.search.climb import Key
 from harness.search.outcome import State
@@ -127,9 +128,7 @@ def test_of_two_that_finish_the_same_training_one_counts(settings: SearchSetting
         with silent(cut_off):
             other.close_abandoned()
         again = begin(other)
-        first, second = (
-            ((other, again), (cut_off, trial)) if again_is_done else ((cut_off, trial), (other, again))
-        )
+        first, second = ((other, again), (cut_off, trial)) if again_is_done else ((cut_off, trial), (other, again))
         first[0].end(first[1], State.COMPLETE, COMPLETE)
         second[0].end(second[1], State.COMPLETE, COMPLETE)
         assert sorted(rows(other)) == sorted(
@@ -231,20 +230,18 @@ def test_another_kind_of_device_has_a_study_of_its_own_beside_the_first(settings
 def test_two_searches_on_one_study_share_its_work_though_one_is_killed(
     tmp_path: Path, small_search: tuple[str, ...], new_storage: Callable[[], str]
 ) -> None:
+    storage = new_storage()
     command = [
         sys.executable, "-m", "harness", *small_search, "--trials", "4", "--workers", "1", "--threads", "1",
-        "--storage", new_storage(), "--worker-timeout", "3s",
+        "--storage", storage, "--worker-timeout", "3s",
     ]  # fmt: skip
     options: dict[str, Any] = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     searches = [subprocess.Popen(command, **options) for _ in range(3)]
-    trained = SearchSettings(study="x", results=tmp_path, storage=command[command.index("--storage") + 1])
-    seen = _wait_for_a_candidate(trained)
+    seen = _wait_for_a_candidate(storage)
     searches[0].kill()
     said = [search.communicate(timeout=240) for search in searches]
     assert [search.returncode for search in searches[1:]] == [0, 0], said
-    with open_study(trained, {}) as study:
-        table = study.record().trials
-        assert not study.under_way()
+    table = load_record(storage, "x").trials
     done = table[table.state == "complete"]
     assert not done.duplicated(["architecture", "epochs", "seed"]).any()
     assert set(seen) <= set(done.trial)
@@ -252,15 +249,14 @@ def test_two_searches_on_one_study_share_its_work_though_one_is_killed(
     assert len(list((tmp_path / "results" / "x").glob("base.pt"))) == 1
 
 
-def _wait_for_a_candidate(settings: SearchSettings) -> list[int]:
+def _wait_for_a_candidate(storage: str) -> list[int]:
     """Until the baseline and a candidate are trained; the trials that are complete by then."""
     until = time.monotonic() + 240
     while time.monotonic() < until:
         time.sleep(1)
         try:
-            with open_study(settings, {}) as study:
-                table = study.record().trials
-        except UserError:  # the searches are making it
+            table = load_record(storage, "x").trials
+        except UserError:  # the searches have not made it yet
             continue
         done = table[table.state == "complete"]
         if len(done) >= 2:
