@@ -22,7 +22,7 @@ from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.executors import start_server
 from harness.search.loop import LOG
 from harness.search.observer import Observer
-from harness.search.study import SearchStudy, open_study
+from harness.search.study import DEVICE_KIND, SearchStudy, open_study
 
 
 def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyRecord:
@@ -48,9 +48,13 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
     comparable = {
         "base_fingerprint": ablation.base.fingerprint,
         "data_fingerprint": ablation.data.fingerprint,
-        "device_kind": "cpu" if ablation.devices == ("cpu",) else "cuda",
+        DEVICE_KIND: "cpu" if ablation.devices == ("cpu",) else "cuda",
     }
-    with open_study(settings.as_search, comparable) as study:
+    with open_study(settings.as_search, comparable) as study, study.members.only_one("ablate"):
+        if study.settings.study != settings.as_search.study:
+            raise UserError(
+                f"study {settings.as_search.study} exists with another {DEVICE_KIND}; choose another name in the file"
+            )
         study.close_abandoned()
         _describe(study, ablation, command)
         ArmLoop(study, ablation, common_bases(ablation, observer), observer, deadline).run()

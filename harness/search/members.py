@@ -20,6 +20,7 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
+from harness.errors import UserError
 from harness.patient_storage import PatientStorage
 
 _BEATS = 6
@@ -40,6 +41,9 @@ class Members(Protocol):
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
         """While no other member does what the name says."""
+
+    def only_one(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """While no other member may do what the name says; refused where one does it already."""
 
     def works_on(self, trial_id: int) -> None:
         """Say that this member runs a trial, now and from time to time, until it leaves it."""
@@ -64,6 +68,10 @@ class Alone:
         return contextlib.nullcontext()
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Nobody else is there."""
+        return contextlib.nullcontext()
+
+    def only_one(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Nobody else is there."""
         return contextlib.nullcontext()
 
@@ -124,14 +132,32 @@ class OneOfMany:
         It ends with the connection: with this process, or with the server. After a server's restart two members may
         believe to hold it; what they then write down is checked once more when a trial ends.
         """
-        number = int.from_bytes(
-            hashlib.sha256(f"clo-nas/{self._study}/{name}".encode()).digest()[:8], "big", signed=True
-        )
-        held = self._storage.patiently(lambda: self._take(number))
+        number = self._number(name)
+        held = self._storage.patiently(lambda: self._take("pg_advisory_lock", number))
+        assert held is not None, "it waits until it has it"
         try:
             yield
         finally:
             _let_go(held, number)
+
+    @contextlib.contextmanager
+    def only_one(self, name: str) -> Iterator[None]:
+        """As `lock`, but it does not wait.
+
+        Raises:
+            UserError: Another member holds it.
+        """
+        number = self._number(name)
+        held = self._storage.patiently(lambda: self._take("pg_try_advisory_lock", number))
+        if held is None:
+            raise UserError(f"study {self._study}: another clo {name} is running on it; wait for it")
+        try:
+            yield
+        finally:
+            _let_go(held, number)
+
+    def _number(self, name: str) -> int:
+        return int.from_bytes(hashlib.sha256(f"clo-nas/{self._study}/{name}".encode()).digest()[:8], "big", signed=True)
 
     def works_on(self, trial_id: int) -> None:
         """Say so at once: nobody may find the trial before its first sign of life, for this is a turn."""
@@ -159,14 +185,17 @@ class OneOfMany:
 
         return self._storage.patiently(ask) - self._mine
 
-    def _take(self, number: int) -> sqlalchemy.Connection:
+    def _take(self, function: str, number: int) -> sqlalchemy.Connection | None:
         connection = self._storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:number)"), {"number": number})
+            taken = connection.execute(sqlalchemy.text(f"SELECT {function}(:number)"), {"number": number}).scalar()
         except BaseException:
             connection.invalidate()
             connection.close()
             raise
+        if taken is False:
+            connection.close()
+            return None
         return connection
 
     def _beat(self) -> None:

@@ -61,13 +61,13 @@ class SearchStudy:
         self.optuna = study
         self.settings = settings
         self.members = members or Alone()
-        self._storage = storage
+        self.storage = storage
         self._study_id = storage.get_study_id_from_name(study.study_name)
 
     def on_outage(self, tell: Callable[[str], None]) -> None:
         """Have it told when the storage goes away, and when it is back."""
-        if isinstance(self._storage, PatientStorage):
-            self._storage.on_outage = tell
+        if isinstance(self.storage, PatientStorage):
+            self.storage.on_outage = tell
 
     def record(self) -> StudyRecord:
         """Everything so far, as data."""
@@ -107,7 +107,7 @@ class SearchStudy:
         with self.members.turn():
             row = {**trial.user_attrs[ROW], **figures, "state": state, "reason": reason, "finished": _now()}
             number = trial.number
-            if self._storage.get_trial(self._id(number)).state is not TrialState.RUNNING:
+            if self.storage.get_trial(self._id(number)).state is not TrialState.RUNNING:
                 if not state.settled or State.COMPLETE in self._ends(row):
                     return
                 number = self._once_more(trial)
@@ -126,7 +126,7 @@ class SearchStudy:
 
     def _once_more(self, trial: optuna.trial.Trial) -> int:
         """A running trial like one that was closed too early."""
-        closed = self._storage.get_trial(self._id(trial.number))
+        closed = self.storage.get_trial(self._id(trial.number))
         again = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=closed.params,
@@ -138,10 +138,10 @@ class SearchStudy:
         return max(each.number for each in self.optuna.get_trials(deepcopy=False))
 
     def _id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
     def _write(self, number: int, row: Mapping[str, Any]) -> None:
-        self._storage.set_trial_user_attr(self._id(number), ROW, row)
+        self.storage.set_trial_user_attr(self._id(number), ROW, row)
 
     def _tell(self, number: int, row: Mapping[str, Any]) -> None:
         """The sampler learns from the first rung's epochs alone; every other row stays complete, but is told nothing.
@@ -155,30 +155,32 @@ class SearchStudy:
         """
         no_candidate = row["architecture"] == BASELINE and bool(self.settings.constraints.required_sites)
         is_first_rung = row["epochs"] == self.settings.epochs
-        values = self._values(number, row) if is_first_rung and not no_candidate else [math.nan]
+        values = self._values(row) if is_first_rung and not no_candidate else [math.nan]
         if all(map(math.isfinite, values)):
             self.optuna.tell(number, values)
         else:
             self.optuna.tell(number, state=TrialState.FAIL)
 
-    def _values(self, number: int, row: Mapping[str, Any]) -> list[float]:
+    def _values(self, row: Mapping[str, Any]) -> list[float]:
         """What the sampler learns: figures freed of drift and of the seed's own level.
 
         mAP is the first control's plus the paired gain, latency the first control's times the interleaved
         ratio. For the first seed and in a steady machine these are the raw figures.
         """
-        rows = self.record().trials
-        controls = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)]
-        anchor = controls.iloc[0] if len(controls) else None
-        mine = rows[rows.trial == number].iloc[0]
-        ratios = rows[
-            rows.architecture == mine.architecture
-        ].latency_ratio.dropna()  # measured with the first seed only
-        own_ms = row.get("latency_ms_p50", math.nan)  # an ablation need not measure it
-        ratio = float(ratios.iloc[0]) if len(ratios) else math.nan
+        rows = self._rows()
+        controls = [each for each in rows if each["architecture"] == BASELINE and each["state"] == State.COMPLETE]
+        paired = [each["map50_95"] for each in controls if _pair(each) == _pair(row)]
+        gain = row["map50_95"] - paired[-1] if paired else math.nan
+        ratios = [
+            each["latency_ratio"] for each in rows if each["architecture"] == row["architecture"] and _is_timed(each)
+        ]
+        ratio = ratios[0] if ratios else math.nan  # measured with the first seed only
+        anchor = controls[0] if controls else None
         values = {
-            Objective.MAP50_95: row["map50_95"] if anchor is None else anchor.map50_95 + mine.gain_map50_95,
-            Objective.LATENCY: own_ms if anchor is None else anchor.latency_ms_p50 * ratio,
+            Objective.MAP50_95: row["map50_95"] if anchor is None else anchor["map50_95"] + gain,
+            Objective.LATENCY: row.get("latency_ms_p50", math.nan)  # an ablation need not measure it
+            if anchor is None
+            else anchor.get("latency_ms_p50", math.nan) * ratio,
             Objective.MACS: row["macs"],
             Objective.PARAMS: row["params"],
         }
@@ -408,6 +410,16 @@ def _key(row: Mapping[str, Any]) -> Key:
 def _training(row: Mapping[str, Any]) -> tuple[Key, int]:
     """What is trained: in an ablation from one of several bases."""
     return _key(row), row.get("base_seed", 0)
+
+
+def _pair(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """What a candidate and its control have in common."""
+    by_coco = str(row.get("evaluator", "")).startswith("COCOeval")
+    return row.get("base_seed", 0), row["seed"], row["epochs"], by_coco
+
+
+def _is_timed(row: Mapping[str, Any]) -> bool:
+    return not math.isnan(row.get("latency_ratio", math.nan))
 
 
 def _now() -> str:

@@ -30,8 +30,9 @@ from harness.search.arm_models import arm_models
 from harness.search.executors import start_server
 from harness.search.observer import Observer
 from harness.search.setting import default_workers, resolve_device
+from harness.search.shared_base import shared_base
 from harness.search.study import SearchStudy, continue_study
-from harness.settings import SearchSettings, search_settings
+from harness.settings import SearchSettings, is_server, search_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +91,13 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
     settings = _settings_of(record, options)
     ablation = _prepare(record, settings, options)
     start_server()
-    with continue_study(settings) as study:
+    with continue_study(settings) as study, study.members.only_one("train"):
         study.close_abandoned()
         _check_starts(study, ablation)
-        bases = common_bases(ablation, observer)
+        if is_server(settings.storage_url) and not settings.from_scratch:
+            bases = {settings.seed: shared_base(study, lambda: common_bases(ablation, observer)[settings.seed])}
+        else:
+            bases = common_bases(ablation, observer)
         ArmLoop(study, ablation, bases, observer, deadline=float("inf")).run()
         after = study.record()
     file = ablation.settings.file

@@ -262,3 +262,11 @@ def _wait_for_a_candidate(storage: str) -> list[int]:
         if len(done) >= 2:
             return [int(number) for number in done.trial]
     raise AssertionError("nothing was trained in four minutes")
+
+
+def test_of_two_ablations_of_one_name_the_second_is_refused(settings: SearchSettings) -> None:
+    with open_study(settings, {}) as one, open_study(settings, {}) as other, one.members.only_one("ablate"):
+        with pytest.raises(UserError, match="another clo ablate is running on it"), other.members.only_one("ablate"):
+            pass
+        with other.members.turn():  # which keeps no search from its work
+            assert other.under_way() == set()
