@@ -12,6 +12,7 @@ from harness.printing import print_json
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
+    from harness.report.content import Content
 
 
 def report(
@@ -36,9 +37,7 @@ def report(
 
             print_answer(record, Console())
             continue
-        if not terminal:
-            write(record, folder)
-        close(record, folder, as_json)
+        close(record, folder, as_json, None if terminal else write(record, folder))
 
 
 def _side_by_side(records: list[StudyRecord], results: Path, as_json: bool) -> None:
@@ -52,19 +51,25 @@ def _side_by_side(records: list[StudyRecord], results: Path, as_json: bool) -> N
         print(f"Report: {path}")
 
 
-def write(record: StudyRecord, folder: Path) -> Path:
-    """Write all that a study's folder holds for readers; the folder."""
+def write(record: StudyRecord, folder: Path) -> Content | None:
+    """Write all that a study's folder holds for readers; what a search's report says, for `close`."""
     from harness.report import write_report
 
-    write_report(record, folder)
-    return folder
+    return write_report(record, folder)
 
 
-def close(record: StudyRecord, folder: Path, as_json: bool) -> None:
-    """The last words of a search or report."""
+def close(record: StudyRecord, folder: Path, as_json: bool, said: Content | None = None) -> None:
+    """The last words of a search or report.
+
+    Args:
+        record: The study.
+        folder: Where its report is.
+        as_json: Whether a script reads them.
+        said: From `write`, so that nothing is reckoned twice.
+    """
     from harness.report import closing
 
-    summary = {**closing(record), "folder": str(folder)}
+    summary = {**closing(record, said), "folder": str(folder)}
     if as_json:
         print_json(summary)
         return

@@ -147,8 +147,8 @@ def search(
             except UserError:  # stopped before there was a study
                 raise typer.Exit(130) from None
         watch.phase("writing the report")
-        folder = write(record, settings.folder)
-    close(record, folder, as_json)
+        said = write(record, settings.folder)
+    close(record, settings.folder, as_json, said)
     if interrupted:
         raise typer.Exit(130)
 

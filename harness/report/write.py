@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.errors import UserError
-from harness.report.content import content
+from harness.report.content import Content, content
 from harness.report.fidelity import known_fidelity
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
@@ -33,7 +33,7 @@ WHOLE_NUMBERS = ("trial", "seed", "epochs", "macs", "flops", "params")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
-def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str, str] | None = None) -> None:
+def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str, str] | None = None) -> Content | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
     `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
@@ -47,15 +47,19 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         folder: Where to; made if need be.
         model_yamls: Identity to trainable Ultralytics YAML; the record's own by default.
 
+    Returns:
+        What a search's report says, for `closing`; None for an ablation.
+
     Raises:
         UserError: The folder cannot be written to, for instance because the disk is full.
         ValueError: An identity that is no file name.
     """
+    said = None if record.ablation else _said(record, folder)
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
         "trials.parquet": trials_parquet(_ordered(record.trials)),
         "environment.json": _environment(record).encode(),
-        **(ablation_files(record) if record.ablation else _search_files(record, folder)),
+        **(_search_files(said) if said else ablation_files(record)),
     }
     if not record.per_class.empty:
         files["per_class.csv"] = _csv(record.per_class.reset_index()).encode()
@@ -72,12 +76,17 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
             f"report: {error.filename or folder} cannot be written ({error.strerror}); the study itself is "
             f"safe in its storage: make room or choose another folder, then run `clo report {record.name}`"
         ) from error
+    return said
 
 
-def _search_files(record: StudyRecord, folder: Path) -> dict[str, bytes]:
-    """Name to content of what only a search has."""
+def _said(record: StudyRecord, folder: Path) -> Content:
+    """What the report says, with what is known beside the study of how its short trainings rank."""
     fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    said = content(record, fidelity)
+    return content(record, fidelity)
+
+
+def _search_files(said: Content) -> dict[str, bytes]:
+    """Name to content of what only a search has."""
     sheet = (said.figures, f"clo-nas study {said.study}", said.answer.headline)
     return {
         "front.csv": _csv(said.front.reset_index()).encode(),
