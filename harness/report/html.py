@@ -38,7 +38,7 @@ _SHAPES = {
 """The marks of the figures as SVG, for the legend."""
 
 
-SCRIPTS = ("figures.js", "comparison.js", "links.js", "budget.js", "sort.js", "filter.js")
+SCRIPTS = ("theme.js", "figures.js", "comparison.js", "links.js", "budget.js", "sort.js", "filter.js")
 """The page's own, in order; they talk to each other by events of the document."""
 
 
@@ -53,6 +53,7 @@ def render_html(content: Content) -> str:
     return environment.get_template("report.html.j2").render(
         content=content,
         style=Markup(_template_text(environment, "report.css")),
+        dark=Markup(_template_text(environment, "dark.css")),
         scripts=[Markup(script) for script in scripts],
         script_hashes=[_hash(script) for script in [*scripts, _plotly()]],
         plotly=_packed(_plotly()),
@@ -72,10 +73,11 @@ def render_page(page: Page) -> str:
         page: What it says.
     """
     environment = _environment()
-    scripts = (_template_text(environment, "sort.js"),)
+    scripts = [_template_text(environment, name) for name in ("theme.js", "sort.js")]
     return environment.get_template("page.html.j2").render(
         page=page,
         style=Markup(_template_text(environment, "report.css")),
+        dark=Markup(_template_text(environment, "dark.css")),
         scripts=[Markup(script) for script in scripts],
         script_hashes=[_hash(script) for script in scripts],
     )

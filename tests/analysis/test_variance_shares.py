@@ -64,7 +64,7 @@ def test_the_shares_and_their_order_are_those_of_optuna(seed: int) -> None:
 
 def test_a_choice_that_alone_acts_has_all_of_the_variance() -> None:
     chosen = drawn(200, 2)
-    values = (chosen["c:kind"] == "attention").astype(float).to_numpy()
+    values = np.array(chosen["c:kind"] == "attention", dtype=float)
     found = variance_shares(coded(chosen, LEVELS), values, trees=10, seed=0)
     assert found == {"c:kind": pytest.approx(1), "b:kind": 0, "a:kind": 0}
     assert next(iter(found)) == "c:kind"

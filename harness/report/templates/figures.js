@@ -168,5 +168,6 @@
   ready = true;
   document.documentElement.dataset.drawn = "yes";
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  document.addEventListener("clo-theme", draw);
   matchMedia(`(max-width: ${NARROW}px)`).addEventListener("change", draw);
 })();
