@@ -13,11 +13,13 @@ from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
 from harness.report.budget import Budget, budget
 from harness.report.comparison import Comparison, comparison
+from harness.report.evidence import Evidence, latency_evidence
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, FrontFigure, front_figure, marked
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.progress import Progress, how_far
+from harness.report.rounds import Reader
 from harness.report.tables import Table
 from harness.report.tied import Ties, ties_on
 
@@ -46,6 +48,7 @@ class Content:
         noise: How much a seed scatters.
         judging: The rules of the verdicts.
         measured: What each number is.
+        latency: The rounds behind the latencies.
         unknowns: What cannot be concluded.
         commands: What to type for the study.
         row_commands: What to type for each architecture on a front.
@@ -68,18 +71,20 @@ class Content:
     noise: str
     judging: tuple[str, ...]
     measured: Pairs
+    latency: Evidence
     unknowns: tuple[str, ...]
     commands: Pairs
     row_commands: Mapping[str, Pairs]
     provenance: Pairs
 
 
-def content(record: StudyRecord, fidelity: str | None = None) -> Content:
+def content(record: StudyRecord, fidelity: str | None = None, rounds: Reader | None = None) -> Content:
     """Everything the report says about a study, however far it has come.
 
     Args:
         record: The study.
         fidelity: What is known of how its short trainings rank (`known_fidelity`); by default that nothing is.
+        rounds: What reads the single rounds of an architecture's latency, which are not in storage.
     """
     summary = summarise(record.trials)
     noise = gain_noise(record.trials)
@@ -126,6 +131,7 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
             *notes.measured(record),
             *((("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")),) if fidelity else ()),
         ),
+        latency=latency_evidence(record, map(str, best.index), rounds),
         unknowns=(*(() if fidelity else (unknown_fidelity(record.settings),)), *notes.unknowns(record)),
         commands=notes.commands(record),
         row_commands={str(name): notes.row_commands(record, str(name)) for name in best.index},

@@ -34,6 +34,27 @@ class Spark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Strip:
+    """Many readings and what was made of them, as positions on a strip that all rows of a table share, 0 to `width`.
+
+    Attributes:
+        marks: The readings, ascending.
+        low: Where the interval of their mean begins.
+        mid: The mean.
+        high: Where its interval ends.
+        one: Where a ratio is 1.
+        width: Of the strip.
+    """
+
+    marks: tuple[float, ...]
+    low: float
+    mid: float
+    high: float
+    one: float
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One cell.
 
@@ -42,12 +63,14 @@ class Cell:
         details: What it adds in a smaller voice, a line each: an interval, a difference.
         sort: What it is sorted by; the text where None, last where NaN.
         spark: A drawing of the interval, where there is one.
+        strip: A drawing of single readings, where there are some.
     """
 
     text: str
     details: tuple[str, ...] = ()
     sort: float | None = None
     spark: Spark | None = None
+    strip: Strip | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

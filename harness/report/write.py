@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.parquet import trials_parquet
 from harness.report.png import draw_png, draw_svg
+from harness.report.rounds import read_rounds
 from harness.report.whole_file import write_whole
 from harness.report.write_ablation import ablation_files
 from harness.resources import reference_folder
@@ -30,6 +32,8 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 """Columns that trials.csv always has, first and in this order."""
 WHOLE_NUMBERS = ("trial", "seed", "epochs", "macs", "flops", "params")
+LATENCY = "latency"
+"""Folder of the rounds of each latency, in the study's folder."""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
@@ -80,9 +84,9 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
 
 
 def _said(record: StudyRecord, folder: Path) -> Content:
-    """What the report says, with what is known beside the study of how its short trainings rank."""
+    """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    return content(record, fidelity)
+    return content(record, fidelity, partial(read_rounds, folder / LATENCY))
 
 
 def _search_files(said: Content) -> dict[str, bytes]:
