@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.architecture import BASELINE
-from harness.records import AA_CHECK
 from harness.report import words
 from harness.report.rounds import Reader, Rounds
 from harness.report.tables import Cell, Column, Row, Strip, Table
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS, MOST_MARKS = 16, 300
 """Architectures, and rounds of each as even quantiles: a picture shows no more, and the page stays small."""
+_AA_CHECK = "latency_aa_check"
+"""`harness.records.AA_CHECK`, named again, since that imports Optuna."""
 WIDTH = 320
 """Of a strip, in the drawing's own unit."""
 _EDGE = 6.0
@@ -90,7 +91,7 @@ def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
     told: dict[str, Sequence[float]] = {
         str(name): list(values) for name, values in rows.groupby("architecture")["latency_ratio"]
     }
-    check = record.environment.get(AA_CHECK)
+    check = record.environment.get(_AA_CHECK)
     return told | ({BASELINE: [float(check["ratio"])]} if isinstance(check, Mapping) else {})
 
 
@@ -115,19 +116,19 @@ def _table(found: Mapping[str, Rounds]) -> Table:
 
 
 def _row(name: str, rounds: Rounds, low: float, high: float) -> Row:
-    quarters = np.percentile(rounds.ratios, [25, 75])
+    quarter, three = map(float, np.percentile(rounds.ratios, [25, 75]))
     is_check = name == BASELINE
     return Row(
         kind="reference" if is_check else "measured",
         cells=(
             Cell(text=name, details=("beside its own copy: A/A",) if is_check else ()),
-            Cell(text="", sort=float(quarters[1] - quarters[0]), strip=_strip(rounds, low, high)),
+            Cell(text="", sort=three - quarter, strip=_strip(rounds, low, high)),
             Cell(
                 text=f"{rounds.ratio:.3f}×",
                 details=(words.interval(rounds.low, rounds.high, 3),),
                 sort=rounds.ratio,
             ),
-            Cell(text=words.interval(*map(float, quarters), 3), sort=float(quarters[1] - quarters[0])),
+            Cell(text=words.interval(quarter, three, 3), sort=three - quarter),
             Cell(text=str(len(rounds.ratios)), sort=len(rounds.ratios)),
         ),
         architecture="" if is_check else name,

@@ -79,7 +79,8 @@ def test_a_file_of_another_measurement_is_not_drawn_and_said() -> None:
 
 
 def test_without_files_one_sentence_says_so() -> None:
-    for read in (None, {}.get):
+    nothing: dict[str, Rounds] = {}
+    for read in (None, nothing.get):
         found = latency_evidence(checked(), FRONT, read)
         assert found.table is None
         assert len(found.said) == 1 and "not drawn" in found.said[0]
