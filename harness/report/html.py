@@ -30,6 +30,7 @@ _SHAPES = {
     "gain": Markup('<circle cx="10" cy="7" r="5.5"/>'),
     "undecided": Markup('<path d="M5 2h10v10H5z"/>'),
     "loss": Markup('<path d="M4 2h12l-6 10z"/>'),
+    "placebo": Markup('<path d="M10 1l6.2 4.5-2.4 7.2H6.2L3.8 5.5z"/>'),
     "beyond": Markup('<path class="line" d="M5 2l10 10M15 2L5 12"/>'),
     "screening": Markup('<circle class="line" cx="10" cy="7" r="4.5"/>'),
     "chosen": Markup('<path class="line" d="M4.5 1.5h11v11h-11z"/>'),

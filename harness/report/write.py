@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,14 @@ LATENCY = "latency"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
-def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str, str] | None = None) -> Content | None:
+def write_report(
+    record: StudyRecord,
+    folder: Path,
+    *,
+    model_yamls: Mapping[str, str] | None = None,
+    ablations: Sequence[StudyRecord] = (),
+    latency: Path | None = None,
+) -> Content | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
     `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
@@ -50,6 +57,8 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         record: The study.
         folder: Where to; made if need be.
         model_yamls: Identity to trainable Ultralytics YAML; the record's own by default.
+        ablations: Those of a search's own architectures, shown in its report; see `harness.report.placebo`.
+        latency: Folder of the rounds of each latency; by default the one in the study's folder.
 
     Returns:
         What a search's report says, for `closing`; None for an ablation.
@@ -58,7 +67,7 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         UserError: The folder cannot be written to, for instance because the disk is full.
         ValueError: An identity that is no file name.
     """
-    said = None if record.ablation else _said(record, folder)
+    said = None if record.ablation else _said(record, folder, latency or folder / LATENCY, ablations)
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
         "trials.parquet": trials_parquet(_ordered(record.trials)),
@@ -83,10 +92,10 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
     return said
 
 
-def _said(record: StudyRecord, folder: Path) -> Content:
+def _said(record: StudyRecord, folder: Path, latency: Path, ablations: Sequence[StudyRecord]) -> Content:
     """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    return content(record, fidelity, partial(read_rounds, folder / LATENCY))
+    return content(record, fidelity, partial(read_rounds, latency), ablations)
 
 
 def _search_files(said: Content) -> dict[str, bytes]:
