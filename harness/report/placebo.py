@@ -110,7 +110,7 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
             f"Of this search's architectures the ablation takes apart {words.listed(named)}, on the same base and data "
             "and with the same schedule. Placebos are the base itself, widened to an architecture's parameters or "
             "MACs: pentagons in the figures, on no front. What a placebo gains too is no gain of the block.",
-            "Its differences are to its own baseline, of the same seeds; they judge no candidate of the search, and are "
+            "Its differences are to its own baseline, of the same seeds; they judge no candidate of the search and are "
             "not mixed with their gains.",
             *said.page.remarks,
         ),

@@ -20,7 +20,8 @@ from harness.report.ablation import ablation_content
 from harness.report.content import content
 from harness.report.html import render_html, render_page
 from tests.report import example
-from tests.report.ablated import ablation
+from tests.report.ablated import ablation, of_search
+from tests.report.test_evidence import KNOWN
 from tests.report.test_html import hostile_record
 
 pytestmark = pytest.mark.browser
@@ -30,6 +31,7 @@ if CHROMIUM is None:
     pytest.skip("there is no Chromium: apt install chromium", allow_module_level=True)
 
 SIZES = [pytest.param(390, "dark", id="390-dark"), pytest.param(1440, "light", id="1440-light")]
+AA = {"latency_aa_check": {"ratio": 1.0, "ratio_ci95": [0.99, 1.01]}}
 DRAWN = "document.documentElement.dataset.drawn === 'yes'"
 
 
@@ -356,4 +358,29 @@ def test_an_ablations_page_has_the_button_too(browser: Any, tmp_path: Path) -> N
     press_theme(page, "dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
     assert serious_violations(page) == {}
+    page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_rounds_placebo_and_forest_are_drawn_fit_and_please_axe(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    search = record()
+    checked = dataclasses.replace(search, environment={**search.environment, **AA})
+    path = tmp_path / "report.html"
+    said = content(checked, rounds=KNOWN.get, ablations=[of_search("3fa9c1d2", name="parts")])
+    path.write_text(render_html(said), encoding="utf-8")
+    found = opened(browser, path, width, scheme)
+    page = found.page
+    assert page.locator("#rounds-table .strip").count() == 4
+    placebo = "document.querySelectorAll('.plot')[1].data.find((trace) => trace.meta?.role === 'placebo')"
+    assert page.evaluate(f"{placebo}.meta.names") == ["wide-params-01234567"]
+    assert page.evaluate(f"{placebo}.marker.color") == page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--placebo').trim()"
+    )
+    row(page, "3fa9c1d2", "parts-gains").hover()
+    until(page, "document.querySelector('.plot').data.some((t) => t.meta?.role === 'pointed' && t.x[0] === 1.21)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert serious_violations(page) == {}
+    assert found.said == []
     page.context.close()
