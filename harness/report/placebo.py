@@ -7,7 +7,7 @@ baseline, trained as long under the same seeds as its arms: its differences stan
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,9 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
     """The ablation's answer and its forests; the models' rows are linked with the search's architectures."""
     said, models = ablation_content(ablation), _models(search, ablation)
     forests = [section.tables[0] for section in said.page.sections if section.key in {"gains", "worths"}]
-    arms = [dict(zip(rows["name"], rows["minuend"], strict=True)) for rows in (said.gains, said.worths)]
+    arms = {arm["name"]: arm for arm in arms_of(ablation)}
+    about = [[arms[name] for name in rows["name"]] for rows in (said.gains, said.worths)]
+    others = sum(arm["role"] == Role.MODEL and arm["name"] not in models for arm in arms.values())
     named = [f"{identity} ({name})" if name != identity else identity for name, identity in models.items()]
     return Section(
         title=f"The block, or its size? Ablation {ablation.name}",
@@ -112,23 +114,35 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
             "MACs: pentagons in the figures, on no front. What a placebo gains too is no gain of the block.",
             "Its differences are to its own baseline, of the same seeds; they judge no candidate of the search and are "
             "not mixed with their gains.",
+            *_not_shown(search, ablation, others),
             *said.page.remarks,
         ),
         tables=tuple(
-            _linked(replace(table, key=f"{ablation.name}-{table.key}"), list(minuends.values()), models)
-            for table, minuends in zip(forests, arms, strict=True)
+            _linked(replace(table, key=f"{ablation.name}-{table.key}"), shown, models)
+            for table, shown in zip(forests, about, strict=True)
         ),
     )
 
 
-def _linked(table: Table, minuends: Sequence[str], models: dict[str, str]) -> Table:
-    """The table with the identity of each of the search's architectures in the row that is about it."""
+def _not_shown(search: StudyRecord, ablation: StudyRecord, others: int) -> Iterator[str]:
+    """What the ablation holds, or lacks, that is not in the search's report."""
+    if others:
+        models = words.count(others, "other model")
+        yield f"Rows of {models} are in the ablation's own report; intervals and verdicts are corrected for them, too."
+    if placebo_points(search, ablation, MACS, 3) and not placebo_points(search, ablation, LATENCY, 3):
+        yield "No latency of the placebos was measured on this kind of device: they are in the figure of MACs alone."
+
+
+def _linked(table: Table, arms: Sequence[dict[str, Any]], models: dict[str, str]) -> Table:
+    """The rows of the search's architectures, with the identity in the row that is about a whole one."""
     rows: list[Row] = []
-    for row, minuend in zip(table.rows, minuends, strict=True):
-        first = row.cells[0]
-        is_model = minuend in models.values() and Role.MODEL in first.details
-        cells = (replace(first, details=(*first.details, f"architecture {minuend}")), *row.cells[1:])
-        rows.append(replace(row, cells=cells, architecture=minuend) if is_model else row)
+    for row, arm in zip(table.rows, arms, strict=True):
+        if arm["model"] not in models:
+            continue
+        first, identity = row.cells[0], arm["identity"]
+        cells = (replace(first, details=(*first.details, f"architecture {identity}")), *row.cells[1:])
+        is_whole = arm["role"] == Role.MODEL
+        rows.append(replace(row, cells=cells, architecture=identity) if is_whole else row)
     return replace(table, rows=tuple(rows))
 
 

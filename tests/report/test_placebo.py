@@ -97,6 +97,23 @@ def test_the_forest_is_a_section_whose_model_is_linked_with_the_searchs_architec
     assert "takes apart 3fa9c1d2 (yolov5n-clo-head)" in section.sentences[0]
 
 
+def test_rows_of_models_that_the_search_has_not_are_left_to_the_ablations_own_report() -> None:
+    found = of_search("3fa9c1d2")
+    other = {**found.ablation["arms"][1], "identity": "eeeeeeee", "name": "other", "model": "other"}
+    both = replace(found, ablation={**found.ablation, "arms": [*found.ablation["arms"], other]})
+    section = forest_section(example.winning(), both)
+    assert "other" not in [row.cells[0].text for row in section.tables[0].rows]
+    assert len(section.tables[0].rows) == 4 and "Rows of 1 other model are" in " ".join(section.sentences)
+
+
+def test_a_placebo_without_latency_is_said_to_have_none() -> None:
+    found = of_search("3fa9c1d2")
+    bare = replace(found, trials=found.trials.assign(latency_ratio=math.nan))
+    said = " ".join(forest_section(example.winning(), bare).sentences)
+    assert "in the figure of MACs alone" in said
+    assert "in the figure of MACs alone" not in " ".join(forest_section(example.winning(), found).sentences)
+
+
 def test_page_and_markdown_have_placebo_and_forest() -> None:
     said = content(example.winning(), ablations=[of_search("3fa9c1d2")])
     page, text = render_html(said), render_markdown(said)
@@ -117,3 +134,9 @@ def test_a_search_with_its_ablation_is_one_report_and_with_anothers_side_by_side
     page = (tmp_path / "demo+other" / "report.html").read_text(encoding="utf-8")
     assert "2 studies side by side." in page
     assert "not in its report: none of its models is an architecture of the search." in capsys.readouterr().out
+
+
+def test_a_hostile_ablation_is_text_in_the_searchs_page() -> None:
+    name = '<script>alert(1)</script>[x](javascript:1)"'
+    page = render_html(content(example.winning(), ablations=[of_search("3fa9c1d2", name=name)]))
+    assert "<script>alert" not in page and "alert(1)" in page
