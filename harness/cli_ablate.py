@@ -94,8 +94,8 @@ def ablate(
             except UserError:  # stopped before there was a study
                 raise typer.Exit(130) from None
         watch.phase("writing the report")
-        folder = write(record, settings.as_search.folder)
-    close(record, folder, as_json)
+        said = write(record, settings.as_search.folder)
+    close(record, settings.as_search.folder, as_json, said)
     if interrupted:
         raise typer.Exit(130)
 

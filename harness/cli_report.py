@@ -12,10 +12,17 @@ from harness.printing import print_json
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
+    from harness.report.content import Content
 
 
 def report(
-    studies: Annotated[list[str], typer.Argument(help="Names of studies; several are put side by side on one page.")],
+    studies: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names of studies; several are put side by side on one page, "
+            "and ablations of a search's architectures into that search's report."
+        ),
+    ],
     storage: Storage = None,
     results: Results = Path("results"),
     terminal: Annotated[
@@ -26,7 +33,7 @@ def report(
     """Write a study's report again, from its storage alone; also while the search is running."""
     found = [study_record(study, storage, results) for study in studies]
     if len(found) > 1 and not terminal:
-        _side_by_side([record for record, _ in found], results, as_json)
+        _together([record for record, _ in found], results, as_json)
         return
     for record, folder in found:
         if terminal and not as_json:
@@ -36,35 +43,54 @@ def report(
 
             print_answer(record, Console())
             continue
-        if not terminal:
-            write(record, folder)
-        close(record, folder, as_json)
+        close(record, folder, as_json, None if terminal else write(record, folder))
 
 
-def _side_by_side(records: list[StudyRecord], results: Path, as_json: bool) -> None:
+def _together(records: list[StudyRecord], results: Path, as_json: bool) -> None:
+    """A search with the ablations of its own architectures in its report; any other studies side by side."""
+    from harness.report import write_report
+    from harness.report.placebo import why_not
     from harness.report.several import write_several
+    from harness.report.write import LATENCY
 
     folder = results / "+".join(record.name for record in records)
-    path = write_several(records, folder)
+    searches = [record for record in records if not record.ablation]
+    ablations = [record for record in records if record.ablation]
+    reasons = {each.name: why_not(searches[0], each) for each in ablations} if len(searches) == 1 else {}
+    if reasons and not any(reasons.values()) and len(reasons) == len(ablations):
+        search = searches[0]
+        write_report(search, folder, ablations=ablations, latency=results / search.name / LATENCY)
+        path = folder / "report.html"
+    else:
+        path = write_several(records, folder)
     if as_json:
         print_json({"studies": [record.name for record in records], "folder": str(folder)})
-    else:
-        print(f"Report: {path}")
+        return
+    for name, reason in reasons.items():
+        if reason:
+            print(f"Ablation {name} is beside search {searches[0].name}, not in its report: {reason}.")
+    print(f"Report: {path}")
 
 
-def write(record: StudyRecord, folder: Path) -> Path:
-    """Write all that a study's folder holds for readers; the folder."""
+def write(record: StudyRecord, folder: Path) -> Content | None:
+    """Write all that a study's folder holds for readers; what a search's report says, for `close`."""
     from harness.report import write_report
 
-    write_report(record, folder)
-    return folder
+    return write_report(record, folder)
 
 
-def close(record: StudyRecord, folder: Path, as_json: bool) -> None:
-    """The last words of a search or report."""
+def close(record: StudyRecord, folder: Path, as_json: bool, said: Content | None = None) -> None:
+    """The last words of a search or report.
+
+    Args:
+        record: The study.
+        folder: Where its report is.
+        as_json: Whether a script reads them.
+        said: From `write`, so that nothing is reckoned twice.
+    """
     from harness.report import closing
 
-    summary = {**closing(record), "folder": str(folder)}
+    summary = {**closing(record, said), "folder": str(folder)}
     if as_json:
         print_json(summary)
         return

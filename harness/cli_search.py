@@ -150,8 +150,9 @@ def search(
         except StoppedError as stopped:
             record, interrupted = stopped.record, True
         watch.phase("writing the report")
-        folder = write(record, settings.results / record.name)
-    close(record, folder, as_json)
+        folder = settings.results / record.name
+        said = write(record, folder)
+    close(record, folder, as_json, said)
     if interrupted:
         raise typer.Exit(130)
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import moocore
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.analysis.fronts import less_is_better, non_dominated
 
@@ -50,13 +51,34 @@ def hypervolume(
         ValueError: No objective, one named twice, or one without a finite reference.
         KeyError: A column that the frame does not have.
     """
+    points, worst = _points(frame, maximize, minimize, reference)
+    points = points[np.isfinite(points).all(axis=1)]
+    return float(moocore.hypervolume(points, ref=worst)) if len(points) else 0.0
+
+
+def hypervolumes(
+    frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], reference: Mapping[str, float]
+) -> list[float]:
+    """The hypervolume of the first row, of the first two, and so on to all.
+
+    Args, errors and what adds nothing: as `hypervolume`.
+    """
+    points, worst = _points(frame, maximize, minimize, reference)
+    counts = np.isfinite(points).all(axis=1).cumsum()
+    points = points[np.isfinite(points).all(axis=1)]
+    known = [0.0, *(float(moocore.hypervolume(points[: at + 1], ref=worst)) for at in range(len(points)))]
+    return [known[count] for count in counts]
+
+
+def _points(
+    frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], reference: Mapping[str, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """All rows and the reference point, each objective with its sign."""
     points = less_is_better(frame, maximize, minimize)
     missing = [name for name in [*maximize, *minimize] if not np.isfinite(reference.get(name, np.nan))]
     if missing:
         raise ValueError(f"reference point: {', '.join(missing)} has no finite value in {dict(reference)}")
-    worst = less_is_better(pd.DataFrame([dict(reference)]), maximize, minimize)[0]
-    points = points[np.isfinite(points).all(axis=1)]
-    return float(moocore.hypervolume(points, ref=worst)) if len(points) else 0.0
+    return points, less_is_better(pd.DataFrame([dict(reference)]), maximize, minimize)[0]
 
 
 def reference_point(

@@ -31,13 +31,9 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.importance import (
-    BaseImportanceEvaluator,
-    FanovaImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-    get_param_importances,
-)
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from harness.analysis.variance_shares import coded, variance_shares
 from harness.records import Choices
 
 COLUMNS = ("objective", "method", "parameter", "importance", "spread")
@@ -124,44 +120,44 @@ def _shares(
 ) -> dict[tuple[str, Method], pd.Series[float]]:
     """Importance by parameter of some of the architectures, for each objective and method."""
     chosen, told = choices.chosen.iloc[rows], losses.iloc[rows]
-    distributions: dict[str, BaseDistribution] = {
-        name: CategoricalDistribution(levels) for name, levels in choices.levels.items()
-    }
+    distributions: dict[str, BaseDistribution] = {name: _Shared(levels) for name, levels in choices.levels.items()}
     flat = optuna.create_study(directions=["minimize"] * told.shape[1])
     for row, values in zip(chosen.to_dict("records"), told.to_numpy(), strict=True):
         asked = {str(name): level for name, level in row.items() if pd.notna(level)}
         own = {name: distributions[name] for name in asked}
         flat.add_trial(optuna.trial.create_trial(params=asked, distributions=own, values=list(values)))
-    by_kinds = FanovaImportanceEvaluator(n_trees=trees, seed=seed)
-    by_best = PedAnovaImportanceEvaluator(target_quantile=max(BEST_SHARE, BEST / len(rows)))
+    best = max(BEST_SHARE, BEST / len(rows))
+    kinds = coded(chosen[choices.kinds], choices.levels)
     found: dict[tuple[str, Method], pd.Series[float]] = {}
     for at, objective in enumerate(map(str, losses)):
-        for method, evaluator, parameters in (
-            (Method.FANOVA, by_kinds, choices.kinds),
-            (Method.PED_ANOVA, by_best, list(map(str, chosen))),
-        ):
-            varies = min(len(each.drop_duplicates()) for each in (told[objective], chosen[parameters])) > 1
-            shares = _of_one(flat, at, evaluator, parameters) if varies else {}
+        for method, parameters in ((Method.FANOVA, choices.kinds), (Method.PED_ANOVA, list(map(str, chosen)))):
+            shares: dict[str, float] = {}
+            if min(len(each.drop_duplicates()) for each in (told[objective], chosen[parameters])) > 1:
+                shares = (
+                    variance_shares(kinds, told[objective].to_numpy(), trees=trees, seed=seed)
+                    if method is Method.FANOVA
+                    else _by_best(flat, at, parameters, best)
+                )
             found[objective, method] = pd.Series(shares, index=None if shares else parameters, dtype=float)
     return found
 
 
-def _of_one(
-    flat: optuna.Study, objective: int, evaluator: BaseImportanceEvaluator, parameters: list[str]
-) -> dict[str, float]:
-    """Importance by parameter for one objective of a study; empty where the parameters explain nothing."""
+class _Shared(CategoricalDistribution):
+    """One for all trials of a study: Optuna copies every trial that it is given, and compares what is not the same."""
+
+    def __deepcopy__(self, _memo: object) -> _Shared:
+        return self
+
+
+def _by_best(flat: optuna.Study, objective: int, parameters: list[str], best: float) -> dict[str, float]:
+    """PED-ANOVA's importance by parameter for one objective of a study."""
     asked = {name for trial in flat.get_trials(deepcopy=False) for name in trial.params}
-    try:
-        return get_param_importances(
-            flat,
-            evaluator=evaluator,
-            params=[name for name in parameters if name in asked],
-            target=lambda trial: float(trial.values[objective]),  # noqa: PD011 - Optuna's trial
-        )
-    except RuntimeError as error:
-        if "zero total variance" not in str(error):
-            raise
-        return {}
+    return get_param_importances(
+        flat,
+        evaluator=PedAnovaImportanceEvaluator(target_quantile=best),
+        params=[name for name in parameters if name in asked],
+        target=lambda trial: float(trial.values[objective]),  # noqa: PD011 - Optuna's trial
+    )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.analysis.hypervolume import hypervolume
+from harness.analysis.hypervolume import hypervolumes
 
 AHEAD = 10
 """Trainings that the stop rule looks ahead: those of one more `clo search --more 10`."""
@@ -50,7 +50,7 @@ def progress(
     timed = timed.assign(hours=_hours_of_work(timed)).sort_values("finished", kind="stable")
     rows = timed[(timed["state"] == "complete") & timed["selected_on"].astype(bool)]
     counts = range(1, len(rows) + 1)
-    volumes = [hypervolume(rows.iloc[:count], maximize, minimize, reference) for count in counts]
+    volumes = hypervolumes(rows, maximize, minimize, reference)
     return pd.DataFrame(
         {"trainings": np.array(counts, dtype=int), "hours": rows["hours"].to_numpy(float), "hypervolume": volumes}
     ).astype({"hypervolume": float})

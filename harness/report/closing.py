@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
 from harness.report import words
 from harness.report.ablation import ablation_content
-from harness.report.answer import answer
-from harness.report.content import front_rows
+from harness.report.answer import Answer, answer
+from harness.report.content import Content, front_rows
 from harness.report.figures import AXES, front_figure
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
 
 
-def closing(record: StudyRecord) -> dict[str, Any]:
+def closing(record: StudyRecord, content: Content | None = None) -> dict[str, Any]:
     """The contract of `clo search --json`, without the folder.
+
+    Args:
+        record: The study.
+        content: What its report says, where that is known already; of a thousand candidates it saves most of a second.
 
     Returns:
         `finished` and `failed`: candidates with and without a complete training, interrupted ones in
@@ -26,9 +32,7 @@ def closing(record: StudyRecord) -> dict[str, Any]:
     """
     if record.ablation:
         return _of_ablation(record)
-    summary, noise = summarise(record.trials), gain_noise(record.trials)
-    said = answer(record, summary, noise)
-    figures = tuple(front_figure(record, summary, axis, words.digits_for(noise)) for axis in AXES)
+    said, front = (content.answer, content.front) if content else _answer_and_front(record)
     candidates = record.trials[record.trials.architecture != BASELINE]
     complete = set(candidates[candidates.state == "complete"].architecture)
     failed = set(candidates[~candidates.state.isin(["complete", "interrupted"])].architecture) - complete
@@ -36,10 +40,17 @@ def closing(record: StudyRecord) -> dict[str, Any]:
         "study": record.name,
         "finished": len(complete),
         "failed": len(failed),
-        "front": [str(identity) for identity in front_rows(summary, figures).index],
+        "front": [str(identity) for identity in front.index],
         "pick": said.pick.architecture if said.pick else None,
         "answer": f"{said.headline} {said.lead}".strip(),
     }
+
+
+def _answer_and_front(record: StudyRecord) -> tuple[Answer, pd.DataFrame]:
+    """What a report says first and the rows of its front, without the rest of it."""
+    summary, noise = summarise(record.trials), gain_noise(record.trials)
+    figures = tuple(front_figure(record, summary, axis, words.digits_for(noise)) for axis in AXES)
+    return answer(record, summary, noise), front_rows(summary, figures)
 
 
 def _of_ablation(record: StudyRecord) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,15 @@ from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
 from harness.report.budget import Budget, budget
 from harness.report.comparison import Comparison, comparison
+from harness.report.evidence import Evidence, latency_evidence
 from harness.report.fidelity import unknown_fidelity
-from harness.report.figures import AXES, FrontFigure, front_figure, marked
+from harness.report.figures import AXES, FrontFigure, front_figure, marked, with_placebos
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
+from harness.report.page import Section
+from harness.report.placebo import forest_section, placebo_points
 from harness.report.progress import Progress, how_far
+from harness.report.rounds import Reader
 from harness.report.tables import Table
 from harness.report.tied import Ties, ties_on
 
@@ -37,6 +41,7 @@ class Content:
         budgets: What each budget buys, one for each figure that has a choice.
         ties: Members of the fronts that the noise does not tell apart.
         comparison: Architectures side by side.
+        ablations: Ablations of the search's own architectures.
         front: The front's rows of the summary with `front_latency` and `front_macs`.
         front_table: The front with its differences to the baseline.
         candidate_table: Every architecture.
@@ -46,6 +51,7 @@ class Content:
         noise: How much a seed scatters.
         judging: The rules of the verdicts.
         measured: What each number is.
+        latency: The rounds behind the latencies.
         unknowns: What cannot be concluded.
         commands: What to type for the study.
         row_commands: What to type for each architecture on a front.
@@ -59,6 +65,7 @@ class Content:
     budgets: tuple[Budget, ...]
     ties: Ties
     comparison: Comparison
+    ablations: tuple[Section, ...]
     front: pd.DataFrame
     front_table: Table
     candidate_table: Table
@@ -68,18 +75,26 @@ class Content:
     noise: str
     judging: tuple[str, ...]
     measured: Pairs
+    latency: Evidence
     unknowns: tuple[str, ...]
     commands: Pairs
     row_commands: Mapping[str, Pairs]
     provenance: Pairs
 
 
-def content(record: StudyRecord, fidelity: str | None = None) -> Content:
+def content(
+    record: StudyRecord,
+    fidelity: str | None = None,
+    rounds: Reader | None = None,
+    ablations: Sequence[StudyRecord] = (),
+) -> Content:
     """Everything the report says about a study, however far it has come.
 
     Args:
         record: The study.
         fidelity: What is known of how its short trainings rank (`known_fidelity`); by default that nothing is.
+        rounds: What reads the single rounds of an architecture's latency, which are not in storage.
+        ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
     """
     summary = summarise(record.trials)
     noise = gain_noise(record.trials)
@@ -93,11 +108,18 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
     return Content(
         study=record.name,
         answer=said,
-        figures=tuple(marked(figure, candidate, ties.letters, ties.tied) for figure in figures),
+        figures=tuple(
+            with_placebos(
+                marked(figure, candidate, ties.letters, ties.tied),
+                [point for each in ablations for point in placebo_points(record, each, figure.axis, digits)],
+            )
+            for figure in figures
+        ),
         uncounted=phrases.not_drawn(record, summary),
         budgets=tuple(found for figure in figures if (found := budget(record, summary, figure)) is not None),
         ties=ties,
         comparison=comparison(record, summary, best, candidate, ties.tied, digits),
+        ablations=tuple(forest_section(record, each) for each in ablations),
         front=best,
         front_table=tables.candidates(
             record,
@@ -126,6 +148,7 @@ def content(record: StudyRecord, fidelity: str | None = None) -> Content:
             *notes.measured(record),
             *((("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")),) if fidelity else ()),
         ),
+        latency=latency_evidence(record, map(str, best.index), rounds),
         unknowns=(*(() if fidelity else (unknown_fidelity(record.settings),)), *notes.unknowns(record)),
         commands=notes.commands(record),
         row_commands={str(name): notes.row_commands(record, str(name)) for name in best.index},

@@ -112,8 +112,8 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
     if last.pairs:
         text += (
             f" Of {last.pairs:.0f} pairs that differ by {DIFFERENCE} mAP or more after the long training, "
-            f"{last.told_apart:.0%} [{last.told_apart_low:.0%}, {last.told_apart_high:.0%}] are ordered alike "
-            f"({words.count(int(last.seeds), 'seed')})."
+            f"{words.part(last.told_apart)} [{words.part(last.told_apart_low)}, "
+            f"{words.part(last.told_apart_high)}] are ordered alike ({words.count(int(last.seeds), 'seed')})."
         )
     else:
         text += f" No two of them differ by {DIFFERENCE} mAP after the long training."

@@ -32,6 +32,8 @@ class Mark(StrEnum):
     LOSS = "loss"
     SCREENING = "screening only"
     BEYOND = "beyond a bound"
+    PLACEBO = "placebo"
+    """The base, widened to an architecture's size, from an ablation beside the search; see `placebo`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +200,16 @@ def marked(
         for point in figure.points
     )
     return replace(figure, points=points, pick=pick)
+
+
+def with_placebos(figure: FrontFigure, placebos: Sequence[Point]) -> FrontFigure:
+    """The figure with what was trained beside the search: in the picture, never on the front."""
+    if not placebos:
+        return figure
+    points = (*figure.points, *placebos)
+    x_range, y_range = _ranges(points)
+    steps = (*figure.steps[:-1], (x_range[1], figure.steps[-1][1])) if figure.steps else ()
+    return replace(figure, points=points, x_range=x_range, y_range=y_range, steps=steps)
 
 
 def front_members(record: StudyRecord, summary: pd.DataFrame, axis: Axis) -> set[str]:

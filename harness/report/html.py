@@ -30,6 +30,7 @@ _SHAPES = {
     "gain": Markup('<circle cx="10" cy="7" r="5.5"/>'),
     "undecided": Markup('<path d="M5 2h10v10H5z"/>'),
     "loss": Markup('<path d="M4 2h12l-6 10z"/>'),
+    "placebo": Markup('<path d="M10 1l6.2 4.5-2.4 7.2H6.2L3.8 5.5z"/>'),
     "beyond": Markup('<path class="line" d="M5 2l10 10M15 2L5 12"/>'),
     "screening": Markup('<circle class="line" cx="10" cy="7" r="4.5"/>'),
     "chosen": Markup('<path class="line" d="M4.5 1.5h11v11h-11z"/>'),
@@ -38,7 +39,7 @@ _SHAPES = {
 """The marks of the figures as SVG, for the legend."""
 
 
-SCRIPTS = ("figures.js", "comparison.js", "links.js", "budget.js", "sort.js", "filter.js")
+SCRIPTS = ("theme.js", "figures.js", "comparison.js", "links.js", "budget.js", "sort.js", "filter.js")
 """The page's own, in order; they talk to each other by events of the document."""
 
 
@@ -53,6 +54,7 @@ def render_html(content: Content) -> str:
     return environment.get_template("report.html.j2").render(
         content=content,
         style=Markup(_template_text(environment, "report.css")),
+        dark=Markup(_template_text(environment, "dark.css")),
         scripts=[Markup(script) for script in scripts],
         script_hashes=[_hash(script) for script in [*scripts, _plotly()]],
         plotly=_packed(_plotly()),
@@ -72,10 +74,11 @@ def render_page(page: Page) -> str:
         page: What it says.
     """
     environment = _environment()
-    scripts = (_template_text(environment, "sort.js"),)
+    scripts = [_template_text(environment, name) for name in ("theme.js", "sort.js")]
     return environment.get_template("page.html.j2").render(
         page=page,
         style=Markup(_template_text(environment, "report.css")),
+        dark=Markup(_template_text(environment, "dark.css")),
         scripts=[Markup(script) for script in scripts],
         script_hashes=[_hash(script) for script in scripts],
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.report.figures import FrontFigure, Linear, Mark, Point
-from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS
+from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT
 
 _RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
@@ -103,7 +103,7 @@ def _points_trace(
         "textposition": [f"bottom {'left' if figure.label_left(p) else 'right'}" for p in points],
         "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
-        "opacity": 1.0 if on_front or mark is Mark.BASELINE else FAINT,
+        "opacity": 1.0 if on_front or mark in NEVER_FAINT else FAINT,
         "meta": {"role": mark.name.lower(), "names": [p.architecture for p in points]},
     }
     if mark is not Mark.BASELINE and (mark in ALWAYS_BARRED or len(points) <= MOST_BARS):

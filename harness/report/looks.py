@@ -23,6 +23,7 @@ LOOKS: dict[Mark, Look] = {
     Mark.LOSS: Look("#D55E00", "triangle-down", "v", 10, hollow=False),
     Mark.UNDECIDED: Look("#0072B2", "square", "s", 10, hollow=False),
     Mark.GAIN: Look("#009E73", "circle", "o", 12, hollow=False),
+    Mark.PLACEBO: Look("#8a6500", "pentagon", "p", 13, hollow=False),
     Mark.BASELINE: Look("#1b1f24", "diamond", "D", 12, hollow=False),
 }
 """Okabe and Ito's palette, https://jfly.uni-koeln.de/color/; the page swaps in lighter tones when dark."""
@@ -33,10 +34,13 @@ LEGEND = {
     Mark.LOSS: "worse than the baseline",
     Mark.UNDECIDED: "judged, not told from the baseline",
     Mark.GAIN: "beats the baseline",
+    Mark.PLACEBO: "placebo: the base, widened",
     Mark.BASELINE: "baseline",
 }
 FAINT = 0.55
 MOST_BARS = 30
 """Bars of single seeds and losses beyond this many are left to the hover text: they would hide the rest."""
-ALWAYS_BARRED = frozenset({Mark.GAIN, Mark.UNDECIDED})
-"""Judged candidates that matter to the answer keep their bars, however many there are."""
+ALWAYS_BARRED = frozenset({Mark.GAIN, Mark.UNDECIDED, Mark.PLACEBO})
+"""Judged candidates that matter to the answer keep their bars, however many there are; so do placebos."""
+NEVER_FAINT = frozenset({Mark.BASELINE, Mark.PLACEBO})
+"""What candidates are compared with."""

@@ -183,7 +183,7 @@ def _aa_check(environment: Mapping[str, Any]) -> str:
         return ""
     low, high = check["ratio_ci95"]
     return (
-        f"the baseline against its own copy in the same way: {check['ratio']:.3f}x [{low:.3f}, {high:.3f}] 95 %; "
+        f"the baseline against its own copy in the same way: {check['ratio']:.3f}× [{low:.3f}, {high:.3f}] 95 %; "
         + ("the interval holds 1, as it should" if low <= 1 <= high else "the interval misses 1: distrust small ratios")
     )
 

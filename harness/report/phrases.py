@@ -202,8 +202,8 @@ def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> 
     gain = further_gain(1.0, expected_gains)
     if within_noise and not enough(1.0, expected_gains, WORTH_GOING_ON):
         return (
-            f"Of {many} the sampler expects {gain:.1%} more hypervolume, but nothing so far is told from the baseline: "
-            "more seeds or longer trainings say more than more candidates."
+            f"Of {many} the sampler expects {words.part(gain, 1)} more hypervolume, but nothing so far is told from "
+            "the baseline: more seeds or longer trainings say more than more candidates."
         )
     verdict = "little is left to find" if enough(1.0, expected_gains, WORTH_GOING_ON) else "going on may pay"
-    return f"Of {many} the sampler expects {gain:.1%} more hypervolume: {verdict}."
+    return f"Of {many} the sampler expects {words.part(gain, 1)} more hypervolume: {verdict}."

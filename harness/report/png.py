@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from harness.printable import printable
 from harness.report.figures import FrontFigure, Mark, Point
-from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS
+from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
@@ -102,7 +102,7 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
 
 
 def _alpha(point: Point) -> float:
-    return 1.0 if point.on_front or point.mark is Mark.BASELINE else FAINT
+    return 1.0 if point.on_front or point.mark in NEVER_FAINT else FAINT
 
 
 def _draw_bars(axes: Axes, point: Point) -> None:

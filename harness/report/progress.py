@@ -100,8 +100,8 @@ def _sentence(reference: dict[str, float]) -> str:
         "The hypervolume is what the architectures found so far cover of the objectives' space, in the product "
         "of their units; it never falls. Only the first training of each architecture counts, as its one seed read: "
         f"some of the growth is luck. It is measured from {corner}: of the front now, the worst of each objective, "
-        f"made worse by {BEYOND_NADIR:.0%} of the front's range. Hours are those in which something was trained, "
-        "pauses between runs left out."
+        f"made worse by {words.part(BEYOND_NADIR)} of the front's range. Hours are those in which something was "
+        "trained, pauses between runs left out."
     )
 
 
@@ -129,11 +129,11 @@ def _table(grown: Growth) -> Table:
             Row(
                 kind="step",
                 cells=(
-                    Cell(text=f"{part:.0%}", sort=part),
+                    Cell(text=words.part(part), sort=part),
                     Cell(text=f"{row['trainings']:.0f}", sort=float(row["trainings"])),
                     Cell(text=words.plain(row["hours"], 2), sort=float(row["hours"])),
                     Cell(text=f"{row['hypervolume']:.3g}", sort=float(row["hypervolume"])),
-                    Cell(text=f"{row['hypervolume'] / last:.1%}" if last > 0 else words.DASH),
+                    Cell(text=words.part(row["hypervolume"] / last, 1) if last > 0 else words.DASH),
                 ),
             )
             for part, row in rows

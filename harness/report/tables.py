@@ -34,6 +34,27 @@ class Spark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Strip:
+    """Many readings and what was made of them, as positions on a strip that all rows of a table share, 0 to `width`.
+
+    Attributes:
+        marks: The readings, ascending.
+        low: Where the interval of their mean begins.
+        mid: The mean.
+        high: Where its interval ends.
+        one: Where a ratio is 1.
+        width: Of the strip.
+    """
+
+    marks: tuple[float, ...]
+    low: float
+    mid: float
+    high: float
+    one: float
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One cell.
 
@@ -42,12 +63,14 @@ class Cell:
         details: What it adds in a smaller voice, a line each: an interval, a difference.
         sort: What it is sorted by; the text where None, last where NaN.
         spark: A drawing of the interval, where there is one.
+        strip: A drawing of single readings, where there are some.
     """
 
     text: str
     details: tuple[str, ...] = ()
     sort: float | None = None
     spark: Spark | None = None
+    strip: Strip | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +147,9 @@ def candidates(
     baseline_ms = _baseline_ms(record)
     remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
+    several = len(set(record.trials.loc[record.trials["state"] == "complete", "epochs"])) > 1
     rows = tuple(
-        _candidate(record, str(name), row, digits, span, baseline_ms, remarks.get(str(name), ()))
+        _candidate(record, str(name), row, digits, span, baseline_ms, remarks.get(str(name), ()), several=several)
         for name, row in ordered.iterrows()
     )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
@@ -168,8 +192,10 @@ def _candidate(
     span: tuple[float, float],
     baseline_ms: float,
     remarks: Sequence[str],
+    *,
+    several: bool,
 ) -> Row:
-    """One architecture's row."""
+    """One architecture's row; `several`: not all of the study's trainings have the same number of epochs."""
     known = record.architectures.get(name)
     gain_ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     is_baseline = name == BASELINE
@@ -190,17 +216,16 @@ def _candidate(
         _cost(row, "params", is_baseline=is_baseline),
         Cell(
             text=str(row["gain_basis"]),
-            details=tuple(part for part in (_length(record, row), _tested(row), failed) if part),
+            details=tuple(part for part in (_length(row) if several else "", _tested(row), failed) if part),
             sort=row["gain_seeds"],
         ),
     )
     return Row(kind=verdict, cells=cells, architecture=name)
 
 
-def _length(record: StudyRecord, row: Any) -> str:
-    """Of how many epochs the trainings are, where not all of a study's have the same number."""
-    several = len(set(record.trials.loc[record.trials["state"] == "complete", "epochs"])) > 1
-    return f"trained for {words.plain(row['epochs'], 0)} epochs" if several and pd.notna(row["epochs"]) else ""
+def _length(row: Any) -> str:
+    """Of how many epochs the trainings are."""
+    return f"trained for {words.plain(row['epochs'], 0)} epochs" if pd.notna(row["epochs"]) else ""
 
 
 def _standing(row: Any) -> tuple[str, ...]:

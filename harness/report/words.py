@@ -92,6 +92,11 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + more
 
 
+def part(of_one: float, digits: int = 0) -> str:
+    """A part of a whole that is 1: `33.5 %`."""
+    return DASH if _absent(of_one) else f"{100 * of_one:.{digits}f} %"
+
+
 def share(part: float, spread: float) -> str:
     """A share with its standard deviation: `23 ± 5 %`."""
     if _absent(part):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from harness.errors import UserError
-from harness.report.content import content
+from harness.report.content import Content, content
 from harness.report.fidelity import known_fidelity
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.parquet import trials_parquet
 from harness.report.png import draw_png, draw_svg
+from harness.report.rounds import read_rounds
 from harness.report.whole_file import write_whole
 from harness.report.write_ablation import ablation_files
 from harness.resources import reference_folder
@@ -30,10 +32,19 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 """Columns that trials.csv always has, first and in this order."""
 WHOLE_NUMBERS = ("trial", "seed", "epochs", "macs", "flops", "params")
+LATENCY = "latency"
+"""Folder of the rounds of each latency, in the study's folder."""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
-def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str, str] | None = None) -> None:
+def write_report(
+    record: StudyRecord,
+    folder: Path,
+    *,
+    model_yamls: Mapping[str, str] | None = None,
+    ablations: Sequence[StudyRecord] = (),
+    latency: Path | None = None,
+) -> Content | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
     `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
@@ -46,16 +57,22 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
         record: The study.
         folder: Where to; made if need be.
         model_yamls: Identity to trainable Ultralytics YAML; the record's own by default.
+        ablations: Those of a search's own architectures, shown in its report; see `harness.report.placebo`.
+        latency: Folder of the rounds of each latency; by default the one in the study's folder.
+
+    Returns:
+        What a search's report says, for `closing`; None for an ablation.
 
     Raises:
         UserError: The folder cannot be written to, for instance because the disk is full.
         ValueError: An identity that is no file name.
     """
+    said = None if record.ablation else _said(record, folder, latency or folder / LATENCY, ablations)
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
         "trials.parquet": trials_parquet(_ordered(record.trials)),
         "environment.json": _environment(record).encode(),
-        **(ablation_files(record) if record.ablation else _search_files(record, folder)),
+        **(_search_files(said) if said else ablation_files(record)),
     }
     if not record.per_class.empty:
         files["per_class.csv"] = _csv(record.per_class.reset_index()).encode()
@@ -72,12 +89,17 @@ def write_report(record: StudyRecord, folder: Path, *, model_yamls: Mapping[str,
             f"report: {error.filename or folder} cannot be written ({error.strerror}); the study itself is "
             f"safe in its storage: make room or choose another folder, then run `clo report {record.name}`"
         ) from error
+    return said
 
 
-def _search_files(record: StudyRecord, folder: Path) -> dict[str, bytes]:
-    """Name to content of what only a search has."""
+def _said(record: StudyRecord, folder: Path, latency: Path, ablations: Sequence[StudyRecord]) -> Content:
+    """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    said = content(record, fidelity)
+    return content(record, fidelity, partial(read_rounds, latency), ablations)
+
+
+def _search_files(said: Content) -> dict[str, bytes]:
+    """Name to content of what only a search has."""
     sheet = (said.figures, f"clo-nas study {said.study}", said.answer.headline)
     return {
         "front.csv": _csv(said.front.reset_index()).encode(),

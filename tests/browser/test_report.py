@@ -16,9 +16,12 @@ import pytest
 
 from harness.architecture import BASELINE
 from harness.records import StudyRecord
+from harness.report.ablation import ablation_content
 from harness.report.content import content
-from harness.report.html import render_html
+from harness.report.html import render_html, render_page
 from tests.report import example
+from tests.report.ablated import ablation, of_search
+from tests.report.test_evidence import KNOWN
 from tests.report.test_html import hostile_record
 
 pytestmark = pytest.mark.browser
@@ -28,6 +31,7 @@ if CHROMIUM is None:
     pytest.skip("there is no Chromium: apt install chromium", allow_module_level=True)
 
 SIZES = [pytest.param(390, "dark", id="390-dark"), pytest.param(1440, "light", id="1440-light")]
+AA = {"latency_aa_check": {"ratio": 1.0, "ratio_ci95": [0.99, 1.01]}}
 DRAWN = "document.documentElement.dataset.drawn === 'yes'"
 
 
@@ -123,18 +127,20 @@ def test_the_page_fetches_nothing_says_nothing_and_fits(browser: Any, file: Path
     found.page.context.close()
 
 
+def serious_violations(page: Any) -> dict[str, str]:
+    """What axe calls serious or critical: rule to the first place."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: nox -s browser")
+    found = axe.Axe().run(page).response["violations"]
+    return {each["id"]: each["nodes"][0]["html"][:200] for each in found if each["impact"] in {"serious", "critical"}}
+
+
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_axe_finds_nothing_serious(browser: Any, file: Path, width: int, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: nox -s browser")
     page = opened(browser, file, width, scheme).page
     for details in page.locator("details").all():
         details.evaluate("each => { each.open = true; }")
     page.locator("#budget-range").fill("1.1")
-    found = axe.Axe().run(page).response["violations"]
-    serious = {
-        each["id"]: each["nodes"][0]["html"][:200] for each in found if each["impact"] in {"serious", "critical"}
-    }
-    assert serious == {}
+    assert serious_violations(page) == {}
     page.context.close()
 
 
@@ -275,3 +281,106 @@ def test_the_figures_follow_the_theme(page: Any) -> None:
     assert page.evaluate(ink) == page.evaluate(
         "getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()"
     )
+
+
+def press_theme(page: Any, wanted: str) -> None:
+    """Press the button by keyboard until it names the theme."""
+    button = page.locator("#theme")
+    for _ in range(3):
+        if button.inner_text() == f"Theme: {wanted}":
+            return
+        button.focus()
+        page.keyboard.press("Enter")
+    assert button.inner_text() == f"Theme: {wanted}"
+
+
+def colors(page: Any) -> list[str]:
+    """Of the page, its words, and the words of its first figure."""
+    found: list[str] = page.evaluate(
+        """() => { const { backgroundColor, color } = getComputedStyle(document.body);
+                   return [backgroundColor, color, document.querySelector('.plot').layout.font.color]; }"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+def test_a_button_sets_the_theme_of_page_and_figures_whatever_the_systems_is(
+    browser: Any, file: Path, system: str
+) -> None:
+    found = opened(browser, file, scheme=system)
+    page, other = found.page, {"light": "dark", "dark": "light"}[system]
+    assert page.locator("#theme").inner_text() == "Theme: auto"
+    as_system = colors(page)
+    press_theme(page, other)
+    until(page, f"document.querySelector('.plot').layout.font.color !== '{as_system[2]}'")
+    assert all(now != before for now, before in zip(colors(page), as_system, strict=True))
+    press_theme(page, system)
+    until(page, f"document.querySelector('.plot').layout.font.color === '{as_system[2]}'")
+    assert colors(page) == as_system
+    page.emulate_media(color_scheme=other)
+    assert colors(page)[:2] == as_system[:2]
+    press_theme(page, "auto")
+    assert colors(page)[:2] != as_system[:2]
+    assert found.said == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_a_theme_of_the_button(browser: Any, file: Path, theme: str) -> None:
+    page = opened(browser, file, scheme={"light": "dark", "dark": "light"}[theme]).page
+    press_theme(page, theme)
+    assert serious_violations(page) == {}
+    page.context.close()
+
+
+def test_the_theme_needs_no_storage(browser: Any, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    context.add_init_script(
+        "for (const name of ['localStorage', 'sessionStorage']) "
+        "Object.defineProperty(window, name, { get() { throw new Error('no storage'); } });"
+    )
+    page, said = context.new_page(), []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(file.as_uri())
+    until(page, DRAWN)
+    press_theme(page, "dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    assert said == []
+    context.close()
+
+
+def test_an_ablations_page_has_the_button_too(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_page(ablation_content(ablation()).page), encoding="utf-8")
+    page = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light").new_page()
+    page.goto(path.as_uri())
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    press_theme(page, "dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    assert serious_violations(page) == {}
+    page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_rounds_placebo_and_forest_are_drawn_fit_and_please_axe(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    search = record()
+    checked = dataclasses.replace(search, environment={**search.environment, **AA})
+    path = tmp_path / "report.html"
+    said = content(checked, rounds=KNOWN.get, ablations=[of_search("3fa9c1d2", name="parts")])
+    path.write_text(render_html(said), encoding="utf-8")
+    found = opened(browser, path, width, scheme)
+    page = found.page
+    assert page.locator("#rounds-table .strip").count() == 4
+    placebo = "document.querySelectorAll('.plot')[1].data.find((trace) => trace.meta?.role === 'placebo')"
+    assert page.evaluate(f"{placebo}.meta.names") == ["wide-params-01234567"]
+    assert page.evaluate(f"{placebo}.marker.color") == page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--placebo').trim()"
+    )
+    row(page, "3fa9c1d2", "parts-gains").hover()
+    until(page, "document.querySelector('.plot').data.some((t) => t.meta?.role === 'pointed' && t.x[0] === 1.21)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert serious_violations(page) == {}
+    assert found.said == []
+    page.context.close()

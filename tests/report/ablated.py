@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from harness.architecture import BASELINE
@@ -44,4 +45,13 @@ def ablation(gains: dict[str, list[float]] | None = None, **values: Any) -> Stud
     return record(frame(*rows), **{"name": "ablation", "ablation": described, **values})
 
 
-__all__ = ["ARMS", "BASELINE_MAP", "GAINS", "NAN", "ablation"]
+def of_search(architecture: str, **values: Any) -> StudyRecord:
+    """The same ablation, of a search's architecture; its name is what a person called it."""
+    found = ablation(**values)
+    trials = found.trials.assign(architecture=found.trials["architecture"].replace("aaaaaaaa", architecture))
+    arms = [{**arm, "identity": architecture if arm["identity"] == "aaaaaaaa" else arm["identity"]} for arm in ARMS]
+    described = {**found.ablation, "arms": [{**SHARED, **arm} for arm in arms]}
+    return replace(found, trials=trials, ablation=described)
+
+
+__all__ = ["ARMS", "BASELINE_MAP", "GAINS", "NAN", "ablation", "of_search"]

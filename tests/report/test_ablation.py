@@ -99,7 +99,7 @@ def test_a_hostile_name_is_text() -> None:
     for arm in record.ablation["arms"][2:]:
         arm["model"] = name
     html = render_page(ablation_content(record).page)
-    assert html.count("<script>") == 1 and "<script>alert" not in html
+    assert html.count("<script>") == 2 and "<script>alert" not in html
     outside_code = re.sub(r"```.*?```", "", render_page_markdown(ablation_content(record).page), flags=re.DOTALL)
     assert not re.search(r"(?<!\\)\]\(javascript", outside_code)
 

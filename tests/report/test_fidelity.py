@@ -61,7 +61,8 @@ def test_a_study_at_the_same_setting_quotes_it(folder: Path) -> None:
     assert "3 epochs order 6 random architectures of default as 24 epochs do" in said
     assert "Kendall's τ 1.00 [1.00, 1.00] with one seed" in said
     assert (
-        "Of 15 pairs that differ by 0.01 mAP or more" in said and "100% [100%, 100%] are ordered alike (1 seed)" in said
+        "Of 15 pairs that differ by 0.01 mAP or more" in said
+        and "100 % [100 %, 100 %] are ordered alike (1 seed)" in said
     )
     assert "different seeds agree with τ 1.00" in said
 

@@ -107,7 +107,7 @@ def test_the_latency_check_says_whether_its_interval_holds_one() -> None:
         return dict(notes.measured(dataclasses.replace(RECORD, environment=environment)))["Latency check"]
 
     assert check(0.99, 1.03) == (
-        "the baseline against its own copy in the same way: 1.010x [0.990, 1.030] 95 %; "
+        "the baseline against its own copy in the same way: 1.010× [0.990, 1.030] 95 %; "
         "the interval holds 1, as it should"
     )
     assert check(1.005, 1.03).endswith("the interval misses 1: distrust small ratios")

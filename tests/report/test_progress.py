@@ -36,13 +36,13 @@ def test_the_hypervolume_after_each_quarter_is_that_of_the_rows_so_far() -> None
     assert [row.cells[1].text for row in table.rows] == ["1", "2", "3", "4"]
     assert [row.cells[2].text for row in table.rows] == ["0.10", "0.20", "0.30", "0.40"]
     assert [row.cells[3].sort for row in table.rows] == pytest.approx([first, second, second, third])
-    assert table.rows[-1].cells[4].text == "100.0%"
+    assert table.rows[-1].cells[4].text == "100.0 %"
 
 
 def test_the_reference_point_and_its_rule_are_named() -> None:
     said = how_far(study()).said
     assert "0.485 mAP50-95, 2.100 × latency" in said
-    assert "made worse by 10% of the front's range" in said
+    assert "made worse by 10 % of the front's range" in said
 
 
 def test_other_seeds_and_longer_trainings_tell_nothing_new() -> None:

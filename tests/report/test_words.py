@@ -51,3 +51,7 @@ def test_one_is_singular() -> None:
     assert words.count(1, "seed") == "1 seed"
     assert words.count(0, "seed") == "0 seeds"
     assert words.count(2, "study", "studies") == "2 studies"
+
+
+def test_parts_of_a_whole_are_percentages() -> None:
+    assert [words.part(0.335, 1), words.part(1), words.part(float("nan"))] == ["33.5 %", "100 %", words.DASH]

@@ -75,6 +75,7 @@
     const axes = ["xaxis", "yaxis", "xaxis2", "yaxis2"].filter((name) => layout[name]);
     for (const name of axes) {
       Object.assign(layout[name], { gridcolor: css("--grid"), linecolor: css("--rule"), automargin: true });
+      layout[name].title.standoff = 10;
       layout[name].title.font = { color: css("--soft"), size: narrow ? 11 : 13 };
       layout[name].tickfont = { color: css("--soft"), size: narrow ? 10 : 12 };
       if (narrow) layout[name].nticks = 5;
@@ -168,5 +169,6 @@
   ready = true;
   document.documentElement.dataset.drawn = "yes";
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  document.addEventListener("clo-theme", draw);
   matchMedia(`(max-width: ${NARROW}px)`).addEventListener("change", draw);
 })();

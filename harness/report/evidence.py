@@ -1,0 +1,163 @@
+"""What latencies rest on: every round of the front's members and of the baseline beside its own copy, drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.architecture import BASELINE
+from harness.report import words
+from harness.report.rounds import Reader, Rounds
+from harness.report.tables import Cell, Column, Row, Strip, Table
+
+if TYPE_CHECKING:
+    from harness.records import StudyRecord
+
+MOST_ROWS, MOST_MARKS = 16, 300
+"""Architectures, and rounds of each as even quantiles: a picture shows no more, and the page stays small."""
+_AA_CHECK = "latency_aa_check"
+"""`harness.records.AA_CHECK`, named again, since that imports Optuna."""
+WIDTH = 320
+"""Of a strip, in the drawing's own unit."""
+_EDGE = 6.0
+_SHOWN = (5, 95)
+"""Percentiles that the common scale holds: one round on a busy machine does not press all others together."""
+
+_READING = (
+    "Each thin mark is one round: candidate, baseline, baseline, candidate, and the two times of the one over the two "
+    "of the other. The thick bar is the 95 % interval of the ratio, the mean of the middle half of the rounds; "
+    "it says how well the mean is known and is far narrower than the rounds scatter. Marks beyond the scale lie at its "
+    "edge. Two lumps of marks mean that the machine ran at two speeds.",
+    "The baseline beside its own copy (A/A) shows what the method reads where there is no difference: a ratio of "
+    "another row that is as near to 1 as this one's is no difference either.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Latency rounds to be shown.
+
+    Attributes:
+        said: How to read them, or why they are not shown; nothing where no latency was measured.
+        table: A row for each; None where there are none.
+    """
+
+    said: tuple[str, ...] = ()
+    table: Table | None = None
+
+
+def latency_evidence(record: StudyRecord, front: Iterable[str], read: Reader | None) -> Evidence:
+    """The rounds of the baseline's A/A check and of the members of the front.
+
+    A file that holds another measurement than storage speaks of, as one from an earlier study of the same name, is
+    left out.
+
+    Args:
+        record: The study.
+        front: Members, best first.
+        read: What reads an architecture's rounds; None where there is nothing to read from.
+    """
+    told = _told(record)
+    wanted = [name for name in (BASELINE, *(name for name in front if name != BASELINE)) if name in told]
+    if not wanted:
+        return Evidence()
+    shown = wanted[:MOST_ROWS]
+    read_ones = {name: rounds for name in shown if read and (rounds := read(name)) is not None}
+    found = {name: each for name, each in read_ones.items() if _agrees(each, told[name])}
+    if not found:
+        return Evidence(
+            said=(
+                "The single rounds are not drawn: this report has no latency/<id>.parquet beside it that can be read "
+                "and holds the measurements that the study speaks of.",
+            )
+        )
+    missing = [name for name in shown if name not in found]
+    notes = []
+    if missing:
+        notes.append(f"Not drawn, for want of a file of the same measurement: {', '.join(missing)}.")
+    if len(wanted) > len(shown):
+        notes.append(f"{len(wanted) - len(shown)} further members of the front are not drawn.")
+    return Evidence(said=(*_READING, *notes), table=_table(found))
+
+
+def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
+    """Architecture to the ratios that storage has of it; the baseline's is that of its A/A check."""
+    rows = record.trials.reindex(columns=["architecture", "latency_ratio"]).dropna()
+    rows = rows[rows["architecture"] != BASELINE]
+    told: dict[str, Sequence[float]] = {
+        str(name): list(values) for name, values in rows.groupby("architecture")["latency_ratio"]
+    }
+    check = record.environment.get(_AA_CHECK)
+    return told | ({BASELINE: [float(check["ratio"])]} if isinstance(check, Mapping) else {})
+
+
+def _agrees(rounds: Rounds, told: Sequence[float]) -> bool:
+    return any(math.isclose(rounds.ratio, each, rel_tol=1e-6) for each in told)
+
+
+def _table(found: Mapping[str, Rounds]) -> Table:
+    low, high = _scale(found.values())
+    return Table(
+        key="rounds",
+        caption="Latency: every round, and what was made of them",
+        columns=(
+            Column(name="Architecture", numeric=False),
+            Column(name="Every round", unit=f"from {low:.2f}× to {high:.2f}×; dashed: 1×", numeric=False),
+            Column(name="Ratio", unit="× baseline, 95 % interval"),
+            Column(name="Middle half", unit="of the rounds, × baseline"),
+            Column(name="Rounds", unit="of four passes"),
+        ),
+        rows=tuple(_row(name, each, low, high) for name, each in found.items()),
+    )
+
+
+def _row(name: str, rounds: Rounds, low: float, high: float) -> Row:
+    quarter, three = map(float, np.percentile(rounds.ratios, [25, 75]))
+    is_check = name == BASELINE
+    return Row(
+        kind="reference" if is_check else "measured",
+        cells=(
+            Cell(text=name, details=("beside its own copy: A/A",) if is_check else ()),
+            Cell(text="", sort=three - quarter, strip=_strip(rounds, low, high)),
+            Cell(
+                text=f"{rounds.ratio:.3f}×",
+                details=(words.interval(rounds.low, rounds.high, 3),),
+                sort=rounds.ratio,
+            ),
+            Cell(text=words.interval(quarter, three, 3), sort=three - quarter),
+            Cell(text=str(len(rounds.ratios)), sort=len(rounds.ratios)),
+        ),
+        architecture="" if is_check else name,
+    )
+
+
+def _scale(found: Iterable[Rounds]) -> tuple[float, float]:
+    """One for all rows: 1, all intervals, and the rounds but for the outermost."""
+    ends = [1.0]
+    for each in found:
+        ends += [each.low, each.high, *map(float, np.percentile(each.ratios, _SHOWN))]
+    margin = 0.02 * (max(ends) - min(ends)) or 0.01
+    return min(ends) - margin, max(ends) + margin
+
+
+def _strip(rounds: Rounds, low: float, high: float) -> Strip:
+    def at(value: float) -> float:
+        share = (value - low) / (high - low)
+        return round(_EDGE + (WIDTH - 2 * _EDGE) * min(1.0, max(0.0, share)), 1)
+
+    count = min(len(rounds.ratios), MOST_MARKS)
+    marks = np.sort(rounds.ratios)
+    if len(marks) > count:
+        marks = np.quantile(marks, (np.arange(count) + 0.5) / count)
+    return Strip(
+        marks=tuple(at(float(each)) for each in marks),
+        low=at(rounds.low),
+        mid=at(rounds.ratio),
+        high=at(rounds.high),
+        one=at(1.0),
+        width=WIDTH,
+    )

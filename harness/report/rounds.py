@@ -1,0 +1,59 @@
+"""The single rounds behind a latency, where their files lie beside the report: everything else is in storage."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+METADATA_KEY = b"clo_nas_latency"
+"""Where `harness.measure.raw_samples` puts the figures: named again, since that imports torch."""
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_A_ROUND = 4
+"""Passes: candidate, baseline, baseline, candidate."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rounds:
+    """One architecture's measurement beside the baseline; the baseline's own is beside its copy.
+
+    Attributes:
+        ratios: Time of the two passes over that of the baseline's two, a round each, in the order of measuring.
+        ratio: What was made of them.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    ratios: NDArray[np.float64]
+    ratio: float
+    low: float
+    high: float
+
+
+Reader = Callable[[str], Rounds | None]
+"""Architecture to its rounds; None where there are none to be read."""
+
+
+def read_rounds(folder: Path, architecture: str) -> Rounds | None:
+    """The rounds of `<architecture>.parquet`; None where there is no such file, or it is no measurement."""
+    if not _SAFE_NAME.fullmatch(architecture):
+        return None
+    try:
+        table = pq.read_table(folder / f"{architecture}.parquet", columns=["round", "position", "latency_ms"])
+        figures = json.loads(table.schema.metadata[METADATA_KEY])
+        passes = table.to_pandas().sort_values(["round", "position"])["latency_ms"].to_numpy(dtype=float)
+        times = passes.reshape(-1, _A_ROUND)
+        low, high = map(float, figures["ratio_ci95"])
+        ratio = float(figures["ratio"])
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return None
+    ratios = (times[:, 0] + times[:, 3]) / (times[:, 1] + times[:, 2])
+    sound = len(ratios) and np.isfinite([*ratios, ratio, low, high]).all() and times.min() > 0
+    return Rounds(ratios=ratios, ratio=ratio, low=low, high=high) if sound else None
