@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.arms import LEVELS, Factor, Factors, Level, Wanted
@@ -14,6 +13,7 @@ from harness.choices import Recipe, Size
 from harness.errors import UserError
 from harness.resources import search_space_folder
 from harness.settings import EMBEDDED_DATA
+from harness.yaml_file import read_yaml
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -114,12 +114,10 @@ def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> Ablati
     if not path.is_file():
         path = search_space_folder() / _FOLDER / f"{spec.removesuffix('.yaml')}.yaml"
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        written = read_yaml(path).data
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise UserError(f"ablation {spec}: no such file, and none ships under that name; there are: {names}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(written, dict):
         raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
     try:

@@ -14,6 +14,7 @@ from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Optio
 from harness.errors import UserError
 from harness.placement import absolute_kind
 from harness.resources import search_space_folder
+from harness.yaml_file import read_yaml
 
 
 class _Model(BaseModel):
@@ -122,11 +123,7 @@ def load_space(spec: str) -> SpaceFile:
         if not path.is_file():
             names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
             raise UserError(f"space {spec}: no such file, and none ships under that name; there are: {names}")
-    try:
-        text = path.read_text(encoding="utf-8")
-        data, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    data, tree = read_yaml(path)
     try:
         return SpaceFile.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:

@@ -26,6 +26,7 @@ from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.yaml_file import MOST_BYTES, parse_yaml
 
 EMBEDDED = "digits"
 LARGE = 5_000  # images from which not every label is read
@@ -125,6 +126,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     from ultralytics.utils import YAML
 
     try:
+        parse_yaml(path.read_bytes()[: MOST_BYTES + 1].decode(errors="ignore"))  # Ultralytics reads it with no bounds
         content: dict[str, Any] = YAML.load(path)
     except OSError as error:
         raise UserError(f"Data set {path} cannot be read: {error.strerror}.") from error

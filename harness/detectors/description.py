@@ -10,9 +10,10 @@ from typing import Any
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER
 
+from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
-from harness.detectors.parser import BLOCK_FILES
 from harness.errors import UserError
+from harness.yaml_file import read_yaml
 
 _OWN_YAMLS = Path(__file__).parent
 """Folder of the model YAMLs that Ultralytics lacks."""
@@ -39,6 +40,8 @@ def describe(spec: str) -> dict[str, Any]:
     if not path.is_file() and name.startswith(CLOFORMER_PREFIX):
         return cloformer_config(Path(name).stem.removeprefix(CLOFORMER_PREFIX))
     own = _OWN_YAMLS / name
+    if path.is_file():
+        read_yaml(path)  # Ultralytics reads it with no bounds
     try:
         with silence():
             config = yaml_model_load(path if path.is_file() else own if own.is_file() else name)

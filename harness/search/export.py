@@ -16,7 +16,7 @@ from torch import nn
 
 from harness.blocks import BlockError
 from harness.detectors import Base, build, import_block_files
-from harness.detectors.parser import BLOCK_FILES
+from harness.detectors.checkpoints import BLOCK_FILES
 from harness.errors import UserError
 from harness.measure.accuracy import save_checkpoint
 from harness.measure.onnx_file import OPSET, onnx_file, onnxruntime_for
