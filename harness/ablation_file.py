@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.arms import LEVELS, Factor, Factors, Level, Wanted
-from harness.choices import Recipe, Size
+from harness.choices import Recipe, Size, first_twice
 from harness.errors import UserError
+from harness.ladder import MOST_SEEDS
 from harness.resources import search_space_folder
 from harness.settings import EMBEDDED_DATA
 from harness.yaml_file import read_yaml
@@ -65,14 +66,17 @@ class AblationFile(BaseModel):
     @classmethod
     def _so_many(cls, value: Any) -> Any:
         """A number is that many, from 0 on."""
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if value > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS} seeds")
+        return tuple(range(value))
 
     @field_validator("models", "controls", "placebos", "seeds", "bases")
     @classmethod
     def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        for value in values:
-            if values.count(value) > 1:
-                raise ValueError(f"{value} is given twice")
+        if (twice := first_twice(values)) is not None:
+            raise ValueError(f"{twice} is given twice")
         return values
 
     @model_validator(mode="after")

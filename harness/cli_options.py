@@ -58,6 +58,8 @@ def study_url(study: str, storage: str | None, results: Path) -> str:
     Raises:
         UserError: No storage is given, and its folder has none.
     """
+    if "/" in study or "\\" in study or study in {"", ".", ".."} or not study.isprintable():
+        raise UserError(f"study {study!r}: a study's name is also its folder's, in {results}; give the name alone")
     folder = results / study
     if storage is None and not (folder / "study.db").is_file():
         names = sorted(path.parent.name for path in results.glob("*/study.db"))

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.blocks.registry import BlockEntry, BlockError, block_entry, import_block_file
-from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Option
+from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Option, first_twice
 from harness.errors import UserError
 from harness.placement import absolute_kind
 from harness.resources import search_space_folder
@@ -43,10 +43,8 @@ class PlacementChoices(_Model):
     @field_validator("*")
     @classmethod
     def _no_choice_twice(cls, choices: Any) -> Any:
-        if isinstance(choices, tuple):
-            for choice in choices:
-                if choices.count(choice) > 1:
-                    raise ValueError(f"the choice {choice} stands in the list twice")
+        if isinstance(choices, tuple) and (twice := first_twice(choices)) is not None:
+            raise ValueError(f"the choice {twice} stands in the list twice")
         return choices
 
     @field_validator("kernel", "ffn_kernel")

@@ -59,6 +59,8 @@ def parse_yaml(text: str) -> Document:
     Raises:
         ValueError: It is none, or beyond the bounds; the message says why.
     """
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES // 1_000_000} MB")
     try:
         _check_levels(text)
         loader = _LOADER(text)

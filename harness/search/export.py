@@ -27,9 +27,9 @@ from harness.search.fresh_process import fill, fixed_image
 from harness.search.kept_weights import trained_weights
 from harness.search.load_script import load_script
 from harness.search.verify_export import compare_in_fresh_process
+from harness.study_form import SAFE_NAME
 
 CARD, SCRIPT = "README.md", "load.py"
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def known_architecture(record: StudyRecord, identity: str) -> None:
     if identity not in record.model_yamls:
         known = ", ".join(record.model_yamls) or "none"
         raise UserError(f"study {record.name} has no architecture '{identity}'; it has {known}")
-    if not _SAFE_NAME.fullmatch(identity):
+    if not SAFE_NAME.fullmatch(identity):
         raise UserError(f"study {record.name}: its architecture {identity!r} cannot name a file")
 
 

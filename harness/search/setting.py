@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,7 +177,7 @@ def resolve_device(device: str) -> str:
     if device == "cpu":
         return device
     numbers = device.removeprefix("cuda:").split(",")
-    if not all(number.strip().isdigit() for number in numbers):
+    if not all(re.fullmatch(r"\s*[0-9]{1,4}\s*", number) for number in numbers):
         raise UserError(f"--device {device}: not a device; use auto, cpu or a CUDA device's number such as 0")
     missing = [number for number in numbers if int(number) >= available]
     if missing:

@@ -25,6 +25,7 @@ from harness.records import (
     SETTINGS,
     TRAINING,
     StudyRecord,
+    checked_record,
     open_storage,
     record_of,
 )
@@ -197,6 +198,7 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
             load_if_exists=True,
         )
         _check_same(study, settings, comparable)
+        checked_record(study)
         yield SearchStudy(study, settings)
 
 
@@ -213,6 +215,7 @@ def continue_study(settings: SearchSettings) -> Iterator[SearchStudy]:
     _quiet_optuna()
     with _locked(settings):
         study = optuna.load_study(study_name=settings.study, storage=open_storage(settings.storage_url))
+        checked_record(study)
         yield SearchStudy(study, settings)
 
 
