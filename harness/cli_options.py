@@ -48,8 +48,12 @@ def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyR
         UserError: There is no such study.
     """
     from harness.records import load_record
+    from harness.study_form import check_block_files
 
-    return load_record(study_url(study, storage, results), study), results / study
+    record = load_record(study_url(study, storage, results), study)
+    for architecture in record.architectures.values():
+        check_block_files(study, architecture.block_files, results / study)
+    return record, results / study
 
 
 def study_url(study: str, storage: str | None, results: Path) -> str:

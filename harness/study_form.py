@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.constraints import Constraints
+from harness.errors import UserError
 from harness.settings import Objective
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
@@ -105,8 +107,11 @@ def check_trial(number: int, columns: Iterable[str], attributes: Mapping[str, An
         ValueError: One is of another form.
     """
     _check(_Trial, attributes, f"trial {number}, ")
+    row = attributes.get("row") or {}
+    if row and not isinstance(row.get("architecture"), str):
+        raise ValueError(f"trial {number}, row.architecture: not a text")
     for name in columns:
-        if isinstance(attributes.get("row", {}).get(name), dict | list):
+        if isinstance(row.get(name), dict | list):
             raise ValueError(f"trial {number}, row.{name}: not a single value")
 
 
@@ -121,6 +126,20 @@ def check_names(study: str, identities: Iterable[str], sites: Iterable[str]) -> 
         for name in names:
             if not SAFE_NAME.fullmatch(str(name)):
                 raise ValueError(f"its {what} {str(name)!r} cannot name a file")
+
+
+def check_block_files(study: str, files: Iterable[str | Path], folder: Path) -> None:
+    """Refuse files of blocks that lie in a study's folder: they are code, and a study that somebody sends brings none.
+
+    Raises:
+        UserError: One does.
+    """
+    for file in files:
+        if Path(file).resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"study {study}: its block file {file} lies in the study's own folder, and is not run, because whoever "
+                "made the study can have put it there; move it elsewhere if you trust it"
+            )
 
 
 def _check(form: type[BaseModel], values: Mapping[str, Any], place: str) -> None:

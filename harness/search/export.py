@@ -27,7 +27,8 @@ from harness.search.fresh_process import fill, fixed_image
 from harness.search.kept_weights import trained_weights
 from harness.search.load_script import load_script
 from harness.search.verify_export import compare_in_fresh_process
-from harness.study_form import SAFE_NAME
+from harness.study_form import SAFE_NAME, check_block_files
+from harness.yaml_file import parse_yaml
 
 CARD, SCRIPT = "README.md", "load.py"
 
@@ -89,9 +90,14 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
             f"study {record.name} has no trained weights of {identity}, whose short trainings kept none; run "
             f"`clo train {record.name} {identity}` first"
         )
-    config = yaml.safe_load(record.model_yamls[identity])
+    try:
+        config = parse_yaml(record.model_yamls[identity]).data
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"study {record.name}: what it has of {identity} is not readable as YAML: {reason}") from error
     if not isinstance(config, dict) or not {"backbone", "head"} <= set(config):
         raise UserError(f"study {record.name}: what it has of {identity} is no model description")
+    check_block_files(record.name, config.get(BLOCK_FILES) or (), folder)
     files = _block_files(record, config)
     network = build(config)
     if weights is None:

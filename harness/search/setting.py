@@ -18,6 +18,7 @@ from harness.measure.accuracy import Schedule
 from harness.records import load_record
 from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
+from harness.study_form import check_block_files
 
 _MEMORY_OF_A_TRAINING = 1.2e9
 """Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
@@ -158,6 +159,7 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str) -> A
         record = load_record(f"sqlite:///{(results / study / 'study.db').as_posix()}", study)
         if identity not in record.architectures:
             raise UserError(f"{option} {spec}: study {study} has no architecture '{identity}'")
+        check_block_files(study, record.architectures[identity].block_files, results / study)
         return record.architectures[identity]
     raise UserError(
         f"{option} {spec}: neither an architecture file, nor a model of the article such as "

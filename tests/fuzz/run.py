@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from harness.errors import UserError
 from tests.fuzz.command_lines import COMMAND_LINES, RefusedError, without_work
 from tests.fuzz.loaders import LOADERS, Fuzzed
+from tests.fuzz.outcome import SECONDS, DefectError, check_sentence, deadline
 from tests.fuzz.studies import STUDIES
-from tests.fuzz.outcome import DefectError, check_sentence, deadline
 
 KINDS: Mapping[str, Fuzzed] = {**LOADERS, "study": STUDIES, "command line": COMMAND_LINES}
 _MOST_SHOWN = 12
@@ -84,7 +84,7 @@ def _one(tally: Tally, fuzzed: Fuzzed, case: Any, folder: Path) -> None:
     tally.cases += 1
     began = time.perf_counter()
     try:
-        with deadline():
+        with deadline(SECONDS):
             fuzzed.run(case, folder)
         tally.accepted += 1
     except UserError as error:
