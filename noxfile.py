@@ -117,6 +117,12 @@ def cluster(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """Try 20,000 bad inputs on everything that reads one: `nox -s fuzz -- --seed 1 --cases 50000`."""
+    _run(session, PYTHON, "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def gpu(session: nox.Session) -> None:
     """Prove clo-nas on this machine's CUDA GPU, in about ten minutes; skipped where there is none."""
     _run(session, PYTHON, "benchmarks/gpu.py", *session.posargs)

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.arms import LEVELS, Factor, Factors, Level, Wanted
-from harness.choices import Recipe, Size
+from harness.choices import Recipe, Size, first_twice
 from harness.errors import UserError
+from harness.ladder import MOST_SEEDS
 from harness.resources import search_space_folder
 from harness.settings import EMBEDDED_DATA
+from harness.yaml_file import read_yaml
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -65,14 +66,17 @@ class AblationFile(BaseModel):
     @classmethod
     def _so_many(cls, value: Any) -> Any:
         """A number is that many, from 0 on."""
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if value > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS} seeds")
+        return tuple(range(value))
 
     @field_validator("models", "controls", "placebos", "seeds", "bases")
     @classmethod
     def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        for value in values:
-            if values.count(value) > 1:
-                raise ValueError(f"{value} is given twice")
+        if (twice := first_twice(values)) is not None:
+            raise ValueError(f"{twice} is given twice")
         return values
 
     @model_validator(mode="after")
@@ -114,12 +118,10 @@ def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> Ablati
     if not path.is_file():
         path = search_space_folder() / _FOLDER / f"{spec.removesuffix('.yaml')}.yaml"
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        written = read_yaml(path).data
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise UserError(f"ablation {spec}: no such file, and none ships under that name; there are: {names}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(written, dict):
         raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
     try:

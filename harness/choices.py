@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -105,3 +106,13 @@ class LocalGroup:
             raise UserError(f"kernel {self.kernel}: a kernel size is odd and positive (3, 5, 7, 9, …)")
         if self.heads < 1:
             raise UserError(f"{self.heads} local heads: a local group has at least one head")
+
+
+def first_twice(values: Iterable[Hashable]) -> Hashable | None:
+    """The first value that was there before; None where there is none."""
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,7 +110,7 @@ def seed_list(option: str, text: str | None) -> int | tuple[int, ...] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(re.fullmatch("[0-9]{1,10}", part) for part in parts):
         raise UserError(f"{option} {text}: neither a number of seeds (5) nor a list of them (0,3,7)")
     return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
 

@@ -48,8 +48,12 @@ def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyR
         UserError: There is no such study.
     """
     from harness.records import load_record
+    from harness.study_form import check_block_files
 
-    return load_record(study_url(study, storage, results), study), results / study
+    record = load_record(study_url(study, storage, results), study)
+    for architecture in record.architectures.values():
+        check_block_files(study, architecture.block_files, results / study)
+    return record, results / study
 
 
 def study_url(study: str, storage: str | None, results: Path) -> str:
@@ -58,6 +62,8 @@ def study_url(study: str, storage: str | None, results: Path) -> str:
     Raises:
         UserError: No storage is given, and its folder has none.
     """
+    if "/" in study or "\\" in study or study in {"", ".", ".."} or not study.isprintable():
+        raise UserError(f"study {study!r}: a study's name is also its folder's, in {results}; give the name alone")
     folder = results / study
     if storage is None and not (folder / "study.db").is_file():
         names = sorted(path.parent.name for path in results.glob("*/study.db"))

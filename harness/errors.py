@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+MOST_LETTERS = 2_000
+
 
 class UserError(Exception):
-    """Something given from outside is wrong; the message says what, where and what would be right."""
+    """Something given from outside is wrong; the message says what, where and what would be right.
+
+    It is one line, however the values in it were written: what is no printable character is shown as its escape,
+    because in a terminal it would be a command, and of a message that quotes a whole file the middle is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = "".join(c if c.isprintable() else _escaped(c) for c in message)
+        if len(line) > MOST_LETTERS:
+            line = f"{line[: MOST_LETTERS // 2]} … {line[-MOST_LETTERS // 2 :]}"
+        super().__init__(line)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+MOST_SEEDS = 1_000
+"""Of anything; far more than anybody has trained, and few enough to be listed."""
 ETA = 3
 """Of so many candidates on a rung one climbs, unless it is said otherwise: the proposal of [1]."""
 
@@ -104,6 +106,8 @@ def parse_rungs(text: str) -> Ladder:
     rungs = [Rung(int(match[1]), int(match[2])) for match in found if match]
     if len(rungs) < len(found) or min(map(min, rungs)) < 1:
         raise ValueError("rungs are epochs x seeds from the bottom, both at least 1, such as '3x1, 3x3, 12x4'")
+    if max(rung.seeds for rung in rungs) > MOST_SEEDS:
+        raise ValueError(f"a rung has at most {MOST_SEEDS} seeds")
     for below, rung in itertools.pairwise(rungs):
         if rung == below or rung.epochs < below.epochs or rung.seeds < below.seeds:
             raise ValueError(
@@ -144,6 +148,6 @@ def parse_budget(text: str) -> Budget:
     """
     for pattern, unit, factor in _UNITS:
         match = re.fullmatch(pattern, text.strip())
-        if match and float(match[1]) > 0:
+        if match and 0 < float(match[1]) < math.inf:
             return Budget(float(match[1]) * factor, unit)
     raise ValueError("a budget is a number with its unit: '40 trainings', '200 epochs', '2 h' or '90 m'")

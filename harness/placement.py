@@ -219,7 +219,7 @@ class Placement:
             UserError: A key is unknown or a value makes no placement.
         """
         values = dict(data)
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        unknown = sorted(map(str, set(values) - set(cls.__dataclass_fields__)))
         if unknown:
             known = ", ".join(cls.__dataclass_fields__)
             raise UserError(f"placement has an unknown key '{unknown[0]}'; known keys: {known}")

@@ -26,6 +26,7 @@ from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.patient_storage import PatientStorage
 from harness.settings import is_server, without_password
+from harness.study_form import check_names, check_study, check_trial
 
 LOCK_SECONDS = 30.0
 """How long SQLite waits for another program to let go of the database."""
@@ -210,7 +211,43 @@ def load_record(url: str, name: str) -> StudyRecord:
     except KeyError as error:
         names = ", ".join(optuna.get_all_study_names(storage)) or "none"
         raise UserError(f"study {name}: not in {without_password(url)}; there are: {names}") from error
-    return record_of(study)
+    return checked_record(study)
+
+
+def checked_record(study: optuna.Study) -> StudyRecord:
+    """The record of a study that may have been written by anybody.
+
+    Raises:
+        UserError: It is not as clo-nas writes it, or holds names that would lead out of its folder.
+    """
+    try:
+        _check_form(study)
+        record = record_of(study)
+        placements = (p for architecture in record.architectures.values() for p in architecture.placements)
+        check_names(record.name, record.trials.architecture.unique(), (p.site for p in placements))
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"study {study.study_name}: what its storage holds is not as clo-nas writes it "
+            f"({type(error).__name__}: {' '.join(str(error).split())})"
+        ) from error
+    return record
+
+
+def _check_form(study: optuna.Study) -> None:
+    attributes = study.user_attrs
+    settings = {**_mapping(attributes, LAST_RUN), **_mapping(attributes, SETTINGS)}
+    shown = {name: attributes.get(name) for name in (SPACE, ENVIRONMENT, ABLATION, EXPECTED_GAINS)}
+    check_study({**shown, SETTINGS: settings})
+    for trial in study.get_trials(deepcopy=False):
+        given = {name: trial.user_attrs[name] for name in (ROW, MODEL_YAML) if name in trial.user_attrs}
+        check_trial(trial.number, COLUMNS, given)
+
+
+def _mapping(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = attributes.get(name, {})
+    if not isinstance(value, dict):
+        raise TypeError(f"its '{name}' is no mapping")
+    return value
 
 
 def _sqlite_file(url: str) -> Path | None:

@@ -21,7 +21,7 @@ from pydantic import (
 
 from harness.constraints import Constraints
 from harness.errors import UserError
-from harness.ladder import Budget, Ladder, Rung, parse_budget, parse_rungs
+from harness.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
 
 Parsed = TypeVar("Parsed")
 EMBEDDED_DATA = "digits"
@@ -82,7 +82,7 @@ class SearchSettings(BaseModel):
     )
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
     seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
-    seeds: int = Field(default=3, ge=1, description="seeds of the baseline and of each finalist")
+    seeds: int = Field(default=3, ge=1, le=MOST_SEEDS, description="seeds of the baseline and of each finalist")
     finalists: int | None = Field(
         default=3, ge=0, description="candidates that reach the second rung; None is one in three"
     )
@@ -226,7 +226,9 @@ def search_settings(**values: Any) -> SearchSettings:
         raise UserError(f"{option} {','.join(given) if isinstance(given, tuple) else given}: {message}") from error
 
 
-def _parsed(option: str, text: str, parse: Callable[[str], Parsed]) -> Parsed:
+def _parsed(option: str, text: object, parse: Callable[[str], Parsed]) -> Parsed:
+    if not isinstance(text, str):
+        raise UserError(f"--{option} {text!r}: is a text, such as '3x1, 3x3' of rungs or '2 h' of a budget")
     try:
         return parse(text)
     except ValueError as error:

@@ -10,10 +10,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.blocks.registry import BlockEntry, BlockError, block_entry, import_block_file
-from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Option
+from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Option, first_twice
 from harness.errors import UserError
 from harness.placement import absolute_kind
 from harness.resources import search_space_folder
+from harness.yaml_file import read_yaml
 
 
 class _Model(BaseModel):
@@ -42,10 +43,8 @@ class PlacementChoices(_Model):
     @field_validator("*")
     @classmethod
     def _no_choice_twice(cls, choices: Any) -> Any:
-        if isinstance(choices, tuple):
-            for choice in choices:
-                if choices.count(choice) > 1:
-                    raise ValueError(f"the choice {choice} stands in the list twice")
+        if isinstance(choices, tuple) and (twice := first_twice(choices)) is not None:
+            raise ValueError(f"the choice {twice} stands in the list twice")
         return choices
 
     @field_validator("kernel", "ffn_kernel")
@@ -122,11 +121,7 @@ def load_space(spec: str) -> SpaceFile:
         if not path.is_file():
             names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
             raise UserError(f"space {spec}: no such file, and none ships under that name; there are: {names}")
-    try:
-        text = path.read_text(encoding="utf-8")
-        data, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    data, tree = read_yaml(path)
     try:
         return SpaceFile.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:

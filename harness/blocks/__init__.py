@@ -11,7 +11,14 @@ from harness.blocks.block import CloBlock
 from harness.blocks.cloformer import CloFormer
 from harness.blocks.controls import CBAM, SqueezeExcitation
 from harness.blocks.ffn import ConvFFN
-from harness.blocks.registry import BlockEntry, BlockError, RegisteredBlock, import_block_file, register_block
+from harness.blocks.registry import (
+    BlockEntry,
+    BlockError,
+    RegisteredBlock,
+    block_modules,
+    import_block_file,
+    register_block,
+)
 
 __all__ = [
     "CBAM",
@@ -23,6 +30,7 @@ __all__ = [
     "ConvFFN",
     "RegisteredBlock",
     "SqueezeExcitation",
+    "block_modules",
     "import_block_file",
     "register_block",
 ]

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -75,6 +76,8 @@ class BlockEntry:
 
 
 _ENTRIES: dict[str, BlockEntry] = {}
+_IMPORTED: set[str] = set()
+"""Names of modules that came from files of blocks."""
 
 
 def register_block(
@@ -124,6 +127,12 @@ def block_names() -> list[str]:
     return sorted(_ENTRIES)
 
 
+def block_modules() -> list[ModuleType]:
+    """The modules that a user's own blocks come from: code that they have chosen to run."""
+    names = _IMPORTED | {entry.build.__module__ for entry in _ENTRIES.values()}
+    return [sys.modules[name] for name in sorted(names) if name in sys.modules and not name.startswith("harness.")]
+
+
 def import_block_file(path: str | Path) -> None:
     """Import a file that registers blocks, once, under its own name so that checkpoints find its classes.
 
@@ -135,6 +144,7 @@ def import_block_file(path: str | Path) -> None:
     loaded = sys.modules.get(name)
     if loaded is not None:
         if Path(getattr(loaded, "__file__", None) or "").resolve() == file:
+            _IMPORTED.add(name)
             return
         raise BlockError(f"{path}: a module named '{name}' is loaded already; rename the file")
     if not file.is_file():
@@ -144,13 +154,16 @@ def import_block_file(path: str | Path) -> None:
         raise BlockError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _IMPORTED.add(name)
     try:
         spec.loader.exec_module(module)
     except BlockError:
         del sys.modules[name]
+        _IMPORTED.discard(name)
         raise
     except Exception as error:  # whatever the user's file raises is one sentence to them
         del sys.modules[name]
+        _IMPORTED.discard(name)
         raise BlockError(f"{path}: cannot be imported ({type(error).__name__}: {error})") from error
 
 

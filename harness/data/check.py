@@ -26,6 +26,7 @@ from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.yaml_file import MOST_BYTES, parse_yaml
 
 EMBEDDED = "digits"
 LARGE = 5_000  # images from which not every label is read
@@ -125,6 +126,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     from ultralytics.utils import YAML
 
     try:
+        parse_yaml(
+            path.read_bytes()[: MOST_BYTES + 4].decode("utf-8-sig", errors="ignore")
+        )  # Ultralytics reads it with no bounds
         content: dict[str, Any] = YAML.load(path)
     except OSError as error:
         raise UserError(f"Data set {path} cannot be read: {error.strerror}.") from error
@@ -166,10 +170,16 @@ def _names(content: Mapping[str, Any], yaml: Path) -> dict[int, str]:
 def _root(content: Mapping[str, Any], yaml: Path) -> Path:
     from ultralytics.data.utils import DATASETS_DIR
 
-    root = Path(content.get("path") or yaml.parent)
-    if not root.exists() and not root.is_absolute():
-        root = DATASETS_DIR / root
-    return root.resolve()
+    given = content.get("path") or str(yaml.parent)
+    if not isinstance(given, str):
+        raise UserError(f"Data set {yaml}: 'path' must be the path of a folder, not {given!r}.")
+    root = Path(given)
+    try:
+        if not root.exists() and not root.is_absolute():
+            root = DATASETS_DIR / root
+        return root.resolve()
+    except (OSError, ValueError) as error:
+        raise UserError(f"Data set {yaml}: 'path' can be no folder's: {error}.") from error
 
 
 def _images_of(split: str, content: Mapping[str, Any], root: Path, yaml: Path) -> list[str]:
@@ -177,12 +187,15 @@ def _images_of(split: str, content: Mapping[str, Any], root: Path, yaml: Path) -
     named = content[split]
     found: set[str] = set()
     for name in [named] if isinstance(named, str) else named:
-        source = (root / name).resolve()
-        if not source.exists() and name.startswith("../"):
-            source = (root / name[3:]).resolve()
-        if not source.exists():
-            raise UserError(_missing(split, source, content, yaml))
-        found.update(_images_in(source))
+        try:
+            source = (root / name).resolve()
+            if not source.exists() and name.startswith("../"):
+                source = (root / name[3:]).resolve()
+            if not (source.is_dir() or source.is_file()):  # a device or a pipe would never end
+                raise UserError(_missing(split, source, content, yaml))
+            found.update(_images_in(source))
+        except (OSError, ValueError) as error:
+            raise UserError(f"Data set {yaml}: its {split!r} images cannot be found: {error}.") from error
     if not found:
         kind = "validation" if split == "val" else "training"
         raise UserError(f"The {kind} set of {yaml} is empty: no images in {root / str(named)}.")

@@ -1,7 +1,7 @@
 """All that knows Ultralytics' model format: bases, sites, insertion, weights."""
 
 from harness.detectors.cloformer import load_official_backbone
-from harness.detectors.families import Base, build, read_yaml, resolve_base
+from harness.detectors.families import Base, build, read_checkpoint, read_yaml, resolve_base
 from harness.detectors.growth import transfer_widened
 from harness.detectors.insert import index_map, insert, to_yaml
 from harness.detectors.named import Detector, find_detector, load_model, read_architecture
@@ -27,6 +27,7 @@ __all__ = [
     "map_sizes",
     "mode_channels",
     "read_architecture",
+    "read_checkpoint",
     "read_yaml",
     "resolve_base",
     "to_yaml",

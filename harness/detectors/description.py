@@ -10,9 +10,10 @@ from typing import Any
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER
 
+from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
-from harness.detectors.parser import BLOCK_FILES
 from harness.errors import UserError
+from harness.yaml_file import MOST_BYTES, parse_yaml
 
 _OWN_YAMLS = Path(__file__).parent
 """Folder of the model YAMLs that Ultralytics lacks."""
@@ -36,12 +37,17 @@ def describe(spec: str) -> dict[str, Any]:
     """
     path = Path(spec)
     name = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
-    if not path.is_file() and name.startswith(CLOFORMER_PREFIX):
+    is_file = path.suffix in {".yaml", ".yml"} and path.is_file()
+    if not is_file and name.startswith(CLOFORMER_PREFIX):
         return cloformer_config(Path(name).stem.removeprefix(CLOFORMER_PREFIX))
     own = _OWN_YAMLS / name
     try:
+        if is_file:
+            parse_yaml(
+                path.read_bytes()[: MOST_BYTES + 4].decode("utf-8-sig", errors="ignore")
+            )  # Ultralytics has no bounds
         with silence():
-            config = yaml_model_load(path if path.is_file() else own if own.is_file() else name)
+            config = yaml_model_load(path if is_file else own if own.is_file() else name)
     except FileNotFoundError as error:
         raise UserError(
             f"base {spec}: no such model; give a name such as yolov5n or yolov8s, a YAML or a .pt file"
@@ -50,6 +56,8 @@ def describe(spec: str) -> dict[str, Any]:
         reason, _, _ = " ".join(str(error).split()).partition(" Verify YAML with")
         raise UserError(f"base {spec}: not a readable model YAML ({reason})") from error
     if files := config.get(BLOCK_FILES):
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise UserError(f"base {spec}: its '{BLOCK_FILES}' is {files!r}; expected a list of files, [my_blocks.py]")
         config[BLOCK_FILES] = [str(path.absolute().parent / file) for file in files]
     return in_one_scale(config, spec)
 

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
+from harness import yaml_file
+from harness.detectors.checkpoints import BLOCK_FILES, refused
 from harness.detectors.description import describe, in_one_scale, silence
-from harness.detectors.parser import BLOCK_FILES
 from harness.errors import UserError
 
 
@@ -48,7 +48,7 @@ class Base:
 
     def load(self) -> DetectionModel:
         """The network with its checkpoint's weights, or random ones where it has none."""
-        return _load_checkpoint(self.checkpoint) if self.checkpoint else self.build()
+        return read_checkpoint(self.checkpoint)[0] if self.checkpoint else self.build()
 
 
 def resolve_base(spec: str) -> Base:
@@ -67,7 +67,7 @@ def resolve_base(spec: str) -> Base:
             raise UserError(
                 f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n"
             )
-        model = _load_checkpoint(path)
+        model, _ = read_checkpoint(path)
         return Base(name=path.name, config=in_one_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
     return Base(name=path.stem if path.suffix else path.name, config=describe(spec))
 
@@ -78,10 +78,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It is not YAML, or not a mapping.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    data = yaml_file.read_yaml(path).data
     if not isinstance(data, dict):
         raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
     return data
@@ -106,19 +103,23 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     return model
 
 
-def _load_checkpoint(path: Path) -> DetectionModel:
+def read_checkpoint(path: Path) -> tuple[DetectionModel, dict[str, Any]]:
+    """The network in a `.pt` file, and what else is in it; no code of the file's is run (see `checkpoints`).
+
+    Raises:
+        UserError: It is no checkpoint of a detector, or needs something that is not known to be a layer.
+    """
     try:
         with silence():
-            model, _ = load_checkpoint(path)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{path}: holds a block of the module '{error.name}', which cannot be imported here; "
-            f"put the folder of {error.name}.py on PYTHONPATH"
-        ) from error
+            model, rest = load_checkpoint(path)
+    except UserError:
+        raise
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
+        if why := refused(path):
+            raise UserError(f"{path}: {why}") from error
         raise UserError(
             f"{path}: not a loadable checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"
         ) from error
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):
         raise UserError(f"{path}: holds no Ultralytics detection model")
-    return model
+    return model, rest

@@ -11,8 +11,9 @@ import yaml
 from harness.architecture import Architecture, Init, Kind, Mode, Placement
 from harness.blocks import BlockError, import_block_file
 from harness.blocks.probe import probe
+from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.families import Base
-from harness.detectors.parser import BLOCK_FILES, INSIDE
+from harness.detectors.parser import INSIDE
 from harness.detectors.sites import Site, find_sites
 from harness.errors import UserError
 

@@ -34,6 +34,7 @@ from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
 from harness.blocks import CloAttention, CloBlock, RegisteredBlock, import_block_file
+from harness.detectors.checkpoints import BLOCK_FILES, SWITCH, load_safely
 from harness.detectors.cloformer import CloFormerStage, CloFormerStem
 from harness.detectors.inside import put_inside
 from harness.detectors.yolov7 import YOLOV7_LAYERS
@@ -48,8 +49,6 @@ CHANGING: dict[str, type[nn.Module]] = {
 """Layers that do not: their first two arguments are the channels of input and output."""
 INSIDE = "inside"
 """Key of the argument that says what goes into a layer's bottlenecks: {inside: {class name: arguments}}."""
-BLOCK_FILES = "blocks"
-"""Key of a model's YAML under which the files stand that register blocks of a user's own."""
 
 _RELIED_ON = (
     "globals()[m]",
@@ -89,6 +88,7 @@ def register(tasks: ModuleType) -> None:
             raise UserError(f"Ultralytics has a layer named {layer.__name__} of its own; clo-nas cannot add its one")
         setattr(tasks, layer.__name__, layer)
     tasks.parse_model = _wrap(original)  # type: ignore[attr-defined]
+    load_safely(tasks)
 
 
 def _wrap(original: Parser) -> Parser:
@@ -145,9 +145,10 @@ def import_block_files(description: Mapping[str, Any]) -> None:
     from ultralytics.nn import tasks
 
     files = description.get(BLOCK_FILES) or ()
-    asked = os.environ.get("ULTRALYTICS_SAFE_LOAD", "").lower() in {"1", "true"}
-    if files and (asked or tasks._SafeLoad.restricted()):  # for the whole process, or for the load under way
-        raise TypeError(f"the model names a file of blocks, {files[0]}, which ULTRALYTICS_SAFE_LOAD keeps from running")
+    asked = os.environ.get(SWITCH, "").lower() in {"1", "true"}
+    loading = getattr(tasks._SafeLoad._local, "active", False)
+    if files and (asked or loading):  # for the whole process, or for the load under way
+        raise TypeError(f"the model names a file of blocks, {files[0]}, which {SWITCH} keeps from running")
     for file in files:
         import_block_file(_located(Path(file), description))
 

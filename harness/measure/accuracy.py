@@ -40,7 +40,7 @@ from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import ModelEMA
 
-from harness.detectors import Transfer, build, import_block_files, transfer, transfer_widened
+from harness.detectors import Transfer, build, import_block_files, read_checkpoint, transfer, transfer_widened
 from harness.errors import UserError
 from harness.measure.coco import require_cocoeval
 from harness.measure.element_rate import scale_steps
@@ -106,19 +106,17 @@ def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
     Base weights are in place and new blocks drawn from the seed, or all are those of `Training.start`; the
     transfer is the base's either way.
     """
-    from ultralytics.nn.tasks import load_checkpoint
-
     torch.manual_seed(training.seed)
     if training.base_weights is None:
         base = build(training.base_config, training.classes)
     else:
         import_block_files(training.base_config)  # the checkpoint may hold a user's own
-        base, _ = load_checkpoint(training.base_weights)
+        base, _ = read_checkpoint(training.base_weights)
     torch.manual_seed(training.seed)
     model = build(training.config, training.classes)
     moved = transfer_widened(base, model) if training.widened else transfer(base, model, training.layers)
     if training.start is not None:
-        earlier, _ = load_checkpoint(training.start)
+        earlier, _ = read_checkpoint(training.start)
         model.load_state_dict(earlier.state_dict())
     return model, moved
 

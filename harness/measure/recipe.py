@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ultralytics.nn.tasks import load_checkpoint
 
-from harness.detectors import import_block_files, to_yaml
+from harness.detectors import import_block_files, read_checkpoint, to_yaml
 from harness.errors import UserError
 from harness.measure.accuracy import initial_model, save_checkpoint
 from harness.measure.coco import require_cocoeval
@@ -75,7 +74,7 @@ def train_published(training: Training, progress: Progress | None = None) -> Acc
             _train(trainer, progress)
         best = folder / _RUN / "weights" / "best.pt"
         validator(model=str(best))
-        model, _ = load_checkpoint(best)
+        model, _ = read_checkpoint(best)
         result = Accuracy(
             **validator.figures(),
             train_seconds=spent + time.perf_counter() - started,
@@ -172,9 +171,9 @@ def _epochs_behind(training: Training, folder: Path) -> int:
     path = folder / _RUN / "weights" / "last.pt"
     if not path.is_file():
         return 0
-    _, found = load_checkpoint(path)
+    _, found = read_checkpoint(path)
     asked = options(training, folder)
-    if any(found["train_args"].get(name) != asked[name] for name in _ASKED_FOR):
+    if any(found.get("train_args", {}).get(name) != asked[name] for name in _ASKED_FOR):
         return 0
     finished = found["epoch"] == -1  # Ultralytics' mark, which early stopping leaves too
     return int(training.schedule.epochs if finished else found["epoch"] + 1)

@@ -16,7 +16,7 @@ from torch import nn
 
 from harness.blocks import BlockError
 from harness.detectors import Base, build, import_block_files
-from harness.detectors.parser import BLOCK_FILES
+from harness.detectors.checkpoints import BLOCK_FILES
 from harness.errors import UserError
 from harness.measure.accuracy import save_checkpoint
 from harness.measure.onnx_file import OPSET, onnx_file, onnxruntime_for
@@ -27,9 +27,10 @@ from harness.search.fresh_process import fill, fixed_image
 from harness.search.kept_weights import trained_weights
 from harness.search.load_script import load_script
 from harness.search.verify_export import compare_in_fresh_process
+from harness.study_form import SAFE_NAME, check_block_files
+from harness.yaml_file import parse_yaml
 
 CARD, SCRIPT = "README.md", "load.py"
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def known_architecture(record: StudyRecord, identity: str) -> None:
     if identity not in record.model_yamls:
         known = ", ".join(record.model_yamls) or "none"
         raise UserError(f"study {record.name} has no architecture '{identity}'; it has {known}")
-    if not _SAFE_NAME.fullmatch(identity):
+    if not SAFE_NAME.fullmatch(identity):
         raise UserError(f"study {record.name}: its architecture {identity!r} cannot name a file")
 
 
@@ -89,9 +90,14 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
             f"study {record.name} has no trained weights of {identity}, whose short trainings kept none; run "
             f"`clo train {record.name} {identity}` first"
         )
-    config = yaml.safe_load(record.model_yamls[identity])
+    try:
+        config = parse_yaml(record.model_yamls[identity]).data
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"study {record.name}: what it has of {identity} is not readable as YAML: {reason}") from error
     if not isinstance(config, dict) or not {"backbone", "head"} <= set(config):
         raise UserError(f"study {record.name}: what it has of {identity} is no model description")
+    check_block_files(record.name, config.get(BLOCK_FILES) or (), folder)
     files = _block_files(record, config)
     network = build(config)
     if weights is None:

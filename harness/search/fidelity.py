@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import pandas as pd
-import yaml
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -34,6 +33,7 @@ from harness.search.executors import Children
 from harness.search.outcome import Failure, State
 from harness.search.setting import Setting, prepare
 from harness.settings import SearchSettings
+from harness.yaml_file import read_yaml
 
 TRAININGS = "trainings.csv"
 COLUMNS = ("schedule", "seed", "architecture", "space", "blocks", "state", "reason", "map50_95", "cpu_seconds")
@@ -120,14 +120,12 @@ def load_plan(spec: str) -> FidelityPlan:
     if not path.is_file():
         path = search_space_folder() / "fidelity" / f"{spec.removesuffix('.yaml')}.yaml"
     try:
-        return FidelityPlan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return FidelityPlan.model_validate(read_yaml(path).data)
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise UserError(
             f"fidelity plan {spec}: no such file, and none ships under that name; there are: {names}"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from harness.measure.environment import cpu_model
 from harness.records import load_record
 from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
+from harness.study_form import check_block_files
 
 _MEMORY_OF_A_TRAINING = 1.2e9
 """Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
@@ -169,6 +171,7 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str) -> A
         record = load_record(f"sqlite:///{(results / study / 'study.db').as_posix()}", study)
         if identity not in record.architectures:
             raise UserError(f"{option} {spec}: study {study} has no architecture '{identity}'")
+        check_block_files(study, record.architectures[identity].block_files, results / study)
         return record.architectures[identity]
     raise UserError(
         f"{option} {spec}: neither an architecture file, nor a model of the article such as "
@@ -188,7 +191,7 @@ def resolve_device(device: str) -> str:
     if device == "cpu":
         return device
     numbers = device.removeprefix("cuda:").split(",")
-    if not all(number.strip().isdigit() for number in numbers):
+    if not all(re.fullmatch(r"\s*[0-9]{1,4}\s*", number) for number in numbers):
         raise UserError(f"--device {device}: not a device; use auto, cpu or a CUDA device's number such as 0")
     missing = [number for number in numbers if int(number) >= available]
     if missing:

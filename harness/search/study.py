@@ -28,6 +28,7 @@ from harness.records import (
     SETTINGS,
     TRAINING,
     StudyRecord,
+    checked_record,
     open_storage,
     record_of,
 )
@@ -291,6 +292,7 @@ def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Itera
             study = _create(storage, members, settings)
         with members.turn():
             _check_same(study, settings, comparable)
+            checked_record(study)
         yield SearchStudy(study, storage, settings, members)
 
 
@@ -328,6 +330,7 @@ def continue_study(settings: SearchSettings) -> Iterator[SearchStudy]:
     _quiet_optuna()
     with _members(settings) as (storage, members):
         study = optuna.load_study(study_name=settings.study, storage=storage)
+        checked_record(study)
         yield SearchStudy(study, storage, settings, members)
 
 

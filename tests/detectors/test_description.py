@@ -70,7 +70,7 @@ def test_a_file_that_describes_no_detector_is_refused_in_one_sentence(
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(UserError, match="not a model description, since its 'backbone' is not a list of rows"):
+    with pytest.raises(UserError, match="not a readable model YAML"):
         resolve_base(str(path))
 
 

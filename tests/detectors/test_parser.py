@@ -207,6 +207,6 @@ def test_an_activation_is_a_layer_of_torch_and_no_other_expression() -> None:
 def test_a_restricted_load_under_way_runs_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")
-    monkeypatch.setattr(tasks._SafeLoad, "restricted", lambda: True)
+    monkeypatch.setattr(tasks._SafeLoad._local, "active", True, raising=False)
     with pytest.raises(UserError, match=r"names a file of blocks, .*evil\.py"):
         build(description)
