@@ -26,7 +26,7 @@ from harness.errors import UserError
 from harness.settings import without_password
 
 LOCK_SECONDS = 30.0
-"""How long SQLite waits for another program to let go of the database."""
+"""How long SQLite waits for another program to let go of the database, unless its URL says so: `?timeout=5`."""
 
 ROLE = "role"
 """User attribute that says what an Optuna trial stands for: one of the three below."""
@@ -155,7 +155,8 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     Raises:
         UserError: It cannot be reached, is locked or is no database.
     """
-    engine = {"connect_args": {"timeout": LOCK_SECONDS}} if url.startswith("sqlite") else {}
+    says_so = "timeout" in sqlalchemy.make_url(url).query if url.startswith("sqlite") else True
+    engine = {} if says_so else {"connect_args": {"timeout": LOCK_SECONDS}}
     try:
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
         if url.startswith("sqlite"):
