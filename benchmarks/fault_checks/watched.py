@@ -18,6 +18,8 @@ from benchmarks.fault_checks.scenario import Tally
 _numbers = itertools.count()
 REFUSED, STOPPED = 2, 130
 """Exit codes: one sentence said why; Ctrl-C."""
+_BY_SIGNAL = -2
+"""What a shell shows as 130, too: Ctrl-C before the program had begun, or after it had done all."""
 
 
 @dataclass(kw_only=True)
@@ -109,7 +111,8 @@ class Watched:
 
     def expect_refusal(self, program: Program, *words: str, code: int = REFUSED) -> None:
         """It ends, with one sentence that has certain words and without a traceback."""
-        found = program.wait()
+        ended = program.wait()
+        found = STOPPED if ended == _BY_SIGNAL else ended
         said = program.said()
         last = said.strip().splitlines()[-1] if said.strip() else "nothing"
         self.tally.expect(found == code, f"{self.name}: exit code {found}, not {code}; it said: {last}")
