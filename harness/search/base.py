@@ -81,7 +81,7 @@ def common_base(
     note = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
-        if not (path.is_file() and note.is_file()):
+        if not _is_whole(path, note):
             result = run_in_child(
                 train_base,
                 Training(
@@ -103,13 +103,31 @@ def common_base(
             )
             if isinstance(result, Failure):
                 raise UserError(f"base {base.name} cannot be trained: {result.reason}")
-            about = {"map50_95": result.map50_95, "train_seconds": result.train_seconds, "key": key}
+            about = {
+                "map50_95": result.map50_95,
+                "train_seconds": result.train_seconds,
+                "sha256": _digest(path),
+                "key": key,
+            }
             part = note.with_suffix(".part")
             part.write_text(json.dumps(about, default=str))
             part.replace(note)
         accuracy = json.loads(note.read_text())["map50_95"]
     origin = f"{base.name}, trained {schedule.epochs} epochs"
     return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)
+
+
+def _is_whole(path: Path, note: Path) -> bool:
+    """Whether weights are what their note says; one from before notes had a digest is believed."""
+    if not (path.is_file() and note.is_file()):
+        return False
+    said = json.loads(note.read_text()).get("sha256")
+    return said is None or said == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def known_pace(base: Base, data: DatasetInfo, imgsz: int) -> float | None:
