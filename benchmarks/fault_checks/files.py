@@ -10,14 +10,14 @@ from pathlib import Path
 from benchmarks.fault_checks.ground import Ground
 from benchmarks.fault_checks.program import Program
 from benchmarks.fault_checks.rows import FAILURES
-from benchmarks.fault_checks.scenario import Tally, scenario
+from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import Watched
 
 
 @scenario("checkpoint cut off", faults=4)
 def cut_checkpoint(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """What a longer training would go on from is damaged after a kill: it's made again first."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
         weights = study.folder / "weights"
@@ -36,7 +36,7 @@ def cut_checkpoint(ground: Ground, generator: random.Random, tally: Tally, fault
 @scenario("common base cut off", faults=3)
 def cut_base(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The trained base in the cache is damaged between two runs: it's trained again, to the same weights."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
         if not program.run_for(study.moment(generator)):
@@ -44,10 +44,14 @@ def cut_base(ground: Ground, generator: random.Random, tally: Tally, faults: int
         program.kill()
         study.check()
         [base] = (ground.cache / "bases").glob("*.pt")
-        cut(base, generator)
-        tally.faults += 1
-        study.finish()
-        study.remove()
+        whole = base.read_bytes()
+        try:
+            cut(base, generator)
+            tally.faults += 1
+            study.finish()
+            study.remove()
+        finally:
+            base.write_bytes(whole)  # other scenarios need it, whatever became of this one
 
 
 def cut(file: Path, generator: random.Random) -> None:
@@ -78,7 +82,7 @@ def _remove_data(
     ground: Ground, generator: random.Random, tally: Tally, faults: int, remove: Callable[[Path], None]
 ) -> None:
     """No training may be held against its candidate, and none may count that had less to learn from."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         root = ground.folder / "data of" / study.name
         shutil.copytree(ground.data.parent, root)

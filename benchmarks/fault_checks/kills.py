@@ -9,7 +9,7 @@ from collections.abc import Callable
 from benchmarks.fault_checks.ground import Ground
 from benchmarks.fault_checks.program import Program
 from benchmarks.fault_checks.rows import FAILURES, INTERRUPTED
-from benchmarks.fault_checks.scenario import Tally, scenario
+from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import STOPPED, Watched
 
 CTRL_C_SECONDS = 15.0
@@ -64,7 +64,7 @@ def _strike_again_and_again(
     """At random moments of a study's run until it's done, then of another's."""
     study = Watched(ground=ground, tally=tally)
     program = study.start()
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         if program.run_for(study.moment(generator)):
             tally.faults += 1
             strike(study, program)
@@ -90,7 +90,7 @@ def kill_training(ground: Ground, generator: random.Random, tally: Tally, faults
 
     The baseline's end ends the search, as nothing can be compared then; it's trained again at the next start.
     """
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
         if not (program.run_for(study.moment(generator)) and program.run_until(program.trains)):

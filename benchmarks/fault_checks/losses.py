@@ -6,7 +6,7 @@ import random
 
 from benchmarks.fault_checks.ground import Ground
 from benchmarks.fault_checks.rows import FAILURES
-from benchmarks.fault_checks.scenario import Tally, scenario
+from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import Watched
 
 BLOCK = '''
@@ -48,7 +48,7 @@ def block(ground: Ground, generator: random.Random, tally: Tally, faults: int) -
     """The candidate fails with its reason and is never trained again; the others aren't touched."""
     (ground.folder / "poison.py").write_text(BLOCK)
     (ground.folder / "poisoned.yaml").write_text(SPACE)
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         passes = generator.choice(PASSES)
         placement = f"{{site: neck.P4, kind: 'poison.py:poison', options: {{good_passes: {passes}}}}}"
         (ground.folder / "p.yaml").write_text(f"base: yolov5n\nplacements: [{placement}]\n")
@@ -72,7 +72,7 @@ def block(ground: Ground, generator: random.Random, tally: Tally, faults: int) -
 @scenario("learning rate absurd", faults=2)
 def learning_rate(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The baseline itself fails: said in a sentence, with the loss, each time."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally, options={"learning-rate": f"1e{generator.randint(20, 30)}"})
         for _ in range(2):
             program = study.start()

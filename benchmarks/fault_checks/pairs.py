@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 
 from benchmarks.fault_checks.ground import Ground
-from benchmarks.fault_checks.scenario import Tally, scenario
+from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import REFUSED, Watched
 
 
 @scenario("two searches on one study", faults=3)
 def two_searches(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The second is refused in a sentence; the first isn't touched."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         first = study.start()
         if not first.run_for(study.moment(generator) / 2):

@@ -12,7 +12,7 @@ import psutil
 
 from benchmarks.fault_checks.ground import Ground
 from benchmarks.fault_checks.rows import FAILURES
-from benchmarks.fault_checks.scenario import Skipped, Tally, scenario
+from benchmarks.fault_checks.scenario import Skipped, Tally, scenario, until
 from benchmarks.fault_checks.watched import REFUSED, Watched
 
 DISK_MIB = 128
@@ -25,7 +25,7 @@ MEMORY_MIB = (1, 60)
 def disk_full(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The disk of the results fills up under a running search; there is room again before the next start."""
     with small_disk(ground.folder / "small disk") as disk:
-        while tally.faults < faults:
+        for _ in until(tally, faults):
             study = Watched(ground=ground, tally=tally, results=disk)
             program = study.start()
             if program.run_for(study.moment(generator)):
@@ -93,7 +93,7 @@ def out_of_memory(ground: Ground, generator: random.Random, tally: Tally, faults
     """A training gets less address space than it needs: kept with that reason; the others aren't touched."""
     if not hasattr(psutil.Process, "rlimit"):
         raise Skipped("needs Linux's prlimit")
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
         if not (

@@ -87,6 +87,19 @@ class Scenario:
     play: Play
 
 
+def until(tally: Tally, faults: int) -> Iterator[None]:
+    """Again and again until a number of faults were met: a run may end before its moment has come.
+
+    Raises:
+        RuntimeError: Hardly any were met.
+    """
+    for _ in range(4 * faults + 8):
+        if tally.faults >= faults:
+            return
+        yield
+    raise RuntimeError(f"only {tally.faults} of {faults} faults met a running search")
+
+
 _ALL: dict[str, Scenario] = {}
 
 

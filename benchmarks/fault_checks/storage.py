@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.fault_checks.ground import Ground
 from benchmarks.fault_checks.rows import complete, read_rows
-from benchmarks.fault_checks.scenario import Tally, scenario
+from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import REFUSED, Watched
 
 PATIENCE_SECONDS = 1
@@ -21,7 +21,7 @@ _EVENTS = ("INSERT", "UPDATE")
 @scenario("database locked too long", faults=4)
 def locked(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """Another program holds the write lock for longer than the search's patience."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         study.options = {"storage": f"sqlite:///{study.database.as_posix()}?timeout={PATIENCE_SECONDS}"}
         program = study.start()
@@ -41,7 +41,7 @@ def locked(ground: Ground, generator: random.Random, tally: Tally, faults: int) 
 @scenario("database locked for two seconds", faults=3)
 def locked_briefly(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The search waits and goes on as if nothing had been."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
         program.run_until(lambda study=study: bool(study.rows()))
@@ -59,7 +59,7 @@ def locked_briefly(ground: Ground, generator: random.Random, tally: Tally, fault
 @scenario("database refuses writes", faults=3)
 def refused(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """Every write of a row is refused, as by a read-only file; permissions don't stop the superuser, triggers do."""
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
         program.run_until(lambda study=study: bool(study.rows()))
@@ -85,7 +85,7 @@ def damaged(ground: Ground, generator: random.Random, tally: Tally, faults: int)
     The copy is made after each training, so that at most the one that had just ended is trained again.
     """
     kinds = [_empty, _cut, _overwrite]
-    while tally.faults < faults:
+    for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
         program.run_until(lambda study=study: study.done() > 0)

@@ -90,6 +90,7 @@ def common_base(
                     base_weights=base.checkpoint,
                     layers={i: i for i in range(_layers(base))},
                     data=str(data.path),
+                    data_fingerprint=data.fingerprint,
                     classes=classes,
                     schedule=schedule,
                     seed=seed,
