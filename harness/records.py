@@ -194,7 +194,7 @@ def load_record(url: str, name: str) -> StudyRecord:
     Raises:
         UserError: There is no such study.
     """
-    file = _sqlite_file(url)
+    file = sqlite_file(url)
     if file is not None and not file.is_file():  # opening it would make one
         raise UserError(f"study {name}: storage {url} does not exist")
     storage = open_storage(url)
@@ -206,8 +206,8 @@ def load_record(url: str, name: str) -> StudyRecord:
     return record_of(study)
 
 
-def _sqlite_file(url: str) -> Path | None:
-    """The file behind a plain SQLite URL."""
+def sqlite_file(url: str) -> Path | None:
+    """The file behind a plain SQLite URL; None where there is none."""
     _, scheme, path = url.partition("sqlite:///")
     path = path.partition("?")[0]
     return Path(path) if scheme and path and not path.startswith((":memory:", "file:")) else None

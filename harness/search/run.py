@@ -63,7 +63,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         if setting.device == "cpu"
         else " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in setting.devices})),
     }
-    with open_study(settings, comparable) as study:
+    with open_study(settings, comparable, observer.note) as study:
         summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
         study.optuna.set_user_attr(SPACE, summary)
         observer.space(summary)

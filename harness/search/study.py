@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +29,7 @@ from harness.records import (
     record_of,
 )
 from harness.search.climb import Key
+from harness.search.good_copy import GoodCopy
 from harness.search.outcome import State
 from harness.search.proposals import Known
 from harness.settings import COMPARABLE, Objective, SearchSettings
@@ -73,6 +74,7 @@ class SearchStudy:
             self._tell(trial.number, row)
         else:
             self.optuna.tell(trial, state=state.optuna)
+        GoodCopy(self.settings.storage_url).keep()
 
     def _tell(self, number: int, row: Mapping[str, Any]) -> None:
         """The sampler learns from the first rung's epochs alone; every other row stays complete, but is told nothing.
@@ -176,18 +178,23 @@ class SearchStudy:
 
 
 @contextmanager
-def open_study(settings: SearchSettings, comparable: Mapping[str, Any]) -> Iterator[SearchStudy]:
+def open_study(
+    settings: SearchSettings, comparable: Mapping[str, Any], tell: Callable[[str], None] = lambda _: None
+) -> Iterator[SearchStudy]:
     """Create the study, or continue it.
 
     Args:
         settings: What was asked for.
         comparable: What all trials of the study must share, beyond the settings: data, space, base.
+        tell: Called with what a person should know: that a damaged database was replaced by its last good copy.
 
     Raises:
         UserError: Another search holds the study, it was made with other settings, or its storage does not open.
     """
     _quiet_optuna()
     with _locked(settings):
+        if said := GoodCopy(settings.storage_url).recover():
+            tell(said)
         storage = open_storage(settings.storage_url)
         study = optuna.create_study(
             study_name=settings.study,
