@@ -123,6 +123,12 @@ def gpu(session: nox.Session) -> None:
     _run(session, PYTHON, "benchmarks/gpu.py", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def faults(session: nox.Session) -> None:
+    """Kill searches, fill disks, damage databases at random moments, and look for what got lost: 15 minutes."""
+    _run(session, PYTHON, "benchmarks/faults.py", *session.posargs)
+
+
 def _run(session: nox.Session, program: Path, *arguments: str) -> None:
     """Run a program of the shared environment; Ctrl-C leaves it the time to end by itself."""
     _install(session)

@@ -85,6 +85,8 @@ def play(scenario: Scenario, ground: Ground, generator: random.Random, faults: i
     except Exception as error:  # noqa: BLE001 - whatever breaks a scenario is its result; the others go on
         traceback.print_exc()
         tally.problems.append(f"{type(error).__name__}: {error}".splitlines()[0])
+    finally:
+        ground.end_all()
     return tally, ""
 
 

@@ -85,7 +85,7 @@ def _remove_data(
     for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         root = ground.folder / "data of" / study.name
-        shutil.copytree(ground.data.parent, root)
+        copy_data(ground.data, root)
         study.options = {"data": str(root / ground.data.name)}
         program = study.start()
         if _is_met(study, program, generator):
@@ -96,9 +96,15 @@ def _remove_data(
         rows = study.check()
         wrong = [row for row in rows if row.state in FAILURES]
         tally.expect(not wrong, f"{study.name}: {wrong and wrong[0].content['reason']}")
-        shutil.copytree(ground.data.parent, root, dirs_exist_ok=True)
+        copy_data(ground.data, root)
         study.finish()
         study.remove()
+
+
+def copy_data(yaml: Path, folder: Path) -> None:
+    """Copy a data set, or what is missing of an earlier copy; its description names the folder it lies in."""
+    shutil.copytree(yaml.parent, folder, dirs_exist_ok=True)
+    (folder / yaml.name).write_text(yaml.read_text().replace(str(yaml.parent), str(folder)))
 
 
 def _is_met(study: Watched, program: Program, generator: random.Random) -> bool:

@@ -37,6 +37,7 @@ class Ground:
         options: Of `clo search`, by name.
         undisturbed: What each training yields when nothing disturbs it; empty until `run_undisturbed`.
         seconds: How long a whole run takes, its start and its report included.
+        started: Every program that was started here.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Ground:
     options: Mapping[str, str]
     undisturbed: dict[Key, Figures] = field(default_factory=dict)
     seconds: float = 0.0
+    started: list[Program] = field(default_factory=list)
 
     @classmethod
     def make(cls, folder: Path, names: str = "abc", **options: str) -> Ground:
@@ -91,7 +93,16 @@ class Ground:
         pairs = [*asked.items(), *(("include", file) for file in files)]
         typed = ["search", *(text for name, value in pairs for text in (f"--{name}", value))]
         isolated = {"CLO_NAS_CACHE": str(self.cache), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-        return Program(typed, folder=self.folder, mark=study, environment={**isolated, **environment})
+        program = Program(typed, folder=self.folder, mark=study, environment={**isolated, **environment})
+        self.started.append(program)
+        return program
+
+    def end_all(self) -> None:
+        """Kill what still runs: a scenario that broke, or a Ctrl-C of the whole campaign, leaves a search behind."""
+        for program in self.started:
+            if program.runs():
+                program.kill()
+        self.started.clear()
 
     def run_undisturbed(self) -> None:
         """Train everything once, the common base before.
