@@ -16,6 +16,7 @@ from harness._version import version
 from harness.data.check import DatasetInfo
 from harness.detectors import Base, build, transfer
 from harness.errors import UserError
+from harness.half_written import part_of, remove_left_overs
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule, Training
 from harness.search.executors import run_in_child
@@ -81,6 +82,7 @@ def common_base(
     note = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
+        remove_left_overs(path.parent)
         if not _is_whole(path, note):
             result = run_in_child(
                 train_base,
@@ -110,7 +112,7 @@ def common_base(
                 "sha256": _digest(path),
                 "key": key,
             }
-            part = note.with_suffix(".part")
+            part = part_of(note)
             part.write_text(json.dumps(about, default=str))
             part.replace(note)
         accuracy = json.loads(note.read_text())["map50_95"]

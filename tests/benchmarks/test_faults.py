@@ -99,7 +99,8 @@ def test_a_lock_that_is_held_is_found(tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     mine, free = tmp_path / "study" / ".lock", tmp_path / "study" / "free.lock"
     free.touch()
-    holder = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
+    holder = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); "
+    holder += "input()"
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(mine)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
@@ -112,7 +113,7 @@ def test_a_lock_that_is_held_is_found(tmp_path: Path) -> None:
 
 
 def test_half_written_files_are_found_and_whole_ones_are_not(tmp_path: Path) -> None:
-    halves = [".report.html.7.tmp", "a-1-0.pt.7.part", "base.part"]
+    halves = [".report.html.host.7.part", "a.tmp", "base.part"]
     for name in [*halves, "report.html", "a-1-0.pt", "a.pt.lock"]:
         (tmp_path / name).touch()
     assert [path.name for path in half_written([tmp_path])] == halves
