@@ -19,7 +19,7 @@ def part_of(path: Path) -> Path:
 
 
 def remove_left_overs(folder: Path) -> None:
-    """Remove parts whose process has ended; of those of other machines, which may share the folder, nothing is known."""
+    """Remove parts whose process has ended; of other machines, which may share the folder, nothing is known."""
     for path in folder.glob(".*.part"):
         named = _NAME.fullmatch(path.name)
         if named and not psutil.pid_exists(int(named[1])):
