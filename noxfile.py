@@ -128,6 +128,12 @@ def gpu(session: nox.Session) -> None:
     _run(session, PYTHON, "benchmarks/gpu.py", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def faults(session: nox.Session) -> None:
+    """Kill searches, fill disks, damage databases at random moments, and look for what got lost: 15 minutes."""
+    _run(session, PYTHON, "benchmarks/faults.py", *session.posargs)
+
+
 def _add(session: nox.Session, *requirements: str) -> None:
     """Install what only one session needs; nothing is downloaded where it is there."""
     install = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", *requirements]

@@ -31,12 +31,13 @@ from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.records import ARCHITECTURE, MODEL_YAML, ROLE, ROW, TRAINING
 from harness.search.acquisition import Preferences
 from harness.search.cost_table import CostTable
+from harness.search.opening import open_study
 from harness.search.outcome import State
 from harness.search.proposals import ask_for, propose
 from harness.search.samplers import make_sampler
 from harness.search.space_candidates import SpaceCandidates
 from harness.search.space_cost import AdditiveCost
-from harness.search.study import SearchStudy, open_study
+from harness.search.study import SearchStudy
 from harness.settings import Sampler, SearchSettings
 from harness.space import SearchSpace, load_space
 

@@ -21,6 +21,7 @@ from harness.cli_train import train
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.printing import counts, print_json, print_latency, print_ledger, print_table
+from harness.search.interrupts import Interrupts
 
 app = typer.Typer(
     name="clo",
@@ -193,23 +194,26 @@ def latency(
 
 
 def main() -> None:
-    """Entry point: errors of the user are one sentence and exit code 2."""
-    try:
-        isolate_ultralytics()
-        app(prog_name="clo")
-    except UserError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}; everything finished before is kept")
-    except Exception as error:
-        if not type(error).__module__.startswith(("sqlalchemy", "optuna")):
-            raise
-        from harness.records import storage_failure
+    """Entry point: errors of the user are one sentence and exit code 2; Ctrl-C is 130, at once if pressed twice."""
+    with Interrupts(end_at_second=True) as ctrl_c:
+        try:
+            isolate_ultralytics()
+            app(prog_name="clo")
+        except UserError as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"{place}{error.strerror or error}; everything finished before is kept")
+        except Exception as error:
+            if ctrl_c.noted:  # it came in the middle of an import, and broke what was being imported
+                sys.exit(130)
+            if not type(error).__module__.startswith(("sqlalchemy", "optuna")):
+                raise
+            from harness.records import storage_failure
 
-        _fail(f"the study's storage failed ({storage_failure(error)}); everything finished before is kept")
+            _fail(f"the study's storage failed ({storage_failure(error)}); everything finished before is kept")
 
 
 def _fail(sentence: str) -> None:

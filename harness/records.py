@@ -29,7 +29,7 @@ from harness.settings import is_server, without_password
 from harness.study_form import check_names, check_study, check_trial
 
 LOCK_SECONDS = 30.0
-"""How long SQLite waits for another program to let go of the database."""
+"""How long SQLite waits for another program to let go of the database, unless its URL says so: `?timeout=5`."""
 
 ROLE = "role"
 """User attribute that says what an Optuna trial stands for: one of the three below."""
@@ -162,10 +162,11 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     """
     if is_server(url) and importlib.util.find_spec("psycopg") is None:
         raise UserError(f"storage {without_password(url)}: needs psycopg; pip install 'clo-nas[postgres]'")
+    says_so = "timeout" in sqlalchemy.make_url(url).query if url.startswith("sqlite") else True
+    engine = {} if says_so else {"connect_args": {"timeout": LOCK_SECONDS}}
     try:
         if is_server(url):
             return PatientStorage(url)
-        engine = {"connect_args": {"timeout": LOCK_SECONDS}} if url.startswith("sqlite") else {}
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
         if url.startswith("sqlite"):
             # Write-ahead log: a report can be read while a search writes, and a commit costs no disk flush.
@@ -202,7 +203,7 @@ def load_record(url: str, name: str) -> StudyRecord:
     Raises:
         UserError: There is no such study.
     """
-    file = _sqlite_file(url)
+    file = sqlite_file(url)
     if file is not None and not file.is_file():  # opening it would make one
         raise UserError(f"study {name}: storage {url} does not exist")
     storage = open_storage(url)
@@ -250,8 +251,8 @@ def _mapping(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _sqlite_file(url: str) -> Path | None:
-    """The file behind a plain SQLite URL."""
+def sqlite_file(url: str) -> Path | None:
+    """The file behind a plain SQLite URL; None where there is none."""
     _, scheme, path = url.partition("sqlite:///")
     path = path.partition("?")[0]
     return Path(path) if scheme and path and not path.startswith((":memory:", "file:")) else None

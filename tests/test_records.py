@@ -259,6 +259,15 @@ def test_a_database_that_stays_locked_is_named(tmp_path: Path, monkeypatch: pyte
     assert str(path) in str(error.value)
 
 
+def test_the_url_may_say_how_long_to_wait(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    with locked(path):
+        started = time.monotonic()
+        with pytest.raises(UserError, match=r"cannot be opened \(database is locked\)"):
+            open_storage(f"sqlite:///{path}?timeout=0.1")
+    assert time.monotonic() - started < records.LOCK_SECONDS / 3
+
+
 @pytest.mark.parametrize("content", [b"not a database", bytes(range(256)) * 20])
 def test_a_file_that_is_no_database_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.db"

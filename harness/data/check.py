@@ -83,6 +83,31 @@ def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetIn
     )
 
 
+def require_unchanged(yaml: Path, fingerprint: str) -> None:
+    """Find out whether a data set is still the one that was checked.
+
+    Ultralytics leaves out what has vanished without a word, so that a training would yield a lower mAP that looks
+    like its candidate's.
+
+    Args:
+        yaml: A checked data set's.
+        fingerprint: Of then.
+
+    Raises:
+        UserError: It isn't, or cannot be read any more.
+    """
+    again = "put back what it was, then run the same command again"
+    try:
+        content = _read_yaml(yaml)
+        root = _root(content, yaml)
+        images = {split: _images_of(split, content, root, yaml) for split in ("train", "val")}
+    except UserError as error:
+        raise UserError(f"{error} It was there when the search began: {again}.") from error
+    labels = {split: _label_paths(paths) for split, paths in images.items()}
+    if _fingerprint(_names(content, yaml), root, images, labels) != fingerprint:
+        raise UserError(f"Data set {yaml} has changed while the search ran, its images, labels or names: {again}.")
+
+
 def image_paths(yaml: Path, split: str) -> list[str]:
     """Sorted paths of a checked data set's images of a split, `train` or `val`."""
     content = _read_yaml(yaml)

@@ -26,7 +26,7 @@ References:
 
 from __future__ import annotations
 
-import os
+import io
 import tempfile
 import time
 from collections.abc import Mapping
@@ -42,6 +42,7 @@ from ultralytics.utils.torch_utils import ModelEMA
 
 from harness.detectors import Transfer, build, import_block_files, read_checkpoint, transfer, transfer_widened
 from harness.errors import UserError
+from harness.half_written import part_of
 from harness.measure.coco import require_cocoeval
 from harness.measure.element_rate import scale_steps
 from harness.measure.quiet import make_ultralytics_quiet
@@ -131,12 +132,17 @@ def _seed_of_draws(training: Training) -> int:
 def save_checkpoint(model: nn.Module, path: Path) -> None:
     """Write a checkpoint that plain Ultralytics loads, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     if hasattr(model, "criterion"):
         del model.criterion  # it may hold buffers of the training; Ultralytics makes another when it needs one
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # Ultralytics fuses with `.view()`
-    torch.save({"model": model, "ema": None, "epoch": -1, "train_args": {"task": "detect"}}, part)
-    part.replace(path)
+    content = io.BytesIO()  # torch's own writer says no more of a full disk than that writing failed
+    torch.save({"model": model, "ema": None, "epoch": -1, "train_args": {"task": "detect"}}, content)
+    try:
+        part.write_bytes(content.getbuffer())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class _TailAverage(ModelEMA):

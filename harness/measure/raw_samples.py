@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.half_written import part_of
 from harness.measure.latency import Latency
 
 METADATA_KEY = b"clo_nas_latency"
@@ -50,7 +50,7 @@ def write_parquet(latency: Latency, path: Path, **about: Any) -> None:
     table = pa.Table.from_pandas(to_frame(latency), preserve_index=False)
     described = json.dumps({**about, **latency.to_dict()}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    part = part_of(path)
     try:
         pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA_KEY: described}), part)
         part.replace(path)

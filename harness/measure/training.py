@@ -66,6 +66,7 @@ class Training:
     Attributes:
         config: Ultralytics model description.
         data: Path of the dataset YAML.
+        data_fingerprint: Of the data that are meant (`harness.data.check`); empty where any are taken.
         classes: Number of classes of the data.
         schedule: Budget and optimiser.
         seed: Seed of everything random.
@@ -104,6 +105,7 @@ class Training:
     recipe: Recipe = Recipe.SHORT
     folder: Path | None = None
     keep_matches: bool = False
+    data_fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

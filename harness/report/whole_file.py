@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from harness.half_written import part_of
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file in one step, so that a reader sees the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = part_of(path)
     try:
         temporary.write_bytes(data)
         temporary.replace(path)

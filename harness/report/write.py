@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.errors import UserError
+from harness.half_written import remove_left_overs
 from harness.report.content import Content, content
 from harness.report.fidelity import known_fidelity
 from harness.report.html import render_html
@@ -82,6 +83,8 @@ def write_report(
             raise ValueError(f"architecture {name!r} cannot name a file")
         files[f"architectures/{name}.yaml"] = text.encode()
     try:
+        for each in (folder, folder / "architectures", folder / "latency"):
+            remove_left_overs(each)
         for name, data in files.items():
             write_whole(folder / name, data)
     except OSError as error:

@@ -22,7 +22,8 @@ from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.executors import start_server
 from harness.search.loop import LOG
 from harness.search.observer import Observer
-from harness.search.study import DEVICE_KIND, SearchStudy, open_study
+from harness.search.opening import DEVICE_KIND, open_study
+from harness.search.study import SearchStudy
 
 
 def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyRecord:

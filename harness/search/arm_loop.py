@@ -118,6 +118,7 @@ class ArmLoop:
             base_weights=self.bases[key.base_seed].weights,
             layers=model.layers,
             data=str(ablation.data.path),
+            data_fingerprint=ablation.data.fingerprint,
             classes=len(ablation.data.names),
             schedule=ablation.schedule,
             seed=key.seed,

@@ -16,6 +16,7 @@ from harness._version import version
 from harness.data.check import DatasetInfo
 from harness.detectors import Base, build, transfer
 from harness.errors import UserError
+from harness.half_written import part_of, remove_left_overs
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule, Training
 from harness.search.executors import run_in_child
@@ -81,7 +82,8 @@ def common_base(
     note = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
-        if not (path.is_file() and note.is_file()):
+        remove_left_overs(path.parent)
+        if not _is_whole(path, note):
             result = run_in_child(
                 train_base,
                 Training(
@@ -90,6 +92,7 @@ def common_base(
                     base_weights=base.checkpoint,
                     layers={i: i for i in range(_layers(base))},
                     data=str(data.path),
+                    data_fingerprint=data.fingerprint,
                     classes=classes,
                     schedule=schedule,
                     seed=seed,
@@ -103,13 +106,31 @@ def common_base(
             )
             if isinstance(result, Failure):
                 raise UserError(f"base {base.name} cannot be trained: {result.reason}")
-            about = {"map50_95": result.map50_95, "train_seconds": result.train_seconds, "key": key}
-            part = note.with_suffix(".part")
+            about = {
+                "map50_95": result.map50_95,
+                "train_seconds": result.train_seconds,
+                "sha256": _digest(path),
+                "key": key,
+            }
+            part = part_of(note)
             part.write_text(json.dumps(about, default=str))
             part.replace(note)
         accuracy = json.loads(note.read_text())["map50_95"]
     origin = f"{base.name}, trained {schedule.epochs} epochs"
     return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)
+
+
+def _is_whole(path: Path, note: Path) -> bool:
+    """Whether weights are what their note says; one from before notes had a digest is believed."""
+    if not (path.is_file() and note.is_file()):
+        return False
+    said = json.loads(note.read_text()).get("sha256")
+    return said is None or said == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def known_pace(base: Base, data: DatasetInfo, imgsz: int) -> float | None:

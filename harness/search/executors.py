@@ -38,9 +38,16 @@ def start_server() -> None:
     if sys.platform != "win32":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
-        from multiprocessing import forkserver
+        from multiprocessing import forkserver, resource_tracker
 
-        forkserver.ensure_running()
+        # Blocked for the server and so for all that it forks: Ctrl-C is the search's to handle. The server itself
+        # ignores it only once torch is imported, and a child only once it runs.
+        resource_tracker.ensure_running()  # the server's start would start it, and it unblocks SIGINT
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(kw_only=True, eq=False)

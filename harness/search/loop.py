@@ -323,6 +323,7 @@ class Loop:
             base_weights=self.common.weights,
             layers=index_map(setting.base, architecture, setting.sites),
             data=str(setting.data.path),
+            data_fingerprint=setting.data.fingerprint,
             classes=setting.classes,
             schedule=setting.schedule,
             seed=seed,

@@ -16,11 +16,12 @@ from harness.search.climb import plan_search
 from harness.search.executors import start_server
 from harness.search.loop import LOG, Loop
 from harness.search.observer import Observer
+from harness.search.opening import DEVICE_KIND, open_study
 from harness.search.region import Region
 from harness.search.setting import Setting, device_kind, included, prepare
 from harness.search.shared_base import shared_base
 from harness.search.space_cost import AdditiveCost, summarise_space
-from harness.search.study import DEVICE_KIND, SearchStudy, open_study
+from harness.search.study import SearchStudy
 from harness.settings import SearchSettings, is_server
 
 
@@ -63,14 +64,13 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
         DEVICE_KIND: device_kind(setting.device),
     }
-    with open_study(settings, comparable) as study:
+    with open_study(settings, comparable, observer.note) as study:
         if study.settings.study != settings.study:
             observer.note(
                 f"study {settings.study} is of another kind of device; this one's figures are in {study.settings.study}"
             )
         setting = replace(setting, settings=study.settings)
         try:
-            study.on_outage(observer.note)
             summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
             observer.space(summary)
             common = _common_base(study, setting, observer)

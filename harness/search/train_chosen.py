@@ -29,9 +29,10 @@ from harness.search.arm_loop import ArmLoop, weights_path
 from harness.search.arm_models import arm_models
 from harness.search.executors import start_server
 from harness.search.observer import Observer
+from harness.search.opening import continue_study
 from harness.search.setting import default_workers, resolve_device
 from harness.search.shared_base import shared_base
-from harness.search.study import SearchStudy, continue_study
+from harness.search.study import SearchStudy
 from harness.settings import SearchSettings, is_server, search_settings
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness.choices import Recipe
+from harness.data.check import require_unchanged
 from harness.detectors import build
 from harness.measure.accuracy import Accuracy, Training, train
 from harness.measure.latency import Latency, interleaved_latency
@@ -79,7 +81,11 @@ def run_trial(job: Job, report: Report) -> Measured:
 
 
 def train_base(training: Training, report: Report) -> Accuracy:
-    """Train alone, without measuring: the common base, or a model of `clo train`."""
+    """Train alone, without measuring: the common base, or a model of `clo train`.
+
+    Raises:
+        UserError: The data are no longer those that are meant; what was trained on them is worth nothing.
+    """
 
     def step(done: int, total: int) -> None:
         report(Step("training", done, total, training.schedule.epochs, training.trained_epochs))
@@ -90,7 +96,11 @@ def train_base(training: Training, report: Report) -> Accuracy:
 
     if "," in training.device:
         report.never_rests()
-    return (train_published if training.recipe is Recipe.PUBLISHED else train)(training, step)
+    try:
+        return (train_published if training.recipe is Recipe.PUBLISHED else train)(training, step)
+    finally:
+        if training.data_fingerprint:  # whether it succeeded or failed may be the data's doing, not the candidate's
+            require_unchanged(Path(training.data), training.data_fingerprint)
 
 
 def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from harness.search import base as search_base
 from harness.search import executors, train_model
 from harness.search import loop as search_loop
 from harness.search import run as search_run
+from harness.search.opening import open_study
 from harness.search.outcome import State
-from harness.search.study import open_study
 from harness.settings import SearchSettings
 from tests.cli.command_line import Clo, run_here, space_with, write
 from tests.cli.pretended import Trainings, measured

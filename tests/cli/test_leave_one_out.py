@@ -15,8 +15,9 @@ from harness.constraints import Constraints
 from harness.detectors import read_architecture
 from harness.records import load_record
 from harness.search.leave_one_out import leave_one_out
+from harness.search.opening import open_study
 from harness.search.outcome import State
-from harness.search.study import SearchStudy, open_study
+from harness.search.study import SearchStudy
 from harness.settings import Objective, SearchSettings
 from tests.cli.command_line import Clo, run_here
 

@@ -21,9 +21,10 @@ from harness.errors import UserError
 from harness.records import load_record
 from harness.search.base import CommonBase
 from harness.search.climb import Key
+from harness.search.opening import open_study
 from harness.search.outcome import State
 from harness.search.shared_base import FILE, shared_base
-from harness.search.study import SearchStudy, open_study
+from harness.search.study import SearchStudy
 from harness.settings import SearchSettings
 
 pytestmark = pytest.mark.cluster
@@ -142,7 +143,7 @@ def test_a_restart_of_the_server_is_waited_out_in_the_middle_of_a_trial(
 ) -> None:
     said: list[str] = []
     with open_study(settings, {}) as study:
-        study.on_outage(said.append)
+        study.storage.on_outage = said.append  # type: ignore[attr-defined]
         trial = begin(study)
         server.stop("immediate")
         threading.Timer(2.0, server.start).start()

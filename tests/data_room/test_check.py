@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness.data import check
-from harness.data.check import DatasetInfo, check_dataset
+from harness.data.check import DatasetInfo, check_dataset, require_unchanged
 from harness.data.digits import DigitsSettings
 from harness.errors import UserError
 
@@ -148,9 +148,11 @@ def test_cache_files_of_ultralytics_do_not_change_the_fingerprint(data: Path, an
     assert check_dataset(str(data), 64).fingerprint == before
 
 
-@pytest.mark.parametrize("change", ["label", "new label", "image", "new image", "names", "splits swapped"])
-def test_whatever_training_sees_changes_the_fingerprint(data: Path, change: str, any_size: str) -> None:
-    before, folder = check_dataset(str(data), 64).fingerprint, data.parent
+CHANGES = ["label", "new label", "image", "new image", "names", "splits swapped"]
+
+
+def change_what_training_sees(data: Path, change: str) -> None:
+    folder = data.parent
     if change == "label":
         label(folder, "val", 1).write_text("0 0.5 0.5 0.25 0.125\n", encoding="utf-8")
     elif change == "new label":
@@ -163,7 +165,40 @@ def test_whatever_training_sees_changes_the_fingerprint(data: Path, change: str,
         edit(data, names=["dog", "cat"])
     else:
         edit(data, train="images/val", val="images/train")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_training_sees_changes_the_fingerprint(data: Path, change: str, any_size: str) -> None:
+    before = check_dataset(str(data), 64).fingerprint
+    change_what_training_sees(data, change)
     assert check_dataset(str(data), 64).fingerprint != before
+
+
+# --- Under a search -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "image gone", "label gone"])
+def test_data_that_change_under_a_search_are_refused(data: Path, change: str) -> None:
+    checked = check_dataset(str(data), 64)
+    require_unchanged(checked.path, checked.fingerprint)
+    if change == "image gone":
+        (data.parent / "images/train/0.png").unlink()
+    elif change == "label gone":
+        label(data.parent, "train", 0).unlink()
+    else:
+        change_what_training_sees(data, change)
+    with pytest.raises(UserError, match="has changed while the search ran") as error:
+        require_unchanged(checked.path, checked.fingerprint)
+    assert str(data) in str(error.value)
+
+
+@pytest.mark.parametrize("gone", ["data.yaml", "images/val"])
+def test_data_that_vanish_under_a_search_are_named_and_asked_back(data: Path, gone: str) -> None:
+    checked = check_dataset(str(data), 64)
+    (data.parent / gone).rename(data.parent / "elsewhere")
+    with pytest.raises(UserError, match="put back what it was, then run the same command again") as error:
+        require_unchanged(checked.path, checked.fingerprint)
+    assert str(data.parent / gone) in str(error.value)
 
 
 # --- What is wrong --------------------------------------------------------------------------------

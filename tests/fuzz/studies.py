@@ -25,8 +25,8 @@ from harness.records import (
     checked_record,
 )
 from harness.report import closing
+from harness.search.opening import open_study
 from harness.search.outcome import State
-from harness.search.study import open_study
 from harness.settings import SearchSettings
 from tests.fuzz.documents import mutated
 from tests.fuzz.loaders import ARCHITECTURES, Fuzzed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -240,20 +241,21 @@ def test_what_is_saved_is_what_was_validated_and_loads_with_plain_ultralytics(ru
     assert predicted.names == {number: str(number) for number in range(10)}
 
 
-def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of a file's size")
     model = build(resolve_base("yolov5n").config, 3)
     path = tmp_path / "new" / "base.pt"
     save_checkpoint(model, path)
-    before = path.read_bytes()
-
-    def torn(_content: object, file: Path) -> None:
-        file.write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(torch, "save", torn)
-    with pytest.raises(OSError, match="No space left"):
-        save_checkpoint(model, path)
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))  # to Python, a disk that has no more room
+    try:
+        with pytest.raises(OSError, match="too large") as error:
+            save_checkpoint(model, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.value.errno == errno.EFBIG
     assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["base.pt"]
 
 
 @pytest.mark.slow

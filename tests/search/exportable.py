@@ -11,8 +11,8 @@ from harness.detectors import Base, Site, build, find_sites, insert, resolve_bas
 from harness.measure.accuracy import save_checkpoint
 from harness.records import LAST_RUN, StudyRecord
 from harness.search.arm_loop import weights_path
+from harness.search.opening import open_study
 from harness.search.outcome import State
-from harness.search.study import open_study
 from harness.settings import SearchSettings
 
 IDENTITY = "1a2b3c4d"

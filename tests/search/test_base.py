@@ -139,6 +139,25 @@ def test_weights_without_their_note_are_of_a_killed_run_and_trained_again(traine
     assert len(trained) == 2
 
 
+def test_weights_that_were_damaged_later_are_trained_again(trained: list[Training]) -> None:
+    weights = find().weights
+    assert weights is not None
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert find().map50_95 == 0.52
+    assert find().map50_95 == 0.52
+    assert len(trained) == 2
+
+
+def test_a_note_from_before_there_were_digests_is_believed(trained: list[Training]) -> None:
+    weights = find().weights
+    assert weights is not None
+    note = weights.with_suffix(".json")
+    note.write_text(json.dumps({key: value for key, value in json.loads(note.read_text()).items() if key != "sha256"}))
+    weights.write_bytes(b"others")
+    assert find().map50_95 == 0.51
+    assert len(trained) == 1
+
+
 def test_a_base_that_fails_is_the_users_to_know_and_not_kept(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     failure = Failure(state=State.OUT_OF_MEMORY, reason="MemoryError: no more")
     monkeypatch.setattr(module, "run_in_child", lambda *_: failure)

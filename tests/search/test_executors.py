@@ -85,3 +85,14 @@ def test_the_child_dies_with_a_killed_search() -> None:
     search.wait()
     child.wait(timeout=30)
     assert not child.is_running()
+
+
+def blocked_signals(_: None, report: Callable[[Any], None]) -> set[int]:
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_reaches_the_search_alone_from_the_first_moment_of_a_child() -> None:
+    """A child that began just then would die of it, and that would be held against its candidate."""
+    assert run_in_child(blocked_signals, None) == {signal.SIGINT}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

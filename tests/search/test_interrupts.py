@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
@@ -50,6 +51,38 @@ def test_an_ordinary_ctrl_c_is_raised_at_once_and_the_old_handler_comes_back() -
     with pytest.raises(KeyboardInterrupt), Interrupts():
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_within_another_one_both_know() -> None:
+    with Interrupts() as outer, pytest.raises(KeyboardInterrupt), Interrupts() as inner:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert outer.noted and inner.noted
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+STUBBORN = """
+import signal, time
+from harness.search.interrupts import Interrupts
+with Interrupts(end_at_second=True):
+    for said in ("listens", "once"):
+        try:
+            print(said, flush=True)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+def test_a_second_ctrl_c_ends_the_program_at_once_and_without_a_traceback() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert program.stdout is not None
+    for said in ("listens", "once"):
+        assert program.stdout.readline().strip() == said
+        program.send_signal(signal.SIGINT)
+    assert program.communicate(timeout=10) == ("", "")
+    assert program.returncode == 130
 
 
 def test_who_ignores_ctrl_c_goes_on_ignoring_it() -> None:

@@ -24,11 +24,11 @@ from harness.records import open_storage
 from harness.search import loop as search_loop
 from harness.search.base import CommonBase
 from harness.search.climb import nobody_judges
+from harness.search.opening import open_study
 from harness.search.outcome import Failure, State
 from harness.search.region import Region
 from harness.search.setting import Setting, prepare
 from harness.search.space_cost import AdditiveCost
-from harness.search.study import open_study
 from harness.search.trial import Job, Measured
 from harness.search.work import Work
 from harness.settings import Sampler, SearchSettings, search_settings

@@ -16,10 +16,11 @@ from harness.constraints import SITE_FIELDS, Constraints
 from harness.errors import UserError
 from harness.records import ROLE, ROW, SETTINGS, TRAINING, open_storage
 from harness.search.climb import Key
+from harness.search.opening import open_study
 from harness.search.outcome import State
 from harness.search.sampler import CostAwareSampler
 from harness.search.samplers import make_sampler
-from harness.search.study import SearchStudy, open_study
+from harness.search.study import SearchStudy
 from harness.settings import COMPARABLE, Sampler, SearchSettings
 
 BASE = Architecture(base="yolov5n")
@@ -402,3 +403,19 @@ def test_what_a_trial_is_stands_in_storage_before_it_starts(settings: SearchSett
 )
 def test_samplers_go_by_their_names(name: str, kind: type[optuna.samplers.BaseSampler]) -> None:
     assert type(make_sampler(Sampler(name), seed=0)) is kind
+
+
+# --- After damage ---------------------------------------------------------------------------------
+
+
+def test_a_damaged_database_is_replaced_by_a_copy_that_has_every_finished_training(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        numbers = [train(study, BASELINE, seed, figures(0.5, latency=10.0, ratio=1.0)) for seed in (0, 1)]
+    database = settings.folder / "study.db"
+    database.write_bytes(database.read_bytes()[:9000])
+    said: list[str] = []
+    with open_study(settings, DATA, said.append) as study:
+        assert study.record().trials.trial.tolist() == numbers
+    assert len(said) == 1 and f"{database} was damaged" in said[0]
+    with open_study(settings, DATA, said.append):
+        assert len(said) == 1

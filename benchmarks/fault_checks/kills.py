@@ -1,0 +1,112 @@
+"""Ends from outside: `kill -9` of the search, of a training; Ctrl-C once and twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from benchmarks.fault_checks.ground import Ground
+from benchmarks.fault_checks.program import Program
+from benchmarks.fault_checks.rows import FAILURES, INTERRUPTED
+from benchmarks.fault_checks.scenario import Tally, scenario, until
+from benchmarks.fault_checks.watched import STOPPED, Watched
+
+CTRL_C_SECONDS = 15.0
+"""Within which a search has ended after one Ctrl-C, its report included."""
+AT_ONCE_SECONDS = 5.0
+"""Within which it has ended after the second."""
+
+
+@scenario("kill -9 of the search", faults=24)
+def kill_search(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
+    """The trial under way is lost and trained again; nothing else."""
+
+    def strike(_study: Watched, program: Program) -> None:
+        program.kill()
+
+    _strike_again_and_again(ground, generator, tally, faults, strike)
+
+
+@scenario("Ctrl-C", faults=6)
+def ctrl_c(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
+    """The search ends soon, with a report of what is done."""
+
+    def strike(study: Watched, program: Program) -> None:
+        program.ctrl_c()
+        began = time.monotonic()
+        study.expect_refusal(program, code=STOPPED)
+        took = time.monotonic() - began
+        tally.expect(took < CTRL_C_SECONDS, f"{study.name}: ended {took:.0f} s after Ctrl-C")
+
+    _strike_again_and_again(ground, generator, tally, faults, strike)
+
+
+@scenario("Ctrl-C twice", faults=6)
+def ctrl_c_twice(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
+    """The search ends at once."""
+
+    def strike(study: Watched, program: Program) -> None:
+        program.ctrl_c()
+        time.sleep(generator.uniform(0.05, 1.0))
+        program.ctrl_c()
+        began = time.monotonic()
+        study.expect_refusal(program, code=STOPPED)
+        took = time.monotonic() - began
+        tally.expect(took < AT_ONCE_SECONDS, f"{study.name}: ended {took:.0f} s after the second Ctrl-C")
+
+    _strike_again_and_again(ground, generator, tally, faults, strike)
+
+
+def _strike_again_and_again(
+    ground: Ground, generator: random.Random, tally: Tally, faults: int, strike: Callable[[Watched, Program], None]
+) -> None:
+    """At random moments of a study's run until it's done, then of another's."""
+    study = Watched(ground=ground, tally=tally)
+    program = study.start()
+    for _ in until(tally, faults):
+        if program.run_for(study.moment(generator)):
+            tally.faults += 1
+            strike(study, program)
+            study.check()
+            tally.restarts += 1
+        else:
+            _expect_whole_end(study, program)
+            study = Watched(ground=ground, tally=tally)
+        program = study.start()
+    _expect_whole_end(study, program)
+
+
+def _expect_whole_end(study: Watched, program: Program) -> None:
+    code = program.wait()
+    study.tally.expect(code == 0, f"{study.name}: exit code {code}: {program.said()[-300:]}")
+    study.expect_whole(study.check())
+    study.remove()
+
+
+@scenario("kill -9 of a training", faults=8)
+def kill_training(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
+    """It can't be told from the system's own kill for want of memory: the trial is kept with that reason, as data.
+
+    The baseline's end ends the search, as nothing can be compared then; it's trained again at the next start.
+    """
+    for _ in until(tally, faults):
+        study = Watched(ground=ground, tally=tally)
+        program = study.start()
+        if not (program.run_for(study.moment(generator)) and program.run_until(program.trains)):
+            continue
+        for training in program.trainings():
+            training.kill()
+        tally.faults += 1
+        code = program.wait()
+        rows = study.check()
+        wrong = [row for row in rows if row.state in FAILURES]
+        by_baseline = all(row.key.architecture == "baseline" for row in wrong)
+        tally.expect(len(wrong) == 1, f"{study.name}: {len(wrong)} trials failed, not 1")
+        tally.expect(all("signal 9" in row.content["reason"] for row in wrong), f"{study.name}: no word of the signal")
+        tally.expect(
+            code == (2 if wrong and by_baseline else 0), f"{study.name}: exit code {code}: {program.said()[-300:]}"
+        )
+        tally.expect(not any(row.state == INTERRUPTED for row in rows), f"{study.name}: another trial was interrupted")
+        study.finish(failed=1)
+        study.remove()
