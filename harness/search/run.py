@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 
-import torch
-
+from harness.cluster_settings import ExecutorKind
 from harness.errors import UserError
-from harness.measure.environment import environment
+from harness.isolation import isolate_ultralytics
+from harness.measure.environment import device_kind, environment
 from harness.records import AA_CHECK, DATA_REPAIRS, ENVIRONMENT, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.climb import plan_search
@@ -20,6 +20,9 @@ from harness.search.setting import Setting, included, prepare
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import open_study
 from harness.settings import SearchSettings
+
+BASES = ".bases"
+"""Folder in the results folder that keeps common bases which a cluster's nodes have to see."""
 
 
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
@@ -40,7 +43,10 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         KeyboardInterrupt: Ctrl-C; everything finished is in storage.
     """
     deadline = time.monotonic() + settings.timeout_s if settings.timeout_s else float("inf")
-    start_server()
+    if settings.executor is ExecutorKind.RAY:
+        isolate_ultralytics()
+    else:
+        start_server()
     observer.phase("reading base, data and search space")
     plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     setting = prepare(settings)
@@ -59,9 +65,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
         "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
-        "device_kind": "cpu"
-        if setting.device == "cpu"
-        else " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in setting.devices})),
+        "device_kind": setting.cluster.kind if setting.cluster else device_kind(setting.device),
     }
     with open_study(settings, comparable) as study:
         summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
@@ -84,6 +88,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
             ENVIRONMENT,
             {
                 **details,
+                **(setting.cluster.conditions if setting.cluster else {}),
                 "workers": setting.workers,
                 "torch_threads": setting.threads,
                 "torch_threads_alone": setting.threads_alone,
@@ -114,4 +119,6 @@ def _common_base(setting: Setting, observer: Observer) -> CommonBase:
         loader_workers=settings.loader_workers,
         on_progress=observer.progress,
         log=settings.folder / LOG,
+        run=setting.run_alone,
+        folder=settings.results.absolute() / BASES if setting.cluster else None,
     )
