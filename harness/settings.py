@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from harness.cluster_settings import ClusterSettings, ExecutorKind
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
@@ -96,6 +97,8 @@ class SearchSettings(BaseModel):
     worker_timeout_s: float = Field(
         default=60.0, ge=2, description="on a database server: seconds of silence after which a worker counts as dead"
     )
+    executor: ExecutorKind = ExecutorKind.LOCAL
+    cluster: ClusterSettings = ClusterSettings()
     study: str = "default"
     storage: str | None = None
     results: Path = Path("results")
@@ -117,6 +120,20 @@ class SearchSettings(BaseModel):
             _parsed("budget", text, parse_budget)
             decided["trials"] = None
         return {**decided, **values}
+
+    @model_validator(mode="after")
+    def _cluster_is_rays(self) -> SearchSettings:
+        """What is Ray's to assign is asked of Ray, and only of Ray."""
+        if self.executor is not ExecutorKind.RAY:
+            nothing = ClusterSettings()
+            given = [name for name, value in self.cluster if value != getattr(nothing, name)]
+            if given:
+                raise UserError(f"{_option(given[0])}: only a Ray cluster has that; add --executor ray")
+        elif self.device != "auto":
+            raise UserError(f"--device {self.device}: Ray assigns devices; say --gpus-per-trial 1, or 0 for the CPU")
+        elif self.threads is not None:
+            raise UserError(f"--threads {self.threads}: with --executor ray say --cpus-per-trial {self.threads}")
+        return self
 
     @field_validator("objectives")
     @classmethod
@@ -205,6 +222,7 @@ _OPTIONS = {
     "worker_timeout_s": "worker-timeout",
     "required_sites": "with",
     "forbidden_sites": "without",
+    "resources": "resource",
 }
 """Options that aren't called as their fields."""
 
@@ -221,9 +239,14 @@ def search_settings(**values: Any) -> SearchSettings:
         first = error.errors()[0]
         given = first["input"]
         field = [part for part in first["loc"] if isinstance(part, str)][-1]
-        option = "--" + _OPTIONS.get(field, field).replace("_", "-")
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{option} {','.join(given) if isinstance(given, tuple) else given}: {message}") from error
+        raise UserError(
+            f"{_option(field)} {','.join(given) if isinstance(given, tuple) else given}: {message}"
+        ) from error
+
+
+def _option(field: str) -> str:
+    return "--" + _OPTIONS.get(field, field).replace("_", "-")
 
 
 def _parsed(option: str, text: object, parse: Callable[[str], Parsed]) -> Parsed:

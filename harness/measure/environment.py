@@ -64,6 +64,19 @@ def environment(
     }
 
 
+def device_kind(device: str) -> str:
+    """What figures may be compared on: the models of the GPUs, or the processor's.
+
+    Args:
+        device: `cpu` or numbers of CUDA devices, comma-separated.
+    """
+    if device == "cpu":
+        return f"cpu {cpu_model()}"
+    import torch
+
+    return " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in device.split(",")}))
+
+
 def _version_of(distribution: str) -> str | None:
     try:
         return installed_version(distribution)

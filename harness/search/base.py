@@ -18,10 +18,13 @@ from harness.detectors import Base, build, transfer
 from harness.errors import UserError
 from harness.half_written import part_of, remove_left_overs
 from harness.isolation import cache_folder
-from harness.measure.accuracy import Schedule, Training
+from harness.measure.accuracy import Accuracy, Schedule, Training
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.trial import train_base
+
+Run = Callable[[Callable[..., Accuracy], Training, Callable[[Any], None], Path | None], Accuracy | Failure]
+"""Runs one training; see `run_in_child`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +53,26 @@ def common_base(
     loader_workers: int,
     on_progress: Callable[[Any], None],
     log: Path | None = None,
+    run: Run = run_in_child,
+    folder: Path | None = None,
 ) -> CommonBase:
     """Find the trained base in the cache, or train it.
 
     A checkpoint with the data's classes is taken as it is. One with other classes lacks class outputs:
     it is trained on from there, as a description without weights is from random ones.
+
+    Args:
+        base: The detector.
+        data: The data set.
+        schedule: The base's own.
+        seed: Of its training.
+        device: `cpu` or the number of a CUDA device.
+        threads: CPU threads.
+        loader_workers: Image-loading processes on CUDA.
+        on_progress: Called in this process.
+        log: Takes what the training prints.
+        run: Trains it, here or elsewhere.
+        folder: Where trained bases are kept; the cache folder's by default.
 
     Raises:
         UserError: The base cannot be trained.
@@ -78,13 +96,13 @@ def common_base(
         },
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    path = cache_folder() / "bases" / f"{base.name}-{digest}.pt"
+    path = (folder or cache_folder() / "bases") / f"{base.name}-{digest}.pt"
     note = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         remove_left_overs(path.parent)
         if not _is_whole(path, note):
-            result = run_in_child(
+            result = run(
                 train_base,
                 Training(
                     config=base.config,

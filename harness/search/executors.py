@@ -1,7 +1,8 @@
 """Where trials run: each in a process of its own, so that its end is never the search's end.
 
-Children are forked from a server that has imported torch and Ultralytics once, so that a trial
-starts in milliseconds. A child ends itself when the search dies, however it dies.
+On this machine by `Children`, on a cluster by `harness.search.ray_tasks`. Children are forked from a server that has
+imported torch and Ultralytics once, so that a trial starts in milliseconds. A child ends itself when the search dies,
+however it dies.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
@@ -66,6 +67,36 @@ class _Child:
         self.pipe.close()
 
 
+class Executor(Protocol[Key, Result]):
+    """Functions that run at the same time, here or on a cluster, watched from one thread; see `Children`."""
+
+    @property
+    def workers(self) -> int:
+        """How many may run at once, as things are now; 1 at least."""
+
+    def one_at_a_time(self) -> bool:
+        """Let one run after the other from now on; False where they don't share one machine's memory."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def start(self, key: Key, function: Callable[..., Result], argument: Any) -> None:
+        """Begin `function(argument, report)`."""
+
+    def next(self) -> tuple[Key, Result | Failure]:
+        """Wait until one has ended."""
+
+    def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
+        """Wait for so long at most."""
+
+    def ended(self) -> list[tuple[Key, Result | Failure]]:
+        """What has ended and was not handed out yet, without waiting."""
+
+    def stop(self) -> None:
+        """End all that run."""
+
+
 class Children(Generic[Key, Result]):
     """Functions that run at the same time, each in a process of its own; watched from one thread.
 
@@ -74,16 +105,23 @@ class Children(Generic[Key, Result]):
     Args:
         on_progress: Called in this process with a child's key and what it reports.
         log: File that takes what the children print; it would tear a live view apart.
+        workers: How many may run at once; it is for the caller to keep to that.
+
+    Attributes:
+        workers: As given, or 1 since memory ran out.
     """
 
-    def __init__(self, on_progress: Callable[[Key, Any], None] | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self, on_progress: Callable[[Key, Any], None] | None = None, log: Path | None = None, workers: int = 1
+    ) -> None:
+        self.workers = workers
         self._on_progress = on_progress
         self._log = log
         self._running: dict[Key, _Child] = {}
         self._ended: deque[tuple[Key, Result | Failure]] = deque()
         self._machine = Machine()
 
-    def __enter__(self) -> Children[Key, Result]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,6 +133,11 @@ class Children(Generic[Key, Result]):
             child.process.terminate()
         while self._running:
             self._running.popitem()[1].stop()
+
+    def one_at_a_time(self) -> bool:
+        """They share this machine's memory."""
+        self.workers = 1
+        return True
 
     def start(self, key: Key, function: Callable[..., Result], argument: Any) -> None:
         """Run `function(argument, report)` in a new child.

@@ -31,7 +31,7 @@ from harness.search.climb import (
     pace_of,
     plan_search,
 )
-from harness.search.executors import Children
+from harness.search.executors import Executor
 from harness.search.interrupts import Interrupts
 from harness.search.known_cost import known_cost
 from harness.search.observer import Observer
@@ -99,12 +99,11 @@ class Loop:
         self.region = region
         self.observer = observer
         self.deadline = deadline
-        self.children: Children[int, Measured] = Children(
+        self.children: Executor[int, Measured] = setting.executor(
             lambda trial, step: observer.progress(step, trial), setting.settings.folder / LOG
         )
         self.interrupts = Interrupts()
         self.running: dict[int, _Running] = {}
-        self.workers = setting.workers
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.planned: Plan | None = None
@@ -175,7 +174,7 @@ class Loop:
         self.study.optuna.sampler = make_sampler(
             settings.sampler,
             seed=settings.seed,
-            workers=self.workers,
+            workers=self.children.workers,
             candidates=candidates,
             learnt=settings.learnt_objective,
             preferences=preferences,
@@ -231,9 +230,9 @@ class Loop:
         """Keep all workers at work until there is nothing more to start and all has ended, other members' work too."""
         while True:
             self.interrupts.check()
-            while len(self.running) < self.workers and self._in_time() and self._start_next(next_start):
+            while len(self.running) < self.children.workers and self._in_time() and self._start_next(next_start):
                 pass
-            is_short_of_work = len(self.running) < self.workers and self._in_time() and self._others_work()
+            is_short_of_work = len(self.running) < self.children.workers and self._in_time() and self._others_work()
             if self.running:
                 ended = self.children.within(_LOOK_AGAIN_S if is_short_of_work else None)
                 if ended is not None:
@@ -350,8 +349,7 @@ class Loop:
         """Record what became of a trial."""
         start, trial, _, figures = self.running.pop(number)
         identity, epochs, seed = start.key
-        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self.running:
-            self.workers = 1
+        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self._shares_memory():
             self.observer.note("too little memory for several trainings at once: one after the other from here on")
             reason = f"{result.reason}, beside {len(self.running)} other trainings; run again alone"
             self.study.end(trial, State.INTERRUPTED, figures, reason)
@@ -367,11 +365,17 @@ class Loop:
                 write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
         self._tell(number)
 
+    def _shares_memory(self) -> bool:
+        """Whether others run in the same memory; from here on none does."""
+        return bool(self.running) and self.children.one_at_a_time()
+
     def _tell(self, number: int) -> None:
         """Say that a training ended, and what is left."""
         record, settings = self.study.record(), self.setting.settings
         if self.planned:
-            left = work_left(settings, self.planned, record.trials, workers=self.workers, deadline=self.deadline)
+            left = work_left(
+                settings, self.planned, record.trials, workers=self.children.workers, deadline=self.deadline
+            )
             self.observer.plan(left)
         self.observer.finished(record, number)
 

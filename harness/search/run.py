@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from harness.cluster_settings import ExecutorKind
 from harness.errors import UserError
-from harness.measure.environment import environment
+from harness.isolation import isolate_ultralytics
+from harness.measure.environment import device_kind, environment
 from harness.records import AA_CHECK, DATA_REPAIRS, ENVIRONMENT, SPACE, StudyRecord
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.climb import plan_search
@@ -18,11 +20,14 @@ from harness.search.loop import LOG, Loop
 from harness.search.observer import Observer
 from harness.search.opening import DEVICE_KIND, open_study
 from harness.search.region import Region
-from harness.search.setting import Setting, device_kind, included, prepare
+from harness.search.setting import Setting, included, prepare
 from harness.search.shared_base import shared_base
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import SearchStudy
 from harness.settings import SearchSettings, is_server
+
+BASES = ".bases"
+"""Folder in the results folder that keeps common bases which a cluster's nodes have to see."""
 
 
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
@@ -43,7 +48,10 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         KeyboardInterrupt: Ctrl-C; everything finished is in storage.
     """
     deadline = time.monotonic() + settings.timeout_s if settings.timeout_s else float("inf")
-    start_server()
+    if settings.executor is ExecutorKind.RAY:
+        isolate_ultralytics()
+    else:
+        start_server()
     observer.phase("reading base, data and search space")
     plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     setting = prepare(settings)
@@ -62,7 +70,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
         "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
-        DEVICE_KIND: device_kind(setting.device),
+        DEVICE_KIND: setting.cluster.kind if setting.cluster else device_kind(setting.device),
     }
     with open_study(settings, comparable, observer.note) as study:
         if study.settings.study != settings.study:
@@ -114,6 +122,7 @@ def _describe(
             ENVIRONMENT,
             {
                 **details,
+                **(setting.cluster.conditions if setting.cluster else {}),
                 "workers": setting.workers,
                 "torch_threads": setting.threads,
                 "torch_threads_alone": setting.threads_alone,
@@ -148,6 +157,8 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
             loader_workers=settings.loader_workers,
             on_progress=observer.progress,
             log=settings.folder / LOG,
+            run=setting.run_alone,
+            folder=settings.results.absolute() / BASES if setting.cluster else None,
         )
 
     common = shared_base(study, make) if is_server(settings.storage_url) else make()

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 import torch
 
 from harness.architecture import Architecture
+from harness.cluster_settings import ExecutorKind
 from harness.data.check import DatasetInfo, check_dataset
 from harness.detectors import Base, Site, find_sites, map_sizes, mode_channels, read_architecture, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
-from harness.measure.environment import cpu_model
 from harness.records import load_record
+from harness.search.executors import Children, Executor
+from harness.search.outcome import Failure
 from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
 from harness.study_form import check_block_files
 
+if TYPE_CHECKING:
+    from harness.search.ray_tasks import Cluster
+
+Key = TypeVar("Key")
+Result = TypeVar("Result")
 _MEMORY_OF_A_TRAINING = 1.2e9
 """Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
 _MOST_WORKERS = 4
@@ -36,6 +45,7 @@ class Setting:
         workers: Trainings at once.
         threads: CPU threads of each of them.
         threads_alone: CPU threads of what runs alone: measuring latency, training the common base.
+        cluster: What trainings run on; None is this machine.
     """
 
     settings: SearchSettings
@@ -48,6 +58,28 @@ class Setting:
     workers: int
     threads: int
     threads_alone: int
+    cluster: Cluster | None = None
+
+    def executor(self, on_progress: Callable[[Key, Any], None] | None, log: Path | None) -> Executor[Key, Result]:
+        """What runs trainings: processes of this machine, or tasks of the cluster."""
+        if self.cluster is not None:
+            return self.cluster.executor(on_progress, log)
+        children: Children[Key, Result] = Children(on_progress, log, self.workers)
+        return children
+
+    def run_alone(
+        self,
+        function: Callable[..., Result],
+        argument: Any,
+        on_progress: Callable[[Any], None] | None = None,
+        log: Path | None = None,
+    ) -> Result | Failure:
+        """As `run_in_child`, wherever trainings run."""
+        tell = (lambda _, content: on_progress(content)) if on_progress else None
+        alone: Executor[None, Result] = self.executor(tell, log)
+        with alone as executor:
+            executor.start(None, function, argument)
+            return executor.next()[1]
 
     @property
     def devices(self) -> list[str]:
@@ -66,9 +98,13 @@ def prepare(settings: SearchSettings) -> Setting:
     Raises:
         UserError: Something does not exist or does not fit together.
     """
-    device = resolve_device(settings.device)
-    cores = torch.get_num_threads()
-    workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
+    cluster = connect(settings)
+    if cluster is not None:
+        device, cores = cluster.device, settings.cluster.cpus_per_trial
+        workers = cluster.workers
+    else:
+        device, cores = resolve_device(settings.device), torch.get_num_threads()
+        workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
     base = resolve_base(settings.base)
     sites = find_sites(base)
     space = SearchSpace(
@@ -79,10 +115,14 @@ def prepare(settings: SearchSettings) -> Setting:
         required=settings.constraints.required_sites,
         forbidden=settings.constraints.forbidden_sites,
     )
+    data = check_dataset(settings.data, settings.imgsz, cache=cache_folder())
+    if cluster is not None:
+        weights = [base.checkpoint] if base.checkpoint else []
+        cluster.ask_nodes([data.path, *weights, *space.file.block_files], settings.folder)
     return Setting(
         settings=settings,
         base=base,
-        data=check_dataset(settings.data, settings.imgsz, cache=cache_folder()),
+        data=data,
         sites=sites,
         space=space,
         schedule=Schedule(
@@ -94,20 +134,27 @@ def prepare(settings: SearchSettings) -> Setting:
         ),
         device=device,
         workers=workers,
-        threads=settings.threads or max(1, cores // workers),
+        threads=settings.threads or (max(1, cores // workers) if cluster is None else cores),
         threads_alone=settings.threads or cores,
+        cluster=cluster,
     )
 
 
-def device_kind(device: str) -> str:
-    """What figures may be compared on: the models of the GPUs, or the processor's.
+def connect(settings: SearchSettings) -> Cluster | None:
+    """The cluster that trainings are to run on; None is this machine.
 
-    Args:
-        device: `cpu` or numbers of CUDA devices, comma-separated.
+    Raises:
+        UserError: Ray is not installed, the cluster does not answer, or no node of it has what a training asks for.
     """
-    if device == "cpu":
-        return f"cpu {cpu_model()}"
-    return " + ".join(sorted({torch.cuda.get_device_name(int(number)) for number in device.split(",")}))
+    if settings.executor is not ExecutorKind.RAY:
+        return None
+    try:
+        from harness.search.ray_tasks import Cluster
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UserError("--executor ray: Ray is not installed; pip install 'clo-nas[ray]'") from error
+    return Cluster(settings.cluster, settings.workers)
 
 
 def default_workers(device: str, cores: int, memory_bytes: float) -> int:
