@@ -25,7 +25,7 @@ from harness.choices import NO_BLOCK, Option
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.patient_storage import PatientStorage
-from harness.settings import is_server, without_password
+from harness.settings import is_server, with_driver, without_password
 from harness.study_form import check_names, check_study, check_trial
 
 LOCK_SECONDS = 30.0
@@ -166,7 +166,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     engine = {} if says_so else {"connect_args": {"timeout": LOCK_SECONDS}}
     try:
         if is_server(url):
-            return PatientStorage(url)
+            return PatientStorage(with_driver(url))
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
         if url.startswith("sqlite"):
             # Write-ahead log: a report can be read while a search writes, and a commit costs no disk flush.

@@ -209,7 +209,7 @@ class SearchSettings(BaseModel):
     @property
     def storage_url(self) -> str:
         """Optuna's storage; a SQLite file in the study's folder by default."""
-        return (self.storage and with_driver(self.storage)) or f"sqlite:///{(self.folder / 'study.db').as_posix()}"
+        return self.storage or f"sqlite:///{(self.folder / 'study.db').as_posix()}"
 
 
 COMPARABLE = (

@@ -16,7 +16,7 @@ from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.settings import Objective
 
-SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,199}")
 """What may be the name of a file, or part of one: no folder, nothing hidden."""
 _Scalar = str | float | int | bool | None
 _Count = Annotated[int, Field(ge=0, strict=True)]

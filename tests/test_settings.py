@@ -18,7 +18,9 @@ from harness.settings import (
     Objective,
     Sampler,
     SearchSettings,
+    is_server,
     search_settings,
+    with_driver,
     without_password,
 )
 
@@ -206,3 +208,22 @@ def test_only_the_password_is_masked(text: str, masked: str) -> None:
 def test_no_password_survives(user: str, password: str) -> None:
     said = without_password(f"postgresql://{user}:{password}@host/db")
     assert re.fullmatch(rf"postgresql://{user}:\*\*\*@host/db", said)
+
+
+@pytest.mark.parametrize(
+    ("given", "opened"),
+    [
+        ("postgresql://u:p@host/db", "postgresql+psycopg://u:p@host/db"),
+        ("postgres://host/db", "postgresql+psycopg://host/db"),
+        ("postgresql+psycopg2://host/db", "postgresql+psycopg2://host/db"),
+    ],
+)
+def test_a_postgresql_url_without_a_driver_takes_the_one_that_clo_nas_brings(given: str, opened: str) -> None:
+    assert is_server(given)
+    assert with_driver(given) == opened
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x.db", "mysql://host/db"])
+def test_what_is_no_postgresql_is_left_as_it_is(url: str) -> None:
+    assert not is_server(url)
+    assert with_driver(url) == url

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 METADATA_KEY = b"clo_nas_latency"
 """Where `harness.measure.raw_samples` puts the figures: named again, since that imports torch."""
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]*")
 _A_ROUND = 4
 """Passes: candidate, baseline, baseline, candidate."""
 

@@ -35,7 +35,7 @@ TRIAL_COLUMNS = (
 WHOLE_NUMBERS = ("trial", "seed", "epochs", "macs", "flops", "params")
 LATENCY = "latency"
 """Folder of the rounds of each latency, in the study's folder."""
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]*")
 
 
 def write_report(

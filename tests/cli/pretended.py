@@ -22,10 +22,17 @@ class Trainings:
         self.all_had_ended = False
         self.beside: list[int] = []
         """How many ran when each began, itself included."""
+        self.workers = 1
         self._started: list[tuple[int, Job]] = []
 
-    def __call__(self, *_: object) -> Trainings:
+    def __call__(self, _on_progress: object = None, _log: object = None, workers: int = 1) -> Trainings:
+        self.workers = workers
         return self
+
+    def one_at_a_time(self) -> bool:
+        """As children of this machine do."""
+        self.workers = 1
+        return True
 
     def __enter__(self) -> None: ...
 
