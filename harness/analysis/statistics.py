@@ -194,13 +194,14 @@ def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
         if complete.empty:
             return _Judgement(float("nan"), 0, Standing.UNMEASURED, "the baseline has no complete row")
         return _Judgement(0.0, len(complete), Standing.BASELINE, "the baseline: 0 by definition")
-    paired = complete[complete["gain_map50_95"].notna().to_numpy()]
-    if paired.empty:
+    gains = complete["gain_map50_95"].to_numpy(dtype=float)
+    known = ~np.isnan(gains)
+    if not known.any():
         why = "no complete row" if complete.empty else "the baseline has no complete row of the same seed"
         return _Judgement(float("nan"), 0, Standing.UNMEASURED, why)
-    if len(paired) == 1:
-        gain = float(paired["gain_map50_95"].iloc[0])
-        return _Judgement(gain, 1, Standing.SCREENING, "one seed: only a screening reading")
+    if known.sum() == 1:
+        return _Judgement(float(gains[known][0]), 1, Standing.SCREENING, "one seed: only a screening reading")
+    paired = complete[known]
     fresh = paired[~paired["selected_on"].astype(bool)]
     if fresh.empty:  # every seed took part in the selection: there is none left to judge with
         gain = float(paired["gain_map50_95"].mean())
