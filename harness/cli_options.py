@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -54,6 +55,15 @@ def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyR
     for architecture in record.architectures.values():
         check_block_files(study, architecture.block_files, results / study)
     return record, results / study
+
+
+def other_devices(study: str, storage: str | None, results: Path) -> list[str]:
+    """The studies of the same search on other kinds of devices; see `harness.search.opening`."""
+    if storage is None:
+        return sorted(path.parent.name for path in results.glob(f"{glob.escape(study)}@*/study.db"))
+    from harness.records import study_names
+
+    return sorted(name for name in study_names(storage) if name.startswith(f"{study}@"))
 
 
 def study_url(study: str, storage: str | None, results: Path) -> str:

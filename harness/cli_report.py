@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli_options import Json, Results, Storage, study_record
+from harness.cli_options import Json, Results, Storage, other_devices, study_record
 from harness.printing import print_json
 
 if TYPE_CHECKING:
@@ -30,8 +30,16 @@ def report(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a study's report again, from its storage alone; also while the search is running."""
-    found = [study_record(study, storage, results) for study in studies]
+    """Write a study's report again, from its storage alone; also while the search is running.
+
+    A study that ran on several kinds of devices has a front of each, and a page that shows them side by side.
+    """
+    if len(studies) == 1 and (others := other_devices(studies[0], storage, results)):
+        found = [study_record(study, storage, results) for study in (studies[0], *others)]
+        for record, folder in [] if terminal else found:
+            write(record, folder)
+    else:
+        found = [study_record(study, storage, results) for study in studies]
     if len(found) > 1 and not terminal:
         _together([record for record, _ in found], results, as_json)
         return

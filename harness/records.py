@@ -215,6 +215,12 @@ def load_record(url: str, name: str) -> StudyRecord:
     return checked_record(study)
 
 
+def study_names(url: str) -> list[str]:
+    """The studies of a storage."""
+    file = sqlite_file(url)
+    return [] if file is not None and not file.is_file() else optuna.get_all_study_names(open_storage(url))
+
+
 def checked_record(study: optuna.Study) -> StudyRecord:
     """The record of a study that may have been written by anybody.
 

@@ -1,10 +1,14 @@
-"""`clo report --terminal` prints, and writes nothing."""
+"""`clo report --terminal` prints and writes nothing; a study of several devices has a report of each."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from harness.architecture import BASELINE, Architecture
+from harness.search.opening import open_study
+from harness.search.outcome import State
+from harness.settings import SearchSettings
 from tests.cli.command_line import Clo
 
 
@@ -25,3 +29,20 @@ def test_a_script_gets_the_same_object_as_ever(clo: Clo, begun: Path) -> None:
     assert files(begun.parent) == set()
     assert json.loads(terminal.out) == json.loads(clo("report", "x", "--json").out)
     assert "trials.parquet" in files(begun.parent)
+
+
+def test_a_study_on_two_kinds_of_devices_has_a_front_of_each_and_a_page_of_both(clo: Clo, begun: Path) -> None:
+    results = begun.parent.parent
+    kinds = "GPU A", "GPU B"
+    for kind in kinds:
+        with open_study(SearchSettings(study="z", results=results), {"device_kind": kind}) as study:
+            trial = study.optuna.ask()
+            row = {"seed": 0, "epochs": 3, "selected_on": True}
+            study.begin(trial, Architecture(base="yolov5n"), BASELINE, "nc: 10\n", row)
+            figures = {"map50_95": 0.5, "map50": 0.7, "latency_ms_p50": 9.0, "latency_ratio": 1.0}
+            study.end(trial, State.COMPLETE, {**figures, "macs": 100, "flops": 200, "params": 30})
+    said = json.loads(clo("report", "z", "--json").out)
+    assert said["studies"] == ["z", "z@gpu-b"]
+    assert "they ran on different kinds of device" in (results / "z+z@gpu-b" / "report.md").read_text()
+    for name in said["studies"]:
+        assert "report.html" in files(results / name)
