@@ -206,3 +206,16 @@ def test_only_the_password_is_masked(text: str, masked: str) -> None:
 def test_no_password_survives(user: str, password: str) -> None:
     said = without_password(f"postgresql://{user}:{password}@host/db")
     assert re.fullmatch(rf"postgresql://{user}:\*\*\*@host/db", said)
+
+
+@pytest.mark.parametrize("name", ["rungs", "budget"])
+@pytest.mark.parametrize("value", [3, 2.5, ("3x1",), True, {}])
+def test_rungs_and_a_budget_are_texts(name: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"--{name} .*: is a text, such as"):
+        search_settings(**{name: value})
+
+
+def test_seeds_can_be_listed() -> None:
+    assert len(search_settings(seeds=1000).all_seeds) == 1000
+    with pytest.raises(UserError, match="--seeds 1000000000: Input should be less than or equal to 1000"):
+        search_settings(seeds=10**9)

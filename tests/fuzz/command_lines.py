@@ -80,9 +80,10 @@ NAMES = (
     "default",
 )
 WORDS = (
-    *TEXTS, *NAMES, "64", "96", "100", "1", "3", "0.5", "auto", "cpu", "7", "cuda:0", "0,1", "onnx", "yaml", "architecture",
-    "a,b", "map", "cost", "cost-aware,tpe", "25m", "2h", "1e5", "2M", "3200000", "baseline", "digits", "coco8.yaml", "--",
-    "-", "p.png", "out", "STUDY/ID", "x/baseline", "x/nothing", "https://example.org/x.yaml", "sqlite:///nothing.db",
+    *TEXTS, *NAMES, "64", "96", "100", "1", "3", "0.5", "auto", "cpu", "7", "cuda:0", "0,1", "onnx", "yaml",
+    "architecture", "a,b", "map", "cost", "cost-aware,tpe", "25m", "2h", "1e5", "2M", "3200000", "baseline",
+    "digits", "coco8.yaml", "--", "-", "p.png", "out", "STUDY/ID", "x/baseline", "x/nothing",
+    "https://example.org/x.yaml", "sqlite:///nothing.db",
     "postgresql://u:secret@localhost/x", "mysql://localhost/x", "redis://localhost", "journal.log",
 )  # fmt: skip
 
