@@ -37,7 +37,7 @@ REPLACED = (
     "harness.report.write_report",
     "harness.report.several.write_several",
     "harness.cli_dashboard._Server",
-    "harness.measure.ledger.fused_ledger",
+    "harness.measure.ledger.model_ledger",
     "harness.data.digits.ensure_digits",
     "torch.set_num_threads",
     "webbrowser.open",
@@ -167,4 +167,4 @@ class RefusedError(Exception):
     """Exit code 2, with one sentence or the parser's own words."""
 
 
-COMMAND_LINES = Fuzzed(command_lines(), _run, 70)
+COMMAND_LINES = Fuzzed(command_lines(), _run, 55)
