@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -15,6 +16,9 @@ from harness.errors import UserError
 from harness.placement import absolute_kind
 from harness.resources import search_space_folder
 from harness.yaml_file import read_yaml
+
+MOST_SHAPES = 60_000
+"""Of a block at one site, before those that compute the same are struck out."""
 
 
 class _Model(BaseModel):
@@ -80,6 +84,25 @@ class PlacementChoices(_Model):
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing; the kinds {', '.join(Kind)} need it")
         return self
+
+    @model_validator(mode="after")
+    def _shapes_can_be_listed(self) -> Self:
+        """A search looks at every shape of a block, so that lists that multiply to millions would keep it for hours."""
+        shapes = sum(math.prod(map(len, self._lists_of(kind))) for kind in self.kind)
+        if shapes > MOST_SHAPES:
+            raise ValueError(
+                f"its lists multiply to {shapes:,} shapes of a block; at most {MOST_SHAPES:,} can be searched"
+            )
+        return self
+
+    def _lists_of(self, kind: str) -> list[tuple[Any, ...]]:
+        """What there is to choose from for a kind."""
+        shared = [self.mode, self.init]
+        if kind not in set(Kind):
+            return [*shared, *self.options.get(kind.rpartition(":")[2], {}).values()]
+        mixer = [self.heads, self.local_share, self.kernel, self.kv_pool, self.operator, self.gate, self.aggregate_qk]
+        feed_forward = [self.ffn, self.ffn_ratio, self.ffn_kernel] if kind == Kind.BLOCK else []
+        return [*shared, *mixer, self.aggregate_v, *feed_forward]
 
 
 class SpaceFile(_Model):

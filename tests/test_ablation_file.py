@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,19 @@ def test_a_file_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(UserError, match="not readable as YAML"):
         load_ablation(str(tmp_path / "broken.yaml"))
+
+
+def test_more_seeds_than_anybody_trains_are_refused_at_once(tmp_path: Path) -> None:
+    for number in (1_001, 10**15):
+        (tmp_path / "a.yaml").write_text(f"name: x\nmodels: [yolov5n-clo-head]\nseeds: {number}\n")
+        with pytest.raises(UserError, match="seeds: at most 1000 seeds"):
+            load_ablation(str(tmp_path / "a.yaml"))
+
+
+def test_what_stands_twice_in_a_long_list_is_found_at_once(tmp_path: Path) -> None:
+    seeds = [*range(30_000), 29_999]
+    (tmp_path / "a.yaml").write_text(f"name: x\nmodels: [yolov5n-clo-head]\nseeds: {seeds}\n")
+    began = time.monotonic()
+    with pytest.raises(UserError, match="29999 is given twice"):
+        load_ablation(str(tmp_path / "a.yaml"))
+    assert time.monotonic() - began < 5

@@ -114,3 +114,15 @@ def test_a_budget_has_a_unit(text: str, budget: Budget) -> None:
 def test_what_is_no_budget_is_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match="a budget is a number with its unit"):
         parse_budget(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + " h", "9" * 400 + " trainings"])
+def test_a_budget_is_finite(text: str) -> None:
+    with pytest.raises(ValueError, match="a budget is a number with its unit"):
+        parse_budget(text)
+
+
+def test_a_rung_has_no_more_seeds_than_can_be_listed() -> None:
+    assert parse_rungs("1x1000").rungs[0].seeds == 1000
+    with pytest.raises(ValueError, match="at most 1000 seeds"):
+        parse_rungs("1x1, 1x1001")

@@ -202,3 +202,8 @@ def test_a_line_for_people_names_what_differs_from_the_usual(placement: Placemen
 def test_what_is_no_placement_is_refused(data: dict[str, object], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         Placement.from_dict(data)
+
+
+def test_unknown_keys_of_any_kind_are_named() -> None:
+    with pytest.raises(UserError, match="unknown key '0'"):
+        Placement.from_dict({"site": "neck.P4", 0: 1, "x": 2, 2.5: 3, None: 4})  # type: ignore[dict-item]

@@ -227,3 +227,16 @@ def test_a_postgresql_url_without_a_driver_takes_the_one_that_clo_nas_brings(giv
 def test_what_is_no_postgresql_is_left_as_it_is(url: str) -> None:
     assert not is_server(url)
     assert with_driver(url) == url
+
+
+@pytest.mark.parametrize("name", ["rungs", "budget"])
+@pytest.mark.parametrize("value", [3, 2.5, ("3x1",), True, {}])
+def test_rungs_and_a_budget_are_texts(name: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"--{name} .*: is a text, such as"):
+        search_settings(**{name: value})
+
+
+def test_seeds_can_be_listed() -> None:
+    assert len(search_settings(seeds=1000).all_seeds) == 1000
+    with pytest.raises(UserError, match="--seeds 1000000000: Input should be less than or equal to 1000"):
+        search_settings(seeds=10**9)

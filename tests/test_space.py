@@ -358,3 +358,18 @@ def test_a_site_that_the_base_lacks_may_be_forbidden(tmp_path: Path) -> None:
     assert chosen((), ("backbone.C2PSA",), tmp_path, lacking + "optional_sites: [backbone.C2PSA]\n").sites == (
         "neck.P3",
     )
+
+
+def test_lists_that_multiply_to_more_shapes_than_can_be_searched_are_refused_at_once(tmp_path: Path) -> None:
+    heads, kernels, pools = [2**n for n in range(8)], list(range(3, 43, 2)), list(range(1, 21))
+    lists = f"heads: {heads}, kernel: {kernels}, kv_pool: {pools}"
+    text = "name: big\nsites: [neck.P4]\nmax_blocks: 1\nplacement: {kind: [%s], local_share: [0, 0.5], %s%s}\n"
+    (tmp_path / "big.yaml").write_text(
+        text % ("attention, block", lists, ", ffn_ratio: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]")
+    )
+    with pytest.raises(
+        UserError, match="line 4: placement: its lists multiply to 70,400 shapes of a block; at most 60,000"
+    ):
+        load_space(str(tmp_path / "big.yaml"))
+    (tmp_path / "big.yaml").write_text(text % ("attention", lists, ""))
+    assert load_space(str(tmp_path / "big.yaml")).placement.kind == ("attention",)

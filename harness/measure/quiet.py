@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from harness.isolation import cache_folder
 
 
 def make_ultralytics_quiet() -> None:
-    """No log lines, no experiment trackers, and no label caches beside the user's data. Of this process; idempotent."""
+    """No log lines, no experiment trackers, no label caches beside the user's data, no downloads of it.
+
+    Of this process; idempotent.
+    """
     LOGGER.setLevel("ERROR")
     ultralytics_trainer.callbacks.add_integration_callbacks = lambda _instance: None
     if not hasattr(ultralytics_dataset, "_clo_nas_redirected"):
@@ -23,6 +27,9 @@ def make_ultralytics_quiet() -> None:
             prefix, _label_cache(path), x, version
         )
         ultralytics_dataset._clo_nas_redirected = True
+        # A data set's `download` may be Python code. Its images were there when it was checked, so it is never needed.
+        check = ultralytics_trainer.check_det_dataset
+        ultralytics_trainer.check_det_dataset = functools.partial(check, autodownload=False)
 
 
 def _label_cache(path: Path) -> Path:

@@ -316,3 +316,9 @@ def test_ctrl_c_in_any_other_command_is_no_traceback(clo: Clo, monkeypatch: pyte
     said = clo("sites", "yolov5n")
     assert (said.code, said.out) == (130, "")
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "1,²", "٣"])
+def test_a_number_that_python_does_not_read_is_refused_as_any_other_text(clo: Clo, number: str) -> None:
+    assert "neither a number of seeds" in sentence(clo("ablate", "--quiet", "--seeds", number))
+    assert "not a device" in search(clo, "--device", number)

@@ -38,13 +38,13 @@ def label(folder: Path, split: str, index: int) -> Path:
     return folder / "labels" / split / f"{index}.txt"
 
 
-def write(folder: Path, **content: object) -> Path:
+def write(folder: Path, /, **content: object) -> Path:
     path = folder / "data.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
 
 
-def edit(path: Path, **change: object) -> str:
+def edit(path: Path, /, **change: object) -> str:
     content = yaml.safe_load(path.read_text(encoding="utf-8")) | change
     write(path.parent, **{key: value for key, value in content.items() if value is not None})
     return str(path)
@@ -320,3 +320,20 @@ def test_a_label_of_an_unknown_class_is_named_with_its_line(data: Path, wrong: s
 @pytest.mark.parametrize(("imgsz", "right"), [(100, 128), (0, 32), (-64, 32)])
 def test_image_sizes_fit_the_coarsest_map(data: Path, imgsz: int, right: int) -> None:
     assert sentence(data, imgsz).endswith(f"is not a positive multiple of 32; {right} would be.")
+
+
+@pytest.mark.parametrize("root", [["x"], True, 3, {"a": 1}])
+def test_the_root_is_a_path(data: Path, root: object) -> None:
+    assert "'path' must be the path of a folder" in sentence(edit(data, path=root))
+
+
+@pytest.mark.parametrize(
+    ("train", "why"),
+    [("9" * 5000, "cannot be found: "), ("a\0b", "cannot be found: "), ("/dev/zero", "does not exist")],
+)
+def test_what_can_be_no_folder_of_images_is_refused_at_once(data: Path, train: str, why: str) -> None:
+    assert why in sentence(edit(data, train=train))
+
+
+def test_a_root_that_can_be_no_path(data: Path) -> None:
+    assert "'path' can be no folder's" in sentence(edit(data, path="a\0b"))

@@ -78,3 +78,18 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_means_nothing_is_refused(spec: str) -> None:
     with pytest.raises(UserError, match=f"base {spec}: no such model; give a name such as yolov5n"):
         resolve_base(spec)
+
+
+@pytest.mark.parametrize("files", ["600.0", "10", "[3]", "[true]", "[[a.py]]", "x.py"])
+def test_files_of_blocks_are_a_list_of_paths(tmp_path: Path, files: str) -> None:
+    (tmp_path / "m.yaml").write_text(f"nc: 1\nblocks: {files}\nbackbone: []\nhead: [[-1, 1, Detect, [nc]]]\n")
+    with pytest.raises(UserError, match=r"its 'blocks' is .*; expected a list of files"):
+        resolve_base(str(tmp_path / "m.yaml"))
+
+
+def test_a_file_that_has_a_models_name_and_no_suffix_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("yolov5n").write_text("a report")
+    assert resolve_base("yolov5n").config["nc"] == 80

@@ -29,10 +29,8 @@ def main() -> int:
         if not asked.kind or kind in asked.kind:
             tallies.append(fuzz(kind, -(-asked.cases * fuzzed.share // shares), asked.seed))
             print(f"{kind}: {tallies[-1].cases} cases", file=sys.stderr, flush=True)
+            print(describe(tallies[-1]), end="\n" if tallies[-1].defects else "", flush=True)
     print(table(tallies, time.perf_counter() - began))
-    for tally in tallies:
-        if tally.defects:
-            print(describe(tally))
     return int(any(tally.defects for tally in tallies))
 
 

@@ -24,7 +24,7 @@ from harness.search.fidelity import load_plan
 from harness.search.table import read_table
 from harness.settings import search_settings
 from harness.space import SearchSpace, load_space
-from tests.fuzz.documents import Raw, files, flow, mutated, spoilt
+from tests.fuzz.documents import files, flow, spoilt
 
 Run = Callable[[Any, Path], object]
 """Has the program take a case, with a folder of its own; raises `UserError` where it is refused."""
@@ -185,14 +185,9 @@ def tables(draw: st.DrawFn) -> tuple[bytes, list[str], str, str]:
     good = st.integers(1, 999).map(lambda number: str(number / 100))
     cell = st.one_of(good, good, good, good, good, st.sampled_from(CELLS))
     ragged = draw(st.integers(0, 4)) == 4
-    widths = {"min_size": max(0, len(names) - ragged), "max_size": len(names) + ragged}
-    rows = draw(
-        st.lists(
-            st.lists(cell if ragged or draw(st.booleans()) else good, **widths),
-            min_size=draw(st.sampled_from((0, 4))),
-            max_size=9,
-        )
-    )
+    cells = cell if ragged or draw(st.booleans()) else good
+    row = st.lists(cells, min_size=max(0, len(names) - ragged), max_size=len(names) + ragged)
+    rows = draw(st.lists(row, min_size=draw(st.sampled_from((0, 4))), max_size=9))
     separator = draw(st.sampled_from((*["," for _ in range(12)], ";", "\t", " ")))
     if draw(st.integers(0, 4)) < 4:
         rows = [[str(number), *row[1:]] for number, row in enumerate(rows)]
@@ -224,10 +219,11 @@ MODELS: tuple[Any, ...] = (
 )  # fmt: skip
 
 TEXTS = (
-    "", " ", "x", "yolov5n", "0", "-1", "nan", "inf", "1e9", "3x1, 3x3", "3×1", "3x1, 12x4", "99999999999x1", "1x" + "9" * 9,
-    ",".join(f"{n}x1" for n in range(1, 400)), "40 trainings", "200 epochs", "2 h", "1e400 h", "9" * 400 + " h", "0 m",
-    "\0", "\u202e", "é", "../x", "a/b", "sqlite:///x.db", "sqlite://", "://", "map50_95", "latency", "cost-aware", "tpe",
-    "neck.P4", "١٢٣", "½", "x" * 5000, "\n", "\x1b[31m", "\ud800", "²", "0,1,²", "9" * 5000, "1,1", "1e999M",
+    "", " ", "x", "yolov5n", "0", "-1", "nan", "inf", "1e9", "3x1, 3x3", "3×1", "3x1, 12x4", "99999999999x1",
+    "1x" + "9" * 9, ",".join(f"{n}x1" for n in range(1, 400)),
+    "40 trainings", "200 epochs", "2 h", "1e400 h", "9" * 400 + " h", "0 m",
+    "\0", "\u202e", "é", "../x", "a/b", "sqlite:///x.db", "sqlite://", "://", "map50_95", "latency", "cost-aware",
+    "tpe", "neck.P4", "١٢٣", "½", "x" * 5000, "\n", "\x1b[31m", "\ud800", "²", "0,1,²", "9" * 5000, "1,1", "1e999M",
 )  # fmt: skip
 VALUES: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.integers(0, 400), st.floats(), st.sampled_from(TEXTS),
@@ -288,12 +284,20 @@ def checkpoints(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.one_of(st.just(len(data)), st.integers(0, len(data))))])
 
 
+def _ablation(path: Path) -> object:
+    return load_ablation(str(path)).wanted
+
+
+def _model(path: Path) -> object:
+    return resolve_base(str(path))
+
+
 LOADERS: dict[str, Fuzzed] = {
     "search-space YAML": Fuzzed(files(_shipped(), WORDS), _written("s.yaml", _space), 190),
     "architecture YAML": Fuzzed(files(ARCHITECTURES, WORDS), _written("a.yaml", _architecture), 150),
-    "ablation YAML": Fuzzed(files(_shipped("ablations"), WORDS), _written("b.yaml", lambda p: load_ablation(str(p)).wanted), 120),
+    "ablation YAML": Fuzzed(files(_shipped("ablations"), WORDS), _written("b.yaml", _ablation), 120),
     "fidelity plan YAML": Fuzzed(files(_shipped("fidelity")), _written("f.yaml", lambda p: load_plan(str(p))), 50),
-    "model YAML": Fuzzed(files(MODELS, ("Conv", "CloBlock", "Detect")), _written("m.yaml", lambda p: resolve_base(str(p))), 60),
+    "model YAML": Fuzzed(files(MODELS, ("Conv", "CloBlock", "Detect")), _written("m.yaml", _model), 60),
     "dataset YAML": Fuzzed(files(DATASETS), _dataset, 90),
     "COCO JSON": Fuzzed(files((COCO,), write=flow), _coco, 70),
     "label file": Fuzzed(LABELS.flatmap(spoilt), _labels, 20),
@@ -301,5 +305,3 @@ LOADERS: dict[str, Fuzzed] = {
     "checkpoint": Fuzzed(checkpoints(), _written("c.pt", lambda p: resolve_base(str(p))), 20),
     "settings": Fuzzed(SETTINGS, _settings, 70),
 }  # fmt: skip
-
-__all__ = ["LOADERS", "Fuzzed", "Raw", "mutated"]
