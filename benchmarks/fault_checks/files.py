@@ -14,7 +14,7 @@ from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import Watched
 
 
-@scenario("checkpoint cut off", faults=4)
+@scenario("checkpoint cut off", faults=3)
 def cut_checkpoint(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """What a longer training would go on from is damaged after a kill: it's made again first."""
     for _ in until(tally, faults):
@@ -33,7 +33,7 @@ def cut_checkpoint(ground: Ground, generator: random.Random, tally: Tally, fault
         study.remove()
 
 
-@scenario("common base cut off", faults=3)
+@scenario("common base cut off", faults=2)
 def cut_base(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The trained base in the cache is damaged between two runs: it's trained again, to the same weights."""
     for _ in until(tally, faults):
@@ -60,7 +60,7 @@ def cut(file: Path, generator: random.Random) -> None:
     file.write_bytes(content[: generator.randrange(len(content))])
 
 
-@scenario("images removed", faults=4)
+@scenario("images removed", faults=3)
 def images_removed(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """A few images vanish under a running search and are put back before the next start."""
 
@@ -72,7 +72,7 @@ def images_removed(ground: Ground, generator: random.Random, tally: Tally, fault
     _remove_data(ground, generator, tally, faults, remove)
 
 
-@scenario("dataset YAML removed", faults=3)
+@scenario("dataset YAML removed", faults=2)
 def yaml_removed(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The data set's description vanishes under a running search and is put back before the next start."""
     _remove_data(ground, generator, tally, faults, lambda root: (root / ground.data.name).unlink())

@@ -18,7 +18,7 @@ AT_ONCE_SECONDS = 5.0
 """Within which it has ended after the second."""
 
 
-@scenario("kill -9 of the search", faults=24)
+@scenario("kill -9 of the search", faults=20)
 def kill_search(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The trial under way is lost and trained again; nothing else."""
 
@@ -28,7 +28,7 @@ def kill_search(ground: Ground, generator: random.Random, tally: Tally, faults: 
     _strike_again_and_again(ground, generator, tally, faults, strike)
 
 
-@scenario("Ctrl-C", faults=6)
+@scenario("Ctrl-C", faults=5)
 def ctrl_c(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The search ends soon, with a report of what is done."""
 
@@ -42,7 +42,7 @@ def ctrl_c(ground: Ground, generator: random.Random, tally: Tally, faults: int) 
     _strike_again_and_again(ground, generator, tally, faults, strike)
 
 
-@scenario("Ctrl-C twice", faults=6)
+@scenario("Ctrl-C twice", faults=5)
 def ctrl_c_twice(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The search ends at once."""
 
@@ -84,7 +84,7 @@ def _expect_whole_end(study: Watched, program: Program) -> None:
     study.remove()
 
 
-@scenario("kill -9 of a training", faults=8)
+@scenario("kill -9 of a training", faults=6)
 def kill_training(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """It can't be told from the system's own kill for want of memory: the trial is kept with that reason, as data.
 

@@ -21,7 +21,7 @@ MEMORY_MIB = (1, 60)
 """Address space that a training may take beyond its fork server's: more than nothing, less than it needs."""
 
 
-@scenario("disk full", faults=5)
+@scenario("disk full", faults=4)
 def disk_full(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The disk of the results fills up under a running search; there is room again before the next start."""
     with small_disk(ground.folder / "small disk") as disk:
@@ -31,7 +31,7 @@ def disk_full(ground: Ground, generator: random.Random, tally: Tally, faults: in
             if program.run_for(study.moment(generator)):
                 fill = Ballast(disk / "ballast")
                 program.run_until(fill.grow)
-                fill.path.unlink()
+                fill.remove()
                 if program.wait() == REFUSED:
                     tally.faults += 1
                     study.expect_refusal(program, "make room", "No space left", "full")
@@ -87,8 +87,13 @@ class Ballast:
         except OSError:
             return False
 
+    def remove(self) -> None:
+        """Give all of it back."""
+        self._file.close()
+        self.path.unlink()
 
-@scenario("out of memory", faults=4)
+
+@scenario("out of memory", faults=3)
 def out_of_memory(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """A training gets less address space than it needs: kept with that reason; the others aren't touched."""
     if not hasattr(psutil.Process, "rlimit"):

@@ -18,7 +18,7 @@ _REFUSE = "CREATE TRIGGER refuse_{0} BEFORE {0} ON trial_user_attributes BEGIN S
 _EVENTS = ("INSERT", "UPDATE")
 
 
-@scenario("database locked too long", faults=4)
+@scenario("database locked too long", faults=3)
 def locked(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """Another program holds the write lock for longer than the search's patience."""
     for _ in until(tally, faults):
@@ -38,7 +38,7 @@ def locked(ground: Ground, generator: random.Random, tally: Tally, faults: int) 
         study.remove()
 
 
-@scenario("database locked for two seconds", faults=3)
+@scenario("database locked for two seconds", faults=2)
 def locked_briefly(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The search waits and goes on as if nothing had been."""
     for _ in until(tally, faults):
@@ -56,7 +56,7 @@ def locked_briefly(ground: Ground, generator: random.Random, tally: Tally, fault
         study.remove()
 
 
-@scenario("database refuses writes", faults=3)
+@scenario("database refuses writes", faults=2)
 def refused(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """Every write of a row is refused, as by a read-only file; permissions don't stop the superuser, triggers do."""
     for _ in until(tally, faults):
