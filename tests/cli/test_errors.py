@@ -291,6 +291,17 @@ def test_a_cache_that_cannot_be_made(clo: Clo, monkeypatch: pytest.MonkeyPatch) 
     assert "taken/cache: cannot be made" in said
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory")]
+)
+def test_too_little_memory_is_one_sentence(clo: Clo, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("harness.detectors.find_detector", lack)
+    assert "too little memory" in sentence(clo("sites", "yolov5n"))
+
+
 # --- Ctrl-C ---------------------------------------------------------------------------------------
 
 
