@@ -12,10 +12,10 @@ from benchmarks.fault_checks.rows import FAILURES, INTERRUPTED
 from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import STOPPED, Watched
 
-CTRL_C_SECONDS = 15.0
-"""Within which a search has ended after one Ctrl-C, its report included."""
-AT_ONCE_SECONDS = 5.0
-"""Within which it has ended after the second."""
+SOON = 1.0
+"""Times a whole run's seconds on this machine as loaded as it is: within that a search has ended after one Ctrl-C."""
+AT_ONCE = 0.3
+"""Within that after the second."""
 
 
 @scenario("kill -9 of the search", faults=20)
@@ -37,7 +37,7 @@ def ctrl_c(ground: Ground, generator: random.Random, tally: Tally, faults: int) 
         began = time.monotonic()
         study.expect_refusal(program, code=STOPPED)
         took = time.monotonic() - began
-        tally.expect(took < CTRL_C_SECONDS, f"{study.name}: ended {took:.0f} s after Ctrl-C")
+        tally.expect(took < SOON * ground.seconds, f"{study.name}: ended {took:.0f} s after Ctrl-C")
 
     _strike_again_and_again(ground, generator, tally, faults, strike)
 
@@ -53,7 +53,7 @@ def ctrl_c_twice(ground: Ground, generator: random.Random, tally: Tally, faults:
         began = time.monotonic()
         study.expect_refusal(program, code=STOPPED)
         took = time.monotonic() - began
-        tally.expect(took < AT_ONCE_SECONDS, f"{study.name}: ended {took:.0f} s after the second Ctrl-C")
+        tally.expect(took < AT_ONCE * ground.seconds, f"{study.name}: ended {took:.0f} s after the second Ctrl-C")
 
     _strike_again_and_again(ground, generator, tally, faults, strike)
 

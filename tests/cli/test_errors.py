@@ -235,12 +235,12 @@ def test_a_database_that_is_locked_under_a_search(
     ],
     ids=["another file", "cut short", "first page lost"],
 )
-def test_a_corrupt_database_is_named_and_left_as_it_is(
+def test_a_corrupt_database_without_a_copy_is_named_and_left_as_it_is(
     clo: Clo, begun: Path, data: Path, spoil: Callable[[bytes], bytes], reason: str
 ) -> None:
     with closing(sqlite3.connect(begun)) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for beside in begun.parent.glob("study.db-*"):
+    for beside in begun.parent.glob("study.db[-.]*"):
         beside.unlink()
     spoilt = spoil(begun.read_bytes())
     begun.write_bytes(spoilt)
