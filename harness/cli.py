@@ -18,7 +18,7 @@ from harness.cli_reproduce import reproduce
 from harness.cli_search import search
 from harness.cli_simulate import simulate
 from harness.cli_train import train
-from harness.errors import UserError
+from harness.errors import UserError, lacks_memory
 from harness.isolation import isolate_ultralytics
 from harness.printing import counts, print_json, print_latency, print_ledger, print_table
 from harness.search.interrupts import Interrupts
@@ -209,6 +209,8 @@ def main() -> None:
         except Exception as error:
             if ctrl_c.noted:  # it came in the middle of an import, and broke what was being imported
                 sys.exit(130)
+            if lacks_memory(error):
+                _fail(f"too little memory ({' '.join(str(error).split())}); everything finished before is kept")
             if not type(error).__module__.startswith(("sqlalchemy", "optuna")):
                 raise
             from harness.records import storage_failure

@@ -79,21 +79,20 @@ class Ground:
         """How many a whole run has: the baseline and every candidate, on both rungs."""
         return 2 * (1 + len(self.architectures))
 
-    def start(self, study: str, results: Path, options: Mapping[str, str], environment: Mapping[str, str]) -> Program:
+    def start(self, study: str, results: Path, options: Mapping[str, str]) -> Program:
         """Start `clo search` on the fixed list.
 
         Args:
             study: The study's name.
             results: Folder that holds the study's.
             options: What differs from the ground's; `include` is a list separated by spaces.
-            environment: Further environment variables.
         """
         asked = {**self.options, "data": str(self.data), "results": str(results), "study": study, **options}
         files = asked.pop("include", " ".join(f"{name}.yaml" for name in self.architectures)).split()
         pairs = [*asked.items(), *(("include", file) for file in files)]
         typed = ["search", *(text for name, value in pairs for text in (f"--{name}", value))]
         isolated = {"CLO_NAS_CACHE": str(self.cache), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-        program = Program(typed, folder=self.folder, mark=study, environment={**isolated, **environment})
+        program = Program(typed, folder=self.folder, mark=study, environment=isolated)
         self.started.append(program)
         return program
 
@@ -111,7 +110,7 @@ class Ground:
             RuntimeError: Not even that works.
         """
         study, results = "undisturbed", self.folder / "results"
-        run = self.start(study, results, {}, {})
+        run = self.start(study, results, {})
         began = time.monotonic()
         run.run_until(lambda: any(self.cache.glob("bases/*.json")))
         base = time.monotonic()

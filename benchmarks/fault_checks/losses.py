@@ -69,7 +69,7 @@ def block(ground: Ground, generator: random.Random, tally: Tally, faults: int) -
         study.remove()
 
 
-@scenario("learning rate absurd", faults=2)
+@scenario("learning rate absurd", faults=1)
 def learning_rate(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The baseline itself fails: said in a sentence, with the loss, each time."""
     for _ in until(tally, faults):

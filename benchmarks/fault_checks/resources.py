@@ -6,11 +6,14 @@ import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from benchmarks.fault_checks.again import again_and_again
 from benchmarks.fault_checks.ground import Ground
+from benchmarks.fault_checks.program import Program
 from benchmarks.fault_checks.rows import FAILURES
 from benchmarks.fault_checks.scenario import Skipped, Tally, scenario, until
 from benchmarks.fault_checks.watched import REFUSED, Watched
@@ -21,29 +24,22 @@ MEMORY_MIB = (1, 60)
 """Address space that a training may take beyond its fork server's: more than nothing, less than it needs."""
 
 
-@scenario("disk full", faults=5)
+@scenario("disk full", faults=4)
 def disk_full(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The disk of the results fills up under a running search; there is room again before the next start."""
+
+    def strike(study: Watched, program: Program) -> bool:
+        fill = Ballast(study.results / "ballast")
+        program.run_until(fill.grow)
+        fill.remove()
+        code = program.wait()
+        if code == REFUSED:
+            study.expect_refusal(program, "make room", "No space left", "full")
+        study.expect_no_failure()
+        return code != 0
+
     with small_disk(ground.folder / "small disk") as disk:
-        for _ in until(tally, faults):
-            study = Watched(ground=ground, tally=tally, results=disk)
-            program = study.start()
-            if program.run_for(study.moment(generator)):
-                fill = Ballast(disk / "ballast")
-                program.run_until(fill.grow)
-                fill.path.unlink()
-                if program.wait() == REFUSED:
-                    tally.faults += 1
-                    study.expect_refusal(program, "make room", "No space left", "full")
-                else:
-                    tally.expect(
-                        program.wait() == 0, f"{study.name}: exit code {program.wait()}: {program.said()[-300:]}"
-                    )
-            rows = study.check()
-            wrong = [row for row in rows if row.state in FAILURES]
-            tally.expect(not wrong, f"{study.name}: {wrong and wrong[0].content['reason']}")
-            study.finish()
-            study.remove()
+        again_and_again(tally, generator, faults, lambda: Watched(ground=ground, tally=tally, results=disk), strike)
 
 
 @contextmanager
@@ -87,8 +83,13 @@ class Ballast:
         except OSError:
             return False
 
+    def remove(self) -> None:
+        """Give all of it back."""
+        self._file.close()
+        self.path.unlink()
 
-@scenario("out of memory", faults=4)
+
+@scenario("out of memory", faults=2)
 def out_of_memory(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """A training gets less address space than it needs: kept with that reason; the others aren't touched."""
     if not hasattr(psutil.Process, "rlimit"):
@@ -96,9 +97,7 @@ def out_of_memory(ground: Ground, generator: random.Random, tally: Tally, faults
     for _ in until(tally, faults):
         study = Watched(ground=ground, tally=tally)
         program = study.start()
-        if not (
-            program.run_until(lambda study=study: study.done() > 0) and program.run_for(study.moment(generator) / 2)
-        ):
+        if not (program.run_until(partial(_has_finished_one, study)) and program.run_for(study.moment(generator) / 2)):
             continue
         if not program.run_until(program.trains):
             continue
@@ -106,7 +105,7 @@ def out_of_memory(ground: Ground, generator: random.Random, tally: Tally, faults
         if server is None:
             continue
         _limit(server, server.memory_info().vms + generator.randint(*MEMORY_MIB) * 2**20)
-        program.run_until(lambda study=study: any(row.state in FAILURES for row in study.rows()))
+        program.run_until(partial(_has_failed, study))
         if program.runs():
             _limit(server, psutil.RLIM_INFINITY)
         tally.expect(program.wait() == 0, f"{study.name}: exit code {program.wait()}: {program.said()[-300:]}")
@@ -117,6 +116,14 @@ def out_of_memory(ground: Ground, generator: random.Random, tally: Tally, faults
         )
         study.finish(failed=len(wrong))
         study.remove()
+
+
+def _has_finished_one(study: Watched) -> bool:
+    return study.done() > 0
+
+
+def _has_failed(study: Watched) -> bool:
+    return any(row.state in FAILURES for row in study.rows())
 
 
 def _limit(process: psutil.Process, size: int) -> None:

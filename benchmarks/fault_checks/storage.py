@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from benchmarks.fault_checks.again import again_and_again
 from benchmarks.fault_checks.ground import Ground
+from benchmarks.fault_checks.program import Program
 from benchmarks.fault_checks.rows import complete, read_rows
-from benchmarks.fault_checks.scenario import Tally, scenario, until
-from benchmarks.fault_checks.watched import REFUSED, Watched
+from benchmarks.fault_checks.scenario import Tally, scenario
+from benchmarks.fault_checks.watched import Watched
 
 PATIENCE_SECONDS = 1
 """How long the search waits for another program's lock, where that has to be too short."""
@@ -18,64 +22,72 @@ _REFUSE = "CREATE TRIGGER refuse_{0} BEFORE {0} ON trial_user_attributes BEGIN S
 _EVENTS = ("INSERT", "UPDATE")
 
 
-@scenario("database locked too long", faults=4)
+@scenario("database locked too long", faults=3)
 def locked(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """Another program holds the write lock for longer than the search's patience."""
-    for _ in until(tally, faults):
+
+    def make() -> Watched:
         study = Watched(ground=ground, tally=tally)
         study.options = {"storage": f"sqlite:///{study.database.as_posix()}?timeout={PATIENCE_SECONDS}"}
-        program = study.start()
-        program.run_until(lambda study=study: study.done() >= 0 and bool(study.rows()))
-        program.run_for(study.moment(generator))
-        with closing(sqlite3.connect(study.database, timeout=60, isolation_level=None)) as other:
+        return study
+
+    def strike(study: Watched, program: Program) -> bool:
+        program.run_until(study.has_begun)
+        with another_program(study) as other:
             other.execute("BEGIN IMMEDIATE")
-            code = program.wait()
-            tally.faults += code == REFUSED
-            if code == REFUSED:
-                study.expect_refusal(program, "locked")
-        study.check()
-        study.finish()
-        study.remove()
+            is_refused = program.wait() != 0
+        if is_refused:
+            study.expect_refusal(program, "locked")
+        return is_refused
+
+    again_and_again(tally, generator, faults, make, strike)
 
 
-@scenario("database locked for two seconds", faults=3)
+@scenario("database locked for two seconds", faults=2)
 def locked_briefly(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
-    """The search waits and goes on as if nothing had been."""
-    for _ in until(tally, faults):
-        study = Watched(ground=ground, tally=tally)
-        program = study.start()
-        program.run_until(lambda study=study: bool(study.rows()))
-        program.run_for(study.moment(generator) / 2)
-        with closing(sqlite3.connect(study.database, timeout=60, isolation_level=None)) as other:
+    """The search waits and goes on as if nothing had been; then it is killed."""
+
+    def strike(study: Watched, program: Program) -> bool:
+        program.run_until(study.has_begun)
+        with another_program(study) as other:
             other.execute("BEGIN IMMEDIATE")
-            tally.faults += program.run_for(2.0)
+            still_runs = program.run_for(2.0)
             other.execute("ROLLBACK")
-        tally.expect(program.wait() == 0, f"{study.name}: {program.said()[-300:]}")
-        study.check()
-        study.finish()
-        study.remove()
+        still_runs = still_runs and program.run_for(generator.uniform(0, 2.0))
+        if still_runs:
+            program.kill()
+        return still_runs
+
+    again_and_again(tally, generator, faults, lambda: Watched(ground=ground, tally=tally), strike)
 
 
-@scenario("database refuses writes", faults=3)
+@scenario("database refuses writes", faults=2)
 def refused(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """Every write of a row is refused, as by a read-only file; permissions don't stop the superuser, triggers do."""
-    for _ in until(tally, faults):
-        study = Watched(ground=ground, tally=tally)
-        program = study.start()
-        program.run_until(lambda study=study: bool(study.rows()))
-        program.run_for(study.moment(generator) / 2)
-        with closing(sqlite3.connect(study.database, timeout=60, isolation_level=None)) as other:
+
+    def strike(study: Watched, program: Program) -> bool:
+        program.run_until(study.has_begun)
+        with another_program(study) as other:
             for event in _EVENTS:
                 other.execute(_REFUSE.format(event))
-        if program.wait() == REFUSED:
-            tally.faults += 1
+        is_refused = program.wait() != 0
+        if is_refused:
             study.expect_refusal(program, "refused")
-        study.check()
-        with closing(sqlite3.connect(study.database, timeout=60, isolation_level=None)) as other:
+        return is_refused
+
+    def mend(study: Watched) -> None:
+        with another_program(study) as other:
             for event in _EVENTS:
-                other.execute(f"DROP TRIGGER refuse_{event}")
-        study.finish()
-        study.remove()
+                other.execute(f"DROP TRIGGER IF EXISTS refuse_{event}")
+
+    again_and_again(tally, generator, faults, lambda: Watched(ground=ground, tally=tally), strike, mend=mend)
+
+
+@contextmanager
+def another_program(study: Watched) -> Iterator[sqlite3.Connection]:
+    """What else may have the database open; every statement is a transaction unless it says otherwise."""
+    with closing(sqlite3.connect(study.database, timeout=60, isolation_level=None)) as other:
+        yield other
 
 
 @scenario("database damaged", faults=6)
@@ -84,23 +96,24 @@ def damaged(ground: Ground, generator: random.Random, tally: Tally, faults: int)
 
     The copy is made after each training, so that at most the one that had just ended is trained again.
     """
-    kinds = [_empty, _cut, _overwrite]
-    for _ in until(tally, faults):
-        study = Watched(ground=ground, tally=tally)
-        program = study.start()
-        program.run_until(lambda study=study: study.done() > 0)
-        if not program.run_for(generator.uniform(0, 0.6 * ground.seconds)):
-            program.wait()
+    kinds = itertools.cycle([_empty, _cut, _overwrite])
+
+    def strike(study: Watched, program: Program) -> bool:
+        still_runs = program.run_until(lambda: study.done() > 0)
         program.kill()
-        study.check()
+        return still_runs
+
+    def damage(study: Watched) -> None:
+        copy = study.database.with_name(f"{study.database.name}.good")
+        if not copy.is_file():
+            return
         _settle(study.database)
-        copied = complete(read_rows(f"sqlite:///{study.database}.good", study.name))
+        copied = complete(read_rows(f"sqlite:///{copy.as_posix()}", study.name))
         tally.expect(len(study.finished) - len(copied) <= 1, f"{study.name}: the copy has {len(copied)} rows")
         study.finished = copied
-        kinds[tally.faults % len(kinds)](study.database, generator)
-        tally.faults += 1
-        study.finish()
-        study.remove()
+        next(kinds)(study.database, generator)
+
+    again_and_again(tally, generator, faults, lambda: Watched(ground=ground, tally=tally), strike, damage=damage)
 
 
 def _settle(database: Path) -> None:

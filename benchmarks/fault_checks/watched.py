@@ -62,17 +62,27 @@ class Watched:
         """SQLAlchemy's URL of its storage."""
         return self.options.get("storage", sqlite_url(self.results, self.name))
 
-    def start(self, environment: Mapping[str, str] | None = None, **options: str) -> Program:
+    def start(self, **options: str) -> Program:
         """Start or continue the search."""
-        return self.ground.start(self.name, self.results, {**self.options, **options}, environment or {})
+        return self.ground.start(self.name, self.results, {**self.options, **options})
 
     def rows(self) -> list[Row]:
         """What storage has of it now."""
-        return read_rows(self.url, self.name) if self.folder.is_dir() else []
+        is_there = self.database.is_file() or not self.url.startswith("sqlite")  # else reading would make a file
+        return read_rows(self.url, self.name) if is_there else []
 
     def done(self) -> int:
-        """How many trainings are finished; -1 while that can't be read."""
-        return len(complete(self.rows())) if self.database.is_file() or "storage" in self.options else 0
+        """How many trainings are finished."""
+        return len(complete(self.rows()))
+
+    def has_begun(self) -> bool:
+        """Whether a training was begun."""
+        return bool(self.rows())
+
+    def expect_no_failure(self) -> None:
+        """Nothing was held against a candidate."""
+        wrong = [row.content["reason"] for row in self.rows() if row.state in FAILURES]
+        self.tally.expect(not wrong, f"{self.name}: held against a candidate: {wrong}")
 
     def moment(self, generator: random.Random) -> float:
         """Seconds after its start at which a run still runs, by what is left to do."""

@@ -16,7 +16,7 @@ from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 from harness import yaml_file
 from harness.detectors.checkpoints import BLOCK_FILES, refused
 from harness.detectors.description import describe, in_one_scale, silence
-from harness.errors import UserError
+from harness.errors import UserError, lacks_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,8 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
         with silence():
             model = DetectionModel(config, nc=classes, verbose=False)
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
+        if lacks_memory(error):  # nothing is wrong with the description
+            raise
         raise UserError(
             f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}"
         ) from error

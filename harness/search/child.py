@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import UserError, lacks_memory
 from harness.measure.exclusive import Machine
 from harness.search.outcome import State
 
@@ -113,10 +113,7 @@ def _end_with(pipe: Connection) -> None:
 
 def _describe(error: BaseException) -> tuple[State, str]:
     text = f"{type(error).__name__}: {error}".splitlines()[0]
-    out_of_memory = (
-        isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error)
-    )
-    if out_of_memory:
+    if lacks_memory(error):
         return State.OUT_OF_MEMORY, text
     if type(error).__name__ != "NotANumberError":
         traceback.print_exc()

@@ -234,12 +234,12 @@ def test_a_database_that_is_locked_under_a_search(
     ],
     ids=["another file", "cut short", "first page lost"],
 )
-def test_a_corrupt_database_is_named_and_left_as_it_is(
+def test_a_corrupt_database_without_a_copy_is_named_and_left_as_it_is(
     clo: Clo, begun: Path, data: Path, spoil: Callable[[bytes], bytes], reason: str
 ) -> None:
     with closing(sqlite3.connect(begun)) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for beside in begun.parent.glob("study.db-*"):
+    for beside in begun.parent.glob("study.db[-.]*"):
         beside.unlink()
     spoilt = spoil(begun.read_bytes())
     begun.write_bytes(spoilt)
@@ -288,6 +288,17 @@ def test_a_cache_that_cannot_be_made(clo: Clo, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CLO_NAS_CACHE", "taken/cache")
     said = sentence(clo("sites", "yolov5n"))
     assert "taken/cache: cannot be made" in said
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory")]
+)
+def test_too_little_memory_is_one_sentence(clo: Clo, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("harness.detectors.find_detector", lack)
+    assert "too little memory" in sentence(clo("sites", "yolov5n"))
 
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------

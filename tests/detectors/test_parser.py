@@ -199,6 +199,20 @@ def test_a_models_activation_stays_its_own_when_building_fails(row: int, argumen
     assert Conv.default_act is before
 
 
+@pytest.mark.parametrize(
+    "error", [RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError("bad_alloc")]
+)
+def test_too_little_memory_to_build_is_not_the_descriptions_fault(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("harness.detectors.families.DetectionModel", lack)
+    with pytest.raises(RuntimeError, match="alloc"):
+        build(resolve_base("yolov5n").config)
+
+
 def test_an_activation_is_a_layer_of_torch_and_no_other_expression() -> None:
     with pytest.raises(UserError, match="cannot be built: TypeError"):
         build(yolov7_tiny_with("print('any code')", 2, [64, 64, 32, 32, 2, 1]))
