@@ -75,15 +75,17 @@ class RayCluster:
 
     def __enter__(self) -> RayCluster:
         self._folder = tempfile.TemporaryDirectory(prefix="clo-ray-", ignore_cleanup_errors=True)
-        self._keeper = subprocess.Popen(
-            [sys.executable, __file__, *map(str, self._asked)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(Path(self._folder.name) / "keeper.log").open("w"),
-            text=True,
-            start_new_session=True,  # Ctrl-C is not for it
-            env={**os.environ, **_QUIET, "RAY_TMPDIR": self._folder.name, "PYTHONPATH": _path(), **self._variables},
-        )
+        self._log = Path(self._folder.name) / "keeper.log"
+        with self._log.open("w") as log:
+            self._keeper = subprocess.Popen(
+                [sys.executable, __file__, *map(str, self._asked)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C is not for it
+                env={**os.environ, **_QUIET, "RAY_TMPDIR": self._folder.name, "PYTHONPATH": _path(), **self._variables},
+            )
         try:
             for _ in range(self._asked[0]):
                 self._hear()
@@ -93,7 +95,7 @@ class RayCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        left = [*psutil.Process(self._keeper.pid).children(recursive=True)] if self._keeper.poll() is None else []
+        left = psutil.Process(self._keeper.pid).children(recursive=True) if self._keeper.poll() is None else []
         assert self._keeper.stdin is not None
         self._keeper.stdin.close()
         try:
@@ -101,8 +103,7 @@ class RayCluster:
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             self._keeper.wait()
-        _, alive = psutil.wait_procs(left, timeout=5)
-        for process in alive:
+        for process in psutil.wait_procs(left, timeout=5)[1]:
             process.kill()
         self._folder.cleanup()
 
@@ -127,8 +128,7 @@ class RayCluster:
         assert self._keeper.stdout is not None
         line = self._keeper.stdout.readline()
         if not line:
-            log = (Path(self._folder.name) / "keeper.log").read_text(encoding="utf-8")
-            raise RuntimeError(f"the Ray cluster did not start: {log[-2000:]}")
+            raise RuntimeError(f"the Ray cluster did not start: {self._log.read_text(encoding='utf-8')[-2000:]}")
         said: dict[str, Any] = json.loads(line)
         self.address = said["address"]
         self.nodes.append(RayNode(identity=said["node"], process=psutil.Process(said["raylet"])))

@@ -116,10 +116,10 @@ def search(
         str | None, typer.Option(help="Ray: the head's host:port, or auto on a machine of the cluster.")
     ] = None,
     gpus_per_trial: Annotated[
-        float | None, typer.Option(help="Ray: GPUs of a training, at most 1; 0.5 lets two share one. \\[default: 0]")
+        float | None, typer.Option(help="Ray: GPUs of a training, at most 1; 0.5 lets two share one, 0 is the CPU.")
     ] = None,
     cpus_per_trial: Annotated[
-        int | None, typer.Option(help="Ray: cores of a training, and its threads. \\[default: 1]")
+        int | None, typer.Option(help="Ray: cores of a training, and its threads; 1 unless said.")
     ] = None,
     resource: Annotated[
         list[str] | None,

@@ -6,17 +6,21 @@ scale of the study's own control; its error is known, and what is trained is mea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
+from harness.errors import UserError
 from harness.search.candidates import Codes
+from harness.search.child import Report
 from harness.search.cost_table import CostTable
 from harness.search.improvement import Floats
-from harness.search.latency_survey import Survey
+from harness.search.latency_survey import Measurements, Survey
 from harness.search.latency_table import LatencyTable
 from harness.search.observer import Observer
+from harness.search.outcome import Failure
 from harness.search.setting import Setting
 from harness.search.space_candidates import CostOf
 from harness.search.space_cost import AdditiveCost
@@ -89,13 +93,29 @@ def _latency_table(setting: Setting, observer: Observer) -> LatencyTable:
         architectures=_ARCHITECTURES,
         max_seconds=_TABLE * seconds,
         seconds_each=_EACH * seconds,
-        on_progress=lambda *step: observer.progress(Step(*step)),
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(setting.threads_alone)  # as a candidate's latency is measured
-    try:
-        table = LatencyTable(setting.space, setting.sites, survey.run())
-    finally:
-        torch.set_num_threads(threads)
+    table = LatencyTable(setting.space, setting.sites, _measured(survey, setting, observer))
     observer.note(f"latency estimated to {table.relative_error:.1%} (root mean square, {_ARCHITECTURES} architectures)")
     return table
+
+
+def _measured(survey: Survey, setting: Setting, observer: Observer) -> Measurements:
+    """On the device that candidates are measured on, with the threads that they are measured with."""
+    if setting.cluster is not None:
+        found = setting.run_alone(partial(run_survey, setting.threads_alone), survey, observer.progress)
+        if isinstance(found, Failure):
+            raise UserError(f"the latency of blocks cannot be measured on the cluster: {found.reason}")
+        return found
+    threads = torch.get_num_threads()
+    torch.set_num_threads(setting.threads_alone)
+    try:
+        return replace(survey, on_progress=lambda *step: observer.progress(Step(*step))).run()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_survey(threads: int, survey: Survey, report: Report) -> Measurements:
+    """Runs in a task of a cluster."""
+    report.never_rests()  # it enters and leaves the machine by itself, to be alone there
+    torch.set_num_threads(threads)
+    return replace(survey, on_progress=lambda *step: report(Step(*step))).run()

@@ -17,7 +17,8 @@ from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: nothing is sent anywhere unasked
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads these when it is imported: nothing is sent unasked,
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # nor is printed among this program's output what nodes say
 import ray
 from ray import cloudpickle
 from ray.exceptions import (
@@ -128,12 +129,16 @@ class Cluster:
             "nodes": len(facts),
         }
 
-    def executor(self, on_progress: Callable[[Key, Any], None] | None, log: Path | None) -> RayTasks[Key, Any]:
+    def executor(self, on_progress: Callable[[Key, Any], None] | None, log: Path | None) -> RayTasks[Key, Result]:
         """What runs trainings on it."""
         if self._board is None:
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             self._board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
         return RayTasks(self, self._board, on_progress, log)
+
+    def __str__(self) -> str:
+        nodes = self.conditions["nodes"]
+        return f"{nodes} node{'s' * (nodes != 1)} of kind {self.kind}, room for {self.workers} trainings at once"
 
     def remote(self, function: Callable[..., Any], **options: Any) -> Any:
         """A function as a task that asks for what a training does."""
@@ -335,7 +340,8 @@ def _run(order: _Order, board: Any) -> tuple[Say, Any]:
             file = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(file, 1)
             os.dup2(file, 2)
-            os.write(1, f"training {order.key} runs on node {here} ({context.get_node_id()})\n".encode())
+            what = "a task" if order.key is None else f"training {order.key}"
+            os.write(1, f"{what} runs on node {here} ({context.get_node_id()})\n".encode())
     device = ",".join(map(str, range(len(ray.get_gpu_ids())))) or "cpu"  # Ray shows a task no other GPUs
     kind = device_kind(device)
     if kind != order.kind:

@@ -55,6 +55,8 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     observer.phase("reading base, data and search space")
     plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     setting = prepare(settings)
+    if setting.cluster:
+        observer.note(f"Ray cluster: {setting.cluster}")
     for repair in setting.data.repairs:
         observer.note(f"data: {repair}")
     first = included(setting)

@@ -62,10 +62,10 @@ class Setting:
 
     def executor(self, on_progress: Callable[[Key, Any], None] | None, log: Path | None) -> Executor[Key, Result]:
         """What runs trainings: processes of this machine, or tasks of the cluster."""
-        if self.cluster is not None:
-            return self.cluster.executor(on_progress, log)
-        children: Children[Key, Result] = Children(on_progress, log, self.workers)
-        return children
+        found: Executor[Key, Result] = (
+            self.cluster.executor(on_progress, log) if self.cluster else Children(on_progress, log, self.workers)
+        )
+        return found
 
     def run_alone(
         self,

@@ -1,0 +1,240 @@
+"""What fits on a cluster, on nodes of one kind that see the same: asked before anything is trained there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cluster_settings import ClusterSettings, ExecutorKind, parse_resources
+from harness.errors import UserError
+from harness.measure.environment import environment
+from harness.search.cluster import Facts, Node, able, asked_resources, look_around, one_kind
+from harness.search.setting import connect
+from harness.settings import SearchSettings, search_settings
+
+
+def node(name: str = "a", /, **resources: float) -> Node:
+    return Node(identity=f"id of {name}", name=name, resources=resources)
+
+
+# --- How many fit ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked", "trainings"),
+    [
+        ({"CPU": 7}, {"CPU": 2}, 3),
+        ({"CPU": 8, "GPU": 2}, {"CPU": 1, "GPU": 0.5}, 4),
+        ({"CPU": 8, "GPU": 2}, {"CPU": 1, "GPU": 0.4}, 4),  # two on each: no fifth has 0.2 of one and 0.2 of the other
+        ({"CPU": 3, "GPU": 2}, {"CPU": 1, "GPU": 0.5}, 3),
+        ({"CPU": 8, "GPU": 4}, {"CPU": 1, "GPU": 1}, 4),
+        ({"CPU": 10}, {"CPU": 1, "GPU": 1}, 0),
+        ({"CPU": 10, "GPU": 1}, {"CPU": 1, "GPU": 0.1}, 10),  # 1 / 0.1 in binary is not to lose one
+        ({"CPU": 8, "fast_disk": 1}, {"CPU": 1, "fast_disk": 0.5}, 2),
+        ({"CPU": 8}, {"CPU": 1, "fast_disk": 0.5}, 0),
+    ],
+)
+def test_a_node_fits_as_many_trainings_as_its_scarcest_resource(
+    resources: dict[str, float], asked: dict[str, float], trainings: int
+) -> None:
+    assert node("a", **resources).fits(asked) == trainings
+
+
+def test_what_no_node_has_is_said_beside_what_the_largest_has() -> None:
+    nodes = [node("a", CPU=64.0), node("b", CPU=4.0, GPU=2.0)]
+    with pytest.raises(UserError) as said:
+        able(nodes, {"CPU": 8.0, "GPU": 1.0})
+    assert str(said.value) == (
+        "--executor ray: a training asks for 8 CPU, 1 GPU, which none of the cluster's 2 nodes has; "
+        "the largest, b, has 4 CPU, 2 GPU"
+    )
+
+
+def test_only_nodes_that_fit_a_training_are_asked() -> None:
+    nodes = [node("head", CPU=2.0), node("b", CPU=4.0, GPU=2.0)]
+    assert [each.name for each in able(nodes, {"CPU": 1.0, "GPU": 1.0})] == ["b"]
+
+
+def test_a_cluster_without_nodes_is_said_to_be_one() -> None:
+    with pytest.raises(UserError, match="no node that is alive"):
+        able([], {"CPU": 1.0})
+
+
+# --- One kind -------------------------------------------------------------------------------------
+
+
+def facts(name: str, kind: str, **changes: Any) -> Facts:
+    conditions = environment(device="cpu", data_fingerprint=None, command=())
+    packages = {**conditions["packages"], **changes.pop("packages", {})}
+    return Facts(node=name, kind=kind, conditions={**conditions, "packages": packages}, **changes)
+
+
+@pytest.fixture(scope="module")
+def own() -> dict[str, str]:
+    return facts("here", "").versions
+
+
+def test_nodes_of_one_kind_have_it(own: dict[str, str]) -> None:
+    assert one_kind([facts("a", "NVIDIA H100"), facts("b", "NVIDIA H100")], own) == "NVIDIA H100"
+
+
+def test_nodes_of_several_kinds_are_listed_by_kind(own: dict[str, str]) -> None:
+    nodes = [facts("a", "NVIDIA H100"), facts("b", "NVIDIA T4"), facts("c", "NVIDIA H100")]
+    with pytest.raises(UserError, match=r"NVIDIA H100 \(a, c\); NVIDIA T4 \(b\); choose one kind with --resource"):
+        one_kind(nodes, own)
+
+
+def test_another_version_on_a_node_is_an_error_but_not_a_build_for_another_cuda(own: dict[str, str]) -> None:
+    torch = own["torch"]
+    assert one_kind([facts("a", "k", packages={"torch": f"{torch}+cu999"})], own) == "k"
+    with pytest.raises(UserError, match=rf"node a has torch 1\.0, this machine {torch}: install the same versions"):
+        one_kind([facts("a", "k", packages={"torch": "1.0"})], own)
+
+
+def test_a_path_that_a_node_lacks_is_named(own: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=r"node a does not see /data/x\.yaml: .* a file system that all nodes share"):
+        one_kind([facts("a", "k", unseen=("/data/x.yaml",))], own)
+
+
+def test_a_node_looks_for_relative_paths_where_the_search_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")  # and back, since the node's process goes to the search's folder
+    (tmp_path / "there").touch()
+    found = look_around("a", "cpu", str(tmp_path), ["there", "not there"])
+    assert found.unseen == ("not there",)
+    assert found.kind.startswith("cpu ")
+
+
+# --- What is asked for ----------------------------------------------------------------------------
+
+
+def test_resources_are_asked_for_by_rays_names() -> None:
+    settings = ClusterSettings(gpus_per_trial=0.5, cpus_per_trial=2, resources={"fast_disk": 0.25})
+    assert asked_resources(settings) == {"CPU": 2.0, "GPU": 0.5, "fast_disk": 0.25}
+    assert asked_resources(ClusterSettings()) == {"CPU": 1.0}
+
+
+def test_custom_resources_are_names_with_amounts() -> None:
+    assert parse_resources(["fast_disk=1", "accelerator_type:T4=0.001"]) == {
+        "fast_disk": 1.0,
+        "accelerator_type:T4": 0.001,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["x"], "--resource x: write NAME=AMOUNT"),
+        (["x=0"], "an amount above 0"),
+        (["x=-1"], "an amount above 0"),
+        (["GPU=1"], "--resource GPU=1: write --gpus-per-trial 1"),
+        (["x=1", "x=2"], "x is given twice"),
+    ],
+)
+def test_a_resource_that_cannot_be_meant_is_refused(given: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_resources(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cluster": {"gpus_per_trial": 0.5}}, "--gpus-per-trial: only a Ray cluster has that; add --executor ray"),
+        ({"cluster": {"resources": {"x": 1}}}, "--resource: only a Ray cluster has that"),
+        ({"executor": "ray", "device": "cpu"}, "--device cpu: Ray assigns devices"),
+        ({"executor": "ray", "threads": 2}, "with --executor ray say --cpus-per-trial 2"),
+        ({"executor": "slurm"}, "--executor slurm: Input should be 'local' or 'ray'"),
+        ({"executor": "ray", "cluster": {"gpus_per_trial": 2}}, "--gpus-per-trial 2: a search's training runs on one"),
+        ({"executor": "ray", "cluster": {"cpus_per_trial": 0}}, "--cpus-per-trial 0: "),
+        ({"executor": "ray", "cluster": {"address": "ray://a:1"}}, "--address ray://a:1: the address of a Ray cluster"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        search_settings(**given)
+
+
+# --- Ray ------------------------------------------------------------------------------------------
+
+
+def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "harness.search.ray_tasks", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"Ray is not installed; pip install 'clo-nas\[ray\]'"):
+        connect(SearchSettings(executor=ExecutorKind.RAY))
+
+
+def test_a_search_on_this_machine_needs_no_cluster() -> None:
+    assert connect(SearchSettings()) is None
+
+
+def test_an_address_where_nobody_answers_is_said_at_once() -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    settings = SearchSettings(executor=ExecutorKind.RAY, cluster=ClusterSettings(address="127.0.0.1:1"))
+    with pytest.raises(UserError, match=r"--address 127\.0\.0\.1:1: no Ray cluster answers there"):
+        connect(settings)
+
+
+@pytest.fixture
+def nodes() -> list[Node]:
+    return [node("a", CPU=8.0, GPU=2.0, fast_disk=1.0)]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, nodes: list[Node]) -> Callable[..., Any]:
+    """A cluster of these nodes that nobody connects to."""
+    pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    from harness.search import ray_tasks
+
+    monkeypatch.setattr(ray_tasks, "_connect", lambda address: None)
+    monkeypatch.setattr(ray_tasks, "_nodes", lambda: nodes)
+    monkeypatch.setattr(ray_tasks, "_LOOK_S", 0.0)
+    return lambda settings, workers=None: ray_tasks.Cluster(settings, workers)
+
+
+def test_fractions_and_custom_resources_reach_ray(cluster: Callable[..., Any]) -> None:
+    made = cluster(ClusterSettings(gpus_per_trial=0.5, cpus_per_trial=2, resources={"fast_disk": 0.25}))
+    task = made.remote(node)
+    asked = {name: task._default_options[name] for name in ("num_cpus", "num_gpus", "resources")}
+    assert asked == {"num_cpus": 2, "num_gpus": 0.5, "resources": {"fast_disk": 0.25}}
+
+
+def test_each_task_has_a_process_of_its_own_and_is_run_again_once(cluster: Callable[..., Any]) -> None:
+    options = cluster(ClusterSettings()).remote(node)._default_options
+    assert (options["max_calls"], options["max_retries"]) == (1, 1)
+
+
+def test_as_many_trainings_run_as_there_is_room_for_now(cluster: Callable[..., Any], nodes: list[Node]) -> None:
+    made = cluster(ClusterSettings(cpus_per_trial=2))
+    assert made.workers == 4
+    nodes.append(node("b", CPU=3.0))
+    assert made.workers == 5
+    nodes.clear()
+    assert made.workers == 1, "the next one waits for a node"
+
+
+def test_a_number_of_workers_stays_what_it_is(cluster: Callable[..., Any]) -> None:
+    assert cluster(ClusterSettings(), 7).workers == 7
+
+
+def test_a_training_is_told_the_device_that_ray_gave_it() -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    from harness.measure.accuracy import Schedule, Training
+    from harness.search.ray_tasks import _on
+    from harness.search.trial import Job
+
+    schedule = Schedule(epochs=1, batch=1, imgsz=64, learning_rate=1e-3)
+    training = Training(
+        config={}, base_config={}, base_weights=None, layers={}, data="x", classes=1, schedule=schedule,
+        seed=0, device="0", threads=1, loader_workers=0,
+    )  # fmt: skip
+    job = Job(training=training, before=(training,), measure_latency=False, latency_seconds=1.0, latency_threads=1)
+    moved = _on("cpu", job)
+    assert (moved.training.device, moved.before[0].device) == ("cpu", "cpu")
+    assert _on("cpu", training).device == "cpu"
+    assert _on("cpu", ("a", 1)) == ("a", 1)
