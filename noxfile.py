@@ -28,8 +28,8 @@ SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 DOWNLOAD = "about 3.1 GB to download on Linux (torch's CUDA build is 2.7 GB of it), 0.6 GB with CPU torch"
 
-CLUSTER = ("psycopg[binary]>=3.2", "ray>=2.40")
-"""As in pyproject's extras `postgres` and `ray`: 85 MB to download."""
+POSTGRES, RAY = "psycopg[binary]>=3.2", "ray>=2.40"
+"""As in pyproject's extras: 5 and 80 MB to download, by the sessions that are asked to use them."""
 
 
 @nox.session(venv_backend="none")
@@ -70,10 +70,11 @@ def clo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run all tests, the slow ones included; further arguments go to pytest."""
+    """Run all tests but those of clusters, the slow ones included; further arguments go to pytest."""
     alone = {"-n", "-s", "--pdb", "--collect-only"} & set(session.posargs)
     parallel = () if alone else ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
-    _run(session, PYTHON, "-m", "pytest", *parallel, *session.posargs)
+    others = ("--ignore", "tests/cluster")  # has a session of its own
+    _run(session, PYTHON, "-m", "pytest", *parallel, *others, *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -112,7 +113,7 @@ def browser(session: nox.Session) -> None:
 def cluster(session: nox.Session) -> None:
     """Search on several machines that this one plays: a real PostgreSQL (the system's) and a real Ray cluster."""
     _install(session)
-    _add(session, *CLUSTER)
+    _add(session, POSTGRES, RAY)
     session.run(str(PYTHON), "-m", "pytest", "-p", "no:xdist", "tests/cluster", *session.posargs, external=True)
 
 
@@ -135,7 +136,7 @@ def faults(session: nox.Session) -> None:
 
 
 def _add(session: nox.Session, *requirements: str) -> None:
-    """Install what only one session needs; nothing is downloaded where it is there."""
+    """Install what only some sessions need; nothing is downloaded where it is there."""
     install = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", *requirements]
     session.run(str(PYTHON), *install, "--constraint", "constraints.txt", external=True)
 
@@ -153,6 +154,10 @@ def _become_clo(session: nox.Session, *arguments: str) -> None:
     code into 1.
     """
     _install(session)
+    if any("postgres" in argument for argument in arguments):
+        _add(session, POSTGRES)
+    if "ray" in arguments or "--executor=ray" in arguments:
+        _add(session, RAY)
     command = [str(PYTHON), "-m", "harness", *arguments]
     sys.stdout.flush()
     sys.stderr.flush()
