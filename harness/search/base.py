@@ -53,7 +53,7 @@ def common_base(
     loader_workers: int,
     on_progress: Callable[[Any], None],
     log: Path | None = None,
-    run: Run = run_in_child,
+    run: Run | None = None,
     folder: Path | None = None,
 ) -> CommonBase:
     """Find the trained base in the cache, or train it.
@@ -71,7 +71,7 @@ def common_base(
         loader_workers: Image-loading processes on CUDA.
         on_progress: Called in this process.
         log: Takes what the training prints.
-        run: Trains it, here or elsewhere.
+        run: Trains it; here by default.
         folder: Where trained bases are kept; the cache folder's by default.
 
     Raises:
@@ -102,7 +102,7 @@ def common_base(
     with FileLock(f"{path}.lock"):
         remove_left_overs(path.parent)
         if not _is_whole(path, note):
-            result = run(
+            result = (run or run_in_child)(
                 train_base,
                 Training(
                     config=base.config,

@@ -26,7 +26,7 @@ from harness.space import SearchSpace, load_space
 from harness.study_form import check_block_files
 
 if TYPE_CHECKING:
-    from harness.search.ray_tasks import Cluster
+    from harness.search.ray_tasks import Cluster, RayTasks
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -62,10 +62,11 @@ class Setting:
 
     def executor(self, on_progress: Callable[[Key, Any], None] | None, log: Path | None) -> Executor[Key, Result]:
         """What runs trainings: processes of this machine, or tasks of the cluster."""
-        found: Executor[Key, Result] = (
-            self.cluster.executor(on_progress, log) if self.cluster else Children(on_progress, log, self.workers)
-        )
-        return found
+        if self.cluster is None:
+            children: Children[Key, Result] = Children(on_progress, log, self.workers)
+            return children
+        tasks: RayTasks[Key, Result] = self.cluster.executor(on_progress, log)
+        return tasks
 
     def run_alone(
         self,
