@@ -257,14 +257,20 @@ class RayTasks(Generic[Key, Result]):
 
     def ended(self) -> list[tuple[Key, Result | Failure]]:
         """What has ended and was not handed out yet, without waiting."""
-        with contextlib.suppress(UserError):
-            self._look(0)
+        if self._running:
+            done, _ = ray.wait([*self._running], num_returns=len(self._running), timeout=0)
+            for reference in done:
+                with contextlib.suppress(UserError):
+                    self._end(reference)
         outcomes = [*self._ended]
         self._ended.clear()
         return outcomes
 
     def _look(self, seconds: float) -> None:
-        done, _ = ray.wait([*self._running], num_returns=1, timeout=seconds)
+        if not self._running:
+            time.sleep(seconds)
+            return
+        done, _ = ray.wait([*self._running], timeout=seconds)
         if self._on_progress:
             with contextlib.suppress(RayError):  # a search that is not told how far tasks are goes on
                 said = ray.get(self._board.take.remote(), timeout=_ANSWER_S)
@@ -272,7 +278,11 @@ class RayTasks(Generic[Key, Result]):
                     if key in self._running.values():
                         self._on_progress(key, content)
         for reference in done:
-            self._ended.append((self._running.pop(reference), self._outcome(reference)))
+            self._end(reference)
+
+    def _end(self, reference: Any) -> None:
+        outcome = self._outcome(reference)
+        self._ended.append((self._running.pop(reference), outcome))
 
     def _outcome(self, reference: Any) -> Result | Failure:
         try:
