@@ -160,6 +160,11 @@ LATENCY_SAMPLES: dict[str, Column] = {
 
 FILES = (
     File(name="study.db", about="The Optuna storage (SQLite), from which all other files can be made again."),
+    File(
+        name="study.db.good",
+        about="Its last good copy, renewed after each training: the next start goes on from it where `study.db` is "
+        "damaged, and keeps that as `study.db.damaged-TIME`.",
+    ),
     File(name="report.html", about="The report; opens from disk, without a network."),
     File(name="report.md", about="The same for GitHub and plain readers."),
     File(name="pareto.png", about="The front as a picture, 200 dots an inch; of a search."),

@@ -177,7 +177,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
         raise UserError(
             f"storage {without_password(url)}: cannot be opened ({storage_failure(error)}); "
-            f"is it an Optuna database, and not locked?"
+            f"is it an Optuna database, not locked, on a disk with room?"
         ) from error
 
 

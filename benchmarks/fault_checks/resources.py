@@ -34,7 +34,7 @@ def disk_full(ground: Ground, generator: random.Random, tally: Tally, faults: in
         fill.remove()
         code = program.wait()
         if code == REFUSED:
-            study.expect_refusal(program, "make room", "No space left", "full")
+            study.expect_refusal(program, "make room", "No space left", "full", "on a disk with room")
         study.expect_no_failure()
         return code != 0
 
