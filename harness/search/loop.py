@@ -132,7 +132,7 @@ class Loop:
         self.planned = self._plan()
         control = Key(BASELINE, settings.epochs, settings.seed)
         if self.study.states().get(control) is not State.COMPLETE:
-            self._train_all(lambda: [_Start(base, control, "baseline")])
+            self._train(lambda: self._control_or_more(base, control, wanted), until=lambda: self._is_settled(control))
             if self.study.states().get(control) is not State.COMPLETE:
                 rows = self.study.record().trials
                 if rows.empty or not self._in_time():
@@ -226,9 +226,14 @@ class Loop:
         name = f"seed {key.seed} of {key.identity}"
         return name if len(self.ladder.levels) == 1 else f"{name}, up to {key.epochs} epochs"
 
-    def _train(self, next_start: Callable[[], _Start | None]) -> None:
-        """Keep all workers at work until there is nothing more to start and all has ended, other members' work too."""
-        while True:
+    def _train(self, next_start: Callable[[], _Start | None], until: Callable[[], bool] = lambda: False) -> None:
+        """Keep all workers at work until there is nothing more to start and all has ended, other members' work too.
+
+        Args:
+            next_start: What to start next, if anything.
+            until: When to return before that; what runs then goes on.
+        """
+        while not until():
             self.interrupts.check()
             while len(self.running) < self.children.workers and self._in_time() and self._start_next(next_start):
                 pass
@@ -241,6 +246,24 @@ class Loop:
                 time.sleep(_LOOK_AGAIN_S)
             else:
                 return
+
+    def _control_or_more(self, base: Architecture, control: Key, wanted: Sequence[Architecture]) -> _Start | None:
+        """The control first; who finds it under way need not wait for it, if its trainings do not slow it down.
+
+        What a sampler would propose by then is drawn at random all the same.
+        """
+        if self._is_settled(control):
+            return None
+        if control not in self.study.under_way():
+            return _Start(base, control, "baseline")
+        apart = self.study.members.are_many or self.setting.cluster is not None or self.setting.device != "cpu"
+        if self.planned is None or not apart:
+            return None
+        return self._next_candidate(wanted, self.planned.candidates, at_random=True)
+
+    def _is_settled(self, key: Key) -> bool:
+        states = self.study.states()
+        return key in states and states[key].settled
 
     def _train_all(self, starts: Callable[[], list[_Start]]) -> None:
         """In order; but each waits for the end of its control and of the training that it goes on from."""
@@ -262,7 +285,7 @@ class Loop:
     def _others_work(self) -> bool:
         return bool(self.study.under_way() - {running.start.key for running in self.running.values()})
 
-    def _next_candidate(self, wanted: Sequence[Architecture], target: int) -> _Start | None:
+    def _next_candidate(self, wanted: Sequence[Architecture], target: int, *, at_random: bool = False) -> _Start | None:
         """The next one that is neither known nor being trained; None if there is none."""
         settings, space = self.setting.settings, self.setting.space
         trained_now = {key.identity: Known(values=None) for key in self.study.under_way()}
@@ -276,7 +299,8 @@ class Loop:
             if identity not in known and (not self.region or self.region.holds(architecture)):
                 return _Start(architecture, Key(identity, settings.epochs, settings.seed), name)
         rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
-        proposal = propose(self.study.optuna, space, lambda: known, rng, startup_of(settings.sampler), self.region)
+        startup = target if at_random else startup_of(settings.sampler)
+        proposal = propose(self.study.optuna, space, lambda: known, rng, startup, self.region)
         if proposal is not None:
             key = Key(proposal.identity, settings.epochs, settings.seed)
             return _Start(proposal.architecture, key, name, proposal.trial)

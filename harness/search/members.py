@@ -33,6 +33,8 @@ ME = hashlib.sha256(f"{platform.node()}:{os.getpid()}".encode()).hexdigest()[:6]
 class Members(Protocol):
     """What a study asks about those who work on it."""
 
+    are_many: bool
+    """Whether others may work on the study."""
     most_deaths: int | None
     """Searches that may die of the same training before it counts as failed; None where nobody is counted."""
 
@@ -58,6 +60,7 @@ class Members(Protocol):
 class Alone:
     """The only search on a study: what runs and is not its own was left behind."""
 
+    are_many = False
     most_deaths: int | None = None
 
     def __init__(self) -> None:
@@ -97,6 +100,7 @@ class OneOfMany:
         silence_s: After so many seconds without a sign of life a member is taken for dead.
     """
 
+    are_many = True
     most_deaths: int | None = 2
 
     def __init__(self, storage: PatientStorage, study: str, silence_s: float) -> None:

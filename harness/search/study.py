@@ -98,12 +98,23 @@ class SearchStudy:
             elif state is State.COMPLETE and State.COMPLETE in self._ends(row):
                 row |= {"state": State.INTERRUPTED, "reason": "another worker had it finished before"}
             self._write(number, row)
-            if row["state"] is State.COMPLETE:
-                self._tell(number, row)
-            else:
-                self.optuna.tell(number, state=TrialState.FAIL)
             self.members.leaves(self._id(trial.number))
+            if row["state"] is not State.COMPLETE:
+                self.optuna.tell(number, state=TrialState.FAIL)
+            self._tell_what_is_complete()
         GoodCopy(self.settings.storage_url).keep()
+
+    def _tell_what_is_complete(self) -> None:
+        """Tell Optuna of trials that are complete, once their control is settled: without it there is no gain.
+
+        Among them may be one whose search was killed between record and tell.
+        """
+        under_way = self.under_way()
+        for trial in self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            row = trial.user_attrs.get(ROW, {})
+            is_complete = trial.user_attrs.get(ROLE) == TRAINING and row["state"] == State.COMPLETE
+            if is_complete and _key(row)._replace(identity=BASELINE) not in under_way:
+                self._tell(trial.number, row)
 
     def _ends(self, row: Mapping[str, Any]) -> list[State]:
         """What became of the trials of the same training."""
@@ -183,7 +194,8 @@ class SearchStudy:
     def under_way(self) -> set[Key]:
         """The trainings that some member works on."""
         trials = self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        return {_key(trial.user_attrs[ROW]) for trial in trials if trial.user_attrs.get(ROLE) == TRAINING}
+        rows = [trial.user_attrs[ROW] for trial in trials if trial.user_attrs.get(ROLE) == TRAINING]
+        return {_key(row) for row in rows if row["state"] != State.COMPLETE}
 
     def _rows(self) -> list[dict[str, Any]]:
         trials = self.optuna.get_trials(deepcopy=False)
@@ -215,6 +227,7 @@ class SearchStudy:
 
     def close_abandoned(self) -> None:
         """Tell Optuna of trials that nobody works on any more: their search was killed, or its machine."""
+        self._tell_what_is_complete()
         running = {
             self._id(trial.number): trial
             for trial in self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
@@ -222,10 +235,9 @@ class SearchStudy:
         for trial_id in self.members.left_alone({*running}):
             trial = running[trial_id]
             row = trial.user_attrs.get(ROW, {})
-            if trial.user_attrs.get(ROLE) == TRAINING and row["state"] == State.COMPLETE:
-                self._tell(trial.number, row)  # killed between record and tell
-                continue
-            if trial.user_attrs.get(ROLE) == TRAINING:
+            if row and row["state"] == State.COMPLETE:
+                continue  # it waits for its control
+            if trial.user_attrs.get(ROLE) == TRAINING and not State(row["state"]).settled:
                 self._write(trial.number, self._died(row))
             self.optuna.tell(trial.number, state=TrialState.FAIL)
 

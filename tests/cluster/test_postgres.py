@@ -138,6 +138,19 @@ def test_of_two_that_finish_the_same_training_one_counts(settings: SearchSetting
         assert other.under_way() == set()
 
 
+def test_a_candidate_that_ends_before_its_control_is_told_after_it(settings: SearchSettings) -> None:
+    with open_study(settings, {}) as one, open_study(settings, {}) as other:
+        control = begin(one, BASE, BASELINE)
+        early = begin(other)
+        other.end(early, State.COMPLETE, {**COMPLETE, "map50_95": 0.55})
+        assert other.optuna.trials[early.number].state is TrialState.RUNNING
+        assert other.under_way() == {Key(BASELINE, 3, 0)}
+        assert set(other.known()) == {"a"}
+        one.end(control, State.COMPLETE, {**COMPLETE, "latency_ms_p50": 10.0, "latency_ratio": 1.0})
+        assert other.optuna.trials[early.number].values == pytest.approx([0.55, 11.0])
+        assert other.under_way() == set()
+
+
 def test_a_restart_of_the_server_is_waited_out_in_the_middle_of_a_trial(
     settings: SearchSettings, server: PostgresServer
 ) -> None:

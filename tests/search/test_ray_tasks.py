@@ -13,7 +13,6 @@ from harness.search.child import Say
 from harness.search.outcome import Failure, State
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
-from harness.search import ray_tasks  # noqa: E402
 from harness.search.ray_tasks import RayTasks  # noqa: E402
 
 End = Callable[[Any], "RayTasks[str, int]"]
