@@ -19,6 +19,7 @@ from typing import Any, Generic, Self, TypeVar
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads these when it is imported: nothing is sent unasked,
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # nor is printed among this program's output what nodes say
+os.environ.setdefault("RAY_task_oom_retries", "4")  # by default Ray would start what does not fit for ever
 import ray
 from ray import cloudpickle
 from ray.exceptions import (
