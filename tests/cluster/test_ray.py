@@ -93,7 +93,8 @@ def test_a_node_killed_in_mid_trial_costs_no_trial_and_changes_no_figure(
         return [number for number, node in ran_on(log) if number > 0 and node == victim.identity]
 
     until(lambda: candidates_on_victim() or running.poll() is not None, 240)
-    (number,) = candidates_on_victim() or [running.communicate()]  # else what it said
+    assert candidates_on_victim(), running.communicate()
+    (number,) = candidates_on_victim()
     cluster.kill(victim)
     said, errors = running.communicate(timeout=240)
     assert running.returncode == 0, said + errors
