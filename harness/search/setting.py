@@ -26,7 +26,7 @@ from harness.space import SearchSpace, load_space
 from harness.study_form import check_block_files
 
 if TYPE_CHECKING:
-    from harness.search.ray_tasks import Cluster, RayTasks
+    from harness.search.ray_cluster import Cluster
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -65,7 +65,9 @@ class Setting:
         if self.cluster is None:
             children: Children[Key, Result] = Children(on_progress, log, self.workers)
             return children
-        tasks: RayTasks[Key, Result] = self.cluster.executor(on_progress, log)
+        from harness.search.ray_tasks import RayTasks
+
+        tasks: RayTasks[Key, Result] = RayTasks(self.cluster, on_progress, log)
         return tasks
 
     def run_alone(
@@ -150,7 +152,7 @@ def connect(settings: SearchSettings) -> Cluster | None:
     if settings.executor is not ExecutorKind.RAY:
         return None
     try:
-        from harness.search.ray_tasks import Cluster
+        from harness.search.ray_cluster import Cluster
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise

@@ -17,7 +17,8 @@ from harness.cluster_settings import ClusterSettings
 from harness.errors import UserError
 from harness.measure.environment import device_kind
 from harness.search.outcome import Failure
-from harness.search.ray_tasks import Cluster, RayTasks
+from harness.search.ray_cluster import Cluster
+from harness.search.ray_tasks import RayTasks
 
 
 def end(how: tuple[str, str], report: Any) -> int:
@@ -44,7 +45,7 @@ def outcomes(cluster: Cluster, folder: str, names: list[str]) -> dict[str, Any]:
     """What became of each; and what was said meanwhile."""
     said: list[Any] = []
     found: dict[str, Any] = {}
-    executor: RayTasks[str, int] = cluster.executor(lambda key, content: said.append([key, content]), None)
+    executor: RayTasks[str, int] = RayTasks(cluster, lambda key, content: said.append([key, content]), None)
     with executor as tasks:
         for name in names:
             tasks.start(name, end, (name, folder))
@@ -63,7 +64,7 @@ def main(address: str, folder: str, what: str) -> dict[str, Any]:
     if what == "other kind":
         cluster.kind = "cpu of another make"
     if what == "stopped":
-        executor: RayTasks[str, int] = cluster.executor(None, None)
+        executor: RayTasks[str, int] = RayTasks(cluster, None, None)
         with executor as tasks:
             tasks.start("sleep", end, ("sleep", folder))
             while not (Path(folder) / "sleep").exists():

@@ -92,10 +92,11 @@ def test_a_node_killed_in_mid_trial_costs_no_trial_and_changes_no_figure(
     def candidates_on_victim() -> list[int]:
         return [number for number, node in ran_on(log) if number > 0 and node == victim.identity]
 
-    until(lambda: candidates_on_victim() or running.poll() is not None, 120)
+    until(lambda: candidates_on_victim() or running.poll() is not None, 240)
+    assert candidates_on_victim(), running.communicate()
     (number,) = candidates_on_victim()
     cluster.kill(victim)
-    said, errors = running.communicate(timeout=120)
+    said, errors = running.communicate(timeout=240)
     assert running.returncode == 0, said + errors
     assert [node for each, node in ran_on(log) if each == number] == [victim.identity, cluster.nodes[0].identity]
 
@@ -105,7 +106,7 @@ def test_a_node_killed_in_mid_trial_costs_no_trial_and_changes_no_figure(
 
     shutil.copytree(on_ray / "results" / ".bases", here / "cache" / "bases")  # trained by a task
     local = clo((*search, "--workers", "2", "--threads", "1"), here, str(here / "cache"))
-    said, errors = local.communicate(timeout=120)
+    said, errors = local.communicate(timeout=240)
     assert local.returncode == 0, said + errors
     same = ["architecture", "map50_95", "map50", "macs", "params"]
     pd.testing.assert_frame_equal(found[same], rows(here)[same], check_exact=True)
@@ -169,6 +170,6 @@ def start_ends(cluster: RayCluster, folder: Path, what: str) -> subprocess.Popen
 
 
 def ends(cluster: RayCluster, folder: Path, what: str) -> dict[str, Any]:
-    said, _ = start_ends(cluster, folder, what).communicate(timeout=120)
+    said, _ = start_ends(cluster, folder, what).communicate(timeout=240)
     found: dict[str, Any] = json.loads(said)  # and nothing of Ray's beside it
     return found

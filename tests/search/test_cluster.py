@@ -163,7 +163,8 @@ def test_options_that_contradict_each_other_are_refused(given: dict[str, Any], s
 
 
 def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "harness.search.ray_tasks", raising=False)
+    for name in ("ray_cluster", "ray_inside"):
+        monkeypatch.delitem(sys.modules, f"harness.search.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"Ray is not installed; pip install 'clo-nas\[ray\]'"):
         connect(SearchSettings(executor=ExecutorKind.RAY))
@@ -189,12 +190,12 @@ def nodes() -> list[Node]:
 def cluster(monkeypatch: pytest.MonkeyPatch, nodes: list[Node]) -> Callable[..., Any]:
     """A cluster of these nodes that nobody connects to."""
     pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
-    from harness.search import ray_tasks
+    from harness.search import ray_cluster
 
-    monkeypatch.setattr(ray_tasks, "_connect", lambda address: None)
-    monkeypatch.setattr(ray_tasks, "_nodes", lambda: nodes)
-    monkeypatch.setattr(ray_tasks, "_LOOK_S", 0.0)
-    return lambda settings, workers=None: ray_tasks.Cluster(settings, workers)
+    monkeypatch.setattr(ray_cluster, "_connect", lambda address: None)
+    monkeypatch.setattr(ray_cluster, "_nodes", lambda: nodes)
+    monkeypatch.setattr(ray_cluster, "LOOK_S", 0.0)
+    return lambda settings, workers=None: ray_cluster.Cluster(settings, workers)
 
 
 def test_fractions_and_custom_resources_reach_ray(cluster: Callable[..., Any]) -> None:
@@ -225,7 +226,7 @@ def test_a_number_of_workers_stays_what_it_is(cluster: Callable[..., Any]) -> No
 def test_a_training_is_told_the_device_that_ray_gave_it() -> None:
     pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
     from harness.measure.accuracy import Schedule, Training
-    from harness.search.ray_tasks import _on
+    from harness.search.ray_inside import on_device
     from harness.search.trial import Job
 
     schedule = Schedule(epochs=1, batch=1, imgsz=64, learning_rate=1e-3)
@@ -234,7 +235,7 @@ def test_a_training_is_told_the_device_that_ray_gave_it() -> None:
         seed=0, device="0", threads=1, loader_workers=0,
     )  # fmt: skip
     job = Job(training=training, before=(training,), measure_latency=False, latency_seconds=1.0, latency_threads=1)
-    moved = _on("cpu", job)
+    moved = on_device("cpu", job)
     assert (moved.training.device, moved.before[0].device) == ("cpu", "cpu")
-    assert _on("cpu", training).device == "cpu"
-    assert _on("cpu", ("a", 1)) == ("a", 1)
+    assert on_device("cpu", training).device == "cpu"
+    assert on_device("cpu", ("a", 1)) == ("a", 1)

@@ -30,7 +30,7 @@ def that_ends(monkeypatch: pytest.MonkeyPatch) -> End:
 
         monkeypatch.setattr(ray, "get", get)
         monkeypatch.setattr(ray, "wait", lambda references, **_: (references, []))
-        tasks: RayTasks[str, int] = RayTasks(None, None, None, None)  # type: ignore[arg-type]
+        tasks: RayTasks[str, int] = RayTasks(None, None, None)  # type: ignore[arg-type]
         tasks._running["reference"] = "key"
         return tasks
 
@@ -77,12 +77,12 @@ def test_a_failure_that_the_task_tells_keeps_its_state(that_ends: End) -> None:
 
 
 def test_waiting_where_nothing_runs_takes_as_long_as_it_may() -> None:
-    tasks: RayTasks[str, int] = RayTasks(None, None, None, None)  # type: ignore[arg-type]
+    tasks: RayTasks[str, int] = RayTasks(None, None, None)  # type: ignore[arg-type]
     started = time.monotonic()
     assert tasks.within(0.1) is None
     assert time.monotonic() - started >= 0.1
 
 
 def test_trainings_on_a_cluster_do_not_share_a_memory() -> None:
-    tasks: RayTasks[str, int] = RayTasks(None, None, None, None)  # type: ignore[arg-type]
+    tasks: RayTasks[str, int] = RayTasks(None, None, None)  # type: ignore[arg-type]
     assert not tasks.one_at_a_time()
