@@ -6,6 +6,8 @@ it, with a pretended training. `turn` is the time under the study's lock, of whi
 its inverse is how many trials a second the whole fleet can begin and end.
 
     python benchmarks/storage_load.py --trials 100,1000,10000
+
+From the last of these, and from how long a training takes, follows what a fleet of GPUs waits for.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ from harness.settings import Sampler, SearchSettings
 from harness.space import SearchSpace, load_space
 
 REPEATS = 5
+FLEETS = 1, 8, 64, 512
+GPUS_A_MACHINE = 8
 MODEL = "nc: 10\n" * 300
 """As long as a model's YAML."""
 
@@ -131,7 +135,7 @@ def trial(study: SearchStudy, space: SearchSpace, watch: Stopwatch, rng: random.
         study.record()
 
 
-def measure(url: str, counts: list[int], report: Callable[[int, Stopwatch, float], None]) -> None:
+def measure(url: str, counts: list[int], sampler: Sampler, report: Callable[[int, Stopwatch, float], None]) -> None:
     """Fill and time."""
     base = resolve_base("yolov5n")
     sites = find_sites(base)
@@ -149,7 +153,7 @@ def measure(url: str, counts: list[int], report: Callable[[int, Stopwatch, float
                 study.record()
                 joined = time.perf_counter() - start
                 study.optuna.sampler = make_sampler(
-                    Sampler.COST_AWARE,
+                    sampler,
                     seed=0,
                     workers=1,
                     candidates=SpaceCandidates(space, lambda codes: table.of(codes)[:, 1].astype(float), None),
@@ -162,19 +166,51 @@ def measure(url: str, counts: list[int], report: Callable[[int, Stopwatch, float
                 report(count, watch, joined)
 
 
+def fleet(gpus: int, turn_s: float, training_h: float, base_h: float, latency_s: float) -> str:
+    """What so many GPUs wait for, as a row.
+
+    Args:
+        gpus: How many.
+        turn_s: Under the lock, of one trial.
+        training_h: GPU hours of one training.
+        base_h: GPU hours of the common base, 0 where a trained detector is given.
+        latency_s: Measuring a candidate, while the other GPUs of its machine rest.
+    """
+    a_day = gpus * 24 / training_h
+    resting = min(gpus, GPUS_A_MACHINE) - 1
+    return (
+        f"{gpus:>5} {a_day:>14,.0f} {a_day * turn_s / 86400:>10.4%} {gpus * turn_s:>9.1f} s "
+        f"{(gpus - 1) * base_h:>14,.0f} {resting * latency_s / (training_h * 3600):>13.3%}"
+    )
+
+
 def main(
     trials: Annotated[str, typer.Option(help="Stored trials, comma-separated, rising.")] = "100,1000",
+    sampler: Annotated[Sampler, typer.Option(help="Who proposes.")] = Sampler.COST_AWARE,
+    training_hours: Annotated[
+        float, typer.Option(help="GPU hours of a training; of YOLOv5n's on COCO 24 (V100).")
+    ] = 24,
+    base_hours: Annotated[float, typer.Option(help="GPU hours of the common base.")] = 24,
+    latency_seconds: Annotated[float, typer.Option(help="Measuring a candidate's latency.")] = 5,
 ) -> None:
-    """Print the table."""
+    """Print the tables."""
+    turns: list[float] = []
 
     def report(count: int, watch: Stopwatch, joined: float) -> None:
         print(f"\n{count:,} stored trials; a new member has read them after {joined:.2f} s")
         for what, ms in watch.ms.items():
             statements = statistics.median(watch.statements[what])
             print(f"  {what:<26} {statistics.median(ms):>9.1f} ms {statements:>5.0f} statements")
+        turns.append(sum(statistics.median(ms) for what, ms in watch.ms.items() if what.startswith("turn")) / 1e3)
 
     with PostgresServer() as server:
-        measure(server.url, [int(each) for each in trials.split(",")], report)
+        measure(server.url, [int(each) for each in trials.split(",")], sampler, report)
+    print(f"\na training of {training_hours:g} h, {turns[-1]:.2f} s of turns a trial, {GPUS_A_MACHINE} GPUs a machine")
+    print(
+        f"{'GPUs':>5} {'trainings/day':>14} {'lock busy':>10} {'all at once':>11} {'base: GPU h':>14} {'latency rests':>13}"
+    )
+    for gpus in FLEETS:
+        print(fleet(gpus, turns[-1], training_hours, base_hours, latency_seconds))
 
 
 if __name__ == "__main__":
