@@ -144,7 +144,9 @@ class Cluster:
             except RayTaskError as error:
                 if isinstance(error.cause, ImportError):
                     raise UserError(f"node {node.name} lacks clo-nas or a part of it ({error.cause})") from error
-                raise UserError(f"node {node.name} cannot say what it is: {first_line(error)}") from error
+                raise UserError(
+                    f"node {node.name} cannot say what it is: {first_line(error.cause or error)}"
+                ) from error
             except RayError as error:
                 raise UserError(f"node {node.name} was lost while it was asked what it is; run it again") from error
         return facts
