@@ -206,9 +206,8 @@ def main(
     with PostgresServer() as server:
         measure(server.url, [int(each) for each in trials.split(",")], sampler, report)
     print(f"\na training of {training_hours:g} h, {turns[-1]:.2f} s of turns a trial, {GPUS_A_MACHINE} GPUs a machine")
-    print(
-        f"{'GPUs':>5} {'trainings/day':>14} {'lock busy':>10} {'all at once':>11} {'base: GPU h':>14} {'latency rests':>13}"
-    )
+    heads = f"{'GPUs':>5} {'trainings/day':>14} {'lock busy':>10} {'all at once':>11}"
+    print(f"{heads} {'base: GPU h':>14} {'latency rests':>13}")
     for gpus in FLEETS:
         print(fleet(gpus, turns[-1], training_hours, base_hours, latency_seconds))
 

@@ -34,12 +34,11 @@ def report(
 
     A study that ran on several kinds of devices has a front of each, and a page that shows them side by side.
     """
+    found = [study_record(study, storage, results) for study in studies]
     if len(studies) == 1 and (others := other_devices(studies[0], storage, results)):
-        found = [study_record(study, storage, results) for study in (studies[0], *others)]
+        found += [study_record(study, storage, results) for study in others]
         for record, folder in [] if terminal else found:
             write(record, folder)
-    else:
-        found = [study_record(study, storage, results) for study in studies]
     if len(found) > 1 and not terminal:
         _together([record for record, _ in found], results, as_json)
         return

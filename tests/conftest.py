@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 # Ultralytics reads these when it is imported, and child processes inherit them.
@@ -36,6 +37,9 @@ os.environ |= {
 beside_others = "PYTEST_XDIST_WORKER" in os.environ
 os.environ.setdefault("OMP_NUM_THREADS", "1" if beside_others else str(min(2, os.cpu_count() or 1)))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin for work slow the other processes down
+
+hypothesis.settings.register_profile("no-deadline", deadline=None)  # a busy machine is no fault of the code's
+hypothesis.settings.load_profile("no-deadline")
 
 _THIS_MACHINE = ("127.", "::1", "localhost")
 

@@ -315,7 +315,10 @@ def test_ctrl_c_before_there_is_a_study_leaves_nothing(clo: Clo, monkeypatch: py
 
 
 def test_ctrl_c_in_a_study_ends_with_its_report(clo: Clo, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_run, "search", interrupt)
+    def stop(*_: object) -> None:
+        raise search_run.StoppedError(load_record(f"sqlite:///{begun}", "x"))
+
+    monkeypatch.setattr(search_run, "search", stop)
     said = clo("search", "--study", "x", "--quiet", "--json")
     assert (said.code, said.err) == (130, "")
     assert json.loads(said.out)["study"] == "x"

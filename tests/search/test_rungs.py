@@ -113,8 +113,9 @@ class Search:
         self._folder, self._setting = folder, setting
         self._cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
         cost = SimpleNamespace(macs=1e6, flops=2e6, params=1e3)
+        patch.setattr("harness.search.setting.Children", self.trainings)
         for name, value in {
-            "Children": self.trainings, "build": lambda *_: None, "model_cost": lambda *_: cost,
+            "build": lambda *_: None, "model_cost": lambda *_: cost,
             "to_yaml": lambda *_: "nc: 10\n", "write_parquet": lambda *_, **__: None,
         }.items():  # fmt: skip
             patch.setattr(search_loop, name, value)
