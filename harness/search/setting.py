@@ -18,7 +18,7 @@ from harness.detectors import Base, Site, find_sites, map_sizes, mode_channels, 
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
-from harness.records import load_record
+from harness.records import load_record, study_names
 from harness.search.executors import Children, Executor
 from harness.search.outcome import Failure
 from harness.settings import SearchSettings
@@ -185,7 +185,9 @@ def included(setting: Setting) -> list[Architecture]:
     found = []
     constraints = setting.settings.constraints
     for spec in setting.settings.include:
-        architecture = find_architecture(spec, setting.base, setting.settings.results, option="--include")
+        architecture = find_architecture(
+            spec, setting.base, setting.settings.results, option="--include", storage=setting.settings.storage
+        )
         if not setting.space.holds(architecture):
             chosen = constraints.required_sites or constraints.forbidden_sites
             sites = ", with the sites of --with and --without" if chosen else ""
@@ -196,7 +198,7 @@ def included(setting: Setting) -> list[Architecture]:
     return found
 
 
-def find_architecture(spec: str, base: Base, results: Path, *, option: str) -> Architecture:
+def find_architecture(spec: str, base: Base, results: Path, *, option: str, storage: str | None = None) -> Architecture:
     """The blocks that a person means: an architecture file, a model of the article, or STUDY/ID of a study.
 
     Args:
@@ -204,6 +206,7 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str) -> A
         base: The detector that they are for.
         results: Folder that holds one folder a study.
         option: Where it was given, for messages.
+        storage: Where studies are looked for too that have no file in their folder.
 
     Raises:
         UserError: It is none of these, or of another base.
@@ -217,8 +220,10 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str) -> A
                 f"name {spec.replace(named.base, base.name, 1)}"
             )
         return named
-    if study and (results / study / "study.db").is_file():
-        record = load_record(f"sqlite:///{(results / study / 'study.db').as_posix()}", study)
+    file = results / study / "study.db"
+    url = f"sqlite:///{file.as_posix()}" if file.is_file() else storage
+    if study and url is not None and study in study_names(url):
+        record = load_record(url, study)
         if identity not in record.architectures:
             raise UserError(f"{option} {spec}: study {study} has no architecture '{identity}'")
         check_block_files(study, record.architectures[identity].block_files, results / study)

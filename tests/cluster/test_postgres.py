@@ -17,12 +17,14 @@ from optuna.trial import Trial, TrialState
 
 from benchmarks.postgres_server import PostgresServer
 from harness.architecture import BASELINE, Architecture, Placement
+from harness.detectors import resolve_base
 from harness.errors import UserError
 from harness.records import load_record
 from harness.search.base import CommonBase
 from harness.search.climb import Key
 from harness.search.opening import open_study
 from harness.search.outcome import State
+from harness.search.setting import find_architecture
 from harness.search.shared_base import FILE, shared_base
 from harness.search.study import SearchStudy
 from harness.settings import SearchSettings
@@ -238,6 +240,16 @@ def test_another_kind_of_device_has_a_study_of_its_own_beside_the_first(settings
     with open_study(settings, {"device_kind": "Tesla T4"}) as again:
         assert again.settings.study == "x"
         assert rows(again) == [(BASELINE, "complete")]
+
+
+def test_an_architecture_of_a_study_on_the_server_can_be_included(settings: SearchSettings) -> None:
+    base = resolve_base("yolov5n")
+    with open_study(settings, {}) as study:
+        study.end(begin(study), State.COMPLETE, COMPLETE)
+    asked: dict[str, Any] = {"option": "--include", "storage": settings.storage}
+    assert find_architecture("x/a", base, settings.results, **asked) == BLOCK
+    with pytest.raises(UserError, match="study x has no architecture 'b'"):
+        find_architecture("x/b", base, settings.results, **asked)
 
 
 @pytest.mark.slow
