@@ -233,6 +233,7 @@ class Loop:
             next_start: What to start next, if anything.
             until: When to return before that; what runs then goes on.
         """
+        says_that_it_waits = True
         while not until():
             self.interrupts.check()
             while len(self.running) < self.children.workers and self._in_time() and self._start_next(next_start):
@@ -243,6 +244,9 @@ class Loop:
                 if ended is not None:
                     self._end(*ended)
             elif is_short_of_work:
+                if says_that_it_waits:
+                    self.observer.phase("waiting for what other searches of this study train")
+                    says_that_it_waits = False
                 time.sleep(_LOOK_AGAIN_S)
             else:
                 return

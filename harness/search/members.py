@@ -13,7 +13,7 @@ import hashlib
 import os
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import sqlalchemy
@@ -41,8 +41,8 @@ class Members(Protocol):
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """While no other member decides anything."""
 
-    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """While no other member does what the name says."""
+    def lock(self, name: str, waits: Callable[[], None] = ...) -> contextlib.AbstractContextManager[None]:
+        """While no other member does what the name says; `waits` is called if one does it now."""
 
     def only_one(self, name: str) -> contextlib.AbstractContextManager[None]:
         """While no other member may do what the name says; refused where one does it already."""
@@ -70,7 +70,7 @@ class Alone:
         """It is always this one's turn."""
         return contextlib.nullcontext()
 
-    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+    def lock(self, name: str, waits: Callable[[], None] = lambda: None) -> contextlib.AbstractContextManager[None]:
         """Nobody else is there."""
         return contextlib.nullcontext()
 
@@ -130,14 +130,17 @@ class OneOfMany:
             self._depth.now = depth
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, name: str, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
         """While no other member of this study holds the lock of that name.
 
         It ends with the connection: with this process, or with the server. After a server's restart two members may
         believe to hold it; what they then write down is checked once more when a trial ends.
         """
         number = self._number(name)
-        held = self._storage.patiently(lambda: self._take("pg_advisory_lock", number))
+        held = self._storage.patiently(lambda: self._take("pg_try_advisory_lock", number))
+        if held is None:
+            waits()
+            held = self._storage.patiently(lambda: self._take("pg_advisory_lock", number))
         assert held is not None, "it waits until it has it"
         try:
             yield

@@ -163,6 +163,9 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
             folder=settings.results.absolute() / BASES if setting.cluster else None,
         )
 
-    common = shared_base(study, make) if is_server(settings.storage_url) else make()
+    def waits() -> None:
+        observer.phase("waiting for the common base, which another search trains")
+
+    common = shared_base(study, make, waits) if is_server(settings.storage_url) else make()
     observer.note(f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else ""))
     return common

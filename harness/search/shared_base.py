@@ -17,7 +17,9 @@ FILE = "base.pt"
 """In the study's folder."""
 
 
-def shared_base(study: SearchStudy, make: Callable[[], CommonBase]) -> CommonBase:
+def shared_base(
+    study: SearchStudy, make: Callable[[], CommonBase], waits: Callable[[], None] = lambda: None
+) -> CommonBase:
     """The base that the study has; made, and put down in the study's folder, by the first that asks.
 
     Two machines that each trained it would get weights that differ in their last digits, and candidates of one
@@ -26,12 +28,13 @@ def shared_base(study: SearchStudy, make: Callable[[], CommonBase]) -> CommonBas
     Args:
         study: Its lock makes the others wait.
         make: Trains the base, or finds it in this machine's cache.
+        waits: Called if another does so now.
 
     Raises:
         UserError: The study has a base, and its file is not in this machine's results folder.
     """
     path = study.settings.folder / FILE
-    with study.members.lock("base"):
+    with study.members.lock("base", waits):
         known = study.optuna.user_attrs.get(BASE)
         if known is not None:
             if _digest(path) != known["sha256"]:

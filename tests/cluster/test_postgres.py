@@ -202,6 +202,7 @@ def test_a_storage_that_is_not_there_is_one_sentence(settings: SearchSettings) -
 
 def test_the_base_is_made_by_one_and_is_the_same_file_for_all(settings: SearchSettings, tmp_path: Path) -> None:
     made: list[int] = []
+    waited: list[int] = []
     (tmp_path / "cached.pt").write_bytes(b"weights")
 
     def ask(number: int) -> CommonBase:
@@ -211,11 +212,12 @@ def test_the_base_is_made_by_one_and_is_the_same_file_for_all(settings: SearchSe
             return CommonBase(weights=tmp_path / "cached.pt", origin="trained", map50_95=0.4)
 
         with open_study(settings, {}) as study:
-            return shared_base(study, make)
+            return shared_base(study, make, lambda: waited.append(number))
 
     with ThreadPoolExecutor(3) as pool:
         bases = list(pool.map(ask, range(3)))
     assert len(made) == 1
+    assert not set(made) & set(waited)
     assert set(bases) == {CommonBase(weights=settings.folder / FILE, origin="trained", map50_95=0.4)}
     assert (settings.folder / FILE).read_bytes() == b"weights"
 
