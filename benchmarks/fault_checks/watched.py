@@ -103,11 +103,15 @@ class Watched:
         locks = held_locks([self.folder, self.ground.cache])
         self.tally.problems += [f"{self.name}: {path} is still locked" for path in locks]
         self.tally.left_behind += len(alive) + len(locks)
-        rows = self.rows()
-        self._count(rows)
-        return rows
+        return self.look()
 
-    def _count(self, rows: list[Row]) -> None:
+    def look(self) -> list[Row]:
+        """Nothing is lost, doubled or different, while searches may still run.
+
+        Returns:
+            All rows.
+        """
+        rows = self.rows()
         now, gone, twice = complete(rows), lost(self.finished, rows), doubled(rows)
         strange = different(rows, self.ground.undisturbed)
         self.tally.problems += [f"{self.name}: {row.key} was finished and is lost" for row in gone]
@@ -118,6 +122,7 @@ class Watched:
         self.tally.doubled += len(twice)
         self.tally.different += len(strange)
         self.finished = now
+        return rows
 
     def expect_refusal(self, program: Program, *words: str, code: int = REFUSED) -> None:
         """It ends, with one sentence that has certain words and without a traceback."""

@@ -233,8 +233,9 @@ def test_a_scenario_that_breaks_or_tries_nothing_has_not_passed(tmp_path: Path) 
     ground = Ground(folder=tmp_path, data=Path(), architectures={}, options={})
     found = {}
     for play in (skip, break_down, do_nothing):
-        tally, skipped = faults.play(Scenario(name="it", faults=1, play=play), ground, random.Random(0), 1)
-        found[play.__name__] = (tally.passed, skipped, tally.problems)
+        tally = Tally()
+        faults.play(Scenario(name="it", faults=1, play=play), ground, random.Random(0), 1, tally)
+        found[play.__name__] = (tally.passed, tally.skipped, tally.problems)
     assert found == {
         "skip": (False, "needs the right to mount", []),
         "break_down": (False, "", ["OSError: no such thing"]),
