@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections import Counter
+from functools import partial
 
 import psutil
 
@@ -33,19 +34,20 @@ def kill_node(ground: Ground, generator: random.Random, tally: Tally, faults: in
         for _ in until(tally, faults):
             study = Watched(ground=ground, tally=tally)
             study.options = {"executor": "ray", "address": cluster.address, **dict.fromkeys(_LOCAL, "")}
-            program, victim = study.start(), cluster.nodes[1]
-            has_begun = program.run_until(lambda: _trains_on(study, victim))  # noqa: B023 - waited for here
-            if has_begun and program.run_for(generator.uniform(0.0, _MOMENT)):
-                cluster.kill(victim)
-                cluster.add()
+            program = study.start()
+            for _ in range(faults - tally.faults):
+                is_at_work = partial(_trains_on, study, cluster.nodes[-1])
+                if program.run_until(is_at_work) and program.run_for(generator.uniform(0.0, _MOMENT)) and is_at_work():
+                    cluster.kill(cluster.nodes[-1])
+                    cluster.add()
             code = program.wait()
             tally.expect(code == 0, f"{study.name}: exit code {code}: {program.said()[-300:]}")
             left = _tasks(cluster)
             tally.left_behind += len(left)
             tally.expect(not left, f"{study.name}: tasks are left on the cluster: {left}")
             study.expect_whole(study.check())
-            again = [number for number, times in Counter(number for number, _ in _begun(study)).items() if times > 1]
-            tally.faults += bool(again)  # else it fell between two trainings
+            begun = Counter(number for number, _ in _begun(study))
+            tally.faults += sum(times > 1 for times in begun.values())  # other kills fell between two trainings
             study.remove()
 
 
@@ -56,7 +58,10 @@ def _begun(study: Watched) -> list[tuple[str, str]]:
 
 
 def _trains_on(study: Watched, node: RayNode) -> bool:
-    return any(identity == node.identity for _, identity in _begun(study))
+    """Whether the last training that was begun on it was so for the first time: a second death would be its failure."""
+    begun = _begun(study)
+    here = [number for number, identity in begun if identity == node.identity]
+    return bool(here) and Counter(number for number, _ in begun)[here[-1]] == 1
 
 
 def _tasks(cluster: RayCluster, patience: float = 10.0) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Watched:
     finished: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.name = self.name or f"study-{next(_numbers)}"
+        self.name = self.name or f"study-{os.getpid()}-{next(_numbers)}"  # another campaign may run beside this one
         if self.results == Path():
             self.results = self.ground.folder / "results"
 
