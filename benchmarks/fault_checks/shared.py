@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 from benchmarks.fault_checks.ground import Ground
 from benchmarks.fault_checks.program import Program
-from benchmarks.fault_checks.rows import Row
+from benchmarks.fault_checks.rows import Row, runs_again
 from benchmarks.fault_checks.scenario import Skipped, Tally, scenario, until
 from benchmarks.fault_checks.watched import Watched
 from benchmarks.postgres_server import PostgresServer, programs
@@ -49,17 +49,11 @@ class Shared(Watched):
         self.tally.expect(not held, f"{self.name}: {held} advisory locks are held by nobody that lives")
         return rows
 
-    def is_at_something_fatal(self) -> bool:
-        """Whether a training runs of which a worker died already: a second death is held against the candidate."""
-        rows = self.rows()
-        fatal = {row.key for row in rows if row.content.get("died")}
-        return any(row.told == "RUNNING" and row.key in fatal for row in rows)
-
     def kill(self, workers: Sequence[Program]) -> bool:
         """Kill them at the same moment, unless a training would fail of it by design; whether it was done."""
         for worker in workers:
             worker.pause()  # it begins nothing between look and kill
-        if self.is_at_something_fatal() or not all(worker.runs() for worker in workers):
+        if runs_again(self.rows()) or not all(worker.runs() for worker in workers):
             for worker in workers:
                 worker.go_on()
             return False

@@ -42,13 +42,13 @@ class Sheet:
         tally, began, result = Tally(), time.monotonic(), _STOPPED
         try:
             yield tally
-            result = f"skipped: {tally.skipped}" if tally.skipped else "pass" if tally.passed else "FAIL"
+            result = "skipped" if tally.skipped else "pass" if tally.passed else "FAIL"
         finally:
             self.passed &= result != _STOPPED and (tally.passed or bool(tally.skipped))
             seconds = f"{time.monotonic() - began:.0f}"
             counts = [f"{count} {column}" for column, count in zip(COLUMNS, tally.counts(), strict=True)]
             self.say(f"{name}: {result}; {', '.join(counts)}; {seconds} s")
-            for sentence in [*tally.problems, *tally.notes]:
+            for sentence in [*filter(None, [tally.skipped]), *tally.problems, *tally.notes]:
                 self.say(f"  {sentence}")
             self._table.add_row(name, *map(str, tally.counts()), seconds, result)
             self._total.add(tally)
