@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import random
 import tempfile
-import time
 import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.fault_checks import ALL
 from benchmarks.fault_checks.ground import Ground
 from benchmarks.fault_checks.scenario import Scenario, Skipped, Tally, shares
-
-COLUMNS = ("faults", "restarts", "checked", "lost", "doubled", "different", "left behind")
+from benchmarks.fault_checks.sheet import Sheet
 
 
 def main(
@@ -41,53 +37,39 @@ def main(
     with tempfile.TemporaryDirectory(prefix="clo-nas-faults-") as passing:
         folder = (keep or Path(passing)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        if not campaign(wanted, Ground.make(folder), faults, seed):
+        try:
+            passed = campaign(wanted, Ground.make(folder), faults, seed)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        if not passed:
             raise typer.Exit(1)
 
 
 def campaign(wanted: list[Scenario], ground: Ground, faults: int | None, seed: int) -> bool:
-    """Run scenarios and print their table; whether all passed."""
-    console = Console(width=130)
-    began = time.monotonic()
+    """Run scenarios and print their table, whatever ends them; whether all passed."""
+    sheet = Sheet(title=f"faults put in at random moments, seed {seed}")
     ground.run_undisturbed()
-    console.print(f"undisturbed: {ground.trainings} trainings in {ground.seconds:.0f} s", highlight=False)
-    table = Table("scenario", *COLUMNS, "seconds", "result", title=f"faults put in at random moments, seed {seed}")
-    total, passed = Tally(), True
-    for scenario, count in shares(wanted, faults):
-        started = time.monotonic()
-        tally, skipped = play(scenario, ground, random.Random(f"{seed}-{scenario.name}"), count)
-        seconds = time.monotonic() - started
-        result = f"skipped: {skipped}" if skipped else "pass" if tally.passed else "FAIL"
-        passed &= bool(skipped) or tally.passed
-        console.print(f"{scenario.name}: {result}, {seconds:.0f} s", highlight=False, markup=False)
-        for sentence in [*tally.problems, *tally.notes]:
-            console.print(f"  {sentence}", highlight=False, markup=False, soft_wrap=True)
-        table.add_row(scenario.name, *map(str, tally.counts()), f"{seconds:.0f}", result)
-        total.add(tally)
-    seconds = time.monotonic() - began
-    table.add_section()
-    table.add_row("in all", *map(str, total.counts()), f"{seconds:.0f}", "pass" if passed else "FAIL")
-    console.print(table)
-    return passed
+    sheet.say(f"undisturbed: {ground.trainings} trainings in {ground.seconds:.0f} s")
+    try:
+        for scenario, count in shares(wanted, faults):
+            with sheet.row(scenario.name) as tally:
+                play(scenario, ground, random.Random(f"{seed}-{scenario.name}"), count, tally)
+    finally:
+        sheet.print()
+    return sheet.passed
 
 
-def play(scenario: Scenario, ground: Ground, generator: random.Random, faults: int) -> tuple[Tally, str]:
-    """Run a scenario; what breaks it is a problem of its own.
-
-    Returns:
-        What it found, and why it was skipped if it was.
-    """
-    tally = Tally()
+def play(scenario: Scenario, ground: Ground, generator: random.Random, faults: int, tally: Tally) -> None:
+    """Run a scenario; what breaks it is a problem of its own."""
     try:
         scenario.play(ground, generator, tally, faults)
     except Skipped as reason:
-        return tally, str(reason)
+        tally.skipped = str(reason)
     except Exception as error:  # noqa: BLE001 - whatever breaks a scenario is its result; the others go on
         traceback.print_exc()
         tally.problems.append(f"{type(error).__name__}: {error}".splitlines()[0])
     finally:
         ground.end_all()
-    return tally, ""
 
 
 if __name__ == "__main__":

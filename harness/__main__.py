@@ -1,4 +1,4 @@
-"""`python -m harness` is the program `clo`."""
+"""`python -m harness` is the program `clo`; so is the installed script."""
 
 from __future__ import annotations
 

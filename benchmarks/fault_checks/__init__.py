@@ -3,10 +3,10 @@
 A further scenario is a decorated function (see `scenario`) in a module that is named here.
 """
 
-from benchmarks.fault_checks import files, kills, losses, pairs, resources, storage
+from benchmarks.fault_checks import cluster, files, kills, losses, pairs, resources, shared, storage
 from benchmarks.fault_checks.scenario import scenarios
 
-__all__ = ["ALL", "files", "kills", "losses", "pairs", "resources", "storage"]
+__all__ = ["ALL", "cluster", "files", "kills", "losses", "pairs", "resources", "shared", "storage"]
 
 ALL = scenarios()
 """All scenarios by name."""

@@ -63,7 +63,7 @@ def cut(file: Path, generator: random.Random) -> None:
     file.write_bytes(content[: generator.randrange(len(content))])
 
 
-@scenario("images removed", faults=3)
+@scenario("images removed", faults=2)
 def images_removed(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """A few images vanish under a running search and are put back before the next start."""
 
@@ -75,7 +75,7 @@ def images_removed(ground: Ground, generator: random.Random, tally: Tally, fault
     _remove_data(ground, generator, tally, faults, remove)
 
 
-@scenario("dataset YAML removed", faults=2)
+@scenario("dataset YAML removed", faults=1)
 def yaml_removed(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The data set's description vanishes under a running search and is put back before the next start."""
     _remove_data(ground, generator, tally, faults, lambda root: (root / ground.data.name).unlink())

@@ -85,12 +85,12 @@ class Ground:
         Args:
             study: The study's name.
             results: Folder that holds the study's.
-            options: What differs from the ground's; `include` is a list separated by spaces.
+            options: What differs from the ground's; `include` is a list separated by spaces, what is empty is left out.
         """
         asked = {**self.options, "data": str(self.data), "results": str(results), "study": study, **options}
         files = asked.pop("include", " ".join(f"{name}.yaml" for name in self.architectures)).split()
         pairs = [*asked.items(), *(("include", file) for file in files)]
-        typed = ["search", *(text for name, value in pairs for text in (f"--{name}", value))]
+        typed = ["search", *(text for name, value in pairs if value for text in (f"--{name}", value))]
         isolated = {"CLO_NAS_CACHE": str(self.cache), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
         program = Program(typed, folder=self.folder, mark=study, environment=isolated)
         self.started.append(program)

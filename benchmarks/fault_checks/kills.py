@@ -18,7 +18,7 @@ AT_ONCE = 0.3
 """Within that after the second."""
 
 
-@scenario("kill -9 of the search", faults=20)
+@scenario("kill -9 of the search", faults=24)
 def kill_search(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The trial under way is lost and trained again; nothing else."""
 
@@ -29,7 +29,7 @@ def kill_search(ground: Ground, generator: random.Random, tally: Tally, faults: 
     again_and_again(tally, generator, faults, lambda: Watched(ground=ground, tally=tally), strike)
 
 
-@scenario("Ctrl-C", faults=5)
+@scenario("Ctrl-C", faults=4)
 def ctrl_c(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The search ends soon, with a report of what is done."""
 
@@ -41,7 +41,7 @@ def ctrl_c(ground: Ground, generator: random.Random, tally: Tally, faults: int) 
     again_and_again(tally, generator, faults, lambda: Watched(ground=ground, tally=tally), strike)
 
 
-@scenario("Ctrl-C twice", faults=5)
+@scenario("Ctrl-C twice", faults=4)
 def ctrl_c_twice(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The search ends at once."""
 
@@ -62,7 +62,7 @@ def _expect_end_within(study: Watched, program: Program, seconds: float) -> None
     study.tally.expect(took < seconds, f"{study.name}: ended {took:.0f} s after Ctrl-C")
 
 
-@scenario("kill -9 of a training", faults=4)
+@scenario("kill -9 of a training", faults=3)
 def kill_training(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """It can't be told from the system's own kill for want of memory: the trial is kept with that reason, as data.
 

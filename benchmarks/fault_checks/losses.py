@@ -43,7 +43,7 @@ placement:
 """Holds the ground's candidates, too."""
 
 
-@scenario("NaN in a block", faults=2)
+@scenario("NaN in a block", faults=1)
 def block(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The candidate fails with its reason and is never trained again; the others aren't touched."""
     (ground.folder / "poison.py").write_text(BLOCK)

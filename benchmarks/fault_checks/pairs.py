@@ -9,7 +9,7 @@ from benchmarks.fault_checks.scenario import Tally, scenario, until
 from benchmarks.fault_checks.watched import REFUSED, Watched
 
 
-@scenario("two searches on one study", faults=2)
+@scenario("two searches on one study", faults=1)
 def two_searches(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The second is refused in a sentence; the first isn't touched."""
     for _ in until(tally, faults):

@@ -101,6 +101,14 @@ class Program:
         self.process.kill()
         self.process.wait()
 
+    def pause(self) -> None:
+        """Let it do nothing until it goes on, what it started excepted."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Take back `pause`."""
+        self.process.send_signal(signal.SIGCONT)
+
     def ctrl_c(self) -> None:
         """SIGINT to the whole process group, as a terminal sends it."""
         try:

@@ -24,7 +24,7 @@ MEMORY_MIB = (1, 60)
 """Address space that a training may take beyond its fork server's: more than nothing, less than it needs."""
 
 
-@scenario("disk full", faults=4)
+@scenario("disk full", faults=3)
 def disk_full(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The disk of the results fills up under a running search; there is room again before the next start."""
 
@@ -89,7 +89,7 @@ class Ballast:
         self.path.unlink()
 
 
-@scenario("out of memory", faults=2)
+@scenario("out of memory", faults=1)
 def out_of_memory(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """A training gets less address space than it needs: kept with that reason; the others aren't touched."""
     if not hasattr(psutil.Process, "rlimit"):

@@ -107,3 +107,10 @@ def doubled(rows: Iterable[Row]) -> list[Row]:
 def different(rows: Iterable[Row], undisturbed: Mapping[Key, Figures]) -> list[Row]:
     """Finished rows whose figures aren't exactly those of the same training when nothing disturbed it."""
     return [row for row in complete(rows) if undisturbed.get(row.key) != row.figures]
+
+
+def runs_again(rows: Iterable[Row]) -> list[Row]:
+    """Trials that run and of whose training a worker died already: a second death is its failure, by design."""
+    rows = [*rows]
+    died = {row.key for row in rows if row.content.get("died")}
+    return [row for row in rows if row.told == "RUNNING" and row.key in died]

@@ -29,6 +29,7 @@ class Tally:
         left_behind: Processes, locks and half-written files that were there and shouldn't have been.
         problems: Whatever else was wrong, in sentences.
         notes: What a reader should know, in sentences.
+        skipped: Why nothing was tried; empty where it was.
     """
 
     faults: int = 0
@@ -40,6 +41,7 @@ class Tally:
     left_behind: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    skipped: str = ""
 
     @property
     def passed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Watched:
     finished: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.name = self.name or f"study-{next(_numbers)}"
+        self.name = self.name or f"study-{os.getpid()}-{next(_numbers)}"  # another campaign may run beside this one
         if self.results == Path():
             self.results = self.ground.folder / "results"
 
@@ -103,11 +104,15 @@ class Watched:
         locks = held_locks([self.folder, self.ground.cache])
         self.tally.problems += [f"{self.name}: {path} is still locked" for path in locks]
         self.tally.left_behind += len(alive) + len(locks)
-        rows = self.rows()
-        self._count(rows)
-        return rows
+        return self.look()
 
-    def _count(self, rows: list[Row]) -> None:
+    def look(self) -> list[Row]:
+        """Nothing is lost, doubled or different, while searches may still run.
+
+        Returns:
+            All rows.
+        """
+        rows = self.rows()
         now, gone, twice = complete(rows), lost(self.finished, rows), doubled(rows)
         strange = different(rows, self.ground.undisturbed)
         self.tally.problems += [f"{self.name}: {row.key} was finished and is lost" for row in gone]
@@ -118,6 +123,7 @@ class Watched:
         self.tally.doubled += len(twice)
         self.tally.different += len(strange)
         self.finished = now
+        return rows
 
     def expect_refusal(self, program: Program, *words: str, code: int = REFUSED) -> None:
         """It ends, with one sentence that has certain words and without a traceback."""

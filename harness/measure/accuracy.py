@@ -27,7 +27,6 @@ References:
 from __future__ import annotations
 
 import io
-import tempfile
 import time
 from collections.abc import Mapping
 from copy import copy
@@ -48,6 +47,7 @@ from harness.measure.element_rate import scale_steps
 from harness.measure.quiet import make_ultralytics_quiet
 from harness.measure.training import Accuracy, NotANumberError, OutOfMemoryError, Progress, Schedule, Training
 from harness.measure.validation import Validator, require_finite, require_number
+from harness.scratch import scratch_folder
 from harness.torchvision_compat import ensure_torchvision
 
 _AUGMENTATION: dict[str, float] = {
@@ -80,9 +80,9 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     ensure_torchvision()
     make_ultralytics_quiet()
     model, moved = initial_model(training)
-    with tempfile.TemporaryDirectory(prefix="clo-nas-") as folder:
+    with scratch_folder() as folder:
         try:
-            trainer = _Trainer(model, training, moved, Path(folder), progress)
+            trainer = _Trainer(model, training, moved, folder, progress)
         except ValueError as error:
             if "CUDA" in str(error):
                 raise UserError(f"--device {training.device}: no such CUDA device here; use cpu or auto") from error

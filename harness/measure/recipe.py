@@ -18,7 +18,6 @@ blocks; and each rank builds the network from a description in the run's folder,
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from harness.measure.published_trainer import DESCRIPTION, PublishedTrainer, Ste
 from harness.measure.quiet import make_ultralytics_quiet
 from harness.measure.training import Accuracy, Progress, Training
 from harness.measure.validation import Validator, require_finite, require_number
+from harness.scratch import scratch_folder
 from harness.torchvision_compat import ensure_torchvision
 
 _RUN = "run"
@@ -92,8 +92,8 @@ def train_published(training: Training, progress: Progress | None = None) -> Acc
 def _folder(training: Training) -> Iterator[Path]:
     """The run's own, kept; or one that is gone afterwards."""
     if training.folder is None:
-        with tempfile.TemporaryDirectory(prefix="clo-nas-") as folder:
-            yield Path(folder)
+        with scratch_folder() as folder:
+            yield folder
     else:
         training.folder.mkdir(parents=True, exist_ok=True)
         yield training.folder.absolute()

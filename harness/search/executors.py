@@ -24,6 +24,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar, cast
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.exclusive import Machine
+from harness.scratch import remove_old_scratch
 from harness.search.child import Say, main
 from harness.search.outcome import Failure, State
 
@@ -36,6 +37,7 @@ _MEMORY_SIGNALS = {-signal.SIGKILL} if hasattr(signal, "SIGKILL") else set()
 def start_server() -> None:
     """Begin importing torch and Ultralytics in the background, so that the first trial need not wait."""
     isolate_ultralytics()
+    remove_old_scratch()
     if sys.platform != "win32":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import nn
 import harness
 from harness.errors import UserError
 from harness.measure.runtimes import Dtype, prediction, relative_difference
+from harness.scratch import scratch_folder
 from harness.search import fresh_process
 from harness.search.exported import Form
 
@@ -54,8 +54,8 @@ def compare_in_fresh_process(network: nn.Module, folder: Path, imgsz: int, form:
     """
     pixels = fresh_process.fixed_image(imgsz)
     expected = fresh_process.first_output(network, torch.from_numpy(pixels))
-    with tempfile.TemporaryDirectory(prefix="clo-nas-") as scratch:
-        image, output = Path(scratch) / "image.npy", Path(scratch) / "output.npy"
+    with scratch_folder() as scratch:
+        image, output = scratch / "image.npy", scratch / "output.npy"
         np.save(image, pixels)
         said = json.loads(_run(folder, image, output, form))
         found = torch.from_numpy(np.load(output))

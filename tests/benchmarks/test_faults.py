@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -18,13 +19,13 @@ import filelock
 import pytest
 
 from benchmarks import faults
-from benchmarks.fault_checks import ALL
+from benchmarks.fault_checks import ALL, cluster, shared
 from benchmarks.fault_checks.files import cut
 from benchmarks.fault_checks.ground import Ground, sqlite_url
 from benchmarks.fault_checks.left_behind import MARK, half_written, held_locks, processes
 from benchmarks.fault_checks.program import Program
-from benchmarks.fault_checks.rows import Figures, Key, Row, different, doubled, lost, read_rows
-from benchmarks.fault_checks.scenario import Scenario, Skipped, Tally, scenario, shares, until
+from benchmarks.fault_checks.rows import Figures, Key, Row, different, doubled, lost, read_rows, runs_again
+from benchmarks.fault_checks.scenario import Play, Scenario, Skipped, Tally, scenario, shares, until
 from benchmarks.fault_checks.watched import Watched
 from harness.records import open_storage
 
@@ -58,6 +59,13 @@ def test_a_row_is_different_by_the_last_digit(change: dict[str, object]) -> None
     changed = replace(row(), content={**row().content, **change})
     assert different([row()], UNDISTURBED) == []
     assert different([changed], UNDISTURBED) == [changed]
+
+
+def test_a_training_that_runs_again_after_a_workers_death_must_not_be_killed() -> None:
+    dead, again, other = row(0, died=True), replace(row(1), told="RUNNING"), replace(row(2, seed=1), told="RUNNING")
+    assert runs_again([dead, again, other]) == [again]
+    assert runs_again([row(0), again, other]) == []
+    assert runs_again([dead, row(1), other]) == []
 
 
 @pytest.fixture
@@ -194,9 +202,12 @@ def test_a_trial_that_runs_for_ever_is_a_problem(stored: Path) -> None:
 # --- Scenarios ------------------------------------------------------------------------------------
 
 
-def test_a_whole_campaign_puts_in_at_least_sixty_faults() -> None:
-    assert sum(each.faults for each in ALL.values()) >= 60
-    assert len(ALL) >= 10
+def test_a_whole_campaign_puts_in_at_least_66_faults_and_60_without_servers_and_clusters() -> None:
+    faults_of = {each.name: each.faults for each in ALL.values()}
+    assert sum(faults_of.values()) >= 66
+    others = [count for name, count in faults_of.items() if not re.search("worker|PostgreSQL|Ray", name)]
+    assert sum(others) >= 60
+    assert len(faults_of) - len(others) == 5
 
 
 def test_fewer_faults_are_shared_out_and_every_scenario_has_one() -> None:
@@ -233,13 +244,65 @@ def test_a_scenario_that_breaks_or_tries_nothing_has_not_passed(tmp_path: Path) 
     ground = Ground(folder=tmp_path, data=Path(), architectures={}, options={})
     found = {}
     for play in (skip, break_down, do_nothing):
-        tally, skipped = faults.play(Scenario(name="it", faults=1, play=play), ground, random.Random(0), 1)
-        found[play.__name__] = (tally.passed, skipped, tally.problems)
+        tally = Tally()
+        faults.play(Scenario(name="it", faults=1, play=play), ground, random.Random(0), 1, tally)
+        found[play.__name__] = (tally.passed, tally.skipped, tally.problems)
     assert found == {
         "skip": (False, "needs the right to mount", []),
         "break_down": (False, "", ["OSError: no such thing"]),
         "do_nothing": (False, "", []),
     }
+
+
+def stop(_ground: Ground, _generator: random.Random, tally: Tally, _faults: int) -> None:
+    tally.faults = 1
+    tally.problems.append("this was wrong before")
+    raise KeyboardInterrupt
+
+
+def find(_ground: Ground, _generator: random.Random, tally: Tally, faults: int) -> None:
+    tally.faults, tally.checked = faults, 11
+
+
+def test_the_table_has_every_row_and_the_sum_though_a_scenario_breaks_and_ctrl_c_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Ground, "run_undisturbed", lambda _: None)
+    ground = Ground(folder=tmp_path, data=Path(), architectures={}, options={})
+    plays: dict[str, Play] = {"sound": find, "broken": break_down, "absent": skip, "ended": stop, "never begun": find}
+    with pytest.raises(KeyboardInterrupt):
+        faults.campaign([Scenario(name=name, faults=3, play=play) for name, play in plays.items()], ground, None, 0)
+    said = capsys.readouterr().out
+    assert "sound: pass; 3 faults, 0 restarts, 11 checked" in said.partition("broken")[0], "as soon as it is known"
+    assert {"  this was wrong before", "  needs the right to mount"} <= set(said.splitlines())
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in said.splitlines() if "│" in line]
+    assert [(name, count, result) for name, count, *_, result in cells] == [
+        ("sound", "3", "pass"),
+        ("broken", "0", "FAIL"),
+        ("absent", "0", "skipped"),
+        ("ended", "1", "stopped"),
+        ("in all", "4", "FAIL"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "needed"),
+    [("find_spec", None, "needs psycopg"), ("programs", None, "needs a PostgreSQL server: apt-get install postgresql")],
+)
+def test_where_there_is_no_server_its_scenarios_are_skipped_with_what_they_need(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: None, needed: str
+) -> None:
+    monkeypatch.setattr(shared, "find_spec", lambda _: "there")
+    monkeypatch.setattr(shared, name, lambda *_: value)
+    with pytest.raises(Skipped, match=needed):
+        shared.server().__enter__()
+
+
+def test_where_there_is_no_ray_its_scenario_is_skipped_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "is_installed", lambda: False)
+    tally, ground = Tally(), Ground(folder=Path(), data=Path(), architectures={}, options={})
+    faults.play(ALL["kill -9 of a Ray node"], ground, random.Random(0), 1, tally)
+    assert (tally.skipped, tally.problems) == ("needs Ray: pip install 'clo-nas[ray]'", [])
 
 
 def test_a_file_that_is_cut_off_is_shorter_and_begins_as_it_did(tmp_path: Path) -> None:
@@ -251,8 +314,23 @@ def test_a_file_that_is_cut_off_is_shorter_and_begins_as_it_did(tmp_path: Path) 
     assert bytes(range(100)).startswith(left)
 
 
-def test_a_program_is_killed_alone_and_hears_ctrl_c(tmp_path: Path) -> None:
+def test_an_option_that_is_emptied_is_not_given(tmp_path: Path) -> None:
+    ground = Ground(
+        folder=tmp_path, data=Path("d.yaml"), architectures={"a": ""}, options={"device": "cpu", "seed": "1"}
+    )
+    program = ground.start("x", tmp_path, {"device": ""})
+    ground.end_all()
+    words = list(map(str, program.process.args))  # type: ignore[arg-type]
+    assert words[words.index("search") :] == (
+        f"search --seed 1 --data d.yaml --results {tmp_path} --study x --include a.yaml".split()
+    )
+
+
+def test_a_program_is_killed_alone_pauses_and_hears_ctrl_c(tmp_path: Path) -> None:
     program = Program(["--help"], folder=tmp_path, mark="x", environment={})
+    program.pause()
+    assert program.run_for(3.0), "paused"
+    program.go_on()
     assert program.wait() == 0
     program = Program(["search", "--quiet"], folder=tmp_path, mark="x", environment={"CLO_NAS_CACHE": str(tmp_path)})
     program.kill()

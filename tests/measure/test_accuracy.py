@@ -225,6 +225,24 @@ def test_nothing_is_written_beside_the_users_data(run: Callable[..., Run], data:
     assert list((cache_folder() / "labels").glob("*.cache"))
 
 
+def test_what_a_training_writes_meanwhile_lies_in_the_cache_and_goes_with_it(
+    training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+
+    def look(self: Any) -> None:
+        folders.append(self.save_dir)
+        (self.save_dir / "weights").mkdir(parents=True, exist_ok=True)
+        raise NotANumberError("loss is nan")
+
+    monkeypatch.setattr(accuracy._Trainer, "train", look)
+    with pytest.raises(NotANumberError):
+        train(training(BLOCKS))
+    [folder] = folders
+    assert folder.is_relative_to(cache_folder())
+    assert not folder.exists()
+
+
 @pytest.mark.slow
 def test_what_is_saved_is_what_was_validated_and_loads_with_plain_ultralytics(run: Callable[..., Run]) -> None:
     trained = run(BLOCKS)
