@@ -13,7 +13,7 @@ from torch import nn
 from harness import cli_train
 from harness.records import load_record
 from harness.search import ablate as ablate_module
-from harness.search import arm_loop, arm_models
+from harness.search import arm_models
 from harness.search import train_chosen as train_module
 from harness.search.outcome import Failure, State
 from harness.search.trial import Job
@@ -41,7 +41,7 @@ def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     trainings = Trainings(measured)
     for module in (ablate_module, train_module):
         monkeypatch.setattr(module, "start_server", lambda: None)
-    monkeypatch.setattr(arm_loop, "Children", trainings)
+    monkeypatch.setattr("harness.search.place.Children", trainings)
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)  # counting MACs takes a while and has tests of its own
     return trainings
 

@@ -13,8 +13,8 @@ from harness.cluster_settings import ClusterSettings, ExecutorKind, parse_resour
 from harness.errors import UserError
 from harness.measure.environment import environment
 from harness.search.cluster import Facts, Node, able, asked_resources, look_around, one_kind
-from harness.search.setting import connect
-from harness.settings import SearchSettings, search_settings
+from harness.search.place import connect
+from harness.settings import search_settings
 
 
 def node(name: str = "a", /, **resources: float) -> Node:
@@ -167,18 +167,17 @@ def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.M
         monkeypatch.delitem(sys.modules, f"harness.search.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"Ray is not installed; pip install 'clo-nas\[ray\]'"):
-        connect(SearchSettings(executor=ExecutorKind.RAY))
+        connect(ExecutorKind.RAY, ClusterSettings(), None)
 
 
 def test_a_search_on_this_machine_needs_no_cluster() -> None:
-    assert connect(SearchSettings()) is None
+    assert connect(ExecutorKind.LOCAL, ClusterSettings(), None) is None
 
 
 def test_an_address_where_nobody_answers_is_said_at_once() -> None:
     pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
-    settings = SearchSettings(executor=ExecutorKind.RAY, cluster=ClusterSettings(address="127.0.0.1:1"))
     with pytest.raises(UserError, match=r"--address 127\.0\.0\.1:1: no Ray cluster answers there"):
-        connect(settings)
+        connect(ExecutorKind.RAY, ClusterSettings(address="127.0.0.1:1"), None)
 
 
 @pytest.fixture

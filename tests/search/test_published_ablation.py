@@ -16,7 +16,7 @@ from harness.choices import Recipe
 from harness.errors import UserError
 from harness.measure.training import Training
 from harness.search import ablate as runner
-from harness.search import ablation, arm_loop, trial
+from harness.search import ablation, trial
 from harness.search.ablate import ablate
 from harness.search.ablation import AblationSettings, prepare_ablation
 from harness.search.outcome import Failure, State
@@ -50,7 +50,7 @@ def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def pretend(monkeypatch: pytest.MonkeyPatch, trainings: Trainings) -> Iterator[Trainings]:
     with monkeypatch.context() as patch:
-        patch.setattr(arm_loop, "Children", trainings)
+        patch.setattr("harness.search.place.Children", trainings)
         patch.setattr(runner, "start_server", lambda: None)
         yield trainings
 
