@@ -50,7 +50,7 @@ class AblationPlan:
         taken = len(self.devices) * self.workers
         return (
             f"{count}, {at_once}; about {_hours(self.device_hours or 0.0)} {kind} hours"
-            + (f", {_hours(self.seconds / 3600)} hours on {taken} {kind}s" if taken > 1 else "")
+            + (f", {_hours(self.seconds / 3600)} hours on {taken} {kind}s" if taken > 1 and kind == "GPU" else "")
             + " by the time of the baseline's steps, measured just now, and the arms' MACs; loading images, "
             "validating after each epoch and what the GPUs tell each other come on top"
         )

@@ -281,6 +281,20 @@ def test_gpus_are_counted_from_0_since_a_task_sees_no_others(
     assert own_device() == device
 
 
+@pytest.mark.parametrize(
+    ("device", "cores", "threads"), [("0,1,2,3", 32.0, "8"), ("0,1", 1.0, "1"), ("0", 32.0, "32"), ("cpu", 32.0, "32")]
+)
+def test_the_processes_of_a_training_on_several_gpus_divide_its_cores(
+    monkeypatch: pytest.MonkeyPatch, device: str, cores: float, threads: str
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    from harness.search.ray_inside import divide_cores
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "32")  # as Ray does, in a task of so many cores
+    divide_cores(device, cores)
+    assert os.environ["OMP_NUM_THREADS"] == threads
+
+
 @pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (0.5, "0"), (1, "0"), (4, "0,1,2,3")])
 def test_a_training_is_called_by_as_many_devices_as_it_asks_for(
     cluster: Callable[..., Any], nodes: list[Node], gpus: float, device: str
