@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli_options import Json, Results, Storage
+from harness.cli_options import (
+    Address,
+    CpusPerTrial,
+    Executor,
+    GpusOfOneNode,
+    Json,
+    Resource,
+    Results,
+    Storage,
+    choice,
+)
 from harness.cli_report import close, write
 from harness.cli_search import duration
+from harness.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +56,11 @@ def ablate(
     ] = 0.0,
     timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the models' trained weights.")] = False,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_trial: GpusOfOneNode = None,
+    cpus_per_trial: CpusPerTrial = None,
+    resource: Resource = None,
     study: Annotated[str | None, typer.Option(help="Name of the study. \\[default: the file's]")] = None,
     storage: Storage = None,
     results: Results = Path("results"),
@@ -64,6 +80,8 @@ def ablate(
         "from_scratch": from_scratch or None,
     }  # fmt: skip
     chosen = load_ablation(file, {name: value for name, value in given.items() if value is not None})
+    where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)
+    cluster = cluster_settings(address, gpus_per_trial, cpus_per_trial, resource) or ClusterSettings()
     interrupted = False
     title = f"clo ablate · {chosen.name} · {chosen.base} on {Path(chosen.data).stem} at {chosen.imgsz} px"
     with observer(title, quiet=quiet, machine=as_json) as watch:
@@ -77,7 +95,7 @@ def ablate(
         settings = AblationSettings(
             file=chosen, device=device, workers=workers, threads=threads, loader_workers=loader_workers,
             latency_seconds=latency_seconds, timeout_s=duration(timeout), keep_weights=keep_weights, storage=storage,
-            results=results,
+            results=results, executor=where, cluster=cluster,
         )  # fmt: skip
         watch.phase("reading base, data and models, counting every arm's cost")
         ablation = prepare_ablation(settings)

@@ -27,6 +27,22 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")
 ]
 Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL \\[default: SQLite in the study's folder].")]
+Executor = Annotated[
+    str | None, typer.Option(help="Where trainings run: local, or ray (docs/cluster.md). \\[default: local]")
+]
+Address = Annotated[str | None, typer.Option(help="Ray: the head's host:port, or auto on a machine of the cluster.")]
+GpusOfOneNode = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-trial",
+        help="Ray: GPUs of a training; 0.5 lets two share one, 0 is the CPU. Several, of one node, by the published "
+        "recipe alone.",
+    ),
+]
+CpusPerTrial = Annotated[int | None, typer.Option(help="Ray: cores of a training, and its threads; 1 unless said.")]
+Resource = Annotated[
+    list[str] | None, typer.Option(help="Ray: a custom resource of a training, as NAME=AMOUNT. Repeatable.")
+]
 Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
 
 

@@ -11,8 +11,18 @@ import typer
 
 from harness.choices import Recipe
 from harness.cli_ablate import seed_list
-from harness.cli_options import Json, Results
+from harness.cli_options import (
+    Address,
+    CpusPerTrial,
+    Executor,
+    GpusOfOneNode,
+    Json,
+    Resource,
+    Results,
+    choice,
+)
 from harness.cli_search import duration
+from harness.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
 from harness.printing import print_json
 
 if TYPE_CHECKING:
@@ -40,6 +50,11 @@ def reproduce(
     device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
     workers: Annotated[int | None, typer.Option(help="Trainings at once.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)] = None,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_trial: GpusOfOneNode = None,
+    cpus_per_trial: CpusPerTrial = None,
+    resource: Resource = None,
     timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
     results: Results = Path("results"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
@@ -59,6 +74,8 @@ def reproduce(
     changes: dict[str, Any] = {
         "data": data, "imgsz": imgsz, "epochs": epochs, "batch": batch, "seeds": seed_list("--seeds", seeds),
     }  # fmt: skip
+    where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)
+    cluster = cluster_settings(address, gpus_per_trial, cpus_per_trial, resource) or ClusterSettings()
     interrupted = False
     with observer("clo reproduce", quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
@@ -74,6 +91,8 @@ def reproduce(
             device=device,
             workers=workers,
             threads=threads,
+            executor=where,
+            cluster=cluster,
             timeout_s=duration(timeout),
             results=results,
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from harness.cli_options import Json, Results, Storage
+from harness.cli_options import Address, CpusPerTrial, Executor, Json, Resource, Results, Storage
 from harness.cli_report import close, write
-from harness.cluster_settings import parse_resources
+from harness.cluster_settings import cluster_settings
 from harness.errors import UserError
 
 
@@ -109,22 +109,13 @@ def search(
             help="With PostgreSQL: after this silence a worker is dead and its training run again. \\[default: 60s]"
         ),
     ] = None,
-    executor: Annotated[
-        str | None, typer.Option(help="Where trainings run: local, or ray (docs/cluster.md). \\[default: local]")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Ray: the head's host:port, or auto on a machine of the cluster.")
-    ] = None,
+    executor: Executor = None,
+    address: Address = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option(help="Ray: GPUs of a training, at most 1; 0.5 lets two share one, 0 is the CPU.")
     ] = None,
-    cpus_per_trial: Annotated[
-        int | None, typer.Option(help="Ray: cores of a training, and its threads; 1 unless said.")
-    ] = None,
-    resource: Annotated[
-        list[str] | None,
-        typer.Option(help="Ray: a custom resource of a training, as NAME=AMOUNT. Repeatable."),
-    ] = None,
+    cpus_per_trial: CpusPerTrial = None,
+    resource: Resource = None,
     study: Annotated[
         str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")
     ] = None,
@@ -152,7 +143,7 @@ def search(
         include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
         objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, workers=workers,
         threads=threads, loader_workers=loader_workers, worker_timeout_s=duration(worker_timeout, "--worker-timeout"),
-        executor=executor, cluster=_cluster(address, gpus_per_trial, cpus_per_trial, resource), study=study,
+        executor=executor, cluster=cluster_settings(address, gpus_per_trial, cpus_per_trial, resource), study=study,
         storage=storage, results=results,
     )  # fmt: skip
     title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
@@ -173,19 +164,6 @@ def search(
     close(record, folder, as_json, said)
     if interrupted:
         raise typer.Exit(130)
-
-
-def _cluster(
-    address: str | None, gpus: float | None, cpus: int | None, resources: list[str] | None
-) -> dict[str, Any] | None:
-    """What was said of a cluster; None where nothing was."""
-    given = {
-        "address": address,
-        "gpus_per_trial": gpus,
-        "cpus_per_trial": cpus,
-        "resources": parse_resources(resources) if resources else None,
-    }
-    return {name: value for name, value in given.items() if value is not None} or None
 
 
 def duration(text: str | None, option: str = "--timeout") -> float | None:

@@ -1,4 +1,4 @@
-"""What a search on a Ray cluster asks for, of the cluster as a whole and for each training."""
+"""What is asked for of a Ray cluster, as a whole and for each training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness.errors import UserError
 
@@ -27,7 +27,8 @@ class ClusterSettings(BaseModel):
 
     Attributes:
         address: `auto`, or host and port of the head; not of Ray Client, whose paths would be another machine's.
-        gpus_per_trial: A fraction shares a GPU. A search's training runs on one GPU, so that 1 is the most.
+        gpus_per_trial: A fraction shares a GPU; several are whole ones of one node, which only trainings by the
+            published recipe can use.
         cpus_per_trial: Cores, which are its threads too.
         resources: Ray's custom resources, by name.
     """
@@ -51,10 +52,72 @@ class ClusterSettings(BaseModel):
 
     @field_validator("gpus_per_trial")
     @classmethod
-    def _is_at_most_one(cls, gpus: float) -> float:
-        if gpus > 1:
-            raise ValueError("a search's training runs on one GPU; 1 gives it one of its own, 0.5 half of one")
+    def _is_a_part_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("a training shares one GPU, as with 0.5, or has whole ones, as with 2")
         return gpus
+
+
+def cluster_settings(
+    address: str | None, gpus: float | None, cpus: int | None, resources: list[str] | None
+) -> ClusterSettings | None:
+    """What was said of a cluster on the command line; None where nothing was.
+
+    Raises:
+        UserError: Something of it cannot be meant.
+    """
+    given = {
+        "address": address,
+        "gpus_per_trial": gpus,
+        "cpus_per_trial": cpus,
+        "resources": parse_resources(resources) if resources else None,
+    }
+    said = {name: value for name, value in given.items() if value is not None}
+    try:
+        return ClusterSettings.model_validate(said) if said else None
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{_option(option)} {said[option]}: {message}") from error
+
+
+def require_rays(executor: ExecutorKind, cluster: ClusterSettings, *, device: str, threads: int | None) -> None:
+    """What is Ray's to assign is asked of Ray, and only of Ray.
+
+    Raises:
+        UserError: It is not.
+    """
+    if executor is not ExecutorKind.RAY:
+        nothing = ClusterSettings()
+        given = [name for name, value in cluster if value != getattr(nothing, name)]
+        if given:
+            raise UserError(f"{_option(given[0])}: only a Ray cluster has that; add --executor ray")
+    elif device != "auto":
+        raise UserError(f"--device {device}: Ray assigns devices; say --gpus-per-trial 1, or 0 for the CPU")
+    elif threads is not None:
+        raise UserError(f"--threads {threads}: with --executor ray say --cpus-per-trial {threads}")
+
+
+def require_one_gpu(cluster: ClusterSettings, training: str) -> None:
+    """Refuse what such a training could not use.
+
+    Args:
+        cluster: What is asked for.
+        training: What is trained, for people.
+
+    Raises:
+        UserError: Several GPUs are asked for.
+    """
+    if cluster.gpus_per_trial > 1:
+        raise UserError(
+            f"--gpus-per-trial {cluster.gpus_per_trial:g}: {training} runs on one GPU; 1 gives it one of its own, 0.5 "
+            "half of one. Several are for trainings by the published recipe, of clo ablate and clo reproduce"
+        )
+
+
+def _option(field: str) -> str:
+    return "--" + field.replace("_", "-").replace("resources", "resource")
 
 
 def parse_resources(given: list[str]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.cluster_settings import ClusterSettings, ExecutorKind
+from harness.cluster_settings import ClusterSettings, ExecutorKind, require_one_gpu, require_rays
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
@@ -124,15 +124,8 @@ class SearchSettings(BaseModel):
     @model_validator(mode="after")
     def _cluster_is_rays(self) -> SearchSettings:
         """What is Ray's to assign is asked of Ray, and only of Ray."""
-        if self.executor is not ExecutorKind.RAY:
-            nothing = ClusterSettings()
-            given = [name for name, value in self.cluster if value != getattr(nothing, name)]
-            if given:
-                raise UserError(f"{_option(given[0])}: only a Ray cluster has that; add --executor ray")
-        elif self.device != "auto":
-            raise UserError(f"--device {self.device}: Ray assigns devices; say --gpus-per-trial 1, or 0 for the CPU")
-        elif self.threads is not None:
-            raise UserError(f"--threads {self.threads}: with --executor ray say --cpus-per-trial {self.threads}")
+        require_rays(self.executor, self.cluster, device=self.device, threads=self.threads)
+        require_one_gpu(self.cluster, "a search's training")
         return self
 
     @field_validator("objectives")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from harness.claims.images import read_images
 from harness.claims.ledger import Claim, choose_claims
 from harness.claims.published import PublishedBaseline, is_coco2017
 from harness.claims.verdict import Finding
+from harness.cluster_settings import ClusterSettings, ExecutorKind
 from harness.data.check import check_dataset, image_paths
 from harness.errors import UserError
 from harness.isolation import cache_folder
@@ -62,6 +63,8 @@ class ReproduceSettings:
         device: `auto`, `cpu` or numbers of CUDA devices.
         workers: Trainings at once; None decides.
         threads: CPU threads of each; None divides the cores.
+        executor: Where trainings run.
+        cluster: What is asked for of Ray.
         timeout_s: No training starts after this many seconds.
         results: Folder that holds one folder a study; the ledger is in its folder `reproduce`.
     """
@@ -74,6 +77,8 @@ class ReproduceSettings:
     device: str = "auto"
     workers: int | None = None
     threads: int | None = None
+    executor: ExecutorKind = ExecutorKind.LOCAL
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     timeout_s: float | None = None
     results: Path = Path("results")
 
@@ -128,12 +133,17 @@ def protocol_of(settings: ReproduceSettings) -> Recipe:
     elif protocol is None and data != EMBEDDED_DATA:
         info = check_dataset(data, _STRIDE, cache=cache_folder())
         protocol = Recipe.PUBLISHED if is_coco2017(info.train_images, info.val_images) else Recipe.SHORT
-    if protocol is Recipe.PUBLISHED and settings.train and settings.device == "auto" and not torch.cuda.is_available():
+    if protocol is not Recipe.PUBLISHED or not settings.train:
+        return protocol or Recipe.SHORT
+    if settings.executor is ExecutorKind.RAY:
+        if not settings.cluster.gpus_per_trial:
+            raise UserError("the full protocol needs CUDA GPUs: say --gpus-per-trial, or --protocol short")
+    elif settings.device == "auto" and not torch.cuda.is_available():
         raise UserError(
             "the full protocol needs a CUDA GPU, and there is none here: give --device cpu if you mean it, "
             "or --protocol short"
         )
-    return protocol or Recipe.SHORT
+    return protocol
 
 
 def _file(name: str, settings: ReproduceSettings) -> AblationFile:
@@ -160,6 +170,8 @@ def prepare(settings: ReproduceSettings) -> list[Ablation]:
                 device=settings.device,
                 workers=settings.workers,
                 threads=settings.threads,
+                executor=settings.executor,
+                cluster=settings.cluster,
                 timeout_s=settings.timeout_s,
                 keep_weights=file.name == "from-the-base",
                 results=settings.folder,

@@ -9,10 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import torch
-
 from harness.choices import Recipe
 from harness.errors import UserError
+from harness.isolation import isolate_ultralytics
 from harness.measure.environment import environment
 from harness.records import ABLATION, DATA_REPAIRS, ENVIRONMENT, LAST_RUN, StudyRecord
 from harness.search.ablation import Ablation
@@ -43,13 +42,17 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
     """
     settings = ablation.settings
     deadline = time.monotonic() + settings.timeout_s if settings.timeout_s else float("inf")
-    start_server()
+    if ablation.cluster:
+        isolate_ultralytics()
+        observer.note(f"Ray cluster: {ablation.cluster}")
+    else:
+        start_server()
     for sentence in (*ablation.data.repairs, *ablation.left_out):
         observer.note(sentence)
     comparable = {
         "base_fingerprint": ablation.base.fingerprint,
         "data_fingerprint": ablation.data.fingerprint,
-        DEVICE_KIND: "cpu" if ablation.devices == ("cpu",) else "cuda",
+        DEVICE_KIND: _kind(ablation),
     }
     with open_study(settings.as_search, comparable) as study, study.members.only_one("ablate"):
         if study.settings.study != settings.as_search.study:
@@ -60,6 +63,13 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
         _describe(study, ablation, command)
         ArmLoop(study, ablation, common_bases(ablation, observer), observer, deadline).run()
         return study.record()
+
+
+def _kind(ablation: Ablation) -> str:
+    """What the study's figures may be compared with."""
+    if ablation.cluster:
+        return ablation.cluster.kind
+    return "cpu" if ablation.devices == ("cpu",) else "cuda"
 
 
 def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> None:
@@ -90,6 +100,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
         ENVIRONMENT,
         {
             **details,
+            **(ablation.cluster.conditions if ablation.cluster else {}),
             "workers": ablation.workers,
             "torch_threads": ablation.threads,
             "train_images": ablation.data.train_images,
@@ -126,10 +137,12 @@ def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase
             base_schedule(ablation.schedule, file.base_epochs),
             seed=seed,
             device=ablation.devices[0],
-            threads=ablation.settings.threads or torch.get_num_threads(),
+            threads=ablation.threads_alone,
             loader_workers=ablation.settings.loader_workers,
             on_progress=observer.progress,
             log=ablation.settings.as_search.folder / LOG,
+            run=ablation.run_alone,
+            folder=ablation.bases_folder,
         )
         known = found[seed].map50_95
         observer.note(f"common base: {found[seed].origin}" + (f", mAP50-95 {known:.3f}" if known else ""))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 import torch
@@ -12,14 +12,20 @@ import torch
 from harness.ablation_file import AblationFile
 from harness.arms import make_arms
 from harness.choices import Recipe
+from harness.cluster_settings import ClusterSettings, ExecutorKind, require_one_gpu, require_rays
 from harness.data.check import DatasetInfo, check_dataset
 from harness.detectors import Base, find_sites, map_sizes, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
 from harness.search.arm_models import ArmModel, arm_models
+from harness.search.base import SHARED_BASES
+from harness.search.place import Place, connect
 from harness.search.setting import default_workers, find_architecture, resolve_device
 from harness.settings import Objective, Sampler, SearchSettings
+
+if TYPE_CHECKING:
+    from harness.search.ray_cluster import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +35,11 @@ class AblationSettings:
     Attributes:
         file: What is compared.
         device: `auto`, `cpu` or numbers of CUDA devices.
-        workers: Trainings at once; None decides by cores and memory, or by GPUs. The published recipe takes one.
+        workers: Trainings at once; None decides by cores and memory, by GPUs, or by what fits on a cluster. On one
+            machine the published recipe takes one.
         threads: CPU threads of each; None divides the cores.
+        executor: Where trainings run.
+        cluster: What is asked for of Ray.
         loader_workers: Image-loading processes of a CUDA training.
         latency_seconds: Most seconds to measure each arm's latency; 0 measures none.
         timeout_s: No training starts after this many seconds.
@@ -44,6 +53,8 @@ class AblationSettings:
     device: str = "auto"
     workers: int | None = None
     threads: int | None = None
+    executor: ExecutorKind = ExecutorKind.LOCAL
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     loader_workers: int = 4
     latency_seconds: float = 0.0
     timeout_s: float | None = None
@@ -80,7 +91,7 @@ class AblationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation:
+class Ablation(Place):
     """An ablation that can be run: everything named was found.
 
     Attributes:
@@ -95,8 +106,16 @@ class Ablation:
     models: tuple[ArmModel, ...]
     left_out: tuple[str, ...]
     devices: tuple[str, ...]
-    workers: int
-    threads: int
+
+    @property
+    def threads_alone(self) -> int:
+        """CPU threads of what runs alone: measuring latency, training the common base."""
+        return self.threads if self.cluster else self.settings.threads or torch.get_num_threads()
+
+    @property
+    def bases_folder(self) -> Path | None:
+        """Where trained bases are kept, if not in the cache folder, which a cluster's nodes need not see."""
+        return self.settings.results.absolute() / SHARED_BASES if self.cluster else None
 
     @property
     def schedule(self) -> Schedule:
@@ -134,20 +153,19 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
         UserError: Something does not exist or does not fit together.
     """
     file = settings.file
-    device = resolve_device(settings.device)
-    cores = torch.get_num_threads()
     published = file.recipe is Recipe.PUBLISHED
-    if published and (settings.workers or 1) > 1:
-        raise UserError(
-            f"--workers {settings.workers}: the published recipe takes all devices for one training; give 1"
-        )
-    workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
+    cluster = _connect(settings)
+    device, workers, threads = _here(settings) if cluster is None else _there(settings, cluster)
     base = resolve_base(file.base)
     data = check_dataset(file.data, file.imgsz, cache=cache_folder())
     sites = find_sites(base)
     models = {spec: find_architecture(spec, base, settings.results, option="--model") for spec in file.models}
     arms, same = make_arms(models, file.wanted, map_sizes(sites, file.imgsz))
     built, impossible = arm_models(arms, base, sites, imgsz=file.imgsz, classes=len(data.names))
+    if cluster is not None:
+        blocks = {Path(path) for model in models.values() for path in model.block_files}
+        weights = [base.checkpoint] if base.checkpoint else []
+        cluster.ask_nodes([data.path, *weights, *sorted(blocks)], settings.as_search.folder)
     return Ablation(
         settings=settings,
         base=base,
@@ -155,6 +173,33 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
         models=tuple(built),
         left_out=(*same, *impossible),
         devices=(device,) if published else tuple(device.split(",")),
-        workers=1 if published else workers,
-        threads=settings.threads or max(1, cores // (1 if published else workers)),
+        workers=workers,
+        threads=threads,
+        cluster=cluster,
     )
+
+
+def _connect(settings: AblationSettings) -> Cluster | None:
+    require_rays(settings.executor, settings.cluster, device=settings.device, threads=settings.threads)
+    if settings.file.recipe is not Recipe.PUBLISHED:
+        require_one_gpu(settings.cluster, "a training by the short recipe")
+    return connect(settings.executor, settings.cluster, settings.workers)
+
+
+def _here(settings: AblationSettings) -> tuple[str, int, int]:
+    """Device, trainings at once and threads of each on this machine."""
+    device = resolve_device(settings.device)
+    cores = torch.get_num_threads()
+    workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
+    if settings.file.recipe is Recipe.PUBLISHED:
+        if (settings.workers or 1) > 1:
+            raise UserError(
+                f"--workers {settings.workers}: the published recipe takes all devices for one training; give 1"
+            )
+        workers = 1
+    return device, workers, settings.threads or max(1, cores // workers)
+
+
+def _there(settings: AblationSettings, cluster: Cluster) -> tuple[str, int, int]:
+    """Device, trainings at once and threads of each on a cluster."""
+    return cluster.device, cluster.workers, settings.cluster.cpus_per_trial

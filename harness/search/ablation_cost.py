@@ -9,7 +9,6 @@ from harness.errors import UserError
 from harness.measure.pace import PaceRequest, measure_pace
 from harness.search.ablation import Ablation
 from harness.search.base import known_pace
-from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 
 
@@ -47,10 +46,12 @@ class AblationPlan:
         if not self.is_measured:
             return f"{count}, {self.workers} at once; about {max(1, round(self.seconds / 60))} min"
         kind = "CPU" if self.devices == ("cpu",) else "GPU"
+        at_once = "one after the other" if self.workers == 1 else f"{self.workers} at once"
+        taken = len(self.devices) * self.workers
         return (
-            f"{count}, one after the other; about {_hours(self.device_hours or 0.0)} {kind} hours"
-            + (f", {_hours(self.seconds / 3600)} hours on {len(self.devices)} GPUs" if len(self.devices) > 1 else "")
-            + " by the time of the baseline's steps, measured here just now, and the arms' MACs; loading images, "
+            f"{count}, {at_once}; about {_hours(self.device_hours or 0.0)} {kind} hours"
+            + (f", {_hours(self.seconds / 3600)} hours on {taken} {kind}s" if taken > 1 and kind == "GPU" else "")
+            + " by the time of the baseline's steps, measured just now, and the arms' MACs; loading images, "
             "validating after each epoch and what the GPUs tell each other come on top"
         )
 
@@ -58,7 +59,8 @@ class AblationPlan:
 def plan_of(ablation: Ablation, *others: Ablation) -> AblationPlan:
     """Reckon: an epoch takes as long as one of the base's own did, times the arm's MACs over the base's.
 
-    By the published recipe nothing is known from earlier, and a few steps of the baseline are made for it, in a child.
+    By the published recipe nothing is known from earlier, and a few steps of the baseline are made for it, in a child
+    or, on a cluster, in a task that asks for what a training does.
 
     Args:
         ablation: What is planned.
@@ -71,7 +73,8 @@ def plan_of(ablation: Ablation, *others: Ablation) -> AblationPlan:
     macs = {model.arm.identity: model.macs for each in (ablation, *others) for model in each.models}
     trainings = {key for each in (ablation, *others) for key in each.trainings}
     published = file.recipe is Recipe.PUBLISHED
-    pace = _measured_pace(ablation) if published else known_pace(ablation.base, ablation.data, file.imgsz)
+    known = (ablation.base, ablation.data, file.imgsz, ablation.bases_folder)
+    pace = _measured_pace(ablation) if published else known_pace(*known)
     relative = sum(macs[key.identity] for key in trainings) / ablation.models[0].macs
     return AblationPlan(
         arms=len(macs),
@@ -95,10 +98,12 @@ def _measured_pace(ablation: Ablation) -> float:
         device=device,
         threads=ablation.threads,
     )
-    taken = run_in_child(measure_pace, request)
+    taken = ablation.run_alone(measure_pace, request)
     if isinstance(taken, Failure):
+        gpus = ablation.settings.cluster.gpus_per_trial
+        asked, where = (f"--gpus-per-trial {gpus:g}", "there") if ablation.cluster else (f"--device {device}", "here")
         raise UserError(
-            f"--device {device}: a step of the baseline with batch {file.batch} at {file.imgsz} px fails here "
+            f"{asked}: a step of the baseline with batch {file.batch} at {file.imgsz} px fails {where} "
             f"({taken.reason}); try a smaller --batch"
         )
     return taken * ablation.data.train_images / len(device.split(","))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
-import torch
 
 from harness.arms import Role
 from harness.choices import Recipe
@@ -18,7 +17,7 @@ from harness.measure.accuracy import Training
 from harness.search.ablation import Ablation, Key
 from harness.search.arm_models import ArmModel
 from harness.search.base import CommonBase
-from harness.search.executors import Children
+from harness.search.executors import Executor
 from harness.search.interrupts import Interrupts
 from harness.search.loop import LOG
 from harness.search.observer import Observer
@@ -31,6 +30,9 @@ RUNS = "runs"
 """Folder in the study's folder that takes the checkpoints of trainings by the published recipe."""
 WEIGHTS = "trained"
 """Folder in the study's folder that takes the weights of the models, where they are to be kept."""
+
+_LOOK_AGAIN_S = 5.0
+"""Pause between two looks whether a cluster has grown."""
 
 
 class _Running(NamedTuple):
@@ -59,13 +61,11 @@ class ArmLoop:
         self.observer = observer
         self.deadline = deadline
         self.models = {model.arm.identity: model for model in ablation.models}
-        self.workers = ablation.workers
         self.running: dict[int, _Running] = {}
         self.waiting: deque[Key] = deque()
         self.interrupts = Interrupts()
-        self.children: Children[int, Measured] = Children(
-            lambda trial, step: observer.progress(step, trial),
-            study.settings.folder / LOG,
+        self.children: Executor[int, Measured] = ablation.executor(
+            lambda trial, step: observer.progress(step, trial), study.settings.folder / LOG
         )
 
     def run(self) -> None:
@@ -78,12 +78,15 @@ class ArmLoop:
             try:
                 while waiting or self.running:
                     self.interrupts.check()
-                    while waiting and len(self.running) < self.workers and time.monotonic() < self.deadline:
+                    while waiting and len(self.running) < self.children.workers and time.monotonic() < self.deadline:
                         self._start(waiting.popleft(), total - len(waiting), total)
                     if not self.running:
                         self.observer.note(f"the time is over: {len(waiting)} of {total} trainings are missing")
                         return
-                    self._end(*self.children.next())
+                    may_grow = self.ablation.cluster is not None and len(waiting) > 0
+                    ended = self.children.within(_LOOK_AGAIN_S if may_grow else None)
+                    if ended is not None:
+                        self._end(*ended)
             except (KeyboardInterrupt, UserError) as error:
                 for number, result in self.children.ended():
                     self._end(number, result)
@@ -134,14 +137,13 @@ class ArmLoop:
             training=training,
             measure_latency=self._is_timed(key),
             latency_seconds=settings.latency_seconds,
-            latency_threads=settings.threads or torch.get_num_threads(),
+            latency_threads=ablation.threads_alone,
         )
 
     def _end(self, number: int, result: Measured | Failure) -> None:
         """Record what became of a training; one that lacked memory beside others is run again."""
         key, trial, _, figures = self.running.pop(number)
-        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self.running:
-            self.workers = 1
+        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self._shares_memory():
             self.waiting.appendleft(key)
             self.observer.note("too little memory for several trainings at once: one after the other from here on")
             self.study.end(trial, State.INTERRUPTED, figures, f"{result.reason}, beside others; run again alone")
@@ -154,13 +156,17 @@ class ArmLoop:
         self.observer.plan(self._left())
         self.observer.finished(self.study.record(), number)
 
+    def _shares_memory(self) -> bool:
+        """Whether others run in the same memory; from here on none does."""
+        return bool(self.running) and self.children.one_at_a_time()
+
     def _left(self) -> Work:
         keys = [*(running.key for running in self.running.values()), *self.waiting]
         return Work(
             trainings=len(keys),
             epochs=len(keys) * self.ablation.schedule.epochs,
             timed=sum(self._is_timed(key) for key in keys),
-            workers=self.workers,
+            workers=self.children.workers,
             deadline=self.deadline,
         )
 

@@ -23,6 +23,8 @@ from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.trial import train_base
 
+SHARED_BASES = ".bases"
+"""Folder in the results folder that keeps common bases which a cluster's nodes have to see."""
 Run = Callable[[Callable[..., Accuracy], Training, Callable[[Any], None], Path | None], Accuracy | Failure]
 """Runs one training; see `run_in_child`."""
 
@@ -151,9 +153,16 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def known_pace(base: Base, data: DatasetInfo, imgsz: int) -> float | None:
-    """Seconds that an epoch of this base on these data took when it was last trained here, if it was."""
-    for note in sorted((cache_folder() / "bases").glob(f"{base.name}-*.json")):
+def known_pace(base: Base, data: DatasetInfo, imgsz: int, folder: Path | None = None) -> float | None:
+    """Seconds that an epoch of this base on these data took when it was last trained here, if it was.
+
+    Args:
+        base: The detector.
+        data: The data set.
+        imgsz: Side of the image, in pixels.
+        folder: Where trained bases are kept; the cache folder's by default.
+    """
+    for note in sorted((folder or cache_folder() / "bases").glob(f"{base.name}-*.json")):
         about = json.loads(note.read_text())
         key = about["key"]
         if (key["base"], key["data"], key["schedule"]["imgsz"]) == (base.fingerprint, data.fingerprint, imgsz):

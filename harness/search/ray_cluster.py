@@ -6,6 +6,7 @@ node dies.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -45,7 +46,7 @@ class Cluster:
         workers: Trainings at once; by default as many as fit on its nodes.
 
     Attributes:
-        device: What a training's device is called: `cpu`, or the first of those that Ray gives it.
+        device: What a training's device is called: `cpu`, or numbers from 0 on, as a task sees only its own GPUs.
         kind: The model of the nodes' GPUs, or `cpu` and the processors'.
         conditions: What a node is and has, for the record.
 
@@ -59,7 +60,7 @@ class Cluster:
     def __init__(self, settings: ClusterSettings, workers: int | None) -> None:
         _connect(settings.address)
         self.asked = asked_resources(settings)
-        self.device = "0" if settings.gpus_per_trial else "cpu"
+        self.device = ",".join(map(str, range(math.ceil(settings.gpus_per_trial)))) or "cpu"
         self._workers = workers
         able(_nodes(), self.asked)
         self._looked = 0.0
@@ -99,7 +100,8 @@ class Cluster:
         here = environment(device="cpu", data_fingerprint=None, command=())
         self.kind = one_kind(facts, Facts(node="", kind="", conditions=here).versions)
         self.conditions = {
-            **{name: facts[0].conditions[name] for name in ("platform", "packages", "cpu", "device")},
+            **{name: facts[0].conditions[name] for name in ("platform", "packages", "cpu")},
+            "device": {**facts[0].conditions["device"], "asked": self.device},
             "nodes": len(facts),
         }
 
@@ -131,7 +133,7 @@ class Cluster:
                 num_gpus=gpu,
                 resources={},
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node.identity, soft=False),
-            ).remote(node.name, self.device, str(Path.cwd()), paths)
+            ).remote(node.name, self.device.split(",")[0], str(Path.cwd()), paths)
             for node in nodes
         ]
         facts: list[Facts] = []

@@ -73,7 +73,8 @@ def run_order(order: Order, board: Any) -> tuple[Say, Any]:
             os.dup2(file, 2)
             what = "a task" if order.key is None else f"training {order.key}"
             os.write(1, f"{what} runs on node {here} ({context.get_node_id()})\n".encode())
-    device = ",".join(map(str, range(len(ray.get_gpu_ids())))) or "cpu"  # Ray shows a task no other GPUs
+    device = own_device()
+    divide_cores(device, context.get_assigned_resources().get("CPU", 1.0))
     kind = device_kind(device)
     if kind != order.kind:
         return Say.USER_ERROR, several_kinds({order.kind: ["the others"], kind: [here]})
@@ -93,6 +94,23 @@ def run_order(order: Order, board: Any) -> tuple[Say, Any]:
         return function(on_device(device, argument), report)
 
     return outcome_of(work, order.work, tell)
+
+
+def own_device() -> str:
+    """What Ray gave to this task, by torch's numbers: `cpu`, or from 0 on, since Ray shows a task no other GPUs."""
+    return ",".join(map(str, range(len(ray.get_gpu_ids())))) or "cpu"
+
+
+def divide_cores(device: str, cores: float) -> None:
+    """Give each process of a multi-GPU training its share, as it inherits what Ray set: all of the task's cores.
+
+    Args:
+        device: Of the training.
+        cores: Of the task.
+    """
+    processes = device.count(",") + 1
+    if processes > 1:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, int(cores) // processes))
 
 
 def on_device(device: str, argument: Any) -> Any:

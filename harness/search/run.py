@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.environment import device_kind, environment
 from harness.records import AA_CHECK, DATA_REPAIRS, ENVIRONMENT, SPACE, StudyRecord
-from harness.search.base import CommonBase, base_schedule, common_base
+from harness.search.base import SHARED_BASES, CommonBase, base_schedule, common_base
 from harness.search.climb import plan_search
 from harness.search.executors import start_server
 from harness.search.loop import LOG, Loop
@@ -25,9 +25,6 @@ from harness.search.shared_base import shared_base
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import SearchStudy
 from harness.settings import SearchSettings, is_server
-
-BASES = ".bases"
-"""Folder in the results folder that keeps common bases which a cluster's nodes have to see."""
 
 
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
@@ -160,7 +157,7 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
             on_progress=observer.progress,
             log=settings.folder / LOG,
             run=setting.run_alone,
-            folder=settings.results.absolute() / BASES if setting.cluster else None,
+            folder=settings.results.absolute() / SHARED_BASES if setting.cluster else None,
         )
 
     def waits() -> None:

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 import torch
 
 from harness.architecture import Architecture
-from harness.cluster_settings import ExecutorKind
 from harness.data.check import DatasetInfo, check_dataset
 from harness.detectors import Base, Site, find_sites, map_sizes, mode_channels, read_architecture, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
 from harness.records import load_record, study_names
-from harness.search.executors import Children, Executor
-from harness.search.outcome import Failure
+from harness.search.place import Place, connect
 from harness.settings import SearchSettings
 from harness.space import SearchSpace, load_space
 from harness.study_form import check_block_files
 
-if TYPE_CHECKING:
-    from harness.search.ray_cluster import Cluster
-
-Key = TypeVar("Key")
-Result = TypeVar("Result")
 _MEMORY_OF_A_TRAINING = 1.2e9
 """Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
 _MOST_WORKERS = 4
@@ -37,15 +28,12 @@ _MOST_WORKERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class Setting(Place):
     """All that stays the same through a search.
 
     Attributes:
         device: `cpu` or numbers of CUDA devices, comma-separated.
-        workers: Trainings at once.
-        threads: CPU threads of each of them.
         threads_alone: CPU threads of what runs alone: measuring latency, training the common base.
-        cluster: What trainings run on; None is this machine.
     """
 
     settings: SearchSettings
@@ -55,34 +43,7 @@ class Setting:
     space: SearchSpace
     schedule: Schedule
     device: str
-    workers: int
-    threads: int
     threads_alone: int
-    cluster: Cluster | None = None
-
-    def executor(self, on_progress: Callable[[Key, Any], None] | None, log: Path | None) -> Executor[Key, Result]:
-        """What runs trainings: processes of this machine, or tasks of the cluster."""
-        if self.cluster is None:
-            children: Children[Key, Result] = Children(on_progress, log, self.workers)
-            return children
-        from harness.search.ray_tasks import RayTasks
-
-        tasks: RayTasks[Key, Result] = RayTasks(self.cluster, on_progress, log)
-        return tasks
-
-    def run_alone(
-        self,
-        function: Callable[..., Result],
-        argument: Any,
-        on_progress: Callable[[Any], None] | None = None,
-        log: Path | None = None,
-    ) -> Result | Failure:
-        """As `run_in_child`, wherever trainings run."""
-        tell = (lambda _, content: on_progress(content)) if on_progress else None
-        alone: Executor[None, Result] = self.executor(tell, log)
-        with alone as executor:
-            executor.start(None, function, argument)
-            return executor.next()[1]
 
     @property
     def devices(self) -> list[str]:
@@ -101,7 +62,7 @@ def prepare(settings: SearchSettings) -> Setting:
     Raises:
         UserError: Something does not exist or does not fit together.
     """
-    cluster = connect(settings)
+    cluster = connect(settings.executor, settings.cluster, settings.workers)
     if cluster is not None:
         device, cores = cluster.device, settings.cluster.cpus_per_trial
         workers = cluster.workers
@@ -141,23 +102,6 @@ def prepare(settings: SearchSettings) -> Setting:
         threads_alone=settings.threads or cores,
         cluster=cluster,
     )
-
-
-def connect(settings: SearchSettings) -> Cluster | None:
-    """The cluster that trainings are to run on; None is this machine.
-
-    Raises:
-        UserError: Ray is not installed, the cluster does not answer, or no node of it has what a training asks for.
-    """
-    if settings.executor is not ExecutorKind.RAY:
-        return None
-    try:
-        from harness.search.ray_cluster import Cluster
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise UserError("--executor ray: Ray is not installed; pip install 'clo-nas[ray]'") from error
-    return Cluster(settings.cluster, settings.workers)
 
 
 def default_workers(device: str, cores: int, memory_bytes: float) -> int:

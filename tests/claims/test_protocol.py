@@ -11,6 +11,7 @@ import torch
 from harness.choices import Recipe
 from harness.claims import reproduce
 from harness.claims.reproduce import ReproduceSettings, ablation_files, protocol_of
+from harness.cluster_settings import ClusterSettings, ExecutorKind
 from harness.errors import UserError
 from tests.coco_data import write_coco
 
@@ -43,6 +44,18 @@ def test_without_a_gpu_the_full_protocol_has_to_be_meant(monkeypatch: pytest.Mon
     assert protocol_of(on("coco.yaml", device="auto", train=False)) is Recipe.PUBLISHED  # reads what there is
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert protocol_of(on("coco.yaml", device="auto")) is Recipe.PUBLISHED
+
+
+def test_on_a_cluster_the_full_protocol_asks_for_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # of the machine that only starts it
+
+    def asked(gpus: float) -> ReproduceSettings:
+        cluster = ClusterSettings(gpus_per_trial=gpus)
+        return on("coco.yaml", device="auto", executor=ExecutorKind.RAY, cluster=cluster)
+
+    with pytest.raises(UserError, match="needs CUDA GPUs: say --gpus-per-trial, or --protocol short"):
+        protocol_of(asked(0))
+    assert protocol_of(asked(4)) is Recipe.PUBLISHED
 
 
 def test_the_documented_command_is_the_articles_question_as_detectors_are_published() -> None:

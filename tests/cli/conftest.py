@@ -71,7 +71,7 @@ def begun(tmp_path: Path) -> Path:
 @pytest.fixture
 def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     pretended = Trainings(measured)
-    monkeypatch.setattr("harness.search.setting.Children", pretended)
+    monkeypatch.setattr("harness.search.place.Children", pretended)
     monkeypatch.setattr(cli_search, "write", lambda *_: None)  # the report has tests of its own
     monkeypatch.setattr(search_loop, "write_parquet", lambda *_, **__: None)  # and so have the samples
     cost = model_cost(load_model("yolov5n"), 64)

@@ -13,7 +13,7 @@ from torch import nn
 from harness import cli_train
 from harness.records import load_record
 from harness.search import ablate as ablate_module
-from harness.search import arm_loop, arm_models
+from harness.search import arm_models
 from harness.search import train_chosen as train_module
 from harness.search.outcome import Failure, State
 from harness.search.trial import Job
@@ -41,7 +41,7 @@ def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     trainings = Trainings(measured)
     for module in (ablate_module, train_module):
         monkeypatch.setattr(module, "start_server", lambda: None)
-    monkeypatch.setattr(arm_loop, "Children", trainings)
+    monkeypatch.setattr("harness.search.place.Children", trainings)
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)  # counting MACs takes a while and has tests of its own
     return trainings
 
@@ -133,6 +133,10 @@ def test_a_report_is_made_again_from_storage_alone(clo: Clo, pretended: Training
         (("--model", "nothing"), "--model nothing: neither an architecture file, nor a model of the article such as"),
         (("--model", "yolov8n-clo-head"), "this model's base is yolov8n, not yolov5n; name yolov5n-clo-head"),
         (("--bases", "3"), "from_scratch trains no base"),
+        (("--executor", "slurm"), "--executor slurm: choose one of local, ray"),
+        (("--gpus-per-trial", "2"), "--gpus-per-trial: only a Ray cluster has that; add --executor ray"),
+        (("--executor", "ray", "--gpus-per-trial", "1.5"), "--gpus-per-trial 1.5: a training shares one GPU"),
+        (("--executor", "ray", "--gpus-per-trial", "2"), "--gpus-per-trial 2: a training by the short recipe runs on"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

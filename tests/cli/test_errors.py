@@ -258,7 +258,7 @@ def test_a_disk_that_is_full_loses_nothing_that_is_finished(
 
     long_story = Failure(state=State.FAILED, reason="x" * 500_000)
     monkeypatch.setattr(records, "_pragmas", small_disk)
-    monkeypatch.setattr("harness.search.setting.Children", Trainings(lambda _: long_story))
+    monkeypatch.setattr("harness.search.place.Children", Trainings(lambda _: long_story))
     storage = f"sqlite:///{begun}"
     said = search(clo, "--study", "y", "--storage", storage, "--data", str(data), "--from-scratch")
     assert "the study's storage failed (database or disk is full); everything finished before is kept" in said

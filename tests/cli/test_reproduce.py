@@ -15,7 +15,7 @@ from harness.claims.verdict import Verdict
 from harness.errors import UserError
 from harness.records import load_record
 from harness.search import ablate as ablate_module
-from harness.search import arm_loop, arm_models
+from harness.search import arm_models
 from harness.search.base import CommonBase
 from tests.cli.command_line import Clo, read, sentence
 from tests.cli.pretended import Trainings, measured
@@ -28,7 +28,7 @@ COUNTED = ("--claim", "pooling-cuts-params", "--claim", "convffn-downsamples")
 def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     trainings = Trainings(measured)
     monkeypatch.setattr(ablate_module, "start_server", lambda: None)
-    monkeypatch.setattr(arm_loop, "Children", trainings)
+    monkeypatch.setattr("harness.search.place.Children", trainings)
     monkeypatch.setattr(ablate_module, "common_bases", lambda *_: {0: CommonBase(weights=None, origin="")})
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)
     monkeypatch.setattr(reproduce_module, "write_report", lambda *_: None)

@@ -16,10 +16,12 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
+from ultralytics.utils.patches import torch_load
 
 from benchmarks.ray_cluster import RayCluster, is_installed
 from harness.data.digits import DigitsSettings, ensure_digits
 from harness.records import load_record
+from tests.coco_data import write_coco
 
 pytestmark = [
     pytest.mark.cluster,
@@ -173,3 +175,52 @@ def ends(cluster: RayCluster, folder: Path, what: str) -> dict[str, Any]:
     said, _ = start_ends(cluster, folder, what).communicate(timeout=240)
     found: dict[str, Any] = json.loads(said)  # and nothing of Ray's beside it
     return found
+
+
+def test_a_published_training_whose_node_dies_goes_on_elsewhere_from_its_last_whole_epoch(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    epochs = 8
+    data = write_coco(tmp_path / "coco", train=8, val=6)
+    file = {
+        "name": "x", "base": "yolov5n", "data": str(data.train), "imgsz": 64, "epochs": epochs, "batch": 2,
+        "recipe": "published", "from_scratch": True, "models": ["yolov5n-clo-head"], "without": False, "factors": {},
+        "controls": [], "placebos": [], "seeds": 1,
+    }  # fmt: skip
+    (tmp_path / "ablation.yaml").write_text(json.dumps(file), encoding="utf-8")  # which is YAML
+    study, victim, survivor = tmp_path / "results" / "x", cluster.nodes[1], cluster.nodes[0]
+    running = clo(("ablate", "ablation.yaml", "--quiet", "--executor", "ray", "--address", cluster.address), tmp_path)
+
+    def of_victim() -> tuple[int, Path] | None:
+        """Its training, and where that one's checkpoints lie."""
+        for number, node in ran_on(study / "trainings.log"):
+            for folder in (study / "runs").glob("*"):
+                if node == victim.identity and folder.name.startswith("baseline-") == (number == 0):
+                    return number, folder / "run"
+        return None
+
+    def has_an_epoch_behind() -> bool:
+        found = of_victim()
+        return found is not None and (found[1] / "weights" / "last.pt").is_file()
+
+    until(lambda: has_an_epoch_behind() or running.poll() is not None, 240)
+    assert running.poll() is None, running.communicate()
+    cluster.kill(victim)
+    found = of_victim()
+    assert found is not None
+    number, run = found
+    behind = torch_load(run / "weights" / "last.pt", map_location="cpu")["epoch"] + 1
+    assert 1 <= behind < epochs, "it was killed in the middle"
+    before = pd.read_csv(run / "results.csv").head(behind)
+
+    said, errors = running.communicate(timeout=240)
+    assert running.returncode == 0, said + errors
+    cluster.add()
+    nodes = [node for each, node in ran_on(study / "trainings.log") if each == number]
+    assert nodes == [victim.identity, survivor.identity]
+    after = pd.read_csv(run / "results.csv")
+    assert sorted(set(after.epoch)) == list(range(1, epochs + 1))
+    pd.testing.assert_frame_equal(after.head(behind), before, check_exact=True)  # their clock too: not made again
+    trials = rows(tmp_path)
+    assert list(trials.state) == ["complete"] * 2
+    assert trials.train_seconds[number] > before.time.iloc[-1], "what was behind counts"

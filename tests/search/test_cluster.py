@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness.cluster_settings import ClusterSettings, ExecutorKind, parse_resources
+from harness.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings, parse_resources
 from harness.errors import UserError
 from harness.measure.environment import environment
 from harness.search.cluster import Facts, Node, able, asked_resources, look_around, one_kind
-from harness.search.setting import connect
-from harness.settings import SearchSettings, search_settings
+from harness.search.place import connect
+from harness.settings import search_settings
 
 
 def node(name: str = "a", /, **resources: float) -> Node:
@@ -33,6 +35,8 @@ def node(name: str = "a", /, **resources: float) -> Node:
         ({"CPU": 3, "GPU": 2}, {"CPU": 1, "GPU": 0.5}, 3),
         ({"CPU": 8, "GPU": 4}, {"CPU": 1, "GPU": 1}, 4),
         ({"CPU": 10}, {"CPU": 1, "GPU": 1}, 0),
+        ({"CPU": 8, "GPU": 9}, {"CPU": 1, "GPU": 4}, 2),
+        ({"CPU": 8, "GPU": 3}, {"CPU": 1, "GPU": 4}, 0),  # the fourth of another node does not count
         ({"CPU": 10, "GPU": 1}, {"CPU": 1, "GPU": 0.1}, 10),  # 1 / 0.1 in binary is not to lose one
         ({"CPU": 8, "fast_disk": 1}, {"CPU": 1, "fast_disk": 0.5}, 2),
         ({"CPU": 8}, {"CPU": 1, "fast_disk": 0.5}, 0),
@@ -150,6 +154,8 @@ def test_a_resource_that_cannot_be_meant_is_refused(given: list[str], said: str)
         ({"executor": "ray", "threads": 2}, "with --executor ray say --cpus-per-trial 2"),
         ({"executor": "slurm"}, "--executor slurm: Input should be 'local' or 'ray'"),
         ({"executor": "ray", "cluster": {"gpus_per_trial": 2}}, "--gpus-per-trial 2: a search's training runs on one"),
+        ({"executor": "ray", "cluster": {"gpus_per_trial": 2}}, "published recipe, of clo ablate and clo reproduce"),
+        ({"executor": "ray", "cluster": {"gpus_per_trial": 1.5}}, "--gpus-per-trial 1.5: a training shares one GPU"),
         ({"executor": "ray", "cluster": {"cpus_per_trial": 0}}, "--cpus-per-trial 0: "),
         ({"executor": "ray", "cluster": {"address": "ray://a:1"}}, "--address ray://a:1: the address of a Ray cluster"),
     ],
@@ -157,6 +163,28 @@ def test_a_resource_that_cannot_be_meant_is_refused(given: list[str], said: str)
 def test_options_that_contradict_each_other_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         search_settings(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((None, 2.5, None, None), "--gpus-per-trial 2.5: a training shares one GPU, as with 0.5, or has whole ones"),
+        ((None, -1, None, None), "--gpus-per-trial -1: "),
+        ((None, None, 0, None), "--cpus-per-trial 0: "),
+        (("a", None, None, None), "--address a: the address of a Ray cluster is auto"),
+        ((None, None, None, ["x"]), "--resource x: write NAME=AMOUNT"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_cluster_is_refused(given: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        cluster_settings(*given)
+
+
+def test_what_is_said_of_a_cluster_is_kept_and_nothing_else() -> None:
+    assert cluster_settings(None, None, None, None) is None
+    assert cluster_settings("h:1", 4, None, ["x=2"]) == ClusterSettings(
+        address="h:1", gpus_per_trial=4, resources={"x": 2}
+    )
 
 
 # --- Ray ------------------------------------------------------------------------------------------
@@ -167,18 +195,17 @@ def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.M
         monkeypatch.delitem(sys.modules, f"harness.search.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"Ray is not installed; pip install 'clo-nas\[ray\]'"):
-        connect(SearchSettings(executor=ExecutorKind.RAY))
+        connect(ExecutorKind.RAY, ClusterSettings(), None)
 
 
 def test_a_search_on_this_machine_needs_no_cluster() -> None:
-    assert connect(SearchSettings()) is None
+    assert connect(ExecutorKind.LOCAL, ClusterSettings(), None) is None
 
 
 def test_an_address_where_nobody_answers_is_said_at_once() -> None:
     pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
-    settings = SearchSettings(executor=ExecutorKind.RAY, cluster=ClusterSettings(address="127.0.0.1:1"))
     with pytest.raises(UserError, match=r"--address 127\.0\.0\.1:1: no Ray cluster answers there"):
-        connect(settings)
+        connect(ExecutorKind.RAY, ClusterSettings(address="127.0.0.1:1"), None)
 
 
 @pytest.fixture
@@ -239,3 +266,77 @@ def test_a_training_is_told_the_device_that_ray_gave_it() -> None:
     assert (moved.training.device, moved.before[0].device) == ("cpu", "cpu")
     assert on_device("cpu", training).device == "cpu"
     assert on_device("cpu", ("a", 1)) == ("a", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "device"), [([], "cpu"), ([3], "0"), ([2, 5], "0,1"), (["MIG-a", "MIG-b", "MIG-c"], "0,1,2")]
+)
+def test_gpus_are_counted_from_0_since_a_task_sees_no_others(
+    monkeypatch: pytest.MonkeyPatch, given: list[int | str], device: str
+) -> None:
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    from harness.search.ray_inside import own_device
+
+    monkeypatch.setattr(ray, "get_gpu_ids", lambda: given)
+    assert own_device() == device
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "threads"), [("0,1,2,3", 32.0, "8"), ("0,1", 1.0, "1"), ("0", 32.0, "32"), ("cpu", 32.0, "32")]
+)
+def test_the_processes_of_a_training_on_several_gpus_divide_its_cores(
+    monkeypatch: pytest.MonkeyPatch, device: str, cores: float, threads: str
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    from harness.search.ray_inside import divide_cores
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "32")  # as Ray does, in a task of so many cores
+    divide_cores(device, cores)
+    assert os.environ["OMP_NUM_THREADS"] == threads
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (0.5, "0"), (1, "0"), (4, "0,1,2,3")])
+def test_a_training_is_called_by_as_many_devices_as_it_asks_for(
+    cluster: Callable[..., Any], nodes: list[Node], gpus: float, device: str
+) -> None:
+    nodes.append(node("large", CPU=8.0, GPU=8.0))
+    made = cluster(ClusterSettings(gpus_per_trial=gpus))
+    assert made.device == device
+    assert made.remote(node)._default_options["num_gpus"] == gpus
+
+
+def test_several_gpus_have_to_be_one_nodes(cluster: Callable[..., Any], nodes: list[Node]) -> None:
+    nodes.append(node("b", CPU=8.0, GPU=3.0))
+    with pytest.raises(UserError, match="asks for 1 CPU, 4 GPU, which none of the cluster's 2 nodes has"):
+        cluster(ClusterSettings(gpus_per_trial=4))
+
+
+def test_a_node_is_looked_at_by_its_first_gpu_however_many_a_training_takes(
+    cluster: Callable[..., Any], nodes: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that asked for all of them would wait for trainings to end."""
+    made = cluster(ClusterSettings(gpus_per_trial=2))
+    asked: list[tuple[float, str]] = []
+
+    def remote(_function: object, **options: Any) -> Any:
+        return SimpleNamespace(remote=lambda _name, device, *_: asked.append((options["num_gpus"], device)))
+
+    nodes[:] = [Node(identity="ab" * 28, name="a", resources={"CPU": 8.0, "GPU": 2.0})]
+    monkeypatch.setattr(made, "remote", remote)
+    monkeypatch.setattr("ray.get", lambda *_, **__: facts("a", "NVIDIA H100"))
+    assert [each.kind for each in made._facts([])] == ["NVIDIA H100"]
+    assert asked == [(0.01, "0")]
+
+
+def test_ultralytics_too_counts_the_gpus_that_a_task_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a training would take the node's first GPUs, which are another's; its ranks inherit the variable."""
+    import torch
+    from ultralytics.utils import torch_utils
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch_utils, "get_gpu_info", lambda index: f"GPU {index}")
+    assert str(torch_utils.select_device("0,1", verbose=False)) == "cuda:0"
+    assert torch_utils.parse_device("0,1") == "0,1"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"

@@ -13,12 +13,14 @@ import pytest
 
 from harness.ablation_file import AblationFile, load_ablation
 from harness.choices import Recipe
+from harness.cluster_settings import ClusterSettings, ExecutorKind
 from harness.errors import UserError
 from harness.measure.training import Training
 from harness.search import ablate as runner
-from harness.search import ablation, arm_loop, trial
+from harness.search import ablation, trial
 from harness.search.ablate import ablate
 from harness.search.ablation import AblationSettings, prepare_ablation
+from harness.search.base import CommonBase
 from harness.search.outcome import Failure, State
 from harness.search.trial import Job, train_base
 from tests.cli.pretended import Trainings, measured
@@ -50,7 +52,7 @@ def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def pretend(monkeypatch: pytest.MonkeyPatch, trainings: Trainings) -> Iterator[Trainings]:
     with monkeypatch.context() as patch:
-        patch.setattr(arm_loop, "Children", trainings)
+        patch.setattr("harness.search.place.Children", trainings)
         patch.setattr(runner, "start_server", lambda: None)
         yield trainings
 
@@ -105,6 +107,105 @@ def test_a_study_holds_one_recipe(
 def test_several_at_once_are_refused(file: AblationFile, four_gpus: None, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--workers 4: the published recipe takes all devices for one training"):
         prepare_ablation(AblationSettings(file=file, device="0,1,2,3", workers=4, results=tmp_path))
+
+
+def on_ray(**cluster: Any) -> dict[str, Any]:
+    return {"executor": ExecutorKind.RAY, "cluster": ClusterSettings(**cluster)}
+
+
+class PretendedCluster:
+    """Three nodes of four GPUs, which nobody connects to; its tasks are pretended."""
+
+    kind, device, workers = "NVIDIA H100", "0,1,2,3", 3
+
+    def __init__(self, *_: object) -> None:
+        self.conditions = {"nodes": 3, "device": {"name": "NVIDIA H100", "asked": self.device}}
+        self.seen: list[Path] = []
+
+    def ask_nodes(self, paths: list[Path], folder: Path) -> None:
+        self.seen += [*paths, folder]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> tuple[PretendedCluster, Trainings]:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    cluster, trainings = PretendedCluster(), Trainings(measured)
+    trainings.workers = cluster.workers
+    monkeypatch.setattr("harness.search.ray_cluster.Cluster", lambda *_: cluster)
+    monkeypatch.setattr("harness.search.ray_tasks.RayTasks", lambda *_: trainings)
+    return cluster, trainings
+
+
+def test_on_a_cluster_trainings_of_several_gpus_run_side_by_side(
+    file: AblationFile, cluster: tuple[PretendedCluster, Trainings], tmp_path: Path
+) -> None:
+    pretended, trainings = cluster
+    asked = on_ray(gpus_per_trial=4, cpus_per_trial=6)
+    ablation = prepare_ablation(AblationSettings(file=file, results=tmp_path / "results", **asked))
+    assert pretended.seen == [ablation.data.path, tmp_path / "results/full-protocol"]
+    record = ablate(ablation, Watcher(), [])
+    assert max(trainings.beside) == 3  # as many as there are nodes for
+    assert {(each.device, each.threads, each.recipe) for each in trainings.asked} == {("0,1,2,3", 6, Recipe.PUBLISHED)}
+    assert all(str(each.folder).startswith(str(tmp_path / "results/full-protocol/runs")) for each in trainings.asked)
+    assert len({each.folder for each in trainings.asked}) == 4
+    assert record.environment["nodes"] == 3
+    assert record.environment["device"]["asked"] == "0,1,2,3"
+    assert record.settings["device_kind"] == "NVIDIA H100"
+
+
+def test_the_bases_of_a_short_ablation_are_trained_there_and_kept_where_all_nodes_see_them(
+    file: AblationFile, cluster: tuple[PretendedCluster, Trainings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[dict[str, Any]] = []
+
+    def common_base(*_: object, **keywords: Any) -> CommonBase:
+        made.append(keywords)
+        return CommonBase(weights=None, origin="")
+
+    monkeypatch.setattr(runner, "common_base", common_base)
+    short = file.model_copy(update={"recipe": Recipe.SHORT, "from_scratch": False, "bases": (0, 7)})
+    asked = on_ray(gpus_per_trial=1, cpus_per_trial=6)
+    prepared = prepare_ablation(AblationSettings(file=short, results=tmp_path / "results", **asked))
+    runner.common_bases(prepared, Watcher())
+    assert [each["seed"] for each in made] == [0, 7]
+    for each in made:
+        assert (each["run"], each["threads"]) == (prepared.run_alone, 6)
+        assert each["folder"] == tmp_path / "results/.bases"
+
+
+def test_a_cluster_that_grows_gets_another_training_before_one_has_ended(
+    file: AblationFile, cluster: tuple[PretendedCluster, Trainings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, trainings = cluster
+    trainings.workers = 1
+
+    def within(seconds: float | None) -> Any:
+        if trainings.workers == 1:
+            assert seconds is not None, "it would wait for days"
+            trainings.workers = 2
+            return None
+        return trainings.next()
+
+    monkeypatch.setattr(trainings, "within", within)
+    ablate(prepare_ablation(AblationSettings(file=file, results=tmp_path, **on_ray(gpus_per_trial=4))), Watcher(), [])
+    assert trainings.beside[:2] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "given", "said"),
+    [
+        (Recipe.SHORT, on_ray(gpus_per_trial=2), "--gpus-per-trial 2: a training by the short recipe runs on one GPU"),
+        (Recipe.PUBLISHED, {**on_ray(gpus_per_trial=2), "device": "0,1"}, "--device 0,1: Ray assigns devices"),
+        (Recipe.PUBLISHED, {**on_ray(), "threads": 3}, "--threads 3: with --executor ray say --cpus-per-trial 3"),
+        (Recipe.PUBLISHED, {"cluster": ClusterSettings(gpus_per_trial=2)}, "--gpus-per-trial: only a Ray cluster has"),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_refused_before_it_is_connected_to(
+    file: AblationFile, tmp_path: Path, recipe: Recipe, given: dict[str, Any], said: str
+) -> None:
+    chosen = file.model_copy(update={"recipe": recipe})
+    with pytest.raises(UserError, match=said):
+        prepare_ablation(AblationSettings(file=chosen, results=tmp_path, **given))
 
 
 def test_it_starts_from_random_weights() -> None:
