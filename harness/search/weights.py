@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from harness.half_written import remove_left_overs
 from harness.ladder import Ladder
 from harness.measure.accuracy import Training
 
@@ -66,9 +68,14 @@ class KeptWeights:
         self.path(identity, epochs, seed).unlink(missing_ok=True)
 
     def keep_only(self, identities: Collection[str]) -> None:
-        """Remove the weights of all other architectures, and what a killed training left half written."""
-        for path in self._folder.glob("*.pt*"):
-            if path.suffix != ".pt" or path.name.split("-")[0] not in identities:
+        """Remove the weights of all other architectures, and what a killed training left half written.
+
+        What another search of the study writes just now stays; the folder too, until nothing is kept.
+        """
+        remove_left_overs(self._folder)
+        for path in self._folder.glob("*.pt"):
+            if path.name.split("-")[0] not in identities:
                 path.unlink(missing_ok=True)
-        if self._folder.is_dir() and not any(self._folder.iterdir()):
-            self._folder.rmdir()
+        if not identities:
+            with contextlib.suppress(OSError):  # not there, or not empty
+                self._folder.rmdir()

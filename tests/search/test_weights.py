@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from harness.half_written import part_of
 from harness.ladder import parse_rungs
 from harness.measure.accuracy import Schedule, Training
 from harness.search.weights import KeptWeights
@@ -65,8 +67,12 @@ def test_with_one_number_of_epochs_nothing_is_kept(tmp_path: Path) -> None:
 def test_what_nobody_goes_on_from_is_removed(kept: KeptWeights, tmp_path: Path) -> None:
     write(kept, 3)
     kept.path("b", 3, 7).write_bytes(b"weights")
-    (tmp_path / "weights" / "a-3-7.pt.99.part").write_bytes(b"half")
+    written_now = part_of(tmp_path / "weights" / "a-3-7.pt")
+    left_half = written_now.with_name(written_now.name.replace(f".{os.getpid()}.", ".99999999."))
+    for half in (written_now, left_half):
+        half.write_bytes(b"half")
     kept.keep_only(["a"])
-    assert [path.name for path in (tmp_path / "weights").iterdir()] == ["a-3-7.pt"]
+    assert {path.name for path in (tmp_path / "weights").iterdir()} == {"a-3-7.pt", written_now.name}
+    written_now.unlink()
     kept.keep_only([])
     assert not (tmp_path / "weights").exists()
