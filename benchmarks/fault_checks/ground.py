@@ -76,8 +76,8 @@ class Ground:
 
     @property
     def trainings(self) -> int:
-        """How many a whole run has: the baseline and every candidate, on both rungs."""
-        return 2 * (1 + len(self.architectures))
+        """How many a whole run has: the baseline and every candidate, on each rung."""
+        return len(self.options["rungs"].split(",")) * (1 + len(self.architectures))
 
     def start(self, study: str, results: Path, options: Mapping[str, str]) -> Program:
         """Start `clo search` on the fixed list.
