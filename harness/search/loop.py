@@ -107,6 +107,7 @@ class Loop:
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.planned: Plan | None = None
+        self.old_failures = 0
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
@@ -131,8 +132,9 @@ class Loop:
             self.observer.note(said)
         self.planned = self._plan()
         control = Key(BASELINE, settings.epochs, settings.seed)
+        self.old_failures = self.study.failures(control)
         if self.study.states().get(control) is not State.COMPLETE:
-            self._train(lambda: self._control_or_more(base, control, wanted), until=lambda: self._is_settled(control))
+            self._train(lambda: self._control_or_more(base, control, wanted), until=lambda: self._is_decided(control))
             if self.study.states().get(control) is not State.COMPLETE:
                 rows = self.study.record().trials
                 if rows.empty or not self._in_time():
@@ -252,7 +254,7 @@ class Loop:
 
         What a sampler would propose by then is drawn at random all the same.
         """
-        if self._is_settled(control):
+        if self._is_decided(control):
             return None
         if control not in self.study.under_way():
             return _Start(base, control, "baseline")
@@ -261,9 +263,10 @@ class Loop:
             return None
         return self._next_candidate(wanted, self.planned.candidates, at_random=True)
 
-    def _is_settled(self, key: Key) -> bool:
-        states = self.study.states()
-        return key in states and states[key].settled
+    def _is_decided(self, control: Key) -> bool:
+        """Whether it is complete, or has failed since this search began: before that it may have been the machine."""
+        is_complete = self.study.states().get(control) is State.COMPLETE
+        return is_complete or self.study.failures(control) > self.old_failures
 
     def _train_all(self, starts: Callable[[], list[_Start]]) -> None:
         """In order; but each waits for the end of its control and of the training that it goes on from."""

@@ -191,6 +191,11 @@ class SearchStudy:
                 states[key] = state
         return states
 
+    def failures(self, key: Key) -> int:
+        """How many trials of a training were settled without figures."""
+        states = [State(row["state"]) for row in self._rows() if _key(row) == key]
+        return sum(state.settled and state is not State.COMPLETE for state in states)
+
     def under_way(self) -> set[Key]:
         """The trainings that some member works on."""
         trials = self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
