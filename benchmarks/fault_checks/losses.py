@@ -79,6 +79,7 @@ def learning_rate(ground: Ground, generator: random.Random, tally: Tally, faults
             study.expect_refusal(program, "loss is")
             rows = study.check()
             tally.expect(all(row.state == "failed" and "map50_95" not in row.content for row in rows), f"{rows}")
+        tally.expect(len(rows) == 2, f"{study.name}: the baseline was trained {len(rows)} times, not at each start")
         tally.faults += 1
         tally.restarts += 1
         tally.checked += len(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -107,6 +108,7 @@ class Loop:
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.planned: Plan | None = None
+        self.old_failures: Counter[Key] = Counter()
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
@@ -131,8 +133,9 @@ class Loop:
             self.observer.note(said)
         self.planned = self._plan()
         control = Key(BASELINE, settings.epochs, settings.seed)
+        self.old_failures = self.study.failures(BASELINE)
         if self.study.states().get(control) is not State.COMPLETE:
-            self._train(lambda: self._control_or_more(base, control, wanted), until=lambda: self._is_settled(control))
+            self._train(lambda: self._control_or_more(base, control, wanted), until=lambda: self._is_decided(control))
             if self.study.states().get(control) is not State.COMPLETE:
                 rows = self.study.record().trials
                 if rows.empty or not self._in_time():
@@ -219,7 +222,7 @@ class Loop:
         self.weights.keep_only([])
 
     def _missing(self, architectures: Mapping[str, Architecture], on_rung: list[str], number: int) -> list[_Start]:
-        keys = missing(self.setting.settings, self.study.states(), on_rung, number)
+        keys = missing(self.setting.settings, self._states(), on_rung, number)
         return [_Start(architectures[key.identity], key, self._name(key)) for key in keys]
 
     def _name(self, key: Key) -> str:
@@ -256,7 +259,7 @@ class Loop:
 
         What a sampler would propose by then is drawn at random all the same.
         """
-        if self._is_settled(control):
+        if self._is_decided(control):
             return None
         if control not in self.study.under_way():
             return _Start(base, control, "baseline")
@@ -265,15 +268,23 @@ class Loop:
             return None
         return self._next_candidate(wanted, self.planned.candidates, at_random=True)
 
-    def _is_settled(self, key: Key) -> bool:
-        states = self.study.states()
-        return key in states and states[key].settled
+    def _is_decided(self, control: Key) -> bool:
+        return self._states().get(control, State.INTERRUPTED).settled
+
+    def _states(self) -> dict[Key, State]:
+        """As the study's; but a control that failed before this search began is tried again.
+
+        It may have been the machine, and without it nothing on its rung can be compared.
+        """
+        states, failures = self.study.states(), self.study.failures(BASELINE)
+        again = [key for key, count in self.old_failures.items() if failures[key] == count]
+        return states | {key: State.INTERRUPTED for key in again if states[key] is not State.COMPLETE}
 
     def _train_all(self, starts: Callable[[], list[_Start]]) -> None:
         """In order; but each waits for the end of its control and of the training that it goes on from."""
 
         def next_start() -> _Start | None:
-            states, under_way = self.study.states(), self.study.under_way()
+            states, under_way = self._states(), self.study.under_way()
             for start in starts():
                 key = start.key
                 is_there = (key in states and states[key].settled) or key in under_way

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -190,6 +191,11 @@ class SearchStudy:
             if state is State.COMPLETE or not (key in states and states[key].settled):
                 states[key] = state
         return states
+
+    def failures(self, identity: str) -> Counter[Key]:
+        """How many trials of an architecture's trainings were settled without figures."""
+        rows = [row for row in self._rows() if row["architecture"] == identity]
+        return Counter(_key(row) for row in rows if State(row["state"]) in {State.FAILED, State.OUT_OF_MEMORY})
 
     def under_way(self) -> set[Key]:
         """The trainings that some member works on."""

@@ -232,6 +232,18 @@ def test_a_kill_on_the_second_rung_costs_that_training_only(tmp_path: Path, smal
     assert set(front.epochs) == {2}
 
 
+def test_a_baseline_that_failed_is_trained_again_by_the_next_start(
+    tmp_path: Path, small_search: tuple[str, ...], clo: Clo
+) -> None:
+    absurd = (*small_search, "--learning-rate", "1e25")
+    for starts in (1, 2):
+        done = clo(absurd, tmp_path)
+        assert done.returncode == 2
+        assert "the baseline cannot be trained, so nothing can be compared with it: " in done.stderr
+        database = f"sqlite:///{tmp_path / 'results' / 'x' / 'study.db'}"
+        assert load_record(database, "x").trials.state.tolist() == ["failed"] * starts
+
+
 def hear_ctrl_c() -> None:
     """A shell's background jobs ignore Ctrl-C and so would what they start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

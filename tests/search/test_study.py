@@ -259,6 +259,18 @@ def test_a_training_is_complete_if_any_trial_of_it_is(settings: SearchSettings) 
         assert study.checkpoints("a", 1) == {}
 
 
+def test_a_trainings_failures_are_counted_and_an_interruption_is_none(settings: SearchSettings) -> None:
+    control = Key(BASELINE, 3, 0)
+    with open_study(settings, DATA) as study:
+        found = [study.failures(BASELINE)[control]]
+        for state in (State.FAILED, State.INTERRUPTED, State.OUT_OF_MEMORY):
+            study.end(begin(study, BASE, BASELINE), state, {}, "a reason")
+            found.append(study.failures(BASELINE)[control])
+        train(study, BASELINE, 0, figures(0.5, 9.0, 1.0))
+        study.end(begin(study, BASE, BASELINE, seed=1), State.FAILED, {}, "a reason")
+        assert [*found, study.failures(BASELINE)[control]] == [0, 1, 1, 2, 2]
+
+
 def test_costs_are_told_as_they_are(settings: SearchSettings) -> None:
     chosen = SearchSettings.model_validate(
         {**settings.model_dump(), "sampler": "tpe", "objectives": ("macs", "map50_95", "params")}
