@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+from typer.core import TyperGroup
 
+from harness import cli
 from harness.ablation_file import load_ablation
 from harness.space_file import load_space
 
@@ -83,3 +87,43 @@ def test_the_chinese_readme_has_what_the_english_one_has(part: str) -> None:
 @pytest.mark.parametrize(("page", "other"), [(ENGLISH, CHINESE), (CHINESE, ENGLISH)], ids=["English", "Chinese"])
 def test_each_readme_leads_to_the_other_in_its_first_lines(page: Path, other: Path) -> None:
     assert f"]({other.name})" in "\n".join(page.read_text(encoding="utf-8").splitlines()[:3])
+
+
+SESSIONS = {"search", "report", "ablate", "reproduce", "fidelity"}
+"""Sessions of nox that become the command of their name; `nox -s clo` becomes any."""
+
+
+def commands(text: str) -> list[list[str]]:
+    """What a page's code blocks would have `clo` run, as words."""
+    found = []
+    for block in re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if not re.match(r"(srun )?(clo|nox -s) ", line) or "…" in line:
+                continue
+            words = shlex.split(line.removeprefix("srun "), comments=True)
+            if words[:1] == ["clo"]:
+                found.append(words[1:])
+            elif words[:2] == ["nox", "-s"] and words[2:3] and words[2] in SESSIONS | {"clo"}:
+                rest = [word for word in words[3:] if word != "--"]
+                found.append(rest if words[2] == "clo" else [words[2], *rest])
+    return found
+
+
+PRINTED = [
+    pytest.param(words, id=f"{page.name}: clo {' '.join(words)[:60]}")
+    for page in PAGES
+    for words in commands(page.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("words", PRINTED)
+def test_every_printed_command_is_one_that_the_program_takes(words: list[str]) -> None:
+    name, *arguments = words
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, TyperGroup)
+    assert name in group.commands
+    group.commands[name].make_context(name, arguments)  # an unknown option, a missing argument: an error
+
+
+def test_commands_are_found_in_the_pages() -> None:
+    assert len(PRINTED) > 30
