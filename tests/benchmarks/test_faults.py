@@ -241,7 +241,7 @@ def do_nothing(*_: object) -> None:
 
 
 def test_a_scenario_that_breaks_or_tries_nothing_has_not_passed(tmp_path: Path) -> None:
-    ground = Ground(folder=tmp_path, data=Path(), architectures={}, options={})
+    ground = Ground(folder=tmp_path, data=Path(), architectures={}, options={"rungs": "1x1"})
     found = {}
     for play in (skip, break_down, do_nothing):
         tally = Tally()
@@ -268,7 +268,7 @@ def test_the_table_has_every_row_and_the_sum_though_a_scenario_breaks_and_ctrl_c
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Ground, "run_undisturbed", lambda _: None)
-    ground = Ground(folder=tmp_path, data=Path(), architectures={}, options={})
+    ground = Ground(folder=tmp_path, data=Path(), architectures={}, options={"rungs": "1x1"})
     plays: dict[str, Play] = {"sound": find, "broken": break_down, "absent": skip, "ended": stop, "never begun": find}
     with pytest.raises(KeyboardInterrupt):
         faults.campaign([Scenario(name=name, faults=3, play=play) for name, play in plays.items()], ground, None, 0)

@@ -140,8 +140,9 @@ def test_children_die_with_a_killed_search_whether_they_wait_work_or_rest() -> N
     script = (
         "from harness.search.executors import Children\nfrom test_children import wait_alone, wait_resting\n"
         "if __name__ == '__main__':\n"
-        "    children = Children(lambda _, pid: print(pid, flush=True))\n"
-        "    children.start('rests', wait_resting, None)\n    children.start('alone', wait_alone, None)\n"
+        "    def tell(key, pid):\n        print(pid, flush=True)\n"
+        "        if key == 'rests':\n            children.start('alone', wait_alone, None)\n"
+        "    children = Children(tell)\n    children.start('rests', wait_resting, None)\n"
         "    children.next()\n"
     )
     folder = str(Path(__file__).parent)

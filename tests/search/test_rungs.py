@@ -113,7 +113,7 @@ class Search:
         self._folder, self._setting = folder, setting
         self._cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
         cost = SimpleNamespace(macs=1e6, flops=2e6, params=1e3)
-        patch.setattr("harness.search.setting.Children", self.trainings)
+        patch.setattr("harness.search.place.Children", self.trainings)
         for name, value in {
             "build": lambda *_: None, "model_cost": lambda *_: cost,
             "to_yaml": lambda *_: "nc: 10\n", "write_parquet": lambda *_, **__: None,
