@@ -279,7 +279,7 @@ def test_a_file_that_is_no_database_is_named_and_left_as_it_is(tmp_path: Path, c
 
 @pytest.mark.parametrize("url", ["nonsense", "redis://me:s3cret@host", "postgresql://me:s3cret@host/db"])
 def test_a_storage_that_cannot_be_opened_is_named_without_its_password(url: str) -> None:
-    with pytest.raises(UserError, match="cannot be opened|needs psycopg") as error:  # which tests go without
+    with pytest.raises(UserError, match=r"cannot be opened|needs psycopg") as error:  # which tests go without
         open_storage(url)
     assert "s3cret" not in str(error.value)
     assert "\n" not in str(error.value)
