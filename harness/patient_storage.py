@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 
 
 class PatientStorage(RDBStorage):
-    """Waits for the server; a heartbeat alone is not repeated, since another follows.
+    """Waits for the server; a heartbeat is not repeated unless its caller asks for it, since another follows.
 
     Attributes:
         patience_s: How long the server may be away.

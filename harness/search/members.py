@@ -168,7 +168,7 @@ class OneOfMany:
 
     def works_on(self, trial_id: int) -> None:
         """Say so at once: nobody may find the trial before its first sign of life, for this is a turn."""
-        self._storage.record_heartbeat(trial_id)
+        self._storage.patiently(lambda: self._storage.record_heartbeat(trial_id))
         self._mine.add(trial_id)
 
     def leaves(self, trial_id: int) -> None:

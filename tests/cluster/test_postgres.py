@@ -168,6 +168,18 @@ def test_a_restart_of_the_server_is_waited_out_in_the_middle_of_a_trial(
     assert said[-1] == "storage answers again"
 
 
+def test_a_trial_that_begins_while_the_server_restarts_is_begun_all_the_same(
+    settings: SearchSettings, server: PostgresServer
+) -> None:
+    with open_study(settings, {}) as one, open_study(settings, {}) as other:
+        trial = one.optuna.ask()
+        server.stop()
+        threading.Timer(1.0, server.start).start()
+        one.members.works_on(trial.number + 1)  # its first sign of life
+        other.close_abandoned()
+        assert one.optuna.trials[trial.number].state is TrialState.RUNNING
+
+
 def test_a_server_that_refuses_writes_is_waited_out(settings: SearchSettings, server: PostgresServer) -> None:
     with open_study(settings, {}) as study:
         trial = begin(study)
