@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from harness.study_form import SAFE_NAME
+
 METADATA_KEY = b"clo_nas_latency"
 """Where `harness.measure.raw_samples` puts the figures: named again, since that imports torch."""
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]*")
 _A_ROUND = 4
 """Passes: candidate, baseline, baseline, candidate."""
 
@@ -43,7 +43,7 @@ Reader = Callable[[str], Rounds | None]
 
 def read_rounds(folder: Path, architecture: str) -> Rounds | None:
     """The rounds of `<architecture>.parquet`; None where there is no such file, or it is no measurement."""
-    if not _SAFE_NAME.fullmatch(architecture):
+    if not SAFE_NAME.fullmatch(architecture):
         return None
     try:
         table = pq.read_table(folder / f"{architecture}.parquet", columns=["round", "position", "latency_ms"])

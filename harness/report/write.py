@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from harness.report.rounds import read_rounds
 from harness.report.whole_file import write_whole
 from harness.report.write_ablation import ablation_files
 from harness.resources import reference_folder
+from harness.study_form import SAFE_NAME
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -35,7 +35,6 @@ TRIAL_COLUMNS = (
 WHOLE_NUMBERS = ("trial", "seed", "epochs", "macs", "flops", "params")
 LATENCY = "latency"
 """Folder of the rounds of each latency, in the study's folder."""
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]*")
 
 
 def write_report(
@@ -79,7 +78,7 @@ def write_report(
         files["per_class.csv"] = _csv(record.per_class.reset_index()).encode()
     yamls = record.model_yamls if model_yamls is None else model_yamls
     for name, text in yamls.items():
-        if not _SAFE_NAME.fullmatch(name):
+        if not SAFE_NAME.fullmatch(name):
             raise ValueError(f"architecture {name!r} cannot name a file")
         files[f"architectures/{name}.yaml"] = text.encode()
     try:
