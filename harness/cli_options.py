@@ -35,8 +35,7 @@ GpusOfOneNode = Annotated[
     float | None,
     typer.Option(
         "--gpus-per-trial",
-        help="Ray: GPUs of a training; 0.5 lets two share one, 0 is the CPU. Several, of one node, by the published "
-        "recipe alone.",
+        help="Ray: GPUs of a training; 0.5 lets two share one, 0 is the CPU. Several are one node's and share a batch.",
     ),
 ]
 CpusPerTrial = Annotated[int | None, typer.Option(help="Ray: cores of a training, and its threads; 1 unless said.")]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli_options import Address, CpusPerTrial, Executor, Json, Resource, Results, Storage
+from harness.cli_options import Address, CpusPerTrial, Executor, GpusOfOneNode, Json, Resource, Results, Storage
 from harness.cli_report import close, write
 from harness.cluster_settings import cluster_settings
 from harness.errors import UserError
@@ -111,9 +111,7 @@ def search(
     ] = None,
     executor: Executor = None,
     address: Address = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(help="Ray: GPUs of a training, at most 1; 0.5 lets two share one, 0 is the CPU.")
-    ] = None,
+    gpus_per_trial: GpusOfOneNode = None,
     cpus_per_trial: CpusPerTrial = None,
     resource: Resource = None,
     study: Annotated[

@@ -27,8 +27,7 @@ class ClusterSettings(BaseModel):
 
     Attributes:
         address: `auto`, or host and port of the head; not of Ray Client, whose paths would be another machine's.
-        gpus_per_trial: A fraction shares a GPU; several are whole ones of one node, which only trainings by the
-            published recipe can use.
+        gpus_per_trial: A fraction shares a GPU; several are whole ones of one node, which share every batch.
         cpus_per_trial: Cores, which are its threads too.
         resources: Ray's custom resources, by name.
     """
@@ -56,6 +55,11 @@ class ClusterSettings(BaseModel):
         if gpus > 1 and gpus != int(gpus):
             raise ValueError("a training shares one GPU, as with 0.5, or has whole ones, as with 2")
         return gpus
+
+    @property
+    def gpus_of_a_training(self) -> int:
+        """Devices that train one detector together; 1 where it is a part of a GPU, or the CPU."""
+        return max(1, int(self.gpus_per_trial))
 
 
 def cluster_settings(
@@ -99,20 +103,22 @@ def require_rays(executor: ExecutorKind, cluster: ClusterSettings, *, device: st
         raise UserError(f"--threads {threads}: with --executor ray say --cpus-per-trial {threads}")
 
 
-def require_one_gpu(cluster: ClusterSettings, training: str) -> None:
-    """Refuse what such a training could not use.
+def require_equal_shares(cluster: ClusterSettings, batch: int) -> None:
+    """Several GPUs of one training take the same number of a batch's images.
 
     Args:
         cluster: What is asked for.
-        training: What is trained, for people.
+        batch: Images a step, of all GPUs together.
 
     Raises:
-        UserError: Several GPUs are asked for.
+        UserError: They cannot.
     """
-    if cluster.gpus_per_trial > 1:
+    gpus = cluster.gpus_of_a_training
+    if batch % gpus:
+        above = -(-batch // gpus) * gpus
         raise UserError(
-            f"--gpus-per-trial {cluster.gpus_per_trial:g}: {training} runs on one GPU; 1 gives it one of its own, 0.5 "
-            "half of one. Several are for trainings by the published recipe, of clo ablate and clo reproduce"
+            f"--gpus-per-trial {gpus}: they cannot share a batch of {batch} images equally; give {above}, or "
+            f"another number of GPUs"
         )
 
 

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.cluster_settings import ClusterSettings, ExecutorKind, require_one_gpu, require_rays
+from harness.cluster_settings import ClusterSettings, ExecutorKind, require_equal_shares, require_rays
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
@@ -125,7 +125,7 @@ class SearchSettings(BaseModel):
     def _cluster_is_rays(self) -> SearchSettings:
         """What is Ray's to assign is asked of Ray, and only of Ray."""
         require_rays(self.executor, self.cluster, device=self.device, threads=self.threads)
-        require_one_gpu(self.cluster, "a search's training")
+        require_equal_shares(self.cluster, self.batch)
         return self
 
     @field_validator("objectives")

@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import ModelEMA
+from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from harness.detectors import Transfer, build, import_block_files, read_checkpoint, transfer, transfer_widened
 from harness.errors import UserError
@@ -66,7 +66,7 @@ mirroring, since the embedded data are digits. `Schedule.augmentation` overrides
 
 
 def train(training: Training, progress: Progress | None = None) -> Accuracy:
-    """Train and validate one detector.
+    """Train and validate one detector in this process; several devices are `data_parallel`'s.
 
     Raises:
         NotANumberError: The loss became NaN or infinite.
@@ -75,6 +75,22 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
             labels or an annotation file that does not fit it.
     """
     started = time.perf_counter()
+    trainer, moved = trained(Trainer, training, progress)
+    return judged(trainer, training, moved, started)
+
+
+def trained(make: type[Trainer], training: Training, progress: Progress | None) -> tuple[Trainer, Transfer]:
+    """Run a trainer from its first step to its last.
+
+    Returns:
+        The trainer with the weights and, if its process judges them, what it saw of them; and what became of the
+        base's tensors.
+
+    Raises:
+        NotANumberError: As `train`; so are the others.
+        OutOfMemoryError: The device's memory did not suffice.
+        UserError: See `train`.
+    """
     require_cocoeval()
     torch.set_num_threads(training.threads)
     ensure_torchvision()
@@ -82,12 +98,27 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     model, moved = initial_model(training)
     with scratch_folder() as folder:
         try:
-            trainer = _Trainer(model, training, moved, folder, progress)
+            trainer = make(model, training, moved, folder, progress)
         except ValueError as error:
             if "CUDA" in str(error):
                 raise UserError(f"--device {training.device}: no such CUDA device here; use cpu or auto") from error
             raise
         trainer.train()
+    return trainer, moved
+
+
+def judged(trainer: Trainer, training: Training, moved: Transfer, started: float) -> Accuracy:
+    """What a training came to; its weights are kept, if they are to be and are numbers.
+
+    Args:
+        trainer: At its end.
+        training: What it ran.
+        moved: What became of the base's tensors.
+        started: When, by `time.perf_counter`.
+
+    Raises:
+        NotANumberError: The accuracy or a weight is not finite.
+    """
     result = Accuracy(
         **trainer.validator.figures(),
         train_seconds=time.perf_counter() - started,
@@ -153,7 +184,7 @@ class _TailAverage(ModelEMA):
         self.decay = lambda step: 0.0 if step < first else 1 - 1 / (step - first + 1)
 
 
-class _Trainer(DetectionTrainer):
+class Trainer(DetectionTrainer):
     """Ultralytics' trainer with the departures listed at the top of this file."""
 
     def __init__(
@@ -190,8 +221,8 @@ class _Trainer(DetectionTrainer):
         super().__init__(overrides={"model": "yolov8n.yaml", **options})
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on one CPU thread
         self.model = model
-        self.add_callback("on_train_batch_start", _Trainer._anneal)
-        self.add_callback("on_train_batch_end", _Trainer._report)
+        self.add_callback("on_train_batch_start", Trainer._anneal)
+        self.add_callback("on_train_batch_end", Trainer._report)
 
     def setup_model(self) -> None:
         """The model is built already, with its weights."""
@@ -206,7 +237,8 @@ class _Trainer(DetectionTrainer):
         """AdamW; no decay for vectors, a rate of their own for new blocks and new elements."""
         schedule = self._training.schedule
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in model.named_parameters():
+        named = [*unwrap_model(model).named_parameters()]
+        for name, parameter in named:
             if parameter.requires_grad:
                 groups.setdefault((name in self._moved.new, parameter.ndim > 1), []).append(parameter)
         optimizer = torch.optim.AdamW(
@@ -221,7 +253,7 @@ class _Trainer(DetectionTrainer):
             betas=(0.9, 0.999),
             fused=True,  # one pass over memory a step; on a CPU it takes a fifth of the loop's time
         )
-        grown = {p: self._moved.grown[name] for name, p in model.named_parameters() if name in self._moved.grown}
+        grown = {p: self._moved.grown[name] for name, p in named if name in self._moved.grown}
         scale_steps(optimizer, grown, schedule.block_rate_factor)
         return optimizer
 
@@ -252,9 +284,14 @@ class _Trainer(DetectionTrainer):
             self._progress(self._iteration, self._iterations)
 
     def optimizer_step(self) -> None:
-        if not torch.isfinite(self.loss):
+        """Go on from a loss that is a number; nothing else is fit to go on from."""
+        if not self.loss_is_finite():
             raise NotANumberError(f"loss is {self.loss.item()} at iteration {self._iteration + 1}")
         super().optimizer_step()
+
+    def loss_is_finite(self) -> bool:
+        """Whether the batch's loss is a number."""
+        return bool(torch.isfinite(self.loss))
 
     def save_metrics(self, metrics: Mapping[str, float]) -> None:
         """The harness keeps its own record."""

@@ -70,7 +70,7 @@ class Training:
         classes: Number of classes of the data.
         schedule: Budget and optimiser.
         seed: Seed of everything random.
-        device: `cpu` or a CUDA device's number; several, comma-separated, for the published recipe.
+        device: `cpu` or a CUDA device's number; several, comma-separated, train together (`data_parallel`, `recipe`).
         threads: CPU threads of torch.
         loader_workers: Processes that load images; 0 loads in the training process (always so on CPU).
         base_config: The base's model description where weights are taken over from the base.

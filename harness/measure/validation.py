@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.models.yolo.detect import DetectionValidator
@@ -87,6 +88,15 @@ class Validator(DetectionValidator):
         classes = place["cls"].cpu().numpy().astype(int)
         areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
         return Truth(boxes=boxes, classes=classes, crowd=np.zeros(len(classes), dtype=bool), areas=areas)
+
+    def gather_stats(self) -> None:
+        """Bring together what several processes were shown, as Ultralytics does with its own."""
+        super().gather_stats()
+        if dist.is_initialized():
+            judge = dist.get_rank() == 0
+            shown: list[Any] | None = [None] * dist.get_world_size() if judge else None
+            dist.gather_object(self._images, shown, dst=0)
+            self._images = [image for images in shown or [] for image in images]
 
     def get_stats(self) -> dict[str, Any]:
         """Keep the matches, which Ultralytics forgets here."""

@@ -21,7 +21,7 @@ from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.executors import start_server
 from harness.search.loop import LOG
 from harness.search.observer import Observer
-from harness.search.opening import DEVICE_KIND, open_study
+from harness.search.opening import DEVICE_KIND, SHARED_BY, open_study
 from harness.search.study import SearchStudy
 
 
@@ -53,6 +53,7 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
         "base_fingerprint": ablation.base.fingerprint,
         "data_fingerprint": ablation.data.fingerprint,
         DEVICE_KIND: _kind(ablation),
+        SHARED_BY: ablation.devices[0].count(",") + 1,
     }
     with open_study(settings.as_search, comparable) as study, study.members.only_one("ablate"):
         if study.settings.study != settings.as_search.study:

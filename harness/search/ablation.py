@@ -12,7 +12,7 @@ import torch
 from harness.ablation_file import AblationFile
 from harness.arms import make_arms
 from harness.choices import Recipe
-from harness.cluster_settings import ClusterSettings, ExecutorKind, require_one_gpu, require_rays
+from harness.cluster_settings import ClusterSettings, ExecutorKind, require_equal_shares, require_rays
 from harness.data.check import DatasetInfo, check_dataset
 from harness.detectors import Base, find_sites, map_sizes, resolve_base
 from harness.errors import UserError
@@ -97,7 +97,8 @@ class Ablation(Place):
     Attributes:
         models: The arms, the baseline first.
         left_out: A sentence for each arm that there is not.
-        devices: One name for what a training takes: a device, or all of them by the published recipe.
+        devices: One name for what a training takes: a device, or all that one takes by the published recipe or as a
+            cluster's task.
     """
 
     settings: AblationSettings
@@ -172,7 +173,7 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
         data=data,
         models=tuple(built),
         left_out=(*same, *impossible),
-        devices=(device,) if published else tuple(device.split(",")),
+        devices=(device,) if published or cluster is not None else tuple(device.split(",")),
         workers=workers,
         threads=threads,
         cluster=cluster,
@@ -181,8 +182,7 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
 
 def _connect(settings: AblationSettings) -> Cluster | None:
     require_rays(settings.executor, settings.cluster, device=settings.device, threads=settings.threads)
-    if settings.file.recipe is not Recipe.PUBLISHED:
-        require_one_gpu(settings.cluster, "a training by the short recipe")
+    require_equal_shares(settings.cluster, settings.file.batch)
     return connect(settings.executor, settings.cluster, settings.workers)
 
 

@@ -24,6 +24,8 @@ from harness.settings import COMPARABLE, SearchSettings, is_server
 
 DEVICE_KIND = "device_kind"
 """Entry of the settings: the model of the GPU, or `cpu` and the processor's."""
+SHARED_BY = "devices_per_training"
+"""Entry of the settings: how many devices share each batch, which bears on what is trained."""
 
 
 @contextmanager
@@ -153,7 +155,7 @@ def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mappi
         study.set_user_attr(SETTINGS, now)
         study.set_metric_names([str(objective) for objective in settings.objectives])
         return
-    before = {name: [] for name in SITE_FIELDS} | before  # a study from before there were any
+    before = {SHARED_BY: 1, **{name: [] for name in SITE_FIELDS}} | before  # a study from before there were any
     for name, value in now.items():
         if name != DEVICE_KIND and before.get(name) != value:
             raise UserError(

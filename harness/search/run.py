@@ -18,7 +18,7 @@ from harness.search.climb import plan_search
 from harness.search.executors import start_server
 from harness.search.loop import LOG, Loop
 from harness.search.observer import Observer
-from harness.search.opening import DEVICE_KIND, open_study
+from harness.search.opening import DEVICE_KIND, SHARED_BY, open_study
 from harness.search.region import Region
 from harness.search.setting import Setting, included, prepare
 from harness.search.shared_base import shared_base
@@ -70,6 +70,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "space_file": setting.space.file.model_dump(mode="json"),
         "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
         DEVICE_KIND: setting.cluster.kind if setting.cluster else device_kind(setting.device),
+        SHARED_BY: setting.settings.cluster.gpus_of_a_training,
     }
     with open_study(settings, comparable, observer.note) as study:
         if study.settings.study != settings.study:

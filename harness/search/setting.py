@@ -47,8 +47,8 @@ class Setting(Place):
 
     @property
     def devices(self) -> list[str]:
-        """One name a device."""
-        return self.device.split(",")
+        """What a training may run on, each; on a cluster all that one of its tasks gets."""
+        return [self.device] if self.cluster else self.device.split(",")
 
     @property
     def classes(self) -> int:

@@ -14,6 +14,7 @@ from harness.choices import Recipe
 from harness.data.check import require_unchanged
 from harness.detectors import build
 from harness.measure.accuracy import Accuracy, Training, train
+from harness.measure.data_parallel import train_on_several
 from harness.measure.latency import Latency, interleaved_latency
 from harness.measure.recipe import train_published
 from harness.search.child import Report
@@ -66,7 +67,7 @@ def run_trial(job: Job, report: Report) -> Measured:
                 build(training.config, training.classes),
                 build(training.base_config, training.classes),
                 imgsz=training.schedule.imgsz,
-                device=training.device,
+                device=training.device.split(",")[0],
                 max_seconds=job.latency_seconds,
             )
     cpu, rested = _cpu_seconds(), report.rested_seconds
@@ -90,14 +91,18 @@ def train_base(training: Training, report: Report) -> Accuracy:
     def step(done: int, total: int) -> None:
         report(Step("training", done, total, training.schedule.epochs, training.trained_epochs))
         if report.rest_is_due:
-            if training.device != "cpu":
+            if training.device != "cpu" and not several:
                 torch.cuda.synchronize()  # a GPU still at work is not at rest
             report.rest()
 
-    if "," in training.device:
-        report.never_rests()
+    several = "," in training.device
+    run = train_on_several if several else train
+    if training.recipe is Recipe.PUBLISHED:
+        run = train_published
+        if several:
+            report.never_rests()
     try:
-        return (train_published if training.recipe is Recipe.PUBLISHED else train)(training, step)
+        return run(training, step)
     finally:
         if training.data_fingerprint:  # whether it succeeded or failed may be the data's doing, not the candidate's
             require_unchanged(Path(training.data), training.data_fingerprint)

@@ -182,7 +182,7 @@ def test_too_little_memory_ends_the_training_instead_of_halving_the_batch(
         batches.append(len(batch["img"]))
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(accuracy._Trainer, "preprocess_batch", too_large)
+    monkeypatch.setattr(accuracy.Trainer, "preprocess_batch", too_large)
     with pytest.raises(OutOfMemoryError, match="out of memory with batch 8 on cpu"):
         train(training(BLOCKS))
     assert batches == [8]
@@ -201,7 +201,7 @@ def test_an_accuracy_that_is_no_number_is_a_failure(
         figures = {"map50_95": math.nan, "map50": 0.5, "evaluator": "anyone"}
         self.validator = SimpleNamespace(figures=lambda: figures)
 
-    monkeypatch.setattr(accuracy._Trainer, "train", pretend)
+    monkeypatch.setattr(accuracy.Trainer, "train", pretend)
     with pytest.raises(NotANumberError, match="mAP is nan after training"):
         train(training(BLOCKS, save_to=tmp_path / "x.pt"))
     assert not (tmp_path / "x.pt").exists()
@@ -235,7 +235,7 @@ def test_what_a_training_writes_meanwhile_lies_in_the_cache_and_goes_with_it(
         (self.save_dir / "weights").mkdir(parents=True, exist_ok=True)
         raise NotANumberError("loss is nan")
 
-    monkeypatch.setattr(accuracy._Trainer, "train", look)
+    monkeypatch.setattr(accuracy.Trainer, "train", look)
     with pytest.raises(NotANumberError):
         train(training(BLOCKS))
     [folder] = folders

@@ -137,7 +137,7 @@ def asked_to_validate(training: Training, root: Path, labels: list[list[int]], i
         test_loader=SimpleNamespace(dataset=dataset), save_dir=root, args=get_cfg(), callbacks={"on_val_start": []},
         data={"path": root, "val": str(root / "images" / "val"), "names": {0: "cat"}}, _training=training,
     )  # fmt: skip
-    return accuracy._Trainer.get_validator(trainer)  # type: ignore[arg-type]
+    return accuracy.Trainer.get_validator(trainer)  # type: ignore[arg-type]
 
 
 def test_a_validation_set_without_a_readable_label_is_refused_before_the_training(
@@ -168,6 +168,6 @@ def test_without_the_evaluator_nothing_is_trained(
     training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.measure.coco.find_spec", lambda _name: None)
-    monkeypatch.setattr(accuracy._Trainer, "train", lambda _self: pytest.fail("it was trained"))
+    monkeypatch.setattr(accuracy.Trainer, "train", lambda _self: pytest.fail("it was trained"))
     with pytest.raises(UserError, match="faster-coco-eval is not installed"):
         train(training(BASELINE))

@@ -79,7 +79,7 @@ def test_progress_is_told_after_every_iteration(run: Callable[..., Run]) -> None
 def test_new_blocks_learn_faster_and_vectors_do_not_decay(training: Callable[..., Training]) -> None:
     model, moved = initial_model(training(BLOCKS))
     trainer = SimpleNamespace(_training=training(BLOCKS), _moved=moved)
-    optimizer = accuracy._Trainer.build_optimizer(trainer, model)  # type: ignore[arg-type]
+    optimizer = accuracy.Trainer.build_optimizer(trainer, model)  # type: ignore[arg-type]
     found = {id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
     new = {id(p) for m in model.modules() if isinstance(m, CloBlock) for p in m.parameters()}
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -77,7 +77,7 @@ def watch(training: Training, saved: Path) -> Run:
     """Train with an eye on every batch and step."""
     run = Run(saved=saved)
     batch: dict[str, list[str]] = {}
-    trainer = accuracy._Trainer
+    trainer = accuracy.Trainer
     preprocess, step, end = trainer.preprocess_batch, trainer.optimizer_step, trainer.final_eval
 
     def keep_batch(self: Any, given: dict[str, Any]) -> dict[str, Any]:

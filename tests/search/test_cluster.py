@@ -153,8 +153,10 @@ def test_a_resource_that_cannot_be_meant_is_refused(given: list[str], said: str)
         ({"executor": "ray", "device": "cpu"}, "--device cpu: Ray assigns devices"),
         ({"executor": "ray", "threads": 2}, "with --executor ray say --cpus-per-trial 2"),
         ({"executor": "slurm"}, "--executor slurm: Input should be 'local' or 'ray'"),
-        ({"executor": "ray", "cluster": {"gpus_per_trial": 2}}, "--gpus-per-trial 2: a search's training runs on one"),
-        ({"executor": "ray", "cluster": {"gpus_per_trial": 2}}, "published recipe, of clo ablate and clo reproduce"),
+        (
+            {"executor": "ray", "batch": 16, "cluster": {"gpus_per_trial": 3}},
+            "--gpus-per-trial 3: they cannot share a batch of 16 images equally; give 18",
+        ),
         ({"executor": "ray", "cluster": {"gpus_per_trial": 1.5}}, "--gpus-per-trial 1.5: a training shares one GPU"),
         ({"executor": "ray", "cluster": {"cpus_per_trial": 0}}, "--cpus-per-trial 0: "),
         ({"executor": "ray", "cluster": {"address": "ray://a:1"}}, "--address ray://a:1: the address of a Ray cluster"),

@@ -1,21 +1,23 @@
-"""What a training's failure is held against: its candidate, or the data that changed under it."""
+"""Who trains, on what; and what a training's failure is held against: its candidate, or the data that changed."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from harness.choices import Recipe
 from harness.data.check import DatasetInfo, check_dataset
 from harness.data.digits import DigitsSettings, ensure_digits
 from harness.errors import UserError
-from harness.measure.accuracy import Training
+from harness.measure.accuracy import Accuracy, Training
 from harness.search import trial
-from harness.search.trial import train_base
+from harness.search.trial import Job, run_trial, train_base
 
 NO_REPORT: Any = None
 
@@ -70,3 +72,58 @@ def test_a_failure_on_the_data_that_were_meant_stays_one(training: Training, mon
 def test_who_names_no_fingerprint_takes_any_data(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "train", succeed_on_what_is_left)
     assert train_base(replace(training, data_fingerprint=""), NO_REPORT) == "accuracy"  # type: ignore[comparison-overlap]
+
+
+# --- Several devices ------------------------------------------------------------------------------
+
+
+class Reports:
+    """A training's line to its search."""
+
+    rested_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.rests = True
+        self.steps: list[Any] = []
+
+    def __call__(self, step: Any) -> None:
+        self.steps.append(step)
+
+    def never_rests(self) -> None:
+        self.rests = False
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+@pytest.mark.parametrize(
+    ("device", "recipe", "trainer", "rests"),
+    [
+        ("cpu", Recipe.SHORT, "train", True),
+        ("0,1", Recipe.SHORT, "train_on_several", True),
+        ("0", Recipe.PUBLISHED, "train_published", True),
+        ("0,1", Recipe.PUBLISHED, "train_published", False),
+    ],
+)
+def test_devices_and_recipe_decide_who_trains(
+    training: Training, monkeypatch: pytest.MonkeyPatch, device: str, recipe: Recipe, trainer: str, rests: bool
+) -> None:
+    """Processes of the published recipe cannot be asked to rest; those of the short one do, between two steps."""
+    for name in ("train", "train_on_several", "train_published"):
+        monkeypatch.setattr(trial, name, lambda *_, name=name: name)
+    report = Reports()
+    found: Any = train_base(replace(training, device=device, recipe=recipe), cast(Any, report))
+    assert found == trainer
+    assert report.rests is rests
+
+
+def test_a_latency_is_one_devices_however_many_train(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+    accuracy = Accuracy(map50_95=0.5, map50=0.6, evaluator="", train_seconds=1.0, transferred="")
+    monkeypatch.setattr(trial, "build", lambda *_: None)
+    monkeypatch.setattr(trial, "interleaved_latency", lambda *_, device, **__: measured.append(device))
+    monkeypatch.setattr(trial, "train_on_several", lambda *_: accuracy)
+    several = replace(training, device="0,1", schedule=cast(Any, SimpleNamespace(imgsz=64)))
+    job = Job(training=several, measure_latency=True, latency_seconds=1.0, latency_threads=1)
+    assert run_trial(job, cast(Any, Reports())).accuracy == accuracy
+    assert measured == ["0"]
