@@ -1,11 +1,9 @@
-"""Trainings one after the other or side by side: what starts next, and what becomes of each."""
+"""Trainings one after the other or side by side: when each is begun, and what becomes of it."""
 
 from __future__ import annotations
 
-import random
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,37 +17,24 @@ from harness.measure.cost import model_cost
 from harness.measure.latency import Latency
 from harness.measure.raw_samples import write_parquet
 from harness.records import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
-from harness.search.acquisition import Preferences
 from harness.search.base import CommonBase
-from harness.search.climb import (
-    Key,
-    choose,
-    first_rung,
-    has_to_wait,
-    is_lost,
-    missing,
-    nobody_judges,
-    pace_of,
-    plan_search,
-)
+from harness.search.climb import choose, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.executors import Executor
+from harness.search.informed import informed_sampler
 from harness.search.interrupts import Interrupts
-from harness.search.known_cost import known_cost
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
 from harness.search.plan import Plan
-from harness.search.proposals import Known, ask_for, propose
+from harness.search.proposals import ask_for
 from harness.search.region import Region
 from harness.search.sampler import CostAwareSampler
-from harness.search.samplers import make_sampler, startup_of
 from harness.search.setting import Setting
-from harness.search.space_candidates import SpaceCandidates
 from harness.search.space_cost import AdditiveCost
+from harness.search.starts import Start, Starts
 from harness.search.study import WEIGHTS, SearchStudy
 from harness.search.trial import Job, Measured, latency_figures, run_trial
 from harness.search.weights import KeptWeights
 from harness.search.work import work_left
-from harness.settings import Objective, Sampler
 
 SAMPLES = "latency"
 """Folder in the study's folder that takes every pass of each latency measurement."""
@@ -61,19 +46,10 @@ LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
 
 
-class _Start(NamedTuple):
-    """A training to start."""
-
-    architecture: Architecture
-    key: Key
-    name: str
-    trial: optuna.trial.Trial | None = None
-
-
 class _Running(NamedTuple):
     """A training under way."""
 
-    start: _Start
+    start: Start
     trial: optuna.trial.Trial
     device: str
     figures: dict[str, Any]
@@ -108,7 +84,6 @@ class Loop:
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.planned: Plan | None = None
-        self.old_failures: Counter[Key] = Counter()
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
@@ -128,60 +103,34 @@ class Loop:
         settings = self.setting.settings
         with self.study.members.turn():
             self.study.close_abandoned()
-        base = Architecture(base=self.setting.base.name)
         if said := nobody_judges(settings):
             self.observer.note(said)
-        self.planned = self._plan()
-        control = Key(BASELINE, settings.epochs, settings.seed)
-        self.old_failures = self.study.failures(BASELINE)
-        if self.study.states().get(control) is not State.COMPLETE:
-            self._train(lambda: self._control_or_more(base, control, wanted), until=lambda: self._is_decided(control))
-            if self.study.states().get(control) is not State.COMPLETE:
+        starts = Starts(self.study, self.setting, self.region, wanted, self.observer)
+        planned = self.planned = self._plan(starts)
+        if self.study.states().get(starts.control) is not State.COMPLETE:
+            self._train(
+                lambda: starts.control_or_more(planned.candidates if planned else None),
+                until=lambda: starts.is_decided(starts.control),
+            )
+            if self.study.states().get(starts.control) is not State.COMPLETE:
                 rows = self.study.record().trials
                 if rows.empty or not self._in_time():
                     self.observer.note("the time was over before the baseline was trained")
                     return
                 reason = rows[rows.architecture == BASELINE].iloc[-1].reason
                 raise UserError(f"the baseline cannot be trained, so nothing can be compared with it: {reason}")
-        self.planned = planned = self.planned or self._plan()
-        assert planned is not None, "with a control the pace is known"
-        last_run = {**settings.model_dump(mode="json"), "trials": planned.candidates, "plan": planned.to_dict()}
+        self.planned = plan = planned or self._plan(starts)
+        assert plan is not None, "with a control the pace is known"
+        last_run = {**settings.model_dump(mode="json"), "trials": plan.candidates, "plan": plan.to_dict()}
         self.study.optuna.set_user_attr(LAST_RUN, last_run)
-        if self._candidates() < planned.candidates:
-            self._use_sampler()
-        self._train(lambda: self._next_candidate(wanted, planned.candidates))
-        self._climb(base, planned)
+        if starts.candidates() < plan.candidates:
+            workers = self.children.workers
+            self.study.optuna.sampler = informed_sampler(
+                self.study, self.setting, self.cost, self.region, workers=workers, observer=self.observer
+            )
+        self._train(lambda: starts.candidate(plan.candidates))
+        self._climb(starts, plan)
         self._look_ahead()
-
-    def _use_sampler(self) -> None:
-        """Only now: what a candidate's latency is known to be is told in the control's milliseconds."""
-        settings, setting = self.setting.settings, self.setting
-        candidates, preferences = None, Preferences()
-        if settings.sampler is Sampler.COST_AWARE:
-            rows = self.study.record().trials
-            control = rows[(rows.architecture == BASELINE) & rows.latency_ms_p50.notna()].iloc[0]
-            known = known_cost(
-                settings.cost_objective,
-                setting,
-                self.cost,
-                control_ms=float(control.latency_ms_p50),
-                observer=self.observer,
-            )
-            candidates = SpaceCandidates(setting.space, known.of, self.region)
-            limit = settings.constraints.max_latency_ratio if settings.cost_objective is Objective.LATENCY else None
-            preferences = Preferences(
-                cost_error=known.relative_error,
-                most_cost=limit and limit * float(control.latency_ms_p50),
-                least_accuracy=settings.constraints.min_map50_95 if len(self.ladder.levels) == 1 else None,
-            )
-        self.study.optuna.sampler = make_sampler(
-            settings.sampler,
-            seed=settings.seed,
-            workers=self.children.workers,
-            candidates=candidates,
-            learnt=settings.learnt_objective,
-            preferences=preferences,
-        )
 
     def _look_ahead(self) -> None:
         """Keep what going on is expected to add; nothing where the sampler was not asked, or cannot tell."""
@@ -189,25 +138,16 @@ class Loop:
         if isinstance(sampler, CostAwareSampler):
             self.study.optuna.set_user_attr(EXPECTED_GAINS, sampler.expected_gains(self.study.optuna))
 
-    def _plan(self) -> Plan | None:
+    def _plan(self, starts: Starts) -> Plan | None:
         """What is to be done in all, and said; None until the control tells, where the budget is a time."""
         settings = self.setting.settings
-        wanted = self._candidates() + settings.more if settings.more else settings.trials
+        wanted = starts.candidates() + settings.more if settings.more else settings.trials
         pace = pace_of(settings, self.study.record().trials, self.setting.workers)
-        planned = plan_search(settings, pace, candidates=self._most() if wanted is None else wanted)
+        planned = plan_search(settings, pace, candidates=starts.most() if wanted is None else wanted)
         self.observer.note(f"plan: {planned or 'unknown until the control is trained'}")
         return planned
 
-    def _most(self) -> int:
-        """Candidates that there can be: those within the bounds on cost, if counted, and what was trained beyond."""
-        record = self.study.record()
-        feasible = record.space.get("feasible")
-        if self.region is None or feasible is None:
-            return self.setting.space.size
-        known = [record.architectures[identity] for identity in self.study.known() if identity != BASELINE]
-        return int(feasible) + sum(not self.region.holds(architecture) for architecture in known)
-
-    def _climb(self, base: Architecture, planned: Plan) -> None:
+    def _climb(self, starts: Starts, planned: Plan) -> None:
         """Rung by rung, each once the one below is done: what chooses is in storage then and changes no more."""
         settings = self.setting.settings
         on_rung = first_rung(settings, self.study.record().trials)
@@ -215,21 +155,12 @@ class Loop:
             if number:
                 on_rung = choose(settings, self.study.record().trials, on_rung, number - 1, rung.candidates)
                 self.weights.keep_only([*on_rung, BASELINE])
-            architectures = {**self.study.record().architectures, BASELINE: base}
-            self._train_all(partial(self._missing, architectures, on_rung, number))
+            self._train(partial(starts.on_rung, self.study.record().architectures, on_rung, number))
             if not self._in_time():
                 return
         self.weights.keep_only([])
 
-    def _missing(self, architectures: Mapping[str, Architecture], on_rung: list[str], number: int) -> list[_Start]:
-        keys = missing(self.setting.settings, self._states(), on_rung, number)
-        return [_Start(architectures[key.identity], key, self._name(key)) for key in keys]
-
-    def _name(self, key: Key) -> str:
-        name = f"seed {key.seed} of {key.identity}"
-        return name if len(self.ladder.levels) == 1 else f"{name}, up to {key.epochs} epochs"
-
-    def _train(self, next_start: Callable[[], _Start | None], until: Callable[[], bool] = lambda: False) -> None:
+    def _train(self, next_start: Callable[[], Start | None], until: Callable[[], bool] = lambda: False) -> None:
         """Keep all workers at work until there is nothing more to start and all has ended, other members' work too.
 
         Args:
@@ -254,77 +185,10 @@ class Loop:
             else:
                 return
 
-    def _control_or_more(self, base: Architecture, control: Key, wanted: Sequence[Architecture]) -> _Start | None:
-        """The control first; who finds it under way need not wait for it, if its trainings do not slow it down.
-
-        What a sampler would propose by then is drawn at random all the same.
-        """
-        if self._is_decided(control):
-            return None
-        if control not in self.study.under_way():
-            return _Start(base, control, "baseline")
-        apart = self.study.members.are_many or self.setting.cluster is not None or self.setting.device != "cpu"
-        if self.planned is None or not apart:
-            return None
-        return self._next_candidate(wanted, self.planned.candidates, at_random=True)
-
-    def _is_decided(self, control: Key) -> bool:
-        return self._states().get(control, State.INTERRUPTED).settled
-
-    def _states(self) -> dict[Key, State]:
-        """As the study's; but a control that failed before this search began is tried again.
-
-        It may have been the machine, and without it nothing on its rung can be compared.
-        """
-        states, failures = self.study.states(), self.study.failures(BASELINE)
-        again = [key for key, count in self.old_failures.items() if failures[key] == count]
-        return states | {key: State.INTERRUPTED for key in again if states[key] is not State.COMPLETE}
-
-    def _train_all(self, starts: Callable[[], list[_Start]]) -> None:
-        """In order; but each waits for the end of its control and of the training that it goes on from."""
-
-        def next_start() -> _Start | None:
-            states, under_way = self._states(), self.study.under_way()
-            for start in starts():
-                key = start.key
-                is_there = (key in states and states[key].settled) or key in under_way
-                is_ready = not is_lost(key, self.ladder, states) and not has_to_wait(
-                    key, self.ladder, states, under_way
-                )
-                if is_ready and not is_there:
-                    return start
-            return None
-
-        self._train(next_start)
-
     def _others_work(self) -> bool:
         return bool(self.study.under_way() - {running.start.key for running in self.running.values()})
 
-    def _next_candidate(self, wanted: Sequence[Architecture], target: int, *, at_random: bool = False) -> _Start | None:
-        """The next one that is neither known nor being trained; None if there is none."""
-        settings, space = self.setting.settings, self.setting.space
-        trained_now = {key.identity: Known(values=None) for key in self.study.under_way()}
-        known = {**trained_now, **self.study.known()}
-        count = sum(identity != BASELINE for identity in known)
-        if count >= target:
-            return None
-        name = f"candidate {count + 1} of {target}"
-        for architecture in [*self.study.unfinished(), *wanted]:
-            identity = space.identity(architecture)
-            if identity not in known and (not self.region or self.region.holds(architecture)):
-                return _Start(architecture, Key(identity, settings.epochs, settings.seed), name)
-        rng = random.Random(f"{settings.seed}-{len(self.study.optuna.get_trials(deepcopy=False))}")
-        startup = target if at_random else startup_of(settings.sampler)
-        proposal = propose(self.study.optuna, space, lambda: known, rng, startup, self.region)
-        if proposal is not None:
-            key = Key(proposal.identity, settings.epochs, settings.seed)
-            return _Start(proposal.architecture, key, name, proposal.trial)
-        if not trained_now:
-            which = "candidates within the bounds" if self.region else f"{space.size} candidates of the space"
-            self.observer.note(f"all {which} are done")
-        return None
-
-    def _start_next(self, next_start: Callable[[], _Start | None]) -> bool:
+    def _start_next(self, next_start: Callable[[], Start | None]) -> bool:
         """Begin a trial if there is one to begin; in this member's turn, so that nobody begins the same."""
         with self.study.members.turn():
             self.study.close_abandoned()
@@ -344,7 +208,7 @@ class Loop:
         self._start(start, trial, config)
         return True
 
-    def _start(self, start: _Start, trial: optuna.trial.Trial, config: dict[str, Any]) -> None:
+    def _start(self, start: Start, trial: optuna.trial.Trial, config: dict[str, Any]) -> None:
         """Hand a trial out, whatever becomes of it."""
         setting, settings = self.setting, self.setting.settings
         architecture, (identity, epochs, seed), *_ = start
@@ -437,9 +301,6 @@ class Loop:
         check = {"ratio": latency.ratio, "ratio_ci95": list(latency.ratio_ci95)}
         environment = {**self.study.optuna.user_attrs[ENVIRONMENT], AA_CHECK: check}
         self.study.optuna.set_user_attr(ENVIRONMENT, environment)
-
-    def _candidates(self) -> int:
-        return sum(identity != BASELINE for identity in self.study.known())
 
     def _in_time(self) -> bool:
         return time.monotonic() < self.deadline

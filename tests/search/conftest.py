@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from harness.data.digits import DigitsSettings, ensure_digits
+from harness.records import open_storage
+from harness.search.setting import Setting, prepare
+from harness.settings import SearchSettings
+from tests.search.pretended_search import Search
 
 Clo = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -49,3 +54,37 @@ def clo() -> Clo:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def setting(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Setting:
+    """All that a search works on, read once."""
+    return prepare(
+        SearchSettings(
+            data=str(small_data), imgsz=64, space="small", device="cpu", workers=1, from_scratch=True,
+            results=tmp_path_factory.mktemp("results"),
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without a study: making one takes longer than a test."""
+    path = tmp_path_factory.mktemp("tables") / "study.db"
+    open_storage(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
+@pytest.fixture
+def search(tmp_path: Path, tables: Path, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> Search:
+    (tmp_path / "x").mkdir()
+    shutil.copy(tables, tmp_path / "x")
+    return Search(tmp_path, setting, monkeypatch)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tables: Path) -> SearchSettings:
+    """Of a study that does not exist yet."""
+    (tmp_path / "x").mkdir()
+    shutil.copy(tables, tmp_path / "x")
+    return SearchSettings(study="x", results=tmp_path)

@@ -1,156 +1,21 @@
-"""A search on a ladder, its trainings pretended: each is made once, whatever ends it, and goes on from the last.
-
-The whole loop runs, against a real storage; a training writes a checkpoint and yields an accuracy that its
-model, seed and epochs decide.
-"""
+"""A search on a ladder, its trainings pretended: each is made once, whatever ends it, and goes on from the last."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import zlib
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from harness.architecture import BASELINE
-from harness.constraints import Constraints
-from harness.measure.accuracy import Accuracy
-from harness.records import open_storage
-from harness.search import loop as search_loop
-from harness.search.base import CommonBase
 from harness.search.climb import nobody_judges
-from harness.search.opening import open_study
 from harness.search.outcome import Failure, State
-from harness.search.region import Region
-from harness.search.setting import Setting, prepare
-from harness.search.space_cost import AdditiveCost
+from harness.search.setting import Setting
 from harness.search.trial import Job, Measured
-from harness.search.work import Work
-from harness.settings import Sampler, SearchSettings, search_settings
-from tests.cli.pretended import Trainings
-
-SHORT = {"rungs": "2x1, 6x2", "trials": 2}
-"""Two candidates and the baseline, then one and the baseline: nine trainings, the last rung's from the fourth on."""
-
-
-class Killed(BaseException):
-    """The search dies without a chance to tidy up."""
-
-
-class Notes:
-    """An observer that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.left: list[Work] = []
-
-    def plan(self, work: Work) -> None:
-        self.left.append(work)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def __getattr__(self, _name: str) -> Any:
-        return lambda *_: None
-
-
-def draw(*parts: object) -> float:
-    """A number from 0 to 1 that the parts decide."""
-    return zlib.crc32(json.dumps(parts).encode()) / 2**32
-
-
-def trained(job: Job) -> Measured:
-    """Weights, if they are wanted, and an accuracy."""
-    for each in (*job.before, job.training):
-        assert each.start is None or each.start.is_file()
-        if each.save_to:
-            each.save_to.parent.mkdir(exist_ok=True)
-            each.save_to.write_text(json.dumps([each.config, each.seed, each.trained_epochs]))
-    training = job.training
-    epochs = training.trained_epochs + training.schedule.epochs
-    accuracy = 0.5 + epochs / 100 + draw(training.config) / 100 + draw(training.config, training.seed, epochs) / 500
-    ratio = 1.0 + draw(training.config, "latency")
-    timing: Any = SimpleNamespace(p50=9.0, p90=10.0)
-    latency: Any = SimpleNamespace(candidate=timing, baseline=timing, ratio=ratio, ratio_ci95=(ratio, ratio))
-    return Measured(
-        accuracy=Accuracy(map50_95=accuracy, map50=0.7, evaluator="E", train_seconds=6.0, transferred=""),
-        latency=latency if job.measure_latency else None,
-        cpu_seconds=1.0,
-    )
-
-
-@pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Setting:
-    """All that a search works on, read once."""
-    return prepare(
-        SearchSettings(
-            data=str(small_data), imgsz=64, space="small", device="cpu", workers=1, from_scratch=True,
-            results=tmp_path_factory.mktemp("results"),
-        )
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without a study: making one takes longer than a test."""
-    path = tmp_path_factory.mktemp("tables") / "study.db"
-    open_storage(f"sqlite:///{path}").engine.dispose()
-    return path
-
-
-class Search:
-    """Searches of one study, with trainings that are pretended."""
-
-    def __init__(self, folder: Path, setting: Setting, patch: pytest.MonkeyPatch) -> None:
-        self.trainings = Trainings(trained)
-        self.weights = folder / "x" / "weights"
-        self.region: Region | None = None
-        self._folder, self._setting = folder, setting
-        self._cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
-        cost = SimpleNamespace(macs=1e6, flops=2e6, params=1e3)
-        patch.setattr("harness.search.place.Children", self.trainings)
-        for name, value in {
-            "build": lambda *_: None, "model_cost": lambda *_: cost,
-            "to_yaml": lambda *_: "nc: 10\n", "write_parquet": lambda *_, **__: None,
-        }.items():  # fmt: skip
-            patch.setattr(search_loop, name, value)
-
-    def __call__(self, workers: int = 1, **options: Any) -> list[str]:
-        """Run, or go on; what the search has said."""
-        data = self._setting.settings.data
-        settings = search_settings(study="x", results=self._folder, data=data, **SHORT | options)
-        setting = replace(self._setting, settings=settings, workers=workers)
-        observer = Notes()
-        self.notes, self.left = observer.notes, observer.left
-        with open_study(settings, {}) as study:
-            study.optuna.set_user_attr("environment", {})
-            study.optuna.set_user_attr("space", self.region.summary() if self.region else {})
-            common = CommonBase(weights=None, origin="")
-            try:
-                search_loop.Loop(study, setting, common, self._cost, self.region, observer, float("inf")).run([])
-            finally:
-                self.rows = study.record().trials
-                self.optuna = study.optuna
-        return observer.notes
-
-    @property
-    def complete(self) -> pd.DataFrame:
-        """What is to be compared between searches: all but times and numbers of trials."""
-        rows = self.rows[self.rows.state == "complete"]
-        columns = ["architecture", "epochs", "seed", "map50_95", "gain_map50_95", "selected_on", "latency_ratio"]
-        return rows[columns].sort_values(columns[:3]).reset_index(drop=True)
-
-
-@pytest.fixture
-def search(tmp_path: Path, tables: Path, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> Search:
-    (tmp_path / "x").mkdir()
-    shutil.copy(tables, tmp_path / "x")
-    return Search(tmp_path, setting, monkeypatch)
+from harness.settings import Sampler, search_settings
+from tests.search.pretended_search import Killed, Search, trained
 
 
 @pytest.fixture(scope="module")
@@ -335,81 +200,3 @@ def test_a_ladder_that_leaves_nobody_to_judge_says_so() -> None:
     said = nobody_judges(search_settings(rungs="3x1, 3x3, 12x3"))
     assert said.startswith("rung 12 × 3: all of its seeds pick who reaches it") and "12x4 would leave one" in said
     assert [nobody_judges(search_settings(rungs=rungs)) for rungs in ("3x1, 3x3, 12x4", "3x1, 12x2", None)] == [""] * 3
-
-
-# --- Within bounds --------------------------------------------------------------------------------
-
-
-def bounded(search: Search, setting: Setting, **others: float) -> dict[str, Any]:
-    """Bound MACs so that four of the space's 24 candidates are within; the options that say so."""
-    cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
-    macs = sorted(cost.of(architecture)[1] for architecture in setting.space.enumerate())
-    bounds = {"max_macs": macs[3], **others}
-    search.region = Region(setting.space, cost, Constraints.model_validate(bounds))
-    return {"constraints": bounds}
-
-
-def test_within_bounds_a_budget_tries_all_there_is_and_the_best_of_it_climb(search: Search, setting: Setting) -> None:
-    # One of the four is too slow, and would climb else. After 2 epochs nobody reaches mAP 0.55, after 6 all do.
-    bounds = bounded(search, setting, max_latency_ratio=1.382, min_map50_95=0.55)
-    search.trainings.then = {7: Killed()}  # while the second rung is trained
-    with pytest.raises(Killed):
-        search(budget="90 trainings", trials=None, **bounds)
-    notes = search(budget="90 trainings", trials=None, **bounds)
-    assert "4 on 2 × 1, 2 on 6 × 2" in notes[0]
-    assert search.region
-    within = {setting.space.identity(architecture) for architecture in search.region.walk()}
-    first = search.complete[(search.complete.epochs == 2) & (search.complete.seed == 0)].set_index("architecture")
-    assert set(first.index) == within | {BASELINE}
-    (slow,) = first.index[first.latency_ratio > 1.382]
-    best = first.sort_values("gain_map50_95").index[-3:]
-    assert slow in best
-    assert set(search.complete[search.complete.epochs == 6].architecture) == {*best, BASELINE} - {slow}
-    assert len(search.trainings.asked) == 5 + 3 * 3 + 1  # one was cut short
-
-
-def test_what_is_too_slow_gets_no_second_seed_on_the_first_rung(search: Search) -> None:
-    search(rungs="2x2, 6x3", trials=4, sampler="random", constraints={"max_latency_ratio": 1.5})
-    seeds = search.complete[search.complete.epochs == 2].groupby("architecture").seed.nunique()
-    slow = set(search.complete.architecture[search.complete.latency_ratio > 1.5])
-    assert 0 < len(slow) < 4
-    assert set(seeds.index[seeds == 1]) == slow
-
-
-def test_what_was_trained_before_there_was_a_bound_takes_nobodys_place(search: Search, setting: Setting) -> None:
-    search()
-    before = set(search.rows.architecture)
-    bounds = bounded(search, setting)
-    notes = search(budget="90 trainings", trials=None, **bounds)
-    assert search.region
-    within = {setting.space.identity(architecture) for architecture in search.region.walk()}
-    assert not before <= within | {BASELINE}
-    assert set(search.rows.architecture) == before | within
-    assert f"{len((before | within) - {BASELINE})} on 2 × 1" in notes[0]
-
-
-def test_what_was_cut_short_before_there_was_a_bound_is_not_made_again(search: Search, setting: Setting) -> None:
-    search.trainings.then = {2: Killed()}
-    with pytest.raises(Killed):
-        search()
-    cut = search.rows.architecture.iloc[-1]
-    search(**bounded(search, setting))
-    assert cut not in set(search.complete.architecture)
-    assert search.complete.architecture.nunique() == 1 + 2
-
-
-def test_what_is_left_is_told_with_every_training_and_comes_to_nothing(search: Search) -> None:
-    search()
-    assert [work.trainings for work in search.left] == [8, 7, 6, 5, 4, 3, 2, 1, 0]
-    epochs = [work.epochs for work in search.left]
-    assert epochs == sorted(epochs, reverse=True)
-    assert epochs[0] - epochs[-1] == sum(job.schedule.epochs for job in search.trainings.asked[1:])
-    assert [(work.trainings, work.epochs, work.timed) for work in search.left][-1] == (0, 0, 0)
-    assert [work.timed for work in search.left][:3] == [2, 1, 0]  # latency is measured on the first rung
-
-
-def test_a_search_that_goes_on_counts_from_what_there_is(search: Search) -> None:
-    search()
-    search(trials=3)
-    assert search.left[0].trainings < 8
-    assert search.left[0].timed == 0

@@ -1,0 +1,120 @@
+"""A search whose trainings are pretended: the whole loop, against a real storage.
+
+A training writes a checkpoint and yields an accuracy that its model, seed and epochs decide.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harness.measure.accuracy import Accuracy
+from harness.search import loop as search_loop
+from harness.search.base import CommonBase
+from harness.search.opening import open_study
+from harness.search.region import Region
+from harness.search.setting import Setting
+from harness.search.space_cost import AdditiveCost
+from harness.search.trial import Job, Measured
+from harness.search.work import Work
+from harness.settings import search_settings
+from tests.cli.pretended import Trainings
+
+SHORT = {"rungs": "2x1, 6x2", "trials": 2}
+"""Two candidates and the baseline, then one and the baseline: nine trainings, the last rung's from the fourth on."""
+
+
+class Killed(BaseException):
+    """The search dies without a chance to tidy up."""
+
+
+class Notes:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.left: list[Work] = []
+
+    def plan(self, work: Work) -> None:
+        self.left.append(work)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_: None
+
+
+def draw(*parts: object) -> float:
+    """A number from 0 to 1 that the parts decide."""
+    return zlib.crc32(json.dumps(parts).encode()) / 2**32
+
+
+def trained(job: Job) -> Measured:
+    """Weights, if they are wanted, and an accuracy."""
+    for each in (*job.before, job.training):
+        assert each.start is None or each.start.is_file()
+        if each.save_to:
+            each.save_to.parent.mkdir(exist_ok=True)
+            each.save_to.write_text(json.dumps([each.config, each.seed, each.trained_epochs]))
+    training = job.training
+    epochs = training.trained_epochs + training.schedule.epochs
+    accuracy = 0.5 + epochs / 100 + draw(training.config) / 100 + draw(training.config, training.seed, epochs) / 500
+    ratio = 1.0 + draw(training.config, "latency")
+    timing: Any = SimpleNamespace(p50=9.0, p90=10.0)
+    latency: Any = SimpleNamespace(candidate=timing, baseline=timing, ratio=ratio, ratio_ci95=(ratio, ratio))
+    return Measured(
+        accuracy=Accuracy(map50_95=accuracy, map50=0.7, evaluator="E", train_seconds=6.0, transferred=""),
+        latency=latency if job.measure_latency else None,
+        cpu_seconds=1.0,
+    )
+
+
+class Search:
+    """Searches of one study, with trainings that are pretended."""
+
+    def __init__(self, folder: Path, setting: Setting, patch: pytest.MonkeyPatch) -> None:
+        self.trainings = Trainings(trained)
+        self.weights = folder / "x" / "weights"
+        self.region: Region | None = None
+        self._folder, self._setting = folder, setting
+        self._cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
+        cost = SimpleNamespace(macs=1e6, flops=2e6, params=1e3)
+        patch.setattr("harness.search.place.Children", self.trainings)
+        for name, value in {
+            "build": lambda *_: None, "model_cost": lambda *_: cost,
+            "to_yaml": lambda *_: "nc: 10\n", "write_parquet": lambda *_, **__: None,
+        }.items():  # fmt: skip
+            patch.setattr(search_loop, name, value)
+
+    def __call__(self, workers: int = 1, **options: Any) -> list[str]:
+        """Run, or go on; what the search has said."""
+        data = self._setting.settings.data
+        settings = search_settings(study="x", results=self._folder, data=data, **SHORT | options)
+        setting = replace(self._setting, settings=settings, workers=workers)
+        observer = Notes()
+        self.notes, self.left = observer.notes, observer.left
+        with open_study(settings, {}) as study:
+            study.optuna.set_user_attr("environment", {})
+            study.optuna.set_user_attr("space", self.region.summary() if self.region else {})
+            common = CommonBase(weights=None, origin="")
+            try:
+                search_loop.Loop(study, setting, common, self._cost, self.region, observer, float("inf")).run([])
+            finally:
+                self.rows = study.record().trials
+                self.optuna = study.optuna
+        return observer.notes
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """What is to be compared between searches: all but times and numbers of trials."""
+        rows = self.rows[self.rows.state == "complete"]
+        columns = ["architecture", "epochs", "seed", "map50_95", "gain_map50_95", "selected_on", "latency_ratio"]
+        return rows[columns].sort_values(columns[:3]).reset_index(drop=True)

@@ -1,0 +1,178 @@
+"""A study is one search's alone and holds one setting; a damaged one is replaced by its last good copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from harness.architecture import BASELINE
+from harness.constraints import SITE_FIELDS, Constraints
+from harness.errors import UserError
+from harness.records import SETTINGS
+from harness.search.opening import SHARED_BY, open_study
+from harness.settings import COMPARABLE, SearchSettings
+from tests.search.studies import DATA, figures, train
+
+
+@pytest.fixture(scope="module")
+def existing(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
+    """Of a study that exists; tests leave it as it is."""
+    settings = SearchSettings(study="x", results=tmp_path_factory.mktemp("existing"))
+    with open_study(settings, DATA):
+        return settings
+
+
+# --- One setting a study --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"base": "yolov8n"}, "another base (yolov5n, now yolov8n)"),
+        ({"imgsz": 160}, "another imgsz (128, now 160)"),
+        ({"learning_rate": 5e-5}, "another learning_rate ("),
+        ({"from_scratch": True}, "another from_scratch (False, now True)"),
+        ({"sampler": "random"}, "another sampler (cost-aware, now random)"),
+        ({"seed": 7}, "another seed (0, now 7)"),
+        (
+            {"objectives": ("map50_95", "macs")},
+            "another objectives (['map50_95', 'latency'], now ['map50_95', 'macs'])",
+        ),
+        ({"objectives": ("map50_95", "latency", "params"), "sampler": "tpe"}, "another objectives ("),
+        ({"constraints": {"required_sites": ["neck.P3"]}}, "another required_sites ([], now ['neck.P3'])"),
+        ({"constraints": {"forbidden_sites": ["neck.P3"]}}, "another forbidden_sites ([], now ['neck.P3'])"),
+    ],
+)
+def test_another_setting_is_refused_by_its_name(
+    existing: SearchSettings, change: dict[str, Any], sentence: str
+) -> None:
+    changed = SearchSettings.model_validate({**existing.model_dump(), **change})
+    with pytest.raises(UserError, match="study x exists with ") as refused, open_study(changed, DATA):
+        pass
+    assert sentence in str(refused.value)
+    assert "choose another --study" in str(refused.value)
+
+
+def test_epochs_reached_over_other_rungs_are_refused(existing: SearchSettings, settings: SearchSettings) -> None:
+    def with_rungs(before: SearchSettings, rungs: str) -> SearchSettings:
+        return SearchSettings(study=before.study, results=before.results, rungs=rungs)
+
+    with open_study(with_rungs(settings, "3x1, 12x2"), DATA):
+        pass
+    with open_study(with_rungs(settings, "3x1, 3x3, 12x4"), DATA):  # other seeds change no figure
+        pass
+    sentence = r"another epochs_of_rungs \(\[3, 12\], now \[3, 6, 12\]\)"
+    with pytest.raises(UserError, match=sentence), open_study(with_rungs(settings, "3x1, 6x1, 12x2"), DATA):
+        pass
+    with pytest.raises(UserError, match=r"\(None, now \[3, 6\]\)"), open_study(with_rungs(existing, "3x1, 6x1"), DATA):
+        pass
+
+
+def test_other_data_under_the_same_name_are_refused(existing: SearchSettings) -> None:
+    with (
+        pytest.raises(UserError, match=r"another data_fingerprint \(feed, now beef\)"),
+        open_study(existing, {"data_fingerprint": "beef"}),
+    ):
+        pass
+
+
+def test_a_long_value_is_shortened_in_the_sentence(existing: SearchSettings) -> None:
+    with pytest.raises(UserError) as refused, open_study(existing, {"data_fingerprint": "b" * 500}):
+        pass
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("change", [{"trials": 99}, {"seeds": 9}, {"finalists": 0}, {"more": 2}, {"timeout_s": 60.0}])
+def test_what_changes_no_figure_may_change(existing: SearchSettings, change: dict[str, Any]) -> None:
+    assert not set(change) & set(COMPARABLE)
+    with open_study(existing.model_copy(update=change), DATA) as study:
+        assert study.optuna.study_name == "x"
+
+
+def test_optuna_knows_the_objectives_by_name_and_direction(settings: SearchSettings) -> None:
+    chosen = SearchSettings.model_validate(
+        {**settings.model_dump(), "sampler": "tpe", "objectives": ("map50_95", "macs", "params")}
+    )
+    with open_study(chosen, DATA) as study:
+        assert study.optuna.metric_names == ["map50_95", "macs", "params"]
+        assert [direction.name for direction in study.optuna.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+
+
+def test_bounds_may_change(existing: SearchSettings) -> None:
+    bounds = Constraints(max_params=2e6, max_macs=5e8, max_latency_ratio=1.2, min_map50_95=0.4)
+    with open_study(existing.model_copy(update={"constraints": bounds}), DATA) as study:
+        assert study.optuna.study_name == "x"
+
+
+def test_a_study_from_before_there_were_sites_to_require_is_continued(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        before = {name: value for name, value in study.optuna.user_attrs[SETTINGS].items() if name not in SITE_FIELDS}
+        study.optuna.set_user_attr(SETTINGS, before)
+    with open_study(settings, DATA):
+        pass
+    chosen = settings.model_copy(update={"constraints": Constraints(required_sites=("neck.P3",))})
+    with pytest.raises(UserError, match="another required_sites"), open_study(chosen, DATA):
+        pass
+
+
+def test_devices_that_share_a_batch_bear_on_what_is_trained(settings: SearchSettings) -> None:
+    with open_study(settings, DATA):
+        pass  # as it was before several could
+    with open_study(settings, {**DATA, SHARED_BY: 1}):
+        pass
+    with (
+        pytest.raises(UserError, match=r"another devices_per_training \(1, now 2\)"),
+        open_study(settings, {**DATA, SHARED_BY: 2}),
+    ):
+        pass
+
+
+# --- One search at a time -------------------------------------------------------------------------
+
+
+def test_a_second_search_is_refused_while_the_first_runs(settings: SearchSettings) -> None:
+    with (
+        open_study(settings, DATA),
+        pytest.raises(UserError, match="study x: another clo search is running on it"),
+        open_study(settings, DATA),
+    ):
+        pass
+
+
+def test_the_lock_is_free_again_after_success_and_after_an_error(settings: SearchSettings) -> None:
+    with pytest.raises(ZeroDivisionError), open_study(settings, DATA):
+        raise ZeroDivisionError
+    with pytest.raises(UserError), open_study(settings.model_copy(update={"seed": 5}), DATA):
+        raise AssertionError("opened with another seed")
+    with FileLock(settings.folder / ".lock", timeout=0) as lock:
+        assert lock.is_locked
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = SearchSettings(study="x", results=tmp_path / "file")
+    with (
+        pytest.raises(UserError, match=r"cannot be made .*; choose another --results folder") as refused,
+        open_study(settings, DATA),
+    ):
+        pass
+    assert str(tmp_path / "file" / "x") in str(refused.value)
+
+
+# --- After damage ---------------------------------------------------------------------------------
+
+
+def test_a_damaged_database_is_replaced_by_a_copy_that_has_every_finished_training(settings: SearchSettings) -> None:
+    with open_study(settings, DATA) as study:
+        numbers = [train(study, BASELINE, seed, figures(0.5, latency=10.0, ratio=1.0)) for seed in (0, 1)]
+    database = settings.folder / "study.db"
+    database.write_bytes(database.read_bytes()[:9000])
+    said: list[str] = []
+    with open_study(settings, DATA, said.append) as study:
+        assert study.record().trials.trial.tolist() == numbers
+    assert len(said) == 1 and f"{database} was damaged" in said[0]
+    with open_study(settings, DATA, said.append):
+        assert len(said) == 1
