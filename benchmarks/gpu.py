@@ -1,7 +1,8 @@
 """Does clo-nas work on this CUDA GPU? One table, about ten minutes; the exit code is 1 if a check fails.
 
 Blocks are compared with the CPU, under autocast and between memory layouts; a detector's latency with that of its
-own copy; a small search and a training that lacks memory are run as a user would meet them. What each check found
+own copy; a small search and a training that lacks memory are run as a user would meet them; where there are two GPUs,
+they train one model together. What each check found
 stands beside the limit that it had to keep to. Without a CUDA GPU it says so and ends with exit code 0.
 
     python benchmarks/gpu.py
@@ -26,7 +27,7 @@ DEVICE = "0"
 
 def checks(device: str = DEVICE) -> dict[str, Check]:
     """All checks by name, the quick ones first."""
-    from benchmarks.gpu_checks import blocks, detector, programs  # Ultralytics, once it is isolated
+    from benchmarks.gpu_checks import blocks, detector, programs, several  # Ultralytics, once it is isolated
 
     made, place = blocks.modules(), f"cuda:{device}"
     return {
@@ -38,6 +39,7 @@ def checks(device: str = DEVICE) -> dict[str, Check]:
         "memory of training": partial(detector.training_memory, device, detector.CudaMeter()),
         "out of memory": partial(programs.out_of_memory, device),
         "a search": partial(programs.small_search, device),
+        **({"two GPUs": partial(several.shared_training, "0,1")} if torch.cuda.device_count() > 1 else {}),
     }
 
 

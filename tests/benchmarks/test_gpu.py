@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.gpu import checks, report
-from benchmarks.gpu_checks import blocks, detector, programs
+from benchmarks.gpu_checks import blocks, detector, programs, several
 from benchmarks.gpu_checks.outcome import Outcome, run_checks
 from harness.architecture import BASELINE
 from harness.blocks.operators import GATES, LOCAL_OPERATORS
 from harness.blocks.registry import block_names
 from harness.cli import app
-from harness.measure.accuracy import Training
+from harness.measure.accuracy import Accuracy, Training
 from harness.search.outcome import Failure, State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -263,3 +263,28 @@ def test_only_a_failure_for_want_of_memory_passes() -> None:
 def test_blocks_on_a_real_gpu(name: str) -> None:
     outcome = checks()[name]()
     assert outcome.passed, outcome
+
+
+# --- Two GPUs -------------------------------------------------------------------------------------
+
+
+def test_two_gpus_are_asked_to_train_together_where_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "two GPUs" not in checks()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert "two GPUs" in checks()
+
+
+@pytest.mark.parametrize(("second", "passed"), [(0.301, True), (0.32, False), (float("nan"), False)])
+def test_two_runs_of_a_seed_have_to_come_to_nearly_the_same(second: float, passed: bool) -> None:
+    accuracies = iter([0.3, second])
+    asked: list[Training] = []
+
+    def train(training: Training) -> Accuracy:
+        asked.append(training)
+        return Accuracy(map50_95=next(accuracies), map50=0.5, evaluator="", train_seconds=3.0, transferred="")
+
+    outcome = several.shared_training("0,1", train)
+    assert outcome.passed is passed
+    assert "devices 0,1, 2 epochs: mAP50-95 0.3000" in outcome.measured
+    assert [training.device for training in asked] == ["0,1", "0,1"]
+    assert asked[0] == asked[1]
