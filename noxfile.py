@@ -70,9 +70,9 @@ def clo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run all tests but those of clusters, the slow ones included; further arguments go to pytest."""
+    """Run all tests but those of `cluster`, the slow ones included; further arguments go to pytest."""
     alone = {"-n", "-s", "--pdb", "--collect-only"} & set(session.posargs)
-    parallel = () if alone else ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+    parallel = () if alone else ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
     others = ("--ignore", "tests/cluster")  # has a session of its own
     _run(session, PYTHON, "-m", "pytest", *parallel, *others, *session.posargs)
 
@@ -111,7 +111,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def cluster(session: nox.Session) -> None:
-    """Search on several machines that this one plays: a real PostgreSQL (the system's) and a real Ray cluster."""
+    """Search on machines that this one plays: a real PostgreSQL (the system's), a real Ray cluster; and one fault."""
     _install(session)
     _add(session, POSTGRES, RAY)
     session.run(str(PYTHON), "-m", "pytest", "-p", "no:xdist", "tests/cluster", *session.posargs, external=True)

@@ -11,6 +11,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,14 @@ _THIS_MACHINE = ("127.", "::1", "localhost")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none; torch is imported only if a test asks for it."""
+    """The files with most slow tests first; skip what needs a GPU where there is none.
+
+    Side by side each file is one process's: a long one that began last would leave the others idle. Torch is imported
+    only if a test asks for a GPU.
+    """
+    if beside_others:
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])  # stable: those of a file stay together and in order
     asking = [item for item in items if item.get_closest_marker("cuda")]
     if not asking:
         return
