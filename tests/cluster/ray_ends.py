@@ -20,6 +20,22 @@ from harness.search.outcome import Failure
 from harness.search.ray_cluster import Cluster
 from harness.search.ray_tasks import RayTasks
 
+ROOT = str(Path(__file__).parents[2])
+"""Of the tests: what a task starts has to find them."""
+
+
+def share(folder: str) -> int:
+    """A training on three devices, pretended: how many processes a task has started for it."""
+    sys.path.insert(0, ROOT)
+    from harness.measure import data_parallel
+    from tests.measure import rank_ends
+    from tests.measure.pretended import pretended_training
+
+    inside: Any = rank_ends.counts
+    data_parallel._run = inside
+    data_parallel.train_on_several(pretended_training(folder, "cpu,cpu,cpu"))
+    return len([path for path in Path(folder).iterdir() if path.name.isdigit()])
+
 
 def end(how: tuple[str, str], report: Any) -> int:
     """Ends as it is told, and counts how often it was begun."""
@@ -30,6 +46,8 @@ def end(how: tuple[str, str], report: Any) -> int:
         report("half")
         time.sleep(2)
         return 42
+    if name == "shares":
+        return share(folder)
     if name == "memory":
         raise MemoryError("no more")
     if name == "user":
@@ -60,7 +78,7 @@ def main(address: str, folder: str, what: str) -> dict[str, Any]:
     cluster = Cluster(ClusterSettings(address=address), None)
     cluster.kind = device_kind("cpu")
     if what == "ends":
-        return outcomes(cluster, folder, ["double", "memory", "error", "killed"])
+        return outcomes(cluster, folder, ["double", "memory", "error", "killed", "shares"])
     if what == "other kind":
         cluster.kind = "cpu of another make"
     if what == "stopped":

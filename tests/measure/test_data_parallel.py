@@ -22,7 +22,8 @@ from harness.measure.accuracy import initial_model
 from harness.measure.data_parallel import train_on_several
 from harness.measure.training import Accuracy, NotANumberError, OutOfMemoryError, Training
 from tests.measure import rank_ends
-from tests.measure.watched import BLOCKS, IMAGES, ITERATIONS, SCHEDULE, same
+from tests.measure.pretended import pretended_training
+from tests.measure.watched import BLOCKS, IMAGES, ITERATIONS, same
 
 pytestmark = pytest.mark.usefixtures("torch_as_it_was")
 TWO = "cpu,cpu"
@@ -132,10 +133,7 @@ def test_a_loss_that_is_no_number_in_one_ends_them_all(
 
 @pytest.fixture
 def pretended(tmp_path: Path) -> Training:
-    return Training(
-        config={}, base_config={}, base_weights=None, layers={}, data=str(tmp_path), classes=1, schedule=SCHEDULE,
-        seed=0, device="cpu,cpu,cpu", threads=7,
-    )  # fmt: skip
+    return pretended_training(str(tmp_path), "cpu,cpu,cpu")
 
 
 def run_as(
@@ -200,14 +198,11 @@ def test_who_watches_may_end_it(pretended: Training, monkeypatch: pytest.MonkeyP
 _PARENT = """
 if __name__ == "__main__":
     import sys
-    from harness.measure import data_parallel, orphans
+    from harness.measure import data_parallel
     from tests.measure import rank_ends
-    from tests.measure.watched import SCHEDULE
-    from harness.measure.training import Training
+    from tests.measure.pretended import pretended_training
     data_parallel._run = rank_ends.goes_on
-    data_parallel.train_on_several(Training(
-        config={}, base_config={}, base_weights=None, layers={}, data=sys.argv[1], classes=1, schedule=SCHEDULE, seed=0,
-        device="cpu,cpu", threads=1))
+    data_parallel.train_on_several(pretended_training(sys.argv[1], "cpu,cpu"))
 """
 
 
