@@ -131,7 +131,7 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def faults(session: nox.Session) -> None:
-    """Kill searches, fill disks, damage databases at random moments, and look for what got lost: 15 minutes."""
+    """Kill searches, fill disks, damage databases at random moments, and look for what got lost: 16 minutes."""
     _install(session)
     _add(session, POSTGRES, RAY)
     _run(session, PYTHON, "benchmarks/faults.py", *session.posargs)
