@@ -2,8 +2,8 @@
 
 Blocks are compared with the CPU, under autocast and between memory layouts; a detector's latency with that of its
 own copy; a small search and a training that lacks memory are run as a user would meet them; where there are two GPUs,
-they train one model together. What each check found
-stands beside the limit that it had to keep to. Without a CUDA GPU it says so and ends with exit code 0.
+they train one model together. What each check found stands beside the limit that it had to keep to. Without a CUDA GPU
+it says so and ends with exit code 0.
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --only "blocks, float32"

@@ -53,7 +53,8 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
         "base_fingerprint": ablation.base.fingerprint,
         "data_fingerprint": ablation.data.fingerprint,
         DEVICE_KIND: _kind(ablation),
-        SHARED_BY: ablation.devices[0].count(",") + 1,
+        # By the published recipe a study that was begun on several GPUs has no such entry and goes on.
+        SHARED_BY: 1 if ablation.settings.file.recipe is Recipe.PUBLISHED else ablation.devices[0].count(",") + 1,
     }
     with open_study(settings.as_search, comparable) as study, study.members.only_one("ablate"):
         if study.settings.study != settings.as_search.study:
