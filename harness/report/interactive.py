@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report.figures import FrontFigure, Linear, Mark, Point
 from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT
+from harness.report.names import Corner, names_of
 
 _RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
-
-_LABEL = (0.12, 0.05)
-"""What a name takes of a wide figure's width and height."""
 
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
@@ -24,7 +22,7 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
     point with its row; `layout.meta` holds the second scales, which the page keeps in step when one zooms.
     """
     traces = [_steps_trace(figure)] if figure.steps else []
-    named = labelled(figure)
+    named = names_of(figure)
     for mark in LOOKS:
         for on_front in (False, True):
             points = [p for p in figure.points if p.mark is mark and p.on_front is on_front]
@@ -45,29 +43,16 @@ def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
     }
 
 
-def labelled(figure: FrontFigure) -> frozenset[str]:
-    """Who bears its name: the pick and members of the front, where no name stands on another one.
-
-    Of two that would, the pick's or that of the larger gain stays.
-    """
-    wide, high = (end - start for start, end in (figure.x_range, figure.y_range))
-    members = [
-        p for p in figure.points if (p.on_front and p.mark is not Mark.SCREENING) or p.architecture == figure.pick
-    ]
-    taken: list[tuple[float, float]] = []
-    names = []
-    for point in sorted(members, key=lambda p: (p.architecture != figure.pick, p.mark is not Mark.BASELINE, -p.gain)):
-        side = -1 if figure.label_left(point) else 1
-        middle = point.x + side * _LABEL[0] * wide / 2
-        if all(abs(middle - x) > _LABEL[0] * wide or abs(point.gain - y) > _LABEL[1] * high for x, y in taken):
-            taken.append((middle, point.gain))
-            names.append(point.architecture)
-    return frozenset(names)
-
-
 def _title(point: Point) -> str:
     """The identity with the letters of its ties, as markup."""
     return html.escape(point.architecture) + (f" ({', '.join(point.ties)})" if point.ties else "")
+
+
+def _position(corner: Corner | None) -> str:
+    """Plotly's words; of no name, any."""
+    if corner is None:
+        return "bottom right"
+    return f"{'top' if corner.above else 'bottom'} {'left' if corner.left else 'right'}"
 
 
 def _pick(point: Point, figure: FrontFigure) -> str:
@@ -89,7 +74,7 @@ def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
 
 
 def _points_trace(
-    figure: FrontFigure, mark: Mark, points: list[Point], named: frozenset[str], *, on_front: bool
+    figure: FrontFigure, mark: Mark, points: list[Point], named: Mapping[str, Corner], *, on_front: bool
 ) -> dict[str, Any]:
     """Points of one mark."""
     look = LOOKS[mark]
@@ -100,7 +85,7 @@ def _points_trace(
         "x": [_short(p.x) for p in points],
         "y": [_short(p.gain) for p in points],
         "text": [_title(p) + _pick(p, figure) if p.architecture in named else "" for p in points],
-        "textposition": [f"bottom {'left' if figure.label_left(p) else 'right'}" for p in points],
+        "textposition": [_position(named.get(p.architecture)) for p in points],
         "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
         "opacity": 1.0 if on_front or mark in NEVER_FAINT else FAINT,

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from harness.printable import printable
 from harness.report.figures import FrontFigure, Mark, Point
 from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT
+from harness.report.names import Corner, names_of
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
@@ -79,12 +80,12 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
             label=label,
             zorder=2,
         )
-    counts = Counter(point.mark for point in figure.points)
+    counts, names = Counter(point.mark for point in figure.points), names_of(figure)
     for point in figure.points:
         if point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS:
             _draw_bars(axes, point)
-        if point.on_front and point.mark is not Mark.SCREENING:
-            _name(axes, point, left=figure.label_left(point))
+        if corner := names.get(point.architecture):
+            _name(axes, point, corner)
     _draw_marks(axes, figure.points)
     axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel=figure.y_title)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.{figure.digits}f}".replace("-", "−"))
@@ -143,12 +144,12 @@ def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
         )
 
 
-def _name(axes: Axes, point: Point, *, left: bool) -> None:
+def _name(axes: Axes, point: Point, corner: Corner) -> None:
     axes.annotate(
         point.architecture,
         (point.x, point.gain),
-        xytext=(-6 if left else 6, -10),
-        horizontalalignment="right" if left else "left",
+        xytext=(-6 if corner.left else 6, 4 if corner.above else -10),
+        horizontalalignment="right" if corner.left else "left",
         textcoords="offset points",
         fontsize=8,
         parse_math=False,

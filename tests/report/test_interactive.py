@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import plotly.graph_objects as go
@@ -10,7 +9,8 @@ from harness.analysis.statistics import summarise
 from harness.architecture import Architecture, Placement
 from harness.records import StudyRecord
 from harness.report.figures import AXES, LATENCY, front_figure
-from harness.report.interactive import hover_texts, labelled, plotly_figure
+from harness.report.interactive import hover_texts, plotly_figure
+from harness.report.names import names_of
 from tests.report import example
 
 EMPTY = example.record(example.frame())
@@ -55,12 +55,14 @@ def test_bars_of_many_single_seeds_are_left_to_the_hover_text() -> None:
     assert not any("error_y" in trace for trace in screened if len(trace["x"]) > 30)
 
 
-def test_names_of_points_stand_apart_and_the_larger_gain_keeps_its_own() -> None:
-    close = [example.candidate(f"c{number}", [0.0, 0.05 + 0.0001 * number] * 2, ratio=1.1) for number in range(3)]
-    close += [example.candidate("far", [0.0, 0.09] * 2, ratio=1.4)]
-    record = example.record(example.frame(example.baseline(0, 1, 2, 3), *close))
-    figure = front_figure(record, summarise(record.trials), LATENCY, 3)
-    crowded = dataclasses.replace(figure, points=tuple(dataclasses.replace(p, on_front=True) for p in figure.points))
-    assert labelled(crowded) == {"baseline", "c2", "far"}
-    texts = {text for trace in plotly_figure(crowded)["data"] for text in trace.get("text", [])}
-    assert texts == {"", "baseline", "c2", "far"}
+def test_only_who_has_room_bears_a_name_and_at_its_corner() -> None:
+    record = example.winning()
+    drawn = front_figure(record, summarise(record.trials), LATENCY, 3)
+    names = names_of(drawn)
+    shown = {}
+    for trace in plotly_figure(drawn)["data"]:
+        for at, text in enumerate(trace.get("text", [])):
+            if text:
+                shown[text.split(" ")[0].rstrip(":")] = trace["textposition"][at]
+    words = {name: f"{'top' if at.above else 'bottom'} {'left' if at.left else 'right'}" for name, at in names.items()}
+    assert shown == words and len(shown) >= 2
