@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.analysis.ablation import arms_of, gains, worths
 from harness.analysis.contrasts import Verdict
+from harness.analysis.statistics import ended
 from harness.architecture import BASELINE
 from harness.arms import Role
 from harness.report import notes, tables, words
@@ -53,8 +54,9 @@ def ablation_content(record: StudyRecord) -> AblationContent:
     gained, worth = gains(record), worths(record)
     digits = _digits(gained)
     headline, lead, outcome = _answer(record, gained, worth, digits)
-    done = record.trials["state"] == "complete"
-    failed = record.trials[~done & record.trials["finished"].ne("")]
+    failures = tables.failures(record.trials)
+    states = ended(record.trials)["state"]
+    done = int((states == "complete").sum())
     sections = [
         Section(
             title="Every arm against the baseline",
@@ -71,7 +73,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
             "better as it is. Against the widened bases: what the blocks give beyond their size.",
             tables=(_table(record, worth, digits, key="worths", caption="Model minus arm, mAP50-95"),),
         ),
-        *([Section(title="Failures", key="failures", tables=(tables.failures(failed),))] if len(failed) else []),
+        *([Section(title="Failures", key="failures", tables=(failures,))] if failures.rows else []),
         Section(title="How sure this is", key="sure", sentences=(*_noise(gained), *_RULES)),
         Section(
             title="What is not known",
@@ -98,7 +100,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
         headline=headline,
         lead=lead,
         tiles=_tiles(record, gained, worth, digits),
-        remarks=(f"{int(done.sum())} trainings are complete, {len(failed)} failed.",),
+        remarks=(f"{done} trainings are complete, {len(states) - done} failed.",),
         sections=tuple(sections),
     )
     return AblationContent(page=page, gains=gained, worths=worth)
