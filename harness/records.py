@@ -7,6 +7,7 @@ table and report is made from here; nothing is kept beside the storage that it c
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from harness.choices import NO_BLOCK, Option
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.patient_storage import PatientStorage
-from harness.settings import is_server, with_driver, without_password
+from harness.settings import is_server, sqlite_url, with_driver, without_password
 from harness.study_form import check_names, check_study, check_trial
 
 LOCK_SECONDS = 30.0
@@ -160,6 +161,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     Raises:
         UserError: It cannot be reached, is locked or is no database.
     """
+    _require_url(url)
     if is_server(url) and importlib.util.find_spec("psycopg") is None:
         raise UserError(f"storage {without_password(url)}: needs psycopg; pip install 'clo-nas[postgres]'")
     says_so = "timeout" in sqlalchemy.make_url(url).query if url.startswith("sqlite") else True
@@ -167,7 +169,8 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     try:
         if is_server(url):
             return PatientStorage(with_driver(url))
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
+        # Optuna formats the URL, for a placeholder of its own: braces of a path would be taken for one.
+        storage = optuna.storages.RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine)
         if url.startswith("sqlite"):
             # Write-ahead log: a report can be read while a search writes, and a commit costs no disk flush.
             # A killed process loses nothing; a power cut may cost the last trial.
@@ -175,10 +178,29 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
             storage.engine.dispose()
         return storage
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        if "table schema" in str(error):
+            raise UserError(
+                f"storage {without_password(url)}: was made by another version of Optuna than the installed "
+                f"{optuna.__version__}; read it with the clo-nas that made it, or name another storage"
+            ) from error
         raise UserError(
             f"storage {without_password(url)}: cannot be opened ({storage_failure(error)}); "
             f"is it an Optuna database, not locked, on a disk with room?"
         ) from error
+
+
+def _require_url(url: str) -> None:
+    """Refuse what is no storage URL, before a library says so in its own words and repeats a password.
+
+    Raises:
+        UserError: It is a plain path, or its password has characters that end it early.
+    """
+    if not re.match(r"[a-z][a-z0-9+.]*://", url):
+        right = without_password(sqlite_url(Path(url).absolute()))
+        raise UserError(f"storage {without_password(url)}: not a URL; of a SQLite file write {right}")
+    authority = url.partition("://")[2].partition("?")[0]
+    if authority.count("@") > 1:
+        raise UserError(f"storage {without_password(url)}: user or password holds an '@'; write %40 for it")
 
 
 def storage_failure(error: BaseException) -> str:
@@ -259,9 +281,10 @@ def _mapping(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def sqlite_file(url: str) -> Path | None:
     """The file behind a plain SQLite URL; None where there is none."""
-    _, scheme, path = url.partition("sqlite:///")
-    path = path.partition("?")[0]
-    return Path(path) if scheme and path and not path.startswith((":memory:", "file:")) else None
+    if not url.startswith("sqlite:///"):
+        return None
+    path = sqlalchemy.make_url(url).database or ""
+    return Path(path) if path and not path.startswith((":memory:", "file:")) else None
 
 
 def record_of(study: optuna.Study) -> StudyRecord:

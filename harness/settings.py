@@ -202,7 +202,7 @@ class SearchSettings(BaseModel):
     @property
     def storage_url(self) -> str:
         """Optuna's storage; a SQLite file in the study's folder by default."""
-        return self.storage or f"sqlite:///{(self.folder / 'study.db').as_posix()}"
+        return self.storage or sqlite_url(self.folder / "study.db")
 
 
 COMPARABLE = (
@@ -261,6 +261,20 @@ def with_driver(url: str) -> str:
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a SQLite file; `?` and `%` of its path are no part of the URL's own grammar."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=file.as_posix()).render_as_string(hide_password=False)
+
+
+_SECRETS = r"pass(?:word|wd)?|pwd|sslpassword|secret|token|api_?key"
+
+
 def without_password(text: str) -> str:
-    """The text with the password of every URL in it masked: reports and error messages are passed on."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]+@", r"\1:***@", text)
+    """Return the text with the password of every URL in it masked: reports and error messages are passed on.
+
+    A password ends at the last `@` of its word, so that one which holds an `@` is masked whole.
+    """
+    masked = re.sub(r"(://[^:/\s]*):\S*@", r"\1:***@", text)
+    return re.sub(rf"([?&](?:{_SECRETS})=)[^&\s]*", r"\1***", masked, flags=re.IGNORECASE)

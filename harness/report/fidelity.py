@@ -15,6 +15,8 @@ from harness.report import words
 from harness.report.whole_file import write_whole
 
 SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
+FILES = (SETTING, TABLE, PAGE, "trainings.csv")
+"""Of a fidelity study's folder."""
 _OF_PLAN = ("base", "imgsz", "batch", "base_epochs")
 _OF_SCHEDULE = ("epochs", "learning_rate", "block_rate_factor", "from_scratch")
 _OF_A_SEARCH = 0.3
