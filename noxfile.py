@@ -163,6 +163,7 @@ def _become_clo(session: nox.Session, *arguments: str) -> None:
     if "ray" in _given(arguments, "--executor"):
         _add(session, RAY)
     command = [str(PYTHON), "-m", "harness", *arguments]
+    os.environ["CLO_NAS_PROGRAM"] = "nox -s clo --"  # what it prints can be typed
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "nt":

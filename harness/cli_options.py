@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from harness.errors import UserError
+from harness.isolation import program
 from harness.settings import sqlite_url, without_password
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ Results = Annotated[Path, typer.Option(help="Folder that holds one folder a stud
 
 def typed_command() -> list[str]:
     """Return the command line as it may be kept: without passwords."""
-    return ["clo", *map(without_password, sys.argv[1:])]
+    return [*program().split(), *map(without_password, sys.argv[1:])]
 
 
 def choice(option: str, choices: type[Choice], text: str) -> Choice:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
                 ),
             ),
         ),
-        Section(title="Reproduce", key="reproduce", commands=_commands(record)),
+        Section(title="Reproduce", key="reproduce", commands=notes.commands(record, "ablation")),
         Section(title="Provenance", key="provenance", pairs=notes.settings_and_surroundings(record)),
     ]
     page = Page(
@@ -283,12 +282,3 @@ def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
     limit = max(6 * middle, 2 * float(widths.median()) if len(widths) else 0.0, 1e-4)
     values = [0.0, *means, *ends]
     return max(-limit, min(values)), min(limit, max(values)) if max(values) > 0 else limit / 10
-
-
-def _commands(record: StudyRecord) -> notes.Pairs:
-    typed = record.environment.get("command", "")
-    again = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
-    return (
-        *((("Finish or repeat this ablation (nothing is trained twice)", again),) if again else ()),
-        ("Make this report again", f"clo report {shlex.quote(record.name)}"),
-    )
