@@ -7,7 +7,6 @@ table and report is made from here; nothing is kept beside the storage that it c
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from harness.choices import NO_BLOCK, Option
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.patient_storage import PatientStorage
-from harness.settings import is_server, sqlite_url, with_driver, without_password
+from harness.settings import is_server, require_storage_url, with_driver, without_password
 from harness.study_form import check_names, check_study, check_trial
 
 LOCK_SECONDS = 30.0
@@ -161,7 +160,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     Raises:
         UserError: It cannot be reached, is locked or is no database.
     """
-    _require_url(url)
+    require_storage_url(url)
     if is_server(url) and importlib.util.find_spec("psycopg") is None:
         raise UserError(f"storage {without_password(url)}: needs psycopg; pip install 'clo-nas[postgres]'")
     says_so = "timeout" in sqlalchemy.make_url(url).query if url.startswith("sqlite") else True
@@ -187,20 +186,6 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
             f"storage {without_password(url)}: cannot be opened ({storage_failure(error)}); "
             f"is it an Optuna database, not locked, on a disk with room?"
         ) from error
-
-
-def _require_url(url: str) -> None:
-    """Refuse what is no storage URL, before a library says so in its own words and repeats a password.
-
-    Raises:
-        UserError: It is a plain path, or its password has characters that end it early.
-    """
-    if not re.match(r"[a-z][a-z0-9+.]*://", url):
-        right = without_password(sqlite_url(Path(url).absolute()))
-        raise UserError(f"storage {without_password(url)}: not a URL; of a SQLite file write {right}")
-    authority = url.partition("://")[2].partition("?")[0]
-    if authority.count("@") > 1:
-        raise UserError(f"storage {without_password(url)}: user or password holds an '@'; write %40 for it")
 
 
 def storage_failure(error: BaseException) -> str:

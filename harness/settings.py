@@ -156,6 +156,13 @@ class SearchSettings(BaseModel):
             )
         return study
 
+    @field_validator("storage")
+    @classmethod
+    def _is_a_url(cls, storage: str | None) -> str | None:
+        if storage is not None:
+            require_storage_url(storage)
+        return storage
+
     @field_serializer("storage")
     def _keep_no_password(self, storage: str | None) -> str | None:
         return storage and without_password(storage)
@@ -278,3 +285,17 @@ def without_password(text: str) -> str:
     """
     masked = re.sub(r"(://[^:/\s]*):\S*@", r"\1:***@", text)
     return re.sub(rf"([?&](?:{_SECRETS})=)[^&\s]*", r"\1***", masked, flags=re.IGNORECASE)
+
+
+def require_storage_url(url: str) -> None:
+    """Refuse what is no storage URL, before a library says so in its own words and repeats a password.
+
+    Raises:
+        UserError: It is a plain path, or its password has characters that end it early.
+    """
+    if not re.match(r"[a-z][a-z0-9+.]*://", url):
+        right = without_password(sqlite_url(Path(url).absolute()))
+        raise UserError(f"storage {without_password(url)}: not a URL; of a SQLite file write {right}")
+    authority = url.partition("://")[2].partition("?")[0]
+    if authority.count("@") > 1:
+        raise UserError(f"storage {without_password(url)}: user or password holds an '@'; write %40 for it")
