@@ -19,9 +19,6 @@ from scipy import stats
 from harness.analysis.noise import ALPHA
 from harness.analysis.statistics import Standing, Verdict
 
-INTERVALS = (("gain_low", "gain_high"),)
-"""Columns of a summary that hold an interval of `gain_map50_95`."""
-
 
 def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
     """Return a summary whose intervals of gains hold also for the one that is chosen by its reading.
@@ -37,7 +34,7 @@ def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
     df = summary["gain_df"].where(summary["gain_df"] > 0).to_numpy(dtype=float)
     longer = stats.t.isf(ALPHA / 2 / looks, df) / stats.t.isf(ALPHA / 2, df)
     gains = summary["gain_map50_95"]
-    ends = {end: gains + (summary[end] - gains) * longer for pair in INTERVALS for end in pair}
+    ends = {end: gains + (summary[end] - gains) * longer for end in ("gain_low", "gain_high")}
     return summary.assign(**ends).where(summary["standing"] != Standing.BASELINE, summary)
 
 

@@ -70,6 +70,11 @@ class Answer:
     best: str | None
     tiles: tuple[Tile, ...]
 
+    @property
+    def opening(self) -> str:
+        """What to take, and what was found."""
+        return f"{self.pick.headline} {self.headline}" if self.pick else self.headline
+
 
 def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
     """Put a study's result into words.

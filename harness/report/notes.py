@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.architecture import BASELINE, Init, Kind, Mode
 from harness.report import words
+from harness.settings import MIN_GAIN
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -141,8 +142,13 @@ def commands(record: StudyRecord) -> Pairs:
     search = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
     return (
         *((("Finish or repeat this search (nothing is trained twice)", search),) if search else ()),
-        ("Make this report again", f"clo report {shlex.quote(record.name)}"),
+        ("Make this report again", f"clo report {shlex.quote(record.name)}{_preference(record)}"),
     )
+
+
+def _preference(record: StudyRecord) -> str:
+    """The option that a report needs to recommend the same again; a report may have been told another than the study."""
+    return "" if record.min_gain == MIN_GAIN else f" --min-gain {record.min_gain:g}"
 
 
 def row_commands(record: StudyRecord, architecture: str) -> Pairs:

@@ -1,0 +1,122 @@
+"""Intervals of chosen gains: widths by Student's t, and their coverage where the truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from harness.analysis.chosen import corrected_for_choice
+from harness.analysis.statistics import Standing, Verdict, summarise
+from harness.architecture import BASELINE
+
+
+def summary(gains: list[float], se: float, df: float) -> pd.DataFrame:
+    """Judged candidates of equal noise beside a baseline, as `summarise` would have them if none beat it."""
+    half = stats.t.isf(0.025, df) * se
+    rows = pd.DataFrame({"gain_map50_95": [0.0, *gains]}, index=[BASELINE, *(f"c{at}" for at in range(len(gains)))])
+    halves = np.array([0.0] + [half] * len(gains))
+    return rows.assign(
+        gain_low=rows["gain_map50_95"] - halves,
+        gain_high=rows["gain_map50_95"] + halves,
+        gain_df=df,
+        p_value=[np.nan] + [0.5] * len(gains),
+        p_holm=[np.nan] + [1.0] * len(gains),
+        standing=[str(Standing.BASELINE)] + [str(Standing.JUDGED)] * len(gains),
+        verdict=[str(Verdict.REFERENCE)] + [str(Verdict.UNDECIDED)] * len(gains),
+    )
+
+
+def test_the_interval_of_one_of_three_is_that_at_a_third_of_the_error() -> None:
+    found = corrected_for_choice(summary([0.01, 0.0, -0.02], se=0.002, df=4))
+    half = stats.t.ppf(1 - 0.05 / 3 / 2, 4) * 0.002
+    assert found.loc["c0", "gain_low"] == pytest.approx(0.01 - half)
+    assert found.loc["c2", "gain_high"] == pytest.approx(-0.02 + half)
+    assert tuple(found.loc[BASELINE, ["gain_low", "gain_high"]]) == (0.0, 0.0)
+
+
+def test_one_candidate_is_no_choice() -> None:
+    alone = summary([0.01], se=0.002, df=4)
+    pd.testing.assert_frame_equal(corrected_for_choice(alone), alone)
+
+
+@pytest.mark.parametrize("p_holm", [0.0499, 0.0501])
+def test_the_interval_of_a_winner_leaves_out_zero_where_its_corrected_test_does(p_holm: float) -> None:
+    rows = summary([0.01, 0.0, 0.0], se=1.0, df=4)
+    p_value = p_holm / 2  # second in Holm's order of three
+    se = 0.01 / stats.t.isf(p_value / 2, 4)
+    half = stats.t.isf(0.025, 4) * se
+    rows.loc["c0", ["gain_low", "gain_high", "p_value", "p_holm"]] = [0.01 - half, 0.01 + half, p_value, p_holm]
+    rows.loc["c0", "verdict"] = str(Verdict.GAIN)
+    assert (corrected_for_choice(rows).loc["c0", "gain_low"] > 0) == (p_holm < 0.05)
+
+
+def test_an_unknown_interval_stays_unknown() -> None:
+    rows = summary([0.01, 0.02], se=np.nan, df=0)
+    assert corrected_for_choice(rows).loc["c0", ["gain_low", "gain_high"]].isna().all()
+
+
+def test_the_highest_of_ten_that_do_nothing_reads_above_zero_as_seldom_as_one_would() -> None:
+    rng = np.random.default_rng(20)
+    plain = corrected = 0
+    studies = 400
+    for _ in range(studies):
+        gains = list((rng.normal(size=10) + rng.normal()) / np.sqrt(2))  # the baseline is in all of them
+        se, df = float(np.sqrt(rng.chisquare(20) / 20)), 20.0
+        rows = summary(gains, se, df)
+        best = rows["gain_map50_95"].drop(BASELINE).idxmax()
+        plain += rows.loc[best, "gain_low"] > 0
+        corrected += corrected_for_choice(rows).loc[best, "gain_low"] > 0
+    assert plain > 0.06 * studies  # 8 to 11 %: what was printed
+    assert corrected < 0.04 * studies  # at most 2.5 %
+
+
+# --- Through `summarise` --------------------------------------------------------------------------
+
+
+def studied(rng: np.random.Generator, truth: np.ndarray, seeds: int, own: float, shared: float) -> pd.DataFrame:
+    """The summary of a study in which seed 0 has picked all candidates and the others judge them."""
+    levels = 0.5 + rng.normal(0, shared, seeds)
+    base = levels + rng.normal(0, own, seeds)
+    rows = [(BASELINE, seed, base[seed], 0.0) for seed in range(seeds)]
+    for at, gain in enumerate(truth):
+        values = levels + gain + rng.normal(0, own, seeds)
+        rows += [(f"c{at:02d}", seed, values[seed], values[seed] - base[seed]) for seed in range(seeds)]
+    trials = pd.DataFrame(rows, columns=["architecture", "seed", "map50_95", "gain_map50_95"])
+    trials = trials.assign(
+        epochs=3, state="complete", reason="", map50=trials["map50_95"] + 0.2, selected_on=trials["seed"] == 0
+    )
+    return summarise(trials)
+
+
+def coverage(truth: np.ndarray, seeds: int, studies: int, seed: int) -> dict[str, float]:
+    """How often the interval of the highest judged gain, and those of the winners, hold the truth.
+
+    Args:
+        truth: True gains in standard deviations of one seed's paired difference.
+        seeds: Of each, the one that picks included.
+        studies: How many to simulate.
+        seed: Of the simulation.
+    """
+    rng = np.random.default_rng(seed)
+    own = 0.001
+    sd = own * np.sqrt(2)
+    seen: dict[str, list[bool]] = {"plain": [], "corrected": [], "winners, plain": [], "winners, corrected": []}
+    for _ in range(studies):
+        drawn = rng.permutation(truth) * sd
+        plain = studied(rng, drawn, seeds, own, 0.003)
+        true = pd.Series(drawn, index=[f"c{at:02d}" for at in range(len(drawn))]).reindex(plain.index)
+        for name, rows in (("plain", plain), ("corrected", corrected_for_choice(plain))):
+            holds = (rows["gain_low"] <= true) & (true <= rows["gain_high"])
+            seen[name].append(bool(holds[rows["gain_map50_95"].drop(BASELINE).idxmax()]))
+            seen[f"winners, {name}"] += holds[rows["verdict"] == Verdict.GAIN].tolist()
+    return {name: float(np.mean(each)) if each else np.nan for name, each in seen.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("truth", [np.zeros(10), np.repeat([0.0, 2.0], 5)], ids=["null", "true effects"])
+def test_the_interval_of_the_highest_holds_the_truth_in_93_of_100_studies(truth: np.ndarray) -> None:
+    found = coverage(truth, seeds=3, studies=300, seed=7)
+    assert found["corrected"] >= 0.93
+    assert found["plain"] < found["corrected"]
