@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -32,10 +33,10 @@ def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
     """
     looks = _looks(summary).to_numpy(dtype=float)
     df = summary["gain_df"].where(summary["gain_df"] > 0).to_numpy(dtype=float)
-    longer = stats.t.isf(ALPHA / 2 / looks, df) / stats.t.isf(ALPHA / 2, df)
+    longer = np.where(looks > 1, stats.t.isf(ALPHA / 2 / looks, df) / stats.t.isf(ALPHA / 2, df), 1.0)
     gains = summary["gain_map50_95"]
     ends = {end: gains + (summary[end] - gains) * longer for end in ("gain_low", "gain_high")}
-    return summary.assign(**ends).where(summary["standing"] != Standing.BASELINE, summary)
+    return summary.assign(**ends)
 
 
 def _looks(summary: pd.DataFrame) -> pd.Series[float]:

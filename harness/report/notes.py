@@ -147,7 +147,7 @@ def commands(record: StudyRecord) -> Pairs:
 
 
 def _preference(record: StudyRecord) -> str:
-    """The option that a report needs to recommend the same again; a report may have been told another than the study."""
+    """The option with which a report recommends the same again: it may have been told another than its study."""
     return "" if record.min_gain == MIN_GAIN else f" --min-gain {record.min_gain:g}"
 
 
