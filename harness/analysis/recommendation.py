@@ -51,7 +51,8 @@ def non_inferior(rows: pd.DataFrame, cost: str, min_gain: float) -> str | None:
         Its identity; None where no candidate is known to be as good.
     """
     judged = _longest(rows[rows["standing"] == Standing.JUDGED])
-    return _cheapest_good_enough(judged[judged["gain_low"] > -min_gain], cost, min_gain)
+    lowest = judged.filter(regex="^gain_low").min(axis=1)  # on whatever images: one that is not known (NaN) has no say
+    return _cheapest_good_enough(judged[lowest > -min_gain], cost, min_gain)
 
 
 def _longest(rows: pd.DataFrame) -> pd.DataFrame:

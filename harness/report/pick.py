@@ -132,9 +132,11 @@ def _baseline(record: StudyRecord, summary: pd.DataFrame, digits: int, rule: str
     name = non_inferior(judged[highest < 1], column, record.min_gain)
     if name is not None:
         row: Any = judged.loc[name]
+        loses = f"loses less than {record.min_gain:g} mAP50-95 (95 %)"
+        found = "beats the baseline" if row["verdict"] == Verdict.GAIN else loses
         why = (
-            f"If {cost} matters more: {name} is cheaper{phrases.price_of(row)}, and loses less than "
-            f"{record.min_gain:g} mAP50-95 (95 %): its gain is {phrases.chosen_gain_of(row, summary, digits)}."
+            f"If {cost} matters more: {name} is cheaper{phrases.price_of(row)}, and {found}: "
+            f"its gain is {phrases.chosen_gain_of(row, summary, digits)}."
         )
     return Pick(architecture=BASELINE, headline=headline, why=why, rule=rule)
 

@@ -106,6 +106,13 @@ def test_a_cheaper_candidate_that_loses_nothing_that_matters_is_named_with_its_i
     assert sure(preferring(example.record(trials), 0.002)).why == ""
 
 
+def test_a_cheaper_candidate_with_a_gain_too_small_to_matter_is_named_beside_the_baseline() -> None:
+    lean = example.candidate("lean", [0.0010, 0.0010, 0.0011, 0.0009], ratio=0.9, macs=90e6)
+    found = sure(example.record(example.frame(example.baseline(0, 1, 2, 3), lean)))
+    assert found.headline.startswith("Keep the baseline: lean beats it, but by +0.0010")
+    assert "lean is cheaper for 0.90×" in found.why and "and beats the baseline: its gain is" in found.why
+
+
 def test_a_cheaper_candidate_of_which_little_is_known_is_not_named() -> None:
     vague = example.candidate("aaaaaaaa", [-0.05, -0.02, -0.10], ratio=0.9)
     record = example.record(example.frame(example.baseline(0, 1, 2), vague))
