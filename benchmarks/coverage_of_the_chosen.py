@@ -52,7 +52,7 @@ def coverage(truth: NDArray[np.float64], seeds: int, studies: int, rng: np.rando
         gains = rng.permutation(truth) * OWN_SD * np.sqrt(2)
         summary = summarise(trials(gains, seeds, rng))
         true = pd.Series(gains, index=summary.index.drop(BASELINE)).reindex(summary.index)
-        best = summary["gain_map50_95"].drop(BASELINE).idxmax()
+        best = str(summary["gain_map50_95"].drop(BASELINE).idxmax())
         lengths = []
         for name, rows in (("plain", summary), ("corrected", corrected_for_choice(summary))):
             holds = (rows["gain_low"] <= true) & (true <= rows["gain_high"])

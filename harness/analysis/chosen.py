@@ -35,7 +35,7 @@ def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
     df = summary["gain_df"].where(summary["gain_df"] > 0).to_numpy(dtype=float)
     longer = np.where(looks > 1, stats.t.isf(ALPHA / 2 / looks, df) / stats.t.isf(ALPHA / 2, df), 1.0)
     gains = summary["gain_map50_95"]
-    ends = [name for name in summary if str(name).startswith(("gain_low", "gain_high"))]  # of every target there is
+    ends = [name for name in map(str, summary) if name.startswith(("gain_low", "gain_high"))]  # of every target
     return summary.assign(**{end: gains + (summary[end] - gains) * longer for end in ends})
 
 

@@ -56,7 +56,8 @@ def non_inferior(rows: pd.DataFrame, cost: str, min_gain: float) -> str | None:
 
 
 def _longest(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.loc[rows["epochs"] == rows["epochs"].max()]
+    longest: pd.DataFrame = rows[rows["epochs"] == rows["epochs"].max()]
+    return longest
 
 
 def _cheapest_good_enough(rows: pd.DataFrame, cost: str, min_gain: float) -> str | None:

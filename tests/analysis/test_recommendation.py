@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ Point = tuple[float, float, float]
 """Gain, cost, and half the length of the cost's interval."""
 
 
-def rows(verdict: str = Verdict.GAIN, epochs: int = 3, **points: Point) -> pd.DataFrame:
+def table(points: dict[str, Point], verdict: str = Verdict.GAIN, epochs: int = 3) -> pd.DataFrame:
     frame = pd.DataFrame.from_dict(points, orient="index", columns=["gain_map50_95", "cost", "half"])
     return frame.assign(
         cost_low=frame["cost"] - frame["half"],
@@ -22,6 +24,14 @@ def rows(verdict: str = Verdict.GAIN, epochs: int = 3, **points: Point) -> pd.Da
         standing=str(Standing.JUDGED),
         epochs=epochs,
     )
+
+
+def rows(verdict: str = Verdict.GAIN, epochs: int = 3, **points: Point) -> pd.DataFrame:
+    return table(points, verdict, epochs)
+
+
+def gain_of(frame: pd.DataFrame, name: str) -> float:
+    return float(frame["gain_map50_95"][name])
 
 
 def test_the_cheapest_within_min_gain_of_the_largest_is_taken() -> None:
@@ -86,10 +96,12 @@ POINTS = st.lists(
 @given(POINTS, st.floats(0, 0.02, allow_nan=False), st.booleans())
 @pytest.mark.parametrize("rule", [recommended, non_inferior])
 def test_moving_costs_within_their_intervals_trades_no_more_than_min_gain(
-    rule: object, points: list[tuple[float, float, float, float]], min_gain: float, intervals_move_too: bool
+    rule: Callable[[pd.DataFrame, str, float], str | None],
+    points: list[tuple[float, float, float, float]],
+    min_gain: float,
+    intervals_move_too: bool,
 ) -> None:
-    assert callable(rule)
-    before = rows(**{f"c{at}": point[:3] for at, point in enumerate(points)})
+    before = table({f"c{at}": point[:3] for at, point in enumerate(points)})
     moves = [half * share for _, _, half, share in points]
     after = before.assign(cost=before["cost"] + moves)
     if intervals_move_too:  # as a second measurement would have it
@@ -97,17 +109,17 @@ def test_moving_costs_within_their_intervals_trades_no_more_than_min_gain(
     first, second = rule(before, "cost", min_gain), rule(after, "cost", min_gain)
     assert (first is None) == (second is None)
     if first is not None:
-        traded = before.loc[first, "gain_map50_95"] - before.loc[second, "gain_map50_95"]
-        assert abs(traded) <= min_gain + 2 * ROUNDING
-        assert before.loc[first, "gain_map50_95"] >= before["gain_map50_95"].max() - min_gain - 2 * ROUNDING
+        assert second is not None
+        assert abs(gain_of(before, first) - gain_of(before, second)) <= min_gain + 2 * ROUNDING
+        assert gain_of(before, first) >= before["gain_map50_95"].max() - min_gain - 2 * ROUNDING
 
 
 @given(POINTS, st.floats(0, 0.02, allow_nan=False), st.floats(0.5, 2.0), st.floats(0.5, 2.0))
 def test_a_larger_budget_buys_no_less_than_min_gain_below_a_smaller_one(
     points: list[tuple[float, float, float, float]], min_gain: float, one: float, other: float
 ) -> None:
-    every = rows(**{f"c{at}": point[:3] for at, point in enumerate(points)})
+    every = table({f"c{at}": point[:3] for at, point in enumerate(points)})
     small, large = (recommended(every[every["cost"] <= limit], "cost", min_gain) for limit in sorted((one, other)))
     if small is not None:
         assert large is not None
-        assert every.loc[large, "gain_map50_95"] >= every.loc[small, "gain_map50_95"] - min_gain - 2 * ROUNDING
+        assert gain_of(every, large) >= gain_of(every, small) - min_gain - 2 * ROUNDING
