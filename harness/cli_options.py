@@ -46,6 +46,13 @@ Resource = Annotated[
     list[str] | None, typer.Option(help="Ray: a custom resource of a training, as NAME=AMOUNT. Repeatable.")
 ]
 Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
+MinGain = Annotated[
+    float | None,
+    typer.Option(
+        help="Smallest difference in mAP50-95 (0 to 1) that matters: a smaller gain recommends nothing. "
+        "\\[default: 0.005]"
+    ),
+]
 
 
 def typed_command() -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli_options import Json, Results, Storage, other_devices, study_record
+from harness.cli_options import Json, MinGain, Results, Storage, other_devices, study_record
 from harness.printing import print_json
 
 if TYPE_CHECKING:
@@ -28,15 +29,16 @@ def report(
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Print the answer and the front here, and write no files.")
     ] = False,
+    min_gain: MinGain = None,
     as_json: Json = False,
 ) -> None:
     """Write a study's report again, from its storage alone; also while the search is running.
 
     A study that ran on several kinds of devices has a front of each, and a page that shows them side by side.
     """
-    found = [study_record(study, storage, results) for study in studies]
+    found = [_preferring(min_gain, *study_record(study, storage, results)) for study in studies]
     if len(studies) == 1 and (others := other_devices(studies[0], storage, results)):
-        found += [study_record(study, storage, results) for study in others]
+        found += [_preferring(min_gain, *study_record(study, storage, results)) for study in others]
         for record, folder in [] if terminal else found:
             write(record, folder)
     if len(found) > 1 and not terminal:
@@ -51,6 +53,16 @@ def report(
             print_answer(record, Console())
             continue
         close(record, folder, as_json, None if terminal else write(record, folder))
+
+
+def _preferring(min_gain: float | None, record: StudyRecord, folder: Path) -> tuple[StudyRecord, Path]:
+    """The record with the preference that a report was told, if any; the storage keeps that of the last run."""
+    if min_gain is None:
+        return record, folder
+    from harness.settings import search_settings
+
+    checked = search_settings(min_gain=min_gain).min_gain
+    return replace(record, settings=record.settings | {"min_gain": checked}), folder
 
 
 def _together(records: list[StudyRecord], results: Path, as_json: bool) -> None:

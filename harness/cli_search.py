@@ -14,6 +14,7 @@ from harness.cli_options import (
     Executor,
     GpusOfOneNode,
     Json,
+    MinGain,
     Resource,
     Results,
     Storage,
@@ -82,6 +83,7 @@ def search(
     min_map50_95: Annotated[
         float | None, typer.Option("--min-map50-95", help="Lowest mAP50-95; below it no candidate is a finalist.")
     ] = None,
+    min_gain: MinGain = None,
     required_sites: Annotated[
         list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
     ] = None,
@@ -147,7 +149,7 @@ def search(
             "max_latency_ratio": max_latency_ratio, "min_map50_95": min_map50_95,
             "required_sites": required_sites or (), "forbidden_sites": forbidden_sites or (),
         },
-        include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
+        min_gain=min_gain, include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
         objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, workers=workers,
         threads=threads, loader_workers=loader_workers, worker_timeout_s=duration(worker_timeout, "--worker-timeout"),
         executor=executor, cluster=cluster_settings(address, gpus_per_trial, cpus_per_trial, resource), study=study,

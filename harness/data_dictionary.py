@@ -90,6 +90,7 @@ FRONT: dict[str, Column] = {
     "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
     "gain_low": Column(f"Lower {_CI} of the gain, the noise pooled over all candidates.", _GAIN),
     "gain_high": Column(f"Upper {_CI} of the gain.", _GAIN),
+    "gain_df": Column("Degrees of freedom of the interval, Student's t's."),
     "gain_seeds": Column("Seeds that the gain rests on."),
     "gain_basis": Column("The same in words."),
     "p_value": Column("Of a gain of 0, uncorrected.", "0 to 1"),

@@ -25,7 +25,7 @@ from harness.choices import NO_BLOCK, Option
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.patient_storage import PatientStorage
-from harness.settings import is_server, require_storage_url, with_driver, without_password
+from harness.settings import MIN_GAIN, is_server, require_storage_url, with_driver, without_password
 from harness.study_form import check_names, check_study, check_trial
 
 LOCK_SECONDS = 30.0
@@ -152,6 +152,11 @@ class StudyRecord:
     def constraints(self) -> Constraints:
         """What candidates had to fulfil in the last run."""
         return Constraints.model_validate(self.settings.get("constraints", {}))
+
+    @property
+    def min_gain(self) -> float:
+        """The smallest difference in mAP50-95 that matters, as the last run or the report was told."""
+        return float(self.settings.get("min_gain", MIN_GAIN))
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:

@@ -27,6 +27,8 @@ from harness.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse
 Parsed = TypeVar("Parsed")
 EMBEDDED_DATA = "digits"
 """Name of the data set that clo-nas makes itself."""
+MIN_GAIN = 0.005
+"""Smallest difference in mAP50-95 that matters, unless somebody says another: docs/report.md has the reason."""
 
 
 class Objective(StrEnum):
@@ -99,6 +101,7 @@ class SearchSettings(BaseModel):
     )
     executor: ExecutorKind = ExecutorKind.LOCAL
     cluster: ClusterSettings = ClusterSettings()
+    min_gain: float = Field(default=MIN_GAIN, ge=0, le=1, description="smallest difference in mAP50-95 that matters")
     study: str = "default"
     storage: str | None = None
     results: Path = Path("results")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.constraints import Constraints
 from harness.errors import UserError
-from harness.settings import Objective
+from harness.settings import MIN_GAIN, Objective
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,199}")
 """What may be the name of a file, or part of one: no folder, nothing hidden."""
@@ -39,6 +39,7 @@ class _Settings(_Form):
     rungs: str | None = None
     budget: str | None = None
     constraints: Constraints = Constraints()
+    min_gain: Annotated[float, Field(ge=0, le=1)] = MIN_GAIN
     block_files: dict[str, str] | None = None
     include: tuple[str, ...] = ()
 

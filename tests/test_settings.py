@@ -98,6 +98,8 @@ def test_settings_cannot_change_under_a_search() -> None:
         ({"constraints": {"min_map50_95": 45.0}}, "--min-map50-95 45.0: "),
         ({"constraints": {"max_latency_ratio": float("nan")}}, "--max-latency-ratio nan: "),
         ({"constraints": {"required_sites": 3}}, "--with 3: "),
+        ({"min_gain": -0.001}, "--min-gain -0.001: "),
+        ({"min_gain": float("nan")}, "--min-gain nan: "),
         ({"study": "a/b"}, "--study a/b: a study's name is also its folder's"),
     ],
 )

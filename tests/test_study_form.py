@@ -43,6 +43,7 @@ def test_what_old_studies_lack_and_new_ones_have_more_is_no_fault() -> None:
     [
         ({"settings": {"imgsz": "64"}}, "settings.imgsz"),
         ({"settings": {"objectives": ["speed"]}}, "settings.objectives.0"),
+        ({"settings": {"min_gain": float("nan")}}, "settings.min_gain"),
         ({"space": {"size": -1}}, "space.size"),
         ({"environment": {"packages": []}}, "environment.packages"),
         ({"ablation": {"arms": []}}, "ablation.file"),

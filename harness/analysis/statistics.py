@@ -89,7 +89,7 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
         Indexed by architecture, the baseline first (present even where it has no row), then in order
         of appearance. Columns: `epochs` (that the row speaks of; NaN where nothing is complete), `standing`,
         `verdict`, `seeds` (complete, of those epochs), `gain_map50_95` (mean),
-        `gain_low`, `gain_high` (95 %), `gain_seeds` (seeds the gain rests on), `gain_basis`,
+        `gain_low`, `gain_high` (95 %), `gain_df` (degrees of freedom), `gain_seeds` (that it rests on), `gain_basis`,
         `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
         `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
         `macs_ratio`, `params_ratio`, `complete`, `failed` (rows), `reason` (of the last failure).
@@ -236,6 +236,7 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
     ]
     summary["gain_low"] = summary["gain_map50_95"] - np.array(half)
     summary["gain_high"] = summary["gain_map50_95"] + np.array(half)
+    summary["gain_df"] = [noise.df for noise in noises]
     summary["gain_seeds"] = [each.readings for each in judged]
     summary["gain_basis"] = [
         each.basis + _why_no_interval(each, noise) for each, noise in zip(judged, noises, strict=True)

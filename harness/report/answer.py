@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.analysis.bounds import within
+from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
@@ -69,6 +70,11 @@ class Answer:
     best: str | None
     tiles: tuple[Tile, ...]
 
+    @property
+    def opening(self) -> str:
+        """What to take, and what was found."""
+        return f"{self.pick.headline} {self.headline}" if self.pick else self.headline
+
 
 def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
     """Put a study's result into words.
@@ -81,19 +87,20 @@ def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
         noise: Its `gain_noise`.
     """
     kept = summary["standing"].isin([Standing.BASELINE, Standing.UNMEASURED])
-    inside = summary[within(summary, record.constraints) | kept]
+    inside = corrected_for_choice(summary[within(summary, record.constraints) | kept])
     outside = phrases.beyond_bounds(record, summary)
     outcome = _outcome(inside, noise, is_bounded=bool(outside))
     best = _best(inside, outcome)
     headline, lead = _statement(record, inside, noise, outcome, best)
-    picked = pick(record, inside, words.digits_for(noise))
+    detects = phrases.detects_something(summary.loc[BASELINE]) or outcome is Outcome.GAIN
+    picked = pick(record, inside, words.digits_for(noise)) if detects else None
     shown = picked.architecture if picked and picked.is_candidate else best
     return Answer(
         outcome=outcome,
         pick=picked,
         headline=headline,
         lead=lead,
-        remarks=tuple(filter(None, [*_remarks(record, inside, noise, outcome), outside])),
+        remarks=tuple(filter(None, [_tested(summary), *_remarks(record, inside, noise, outcome), outside])),
         best=best,
         tiles=tuple(_tiles(inside, noise, shown)),
     )
@@ -133,9 +140,14 @@ def _statement(
     digits = words.digits_for(noise)
     base: Any = summary.loc[BASELINE]
     baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}{phrases.after(base, summary)}"
-    compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
     region = " within the bounds" if record.constraints.bounds else ""
-    every = words.count(compared, "architecture") + region
+    if not phrases.detects_something(base) and outcome is not Outcome.GAIN:
+        seeds = "its only seed" if base["seeds"] == 1 else f"all of its {base['seeds']} seeds"
+        return (
+            "The baseline detects nothing, so no difference to it says anything.",
+            f"{baseline}, under {seeds}. Look at the labels of the data and their classes, then at how long the "
+            "baseline is trained, and on how many images.",
+        )
     if best is None:
         return {
             Outcome.OUTSIDE: (
@@ -152,40 +164,61 @@ def _statement(
             ),
         }.get(outcome, ("No training has finished.", "There is no accuracy to report."))
     row: Any = summary.loc[best]
-    gain, named = phrases.gain_of(row, digits), phrases.name_of(record, best) + phrases.after(row, summary)
+    gain, named = phrases.chosen_gain_of(row, summary, digits), phrases.name_of(record, best)
+    named += phrases.after(row, summary)
+    if outcome is Outcome.UNJUDGED:
+        compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
+        return (
+            "No gain can be claimed yet.",
+            f"{baseline}. Of {words.count(compared, 'architecture')}{region} compared with it, {named} reads highest: "
+            f"{gain}. The highest of several noisy readings is too high on average. " + phrases.noise_sentence(noise),
+        )
+    judged = int((summary["standing"] == Standing.JUDGED).sum())
+    every = words.count(judged, "judged architecture") + region
     if outcome is Outcome.GAIN:
         winners = int((summary["verdict"] == Verdict.GAIN).sum())
         verb = "beats" if winners == 1 else "beat"
         largest = "Its gain is" if winners == 1 else "The largest gain is"
         return (
-            f"{winners} of {every} {verb} the baseline at 95 % confidence.",
-            f"{baseline}. {largest} {gain} mAP50-95{phrases.price_of(row)}: that of {named}.",
+            f"{winners} of {every} {verb} the baseline at 95 % confidence{_screened(summary)}.",
+            f"{baseline}. {largest} {gain}{phrases.price_of(row)}: that of {named}.",
         )
-    if outcome is Outcome.NO_GAIN:
-        return (
-            f"None of {every} beats the baseline, given this noise."
-            if compared > 1
-            else f"The one architecture {region.strip() or 'tried'} does not beat the baseline, given this noise.",
-            f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. " + phrases.noise_sentence(noise),
-        )
+    largest = "Its gain is" if judged == 1 else "The largest judged gain is"
     return (
-        "No gain can be claimed yet.",
-        f"{baseline}. Of {every} compared with it, {named} reads highest: {gain} mAP50-95. "
-        "The highest of several noisy readings is too high on average. " + phrases.noise_sentence(noise),
+        f"None of {every} is shown to beat the baseline{_screened(summary)}."
+        if judged > 1
+        else f"The one architecture{region} that was judged is not shown to beat the baseline{_screened(summary)}.",
+        f"{baseline}. {largest} {gain}, of {named}. " + phrases.noise_sentence(noise),
     )
+
+
+def _screened(summary: pd.DataFrame) -> str:
+    """How many had no say: ` (7 more were only screened, under one seed)`."""
+    rows = summary[summary["standing"] == Standing.SCREENING]
+    if rows.empty:
+        return ""
+    seeds = "under one seed" if (rows["gain_seeds"] == 1).all() else "under seeds that picked"
+    return f" ({len(rows)} more {'was' if len(rows) == 1 else 'were'} only screened, {seeds})"
+
+
+def _tested(summary: pd.DataFrame) -> str:
+    """What the verdicts rest on: all of the study's, whatever its bounds."""
+    judged, tests = (int(each.sum()) for each in (summary["standing"] == Standing.JUDGED, summary["p_value"].notna()))
+    if not tests:
+        return ""
+    each = "The judged candidate was" if judged == 1 else f"Each of the {judged} judged candidates was"
+    rest = (
+        " A candidate that was only screened can be ruled out, not in."
+        if (summary["standing"] == Standing.SCREENING).any()
+        else ""
+    )
+    correction = f", with Holm's correction for {tests} tests" if tests > 1 else ""
+    return f"{each} tested against the baseline, under seeds that did not pick it, at 5 %{correction}.{rest}"
 
 
 def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome) -> list[str]:
     """What else must be known to believe the headline rightly."""
     remarks = [said] if (said := phrases.several_lengths(summary)) else []
-    judged = int((summary["standing"] == Standing.JUDGED).sum())
-    screened = int((summary["standing"] == Standing.SCREENING).sum())
-    if screened and outcome in {Outcome.GAIN, Outcome.NO_GAIN}:
-        remarks.append(
-            f"{judged} of them {'was' if judged == 1 else 'were'} judged on repeated seeds; the other "
-            f"{screened} {'has' if screened == 1 else 'have'} one seed, a screening reading that can rule "
-            "an architecture out but not in."
-        )
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
@@ -234,7 +267,8 @@ def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
             Tile(
                 label=f"Gain of {best}",
                 value=words.signed(row["gain_map50_95"], digits),
-                detail=phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True),
+                detail=phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)
+                + phrases.corrected(row, summary),
             ),
             Tile(
                 label="Its latency",

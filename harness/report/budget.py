@@ -6,16 +6,20 @@ The page's slider only looks up a step; what it says is made here.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from harness.analysis.bounds import within
+from harness.analysis.chosen import corrected_for_choice
+from harness.analysis.recommendation import non_inferior, recommended
 from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
 from harness.report import phrases
 from harness.report.figures import FrontFigure
+from harness.report.pick import cost_of
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -65,10 +69,9 @@ SHOWN = {"latency": 2, "macs": 3}
 def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> Budget | None:
     """What each budget of a figure's cost buys; None where there is nothing to choose between.
 
-    The best is the candidate of the largest gain among those told to be better than the baseline; where there is
-    none, the baseline; where that is too dear, the judged candidate that reads highest and is not told to be worse.
-    Candidates of one seed and those beyond a bound of the search are never named. On a ladder, the longest trainings
-    come first.
+    The rule is that of the pick (`harness.analysis.recommendation`), among what can be paid; where it names nobody, the
+    baseline; where that costs too much, a judged candidate that loses nothing that matters. Candidates of one seed and
+    those beyond a bound of the search are never named.
     """
     column, name = _COLUMNS[figure.axis.key]
     drawn = summary.loc[[point.architecture for point in figure.points], column].dropna()
@@ -77,41 +80,44 @@ def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> B
     if len(drawn) < 2 or not scale > 0:
         return None
     least, most = math.floor(100 * drawn.min() - 1) / 100, math.ceil(100 * drawn.max()) / 100
-    inside = summary[within(summary, record.constraints) | (summary.index == BASELINE)]
-    known = inside[inside["standing"].isin([Standing.BASELINE, Standing.JUDGED]) & inside[column].notna()].copy()
-    known[column] = known[column].round(SHOWN[figure.axis.key])
+    inside = corrected_for_choice(summary[within(summary, record.constraints) | (summary.index == BASELINE)])
+    known = inside[inside["standing"].isin([Standing.BASELINE, Standing.JUDGED]) & inside[column].notna()]
+    costs = known[column].round(SHOWN[figure.axis.key])
     steps = [Step(cost=-math.inf, architecture="", said="nothing that was judged costs so little.")]
-    for cost in sorted(set(known[column].astype(float).tolist())):
-        best, said = _best(known[known[column] <= cost], figure.digits)
+    for cost in sorted(set(costs.astype(float).tolist())):
+        best, said = _best(record, inside, known[costs <= cost], figure.digits)
         if said != steps[-1].said:
             steps.append(Step(cost=cost, architecture=best, said=said))
     return Budget(key=figure.axis.key, name=name, least=least, most=most, to_x=scale, steps=tuple(steps))
 
 
-def _best(rows: pd.DataFrame, digits: int) -> tuple[str, str]:
+def _best(record: StudyRecord, inside: pd.DataFrame, rows: pd.DataFrame, digits: int) -> tuple[str, str]:
     """The best of what can be paid, and what to say of it."""
+    least = f"{record.min_gain:g} mAP50-95"
+    column, _ = cost_of(record, inside)
+
+    def figures(name: str) -> str:
+        row: Any = inside.loc[name]
+        return f"{name}, gain {phrases.chosen_gain_of(row, inside, digits)}{phrases.price_of(row)}"
+
+    name = recommended(rows, column, record.min_gain)
+    if name is not None:
+        return name, f"{figures(name)}: beats the baseline."
     candidates = rows[rows.index != BASELINE]
-    winners = candidates[candidates["verdict"] == Verdict.GAIN]
-    if len(winners):
-        name = _highest(winners)
-        return name, f"{name}, {_figures(winners.loc[name], digits)}: told to be better than the baseline."
-    open_cases = candidates[candidates["verdict"] != Verdict.LOSS]
     if BASELINE in rows.index:
-        none = "the baseline: no candidate within this budget is told to be better."
-        if open_cases.empty:
-            return BASELINE, none
-        name = _highest(open_cases)
-        return BASELINE, f"{none} {name} reads highest, {_figures(open_cases.loc[name], digits)}: undecided."
-    if len(open_cases):
-        name = _highest(open_cases)
-        return name, f"{name}, {_figures(open_cases.loc[name], digits)}: not told from the baseline, which is dearer."
-    return "", "nothing: every judged candidate within this budget is told to be worse than the baseline."
+        highest = _highest(candidates, figures)
+        return BASELINE, f"the baseline: no candidate within this budget beats it by {least} or more.{highest}"
+    name = non_inferior(candidates, column, record.min_gain)
+    if name is not None:
+        return name, f"{figures(name)}: loses less than {least} to the baseline, which costs more."
+    return "", f"nothing: no candidate within this budget is known to lose less than {least} to the baseline."
 
 
-def _highest(rows: pd.DataFrame) -> str:
-    """The largest gain among the longest trainings."""
-    return str(rows.loc[rows["epochs"] == rows["epochs"].max(), "gain_map50_95"].idxmax())
-
-
-def _figures(row: Any, digits: int) -> str:
-    return f"gain {phrases.gain_of(row, digits)} mAP50-95{phrases.price_of(row)}"
+def _highest(candidates: pd.DataFrame, figures: Callable[[str], str]) -> str:
+    """Who of the longest trainings reads highest beside the baseline, unless all are told to be worse."""
+    rows = candidates[candidates["verdict"] != Verdict.LOSS]
+    if rows.empty:
+        return ""
+    name = str(rows.loc[rows["epochs"] == rows["epochs"].max(), "gain_map50_95"].idxmax())
+    beats = "beats it by less" if rows.loc[name, "verdict"] == Verdict.GAIN else "undecided"
+    return f" The highest reading: {figures(name)}: {beats}."

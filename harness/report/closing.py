@@ -28,7 +28,7 @@ def closing(record: StudyRecord, content: Content | None = None) -> dict[str, An
     Returns:
         `finished` and `failed`: candidates with and without a complete training, interrupted ones in
         neither; `front`: identities on a front, best gain first; `pick`: whom the report recommends, the baseline
-        where nobody is told to be better, None where nothing can be; `answer`: the report's first sentence.
+        where nobody gains enough, None where nothing can be; `answer`: the report's first sentences.
     """
     if record.ablation:
         return _of_ablation(record)
@@ -42,7 +42,7 @@ def closing(record: StudyRecord, content: Content | None = None) -> dict[str, An
         "failed": len(failed),
         "front": [str(identity) for identity in front.index],
         "pick": said.pick.architecture if said.pick else None,
-        "answer": f"{said.headline} {said.lead}".strip(),
+        "answer": f"{said.opening} {said.lead}".strip(),
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.architecture import BASELINE, Init, Kind, Mode
 from harness.printable import quoted
 from harness.report import words
+from harness.settings import MIN_GAIN
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -142,8 +143,13 @@ def commands(record: StudyRecord, what: str = "search") -> Pairs:
     first = (f"Finish or repeat this {what} (nothing is trained twice)", in_its_folder(record, again))
     return (
         *((first,) if again else ()),
-        ("Make this report again", in_its_folder(record, to_type(record, "report", record.name))),
+        ("Make this report again", in_its_folder(record, to_type(record, "report", record.name, *_preference(record)))),
     )
+
+
+def _preference(record: StudyRecord) -> tuple[str, ...]:
+    """The option with which a report recommends the same again: it may have been told another than its study."""
+    return () if record.min_gain == MIN_GAIN else ("--min-gain", f"{record.min_gain:g}")
 
 
 def typed_before(record: StudyRecord) -> str:

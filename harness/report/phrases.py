@@ -175,10 +175,36 @@ def map_of(row: Any, digits: int) -> str:
     return f"{words.plain(row['map50_95'], digits)} {ends if ends.startswith('[') else f'({seeds}, {ends})'}"
 
 
+def detects_something(baseline: Any) -> bool:
+    """Whether a baseline reaches any accuracy, if it was measured: its mAP50-95 reads other than 0.000."""
+    return round(float(baseline["map50_95"]), 3) != 0
+
+
 def gain_of(row: Any, digits: int) -> str:
     """A gain with its interval: `+0.012 [+0.006, +0.018]`."""
     ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     return f"{words.signed(row['gain_map50_95'], digits)} {ends if ends.startswith('[') else f'({ends})'}"
+
+
+def chosen_gain_of(row: Any, summary: pd.DataFrame, digits: int) -> str:
+    """The gain of one that was chosen by it: `+0.012 [+0.004, +0.020] mAP50-95 (interval corrected for 3 judged)`.
+
+    Args:
+        row: Of `summary`.
+        summary: With intervals that are `corrected_for_choice`.
+        digits: Decimals.
+    """
+    said = gain_of(row, digits)
+    return f"{said} mAP50-95{corrected(row, summary) if said.endswith(']') else ''}"
+
+
+def corrected(row: Any, summary: pd.DataFrame) -> str:
+    """For how many the interval of a chosen gain is corrected; empty for one."""
+    judged = summary["standing"] == Standing.JUDGED
+    if row["standing"] == Standing.JUDGED:
+        return f" (interval corrected for {judged.sum()} judged)" if judged.sum() > 1 else ""
+    compared = int((judged | (summary["standing"] == Standing.SCREENING)).sum())
+    return f" (interval corrected for {compared} compared)" if compared > 1 else ""
 
 
 def price_of(row: Any) -> str:

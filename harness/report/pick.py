@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from harness.analysis.knee import knee
+from harness.analysis.recommendation import non_inferior, recommended
 from harness.analysis.statistics import Standing, Verdict
 from harness.analysis.ties import told_apart
 from harness.architecture import BASELINE
@@ -30,11 +31,11 @@ class Pick:
     """A recommendation.
 
     Attributes:
-        architecture: Whom to take; the baseline where no candidate is told to be better.
-        headline: What to do, in a few words.
+        architecture: Whom to take; the baseline where no candidate gains enough.
+        headline: What to do, in a few words, and what it costs.
         why: The figures behind it; empty where the answer's own headline says all.
         rule: By which rule it was picked; one sentence.
-        tied: Candidates told better than the baseline that the noise does not tell from the pick.
+        tied: Candidates that beat the baseline too, and that the noise does not tell from the pick.
     """
 
     architecture: str
@@ -54,7 +55,8 @@ def pick(record: StudyRecord, summary: pd.DataFrame, digits: int) -> Pick | None
 
     Args:
         record: The study.
-        summary: Rows of its `summarise` that are within the bounds, the baseline among them.
+        summary: Rows of its `summarise` that are within the bounds, the baseline among them; their intervals are
+            `corrected_for_choice`.
         digits: Decimals of an mAP.
 
     Returns:
@@ -63,77 +65,89 @@ def pick(record: StudyRecord, summary: pd.DataFrame, digits: int) -> Pick | None
     compared = summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])
     if summary.loc[BASELINE, "standing"] != Standing.BASELINE or not compared.any():
         return None
+    column, cost = cost_of(record, summary)
+    name = recommended(summary, column, record.min_gain)
+    rule = _rule(cost, record.min_gain)
+    if name is not None:
+        return _winner(record, summary, name, digits, rule)
+    return _baseline(record, summary, digits, rule)
+
+
+def cost_of(record: StudyRecord, summary: pd.DataFrame) -> tuple[str, str]:
+    """Return column and name of the cost that the study minimises first, of those that all in question have.
+
+    In question are those that beat the baseline, or where none does, all that were judged.
+    """
     winners = summary["verdict"] == Verdict.GAIN
-    if winners.any():
-        return _winner(record, summary, winners, digits)
-    return _baseline(record, summary, digits)
-
-
-def cost_of(record: StudyRecord, rows: pd.DataFrame) -> tuple[str, str]:
-    """The column and name of the cost that the study minimises first, of those that all rows have; else MACs."""
+    rows = summary[winners if winners.any() else summary["standing"] == Standing.JUDGED]
     wanted = [Objective(each) for each in record.settings.get("objectives", ())]
     found = [_COSTS[each] for each in [*wanted, Objective.LATENCY] if each in _COSTS]
     return next((cost for cost in found if rows[cost[0]].notna().all()), _COSTS[Objective.MACS])
 
 
-def _winner(record: StudyRecord, summary: pd.DataFrame, winners: pd.Series[bool], digits: int) -> Pick:
-    """The knee of those who beat the baseline."""
-    longest = winners & (summary["epochs"] == summary.loc[winners, "epochs"].max())
-    names = [str(name) for name in summary.index[longest]]
-    pool = summary.loc[[BASELINE, *names]]
-    column, cost = cost_of(record, pool)
-    found = knee(pool, "gain_map50_95", column, names)
-    name = str(found) if found is not None else str(summary.loc[longest, "gain_map50_95"].idxmax())
+def _rule(cost: str, min_gain: float) -> str:
+    """The rule of `harness.analysis.recommendation` in words."""
+    least = "lowest latency" if cost == "latency" else f"fewest {cost}"
+    equal = " (latencies whose intervals overlap are equal: then the larger gain)" if cost == "latency" else ""
+    return (
+        f"Rule: of the candidates that beat the baseline (95 %, corrected for all judged) by {min_gain:g} mAP50-95 or "
+        f"more, and are within {min_gain:g} of the largest gain, the one of the {least}{equal}; else the baseline."
+    )
+
+
+def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, rule: str) -> Pick:
+    """One that gains enough."""
+    winners = summary[summary["verdict"] == Verdict.GAIN]
     row: Any = summary.loc[name]
+    names = [str(each) for each in winners.index[winners["epochs"] == row["epochs"]]]
     apart = told_apart(record.trials, names)
     tied = tuple(other for other in names if other != name and frozenset({name, other}) not in apart)
-    gain = phrases.gain_of(row, digits)
     verb = "beats" if len(tied) == 1 else "beat"
     others = f" The noise does not tell it from {words.listed(tied)}, which {verb} the baseline too." if tied else ""
     known = record.architectures.get(name)
     blocks = f", with {known.describe()}" if known else ""
-    only = " It is the only one that is told to be better than the baseline." if len(names) == 1 else ""
+    only = " It is the only one that is shown to beat the baseline." if len(names) == 1 else ""
+    column, cost = cost_of(record, summary)
+    price = words.times(row[column], math.nan, math.nan)
+    paid = "" if price == words.DASH else f" for {price} the {cost}"
     return Pick(
         architecture=name,
-        headline=f"Take {name}.",
-        why=f"It gains {gain} mAP50-95{phrases.price_of(row)}{blocks}.{only}{others}",
-        rule=(
-            "Rule: of the candidates told to be better than the baseline, the knee, which stands out most above the "
-            f"straight line between the ends of the front of these and the baseline (gain against {cost}, each "
-            "scaled to that front)."
-        ),
+        headline=f"Take {name}: {words.signed(row['gain_map50_95'], digits)} mAP50-95{paid}.",
+        why=f"Its gain is {phrases.chosen_gain_of(row, summary, digits)}{phrases.price_of(row)}{blocks}.{only}{others}",
+        rule=rule,
         tied=tied,
     )
 
 
-def _baseline(record: StudyRecord, summary: pd.DataFrame, digits: int) -> Pick:
-    """The baseline; and what there is for those to whom it is too dear."""
+def _baseline(record: StudyRecord, summary: pd.DataFrame, digits: int, rule: str) -> Pick:
+    """The baseline; and what there is for those to whom it costs too much."""
     judged = summary[summary["standing"] == Standing.JUDGED]
     headline = "Keep the baseline." if len(judged) else "Keep the baseline for now."
+    winners = summary[summary["verdict"] == Verdict.GAIN]
+    if len(winners):
+        headline = _too_little(winners[winners["epochs"] == winners["epochs"].max()], record.min_gain, digits)
     why = "" if len(judged) else "No candidate has been judged on repeated seeds."
-    cheaper = _cheaper(record, judged)
-    if cheaper is not None:
-        (name, cost), row = cheaper, judged.loc[cheaper[0]]
-        why = (
-            f"If {cost} matters more: {name} is cheaper{phrases.price_of(row)}, and is not told to be worse; "
-            f"its gain is {phrases.gain_of(row, digits)} mAP50-95."
-        )
-    return Pick(
-        architecture=BASELINE,
-        headline=headline,
-        why=why,
-        rule=(
-            "Rule: a candidate is recommended only where repeated seeds tell it to be better than the baseline "
-            "(95 %, corrected for the number of candidates)."
-        ),
-    )
-
-
-def _cheaper(record: StudyRecord, judged: pd.DataFrame) -> tuple[str, str] | None:
-    """The judged candidate of the highest gain among those surely cheaper than the baseline, none told worse."""
-    if judged.empty:
-        return None
-    column, cost = cost_of(record, judged)
+    column, cost = cost_of(record, summary)
     highest = judged.get(f"{column}_high", judged[column])  # the whole interval of a latency, an exact count's value
-    found = judged[(highest < 1) & (judged["verdict"] != Verdict.LOSS)]
-    return (str(found["gain_map50_95"].idxmax()), cost) if len(found) else None
+    name = non_inferior(judged[highest < 1], column, record.min_gain)
+    if name is not None:
+        row: Any = judged.loc[name]
+        loses = f"loses less than {record.min_gain:g} mAP50-95 (95 %)"
+        found = "beats the baseline" if row["verdict"] == Verdict.GAIN else loses
+        why = (
+            f"If {cost} matters more: {name} is cheaper{phrases.price_of(row)}, and {found}: "
+            f"its gain is {phrases.chosen_gain_of(row, summary, digits)}."
+        )
+    return Pick(architecture=BASELINE, headline=headline, why=why, rule=rule)
+
+
+def _too_little(winners: pd.DataFrame, min_gain: float, digits: int) -> str:
+    """Whose gain is real, and too small to matter."""
+    best = str(winners["gain_map50_95"].idxmax())
+    gain = float(winners["gain_map50_95"].max())
+    shown = next((more for more in range(digits, 9) if round(gain, more) < min_gain), 9)
+    what = "beats it, but by" if len(winners) == 1 else "beats it most, but by"
+    return (
+        f"Keep the baseline: {best} {what} {words.signed(gain, shown)} mAP50-95, less than the {min_gain:g} that "
+        "matter (--min-gain)."
+    )

@@ -38,7 +38,7 @@ def _of_search(record: StudyRecord) -> list[RenderableType]:
     summary, noise = summarise(record.trials), gain_noise(record.trials)
     said = answer(record, summary, noise)
     sentences = [Text(printable(each)) for each in (said.lead, *said.remarks) if each]
-    headline = Text(printable(said.headline), style="bold")
+    headline = Text(printable(said.opening), style="bold")
     grown = hypervolume_line(record)
     tail = [Text(f"\n{grown}")] if grown else []
     return [headline, *sentences, Text(""), front_table(record, wrap=True), *tail]

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 import pytest
 
+from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.noise import Noise
 from harness.analysis.power import seeds_needed
 from harness.analysis.statistics import best_by_chance, gain_noise, summarise
@@ -24,16 +25,23 @@ def answered(record: StudyRecord) -> Answer:
 def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() -> None:
     said = answered(example.winning())
     assert said.outcome is Outcome.GAIN
-    assert said.headline == "2 of 11 architectures beat the baseline at 95 % confidence."
+    assert said.headline == (
+        "2 of 3 judged architectures beat the baseline at 95 % confidence (8 more were only screened, under one seed)."
+    )
     assert said.lead.startswith("The baseline reaches mAP50-95 0.497 [")
-    assert "The largest gain is +0.014 [+0.006, +0.022] mAP50-95 for 1.21× [1.19, 1.23] the latency" in said.lead
+    shown = phrases.gain_of(corrected_for_choice(summarise(example.winning().trials)).loc["3fa9c1d2"], 3)
+    expected = f"The largest gain is {shown} mAP50-95 (interval corrected for 3 judged) for 1.21× [1.19, 1.23] the"
+    assert expected in said.lead
     assert "+8.0 % MACs and +8.0 % parameters: that of 3fa9c1d2 (neck.P3 attention: " in said.lead
     assert said.best == "3fa9c1d2"
 
 
 def test_the_remarks_say_what_was_screened_lost_and_failed() -> None:
     remarks = " ".join(answered(example.winning()).remarks)
-    assert "3 of them were judged on repeated seeds; the other 8 have one seed" in remarks
+    assert (
+        "Each of the 3 judged candidates was tested against the baseline, under seeds that did not pick it" in remarks
+    )
+    assert "with Holm's correction for 3 tests. A candidate that was only screened can be ruled out, not in." in remarks
     assert "1 is worse than the baseline" in remarks
     assert "1 training did not finish (1 out of memory)" in remarks
 
@@ -44,8 +52,9 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
     noise = gain_noise(record.trials)
     seeds = seeds_needed(noise.sd, 0.01, df=noise.df)
     assert said.outcome is Outcome.NO_GAIN
-    assert said.headline == "None of 3 architectures beats the baseline, given this noise."
-    assert "The largest judged gain is +0.002 [−0.006, +0.010] mAP50-95, of aaaaaaaa" in said.lead
+    assert said.headline == "None of 3 judged architectures is shown to beat the baseline."
+    shown = phrases.gain_of(corrected_for_choice(summarise(record.trials)).loc["aaaaaaaa"], 3)
+    assert f"The largest judged gain is {shown} mAP50-95 (interval corrected for 3 judged), of aaaaaaaa" in said.lead
     assert f"to see a true gain of 0.01 takes {seeds} seeds" in said.lead
 
 
@@ -73,12 +82,12 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
         (
             [example.baseline(0, 1, 2), example.candidate("aaaa", [0.05, -0.01, 0.01])],
             Outcome.NO_GAIN,
-            "The one architecture tried does not beat the baseline, given this noise.",
+            "The one architecture that was judged is not shown to beat the baseline.",
         ),
         (
             [example.baseline(0, 1, 2, 3), example.candidate("aaaa", [0.05, 0.052, 0.049, 0.051])],
             Outcome.GAIN,
-            "1 of 1 architecture beats the baseline at 95 % confidence.",
+            "1 of 1 judged architecture beats the baseline at 95 % confidence.",
         ),
     ],
 )
@@ -89,6 +98,29 @@ def test_every_state_of_a_study_has_its_answer(
     assert (said.outcome, said.headline) == (outcome, headline)
     assert said.lead
     assert "nan" not in f"{said.lead} {said.tiles}".lower()
+
+
+@pytest.mark.parametrize("gains", [[0.0], [0.0, 0.0, 0.0, 0.0], [0.01, -0.01, 0.01, 0.0]])
+def test_a_baseline_that_detects_nothing_is_not_recommended(gains: list[float]) -> None:
+    base = [row | {"map50_95": 0.0, "map50": 0.0} for row in example.baseline(0, 1, 2, 3)]
+    said = answered(example.record(example.frame(base, example.candidate("aaaa", gains))))
+    assert said.headline == "The baseline detects nothing, so no difference to it says anything."
+    assert "under all of its 4 seeds. Look at the labels" in said.lead
+    assert said.pick is None
+
+
+def test_what_beats_a_baseline_that_detects_nothing_is_taken_all_the_same() -> None:
+    base = [row | {"map50_95": 0.0, "map50": 0.0} for row in example.baseline(0, 1, 2, 3)]
+    said = answered(example.record(example.frame(base, example.candidate("aaaa", [0.05, 0.051, 0.049, 0.05]))))
+    assert said.pick is not None and said.pick.architecture == "aaaa"
+    assert "The baseline reaches mAP50-95 0.000" in said.lead
+
+
+def test_one_that_every_seed_picked_was_not_screened_under_one_seed() -> None:
+    picked = [row | {"selected_on": True} for row in example.candidate("bbbb", [0.01, 0.02, 0.01])]
+    judged = example.candidate("aaaa", [0.05, -0.01, 0.01])
+    said = answered(example.record(example.frame(example.baseline(0, 1, 2), judged, picked)))
+    assert said.headline.endswith("beat the baseline (1 more was only screened, under seeds that picked).")
 
 
 def test_a_running_search_says_how_far_it_is() -> None:
@@ -136,6 +168,7 @@ NUMBER = re.compile(r"[+−]?\d+\.\d+")
 def known_numbers(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> list[float]:
     """Everything that the analysis computed, and changes in percent."""
     columns = summary.select_dtypes("number").to_numpy().ravel().tolist()
+    columns += corrected_for_choice(summary)[["gain_low", "gain_high"]].to_numpy().ravel().tolist()
     percents = (100 * (summary[["macs_ratio", "params_ratio"]] - 1)).to_numpy().ravel().tolist()
     others = [noise.sd, noise.low, noise.high, best_by_chance(record.trials)[1], 0.01]
     return [value for value in [*columns, *percents, *others] if math.isfinite(value)]
@@ -188,7 +221,7 @@ def test_a_baseline_that_has_climbed_alone_says_after_how_many_epochs() -> None:
 
 
 def test_different_numbers_of_epochs_are_said() -> None:
-    assert "different numbers of epochs (3, 12): each stands" in answered(ladder()).remarks[0]
+    assert "different numbers of epochs (3, 12): each stands" in answered(ladder()).remarks[1]
     assert not [text for text in answered(example.winning()).remarks if "epochs" in text]
     assert "epochs" not in answered(example.winning()).lead
 
@@ -202,7 +235,10 @@ def bounded(record: StudyRecord, **bounds: float) -> StudyRecord:
 
 def test_the_answer_is_about_what_is_within_the_bounds() -> None:
     said = answered(bounded(example.winning(), max_latency_ratio=1.1))
-    assert said.headline == "1 of 4 architectures within the bounds beats the baseline at 95 % confidence."
+    assert said.headline == (
+        "1 of 2 judged architectures within the bounds beats the baseline at 95 % confidence "
+        "(2 more were only screened, under one seed)."
+    )
     assert said.best == "77e0b1aa"  # 3fa9c1d2 gains more, at 1.21×
     assert said.remarks[-1].startswith("7 of 11 measured candidates lie beyond a bound (7 latency above 1.1×).")
 
@@ -226,7 +262,10 @@ def test_nothing_within_the_bounds_is_an_answer_of_its_own() -> None:
 
 def test_bounds_that_nobody_breaks_are_not_spoken_of() -> None:
     said = answered(bounded(example.winning(), max_macs=1e9))
-    assert said.headline == "2 of 11 architectures within the bounds beat the baseline at 95 % confidence."
+    assert said.headline == (
+        "2 of 3 judged architectures within the bounds beat the baseline at 95 % confidence "
+        "(8 more were only screened, under one seed)."
+    )
     assert not [text for text in said.remarks if "beyond a bound" in text]
 
 

@@ -3,10 +3,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import pytest
+
+from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.statistics import summarise
 from harness.records import StudyRecord
 from harness.report.budget import Budget, budget
 from harness.report.figures import LATENCY, MACS, Axis, front_figure
+from harness.report.pick import pick
 from tests.report import example
 
 
@@ -23,42 +27,49 @@ def best(record: StudyRecord, ratio: float, axis: Axis = LATENCY) -> tuple[str, 
     return step.architecture, step.said
 
 
-def test_the_best_is_the_largest_gain_told_better_within_the_budget() -> None:
-    record = example.winning()
+def preferring(record: StudyRecord, min_gain: float) -> StudyRecord:
+    return dataclasses.replace(record, settings=record.settings | {"min_gain": min_gain})
+
+
+def test_the_best_is_what_the_picks_rule_names_within_the_budget() -> None:
+    record = preferring(example.winning(), 0.001)
     assert best(record, 1.5)[0] == best(record, 1.21)[0] == "3fa9c1d2"
     name, said = best(record, 1.20)
     assert name == "77e0b1aa"
-    assert said.startswith("77e0b1aa, gain +0.011 [+0.003, +0.019] mAP50-95 for 1.06× [1.04, 1.08] the latency")
-    assert said.endswith("told to be better than the baseline.")
+    assert said.startswith("77e0b1aa, gain +0.011 [") and " for 1.06× [1.04, 1.08] the latency" in said
+    assert said.endswith("beats the baseline.")
 
 
-def test_every_step_is_what_a_search_through_all_rows_finds() -> None:
-    record = example.winning()
-    summary = summarise(record.trials)
-    judged = summary[summary["verdict"] == "gain"]
-    for step in budget_of(record).steps:
-        affordable = judged[judged["latency_ratio"] <= step.cost]
-        if len(affordable):
-            assert step.architecture == affordable["gain_map50_95"].idxmax()
-        else:
-            assert step.architecture in {"", "baseline"}
+@pytest.mark.parametrize("min_gain", [0.0, 0.001, 0.003, 0.005, 0.012, 0.02])
+@pytest.mark.parametrize("axis", [LATENCY, MACS])
+def test_the_widest_budget_names_the_pick(min_gain: float, axis: Axis) -> None:
+    record = preferring(example.winning(), min_gain)
+    found = pick(record, corrected_for_choice(summarise(record.trials)), 3)
+    assert found is not None
+    assert budget_of(record, axis).steps[-1].architecture == found.architecture
 
 
 def test_where_none_is_told_better_it_is_the_baseline_and_who_reads_highest() -> None:
     assert best(example.winning(), 1.05) == (
         "baseline",
-        "the baseline: no candidate within this budget is told to be better.",
+        "the baseline: no candidate within this budget beats it by 0.005 mAP50-95 or more.",
     )
     name, said = best(example.none_gains(), 1.3)
     assert name == "baseline"
-    assert "aaaaaaaa reads highest, gain +0.002 [−0.006, +0.010] mAP50-95" in said and said.endswith("undecided.")
+    assert "The highest reading: aaaaaaaa, gain +0.002 [" in said and said.endswith(": undecided.")
+    small = example.candidate("small", [0.001, 0.001, 0.0011, 0.0009])
+    name, said = best(example.record(example.frame(example.baseline(0, 1, 2, 3), small)), 1.3)
+    assert name == "baseline" and said.endswith(": beats it by less.")
 
 
 def test_below_the_baselines_cost_nothing_or_a_cheaper_one_is_named() -> None:
     assert best(example.winning(), 0.9) == ("", "nothing that was judged costs so little.")
-    lean = example.candidate("lean", [0.0, 0.002, -0.004, 0.001], ratio=0.9)
+    lean = example.candidate("lean", [0.0, 0.001, -0.001, 0.001], ratio=0.9)
     name, said = best(example.record(example.frame(example.baseline(0, 1, 2, 3), lean)), 0.95)
-    assert name == "lean" and said.endswith("not told from the baseline, which is dearer.")
+    assert name == "lean" and said.endswith("loses less than 0.005 mAP50-95 to the baseline, which costs more.")
+    vague = example.candidate("vague", [0.0, 0.02, -0.03, 0.001], ratio=0.9)
+    name, said = best(example.record(example.frame(example.baseline(0, 1, 2, 3), vague)), 0.95)
+    assert (name, said[:8]) == ("", "nothing:")
     worse = example.candidate("worse", [-0.1, -0.102, -0.099, -0.1], ratio=0.9)
     assert best(example.record(example.frame(example.baseline(0, 1, 2, 3), worse)), 0.95)[0] == ""
 

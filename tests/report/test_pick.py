@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -24,30 +25,61 @@ def sure(record: StudyRecord) -> Pick:
     return found
 
 
-def test_the_pick_is_the_knee_of_those_told_better() -> None:
-    # baseline (1.00×, 0), 77e0b1aa (1.06×, +0.011), 3fa9c1d2 (1.21×, +0.014): 0.011/0.014 − 0.06/0.21 > 0
-    found = sure(example.winning())
-    assert (found.architecture, found.headline, found.is_candidate) == ("77e0b1aa", "Take 77e0b1aa.", True)
-    assert found.why.startswith("It gains +0.011 [+0.003, +0.019] mAP50-95 for 1.06× [1.04, 1.08] the latency")
+def preferring(record: StudyRecord, min_gain: float) -> StudyRecord:
+    return dataclasses.replace(record, settings=record.settings | {"min_gain": min_gain})
+
+
+def test_the_pick_is_the_cheapest_within_min_gain_of_the_best_and_its_headline_names_the_price() -> None:
+    found = sure(example.winning())  # 3fa9c1d2 gains +0.014 at 1.21×
+    assert (found.architecture, found.is_candidate) == ("77e0b1aa", True)
+    assert found.headline == "Take 77e0b1aa: +0.011 mAP50-95 for 1.06× the latency."
+    assert re.match(r"Its gain is \+0\.011 \[\+0\.00\d, \+0\.0\d\d\] mAP50-95 \(interval corrected for 3", found.why)
+    assert " for 1.06× [1.04, 1.08] the latency" in found.why
     assert found.tied == ("3fa9c1d2",)
     assert "does not tell it from 3fa9c1d2, which beats the baseline too." in found.why
-    assert "the knee" in found.rule and "gain against latency" in found.rule
+    assert "within 0.005 of the largest gain, the one of the lowest latency" in found.rule
+    assert sure(preferring(example.winning(), 0.001)).architecture == "3fa9c1d2"
 
 
-def test_one_below_the_line_to_the_most_accurate_is_not_taken() -> None:
-    trials = example.frame(
-        example.baseline(0, 1, 2, 3),
-        example.candidate("dear", [0.05, 0.050, 0.051, 0.049], ratio=1.2),
-        example.candidate("poor", [0.01, 0.010, 0.011, 0.009], ratio=1.15),
+def test_two_permille_of_latency_do_not_move_the_pick_from_five_points_to_half_a_point() -> None:
+    for ratio in (0.999, 1.0, 1.001):
+        trials = example.frame(
+            example.baseline(0, 1, 2, 3),
+            example.candidate("little", [0.004, 0.004, 0.0045, 0.0035], ratio=ratio),
+            example.candidate("much", [0.05, 0.050, 0.0505, 0.0495], ratio=1.003),
+        )
+        assert sure(example.record(trials)).architecture == "much"
+
+
+def test_a_headline_names_the_cost_that_the_study_minimises() -> None:
+    record = example.winning()
+    macs = dataclasses.replace(record, settings=record.settings | {"objectives": ["map50_95", "macs"]})
+    assert sure(macs).headline == "Take 77e0b1aa: +0.011 mAP50-95 for 1.03× the MACs."
+    assert "the one of the fewest MACs; else" in sure(macs).rule
+
+
+def test_a_gain_that_is_real_but_too_small_to_matter_keeps_the_baseline_and_says_so() -> None:
+    small = example.candidate("aaaaaaaa", [0.0010, 0.0010, 0.0011, 0.0009], ratio=1.5)
+    record = example.record(example.frame(example.baseline(0, 1, 2, 3), small))
+    assert summarise(record.trials).loc["aaaaaaaa", "verdict"] == "gain"
+    found = sure(record)
+    assert found.architecture == "baseline"
+    assert found.headline == (
+        "Keep the baseline: aaaaaaaa beats it, but by +0.00100 mAP50-95, less than the 0.005 that matter (--min-gain)."
     )
-    assert sure(example.record(trials)).architecture == "dear"
+    assert sure(preferring(record, 0.001)).headline == "Take aaaaaaaa: +0.00100 mAP50-95 for 1.50× the latency."
+
+
+def test_a_gain_just_below_what_matters_is_not_rounded_up_to_it() -> None:
+    trials = example.frame(example.baseline(0, 1, 2), example.candidate("aaaaaaaa", [0.0049, 0.00499, 0.00489]))
+    assert "by +0.0049" in sure(example.record(trials)).headline
 
 
 def test_the_first_cost_of_the_study_decides_where_all_have_it() -> None:
     record = example.winning()
     macs = dataclasses.replace(record, settings=record.settings | {"objectives": ["map50_95", "macs"]})
     summary = summarise(record.trials)
-    assert cost_of(record, summary.loc[["baseline", "3fa9c1d2"]]) == ("latency_ratio", "latency")
+    assert cost_of(record, summary) == ("latency_ratio", "latency")
     assert cost_of(macs, summary) == ("macs_ratio", "MACs")
     untimed = summary.assign(latency_ratio=float("nan"))
     assert cost_of(record, untimed) == ("macs_ratio", "MACs")
@@ -57,10 +89,10 @@ def test_nothing_better_means_to_keep_the_baseline() -> None:
     found = sure(example.none_gains())
     assert (found.architecture, found.is_candidate, found.headline) == ("baseline", False, "Keep the baseline.")
     assert found.why == ""  # the answer's headline says it
-    assert "only where repeated seeds tell it to be better" in found.rule
+    assert "that beat the baseline (95 %, corrected for all judged)" in found.rule
 
 
-def test_a_cheaper_candidate_that_is_not_told_worse_is_named_with_its_interval() -> None:
+def test_a_cheaper_candidate_that_loses_nothing_that_matters_is_named_with_its_interval() -> None:
     trials = example.frame(
         example.baseline(0, 1, 2, 3),
         example.candidate("lean", [0.001, 0.002, -0.004, 0.001], ratio=0.9, macs=90e6),
@@ -70,7 +102,22 @@ def test_a_cheaper_candidate_that_is_not_told_worse_is_named_with_its_interval()
     found = sure(example.record(trials))
     assert found.architecture == "baseline"
     assert "If latency matters more: lean is cheaper for 0.90× [0.88, 0.92] the latency" in found.why
-    assert "is not told to be worse; its gain is " in found.why and found.why.endswith("] mAP50-95.")
+    assert "and loses less than 0.005 mAP50-95 (95 %): its gain is 0.000 [−0.003, +0.003] mAP50-95" in found.why
+    assert sure(preferring(example.record(trials), 0.002)).why == ""
+
+
+def test_a_cheaper_candidate_with_a_gain_too_small_to_matter_is_named_beside_the_baseline() -> None:
+    lean = example.candidate("lean", [0.0010, 0.0010, 0.0011, 0.0009], ratio=0.9, macs=90e6)
+    found = sure(example.record(example.frame(example.baseline(0, 1, 2, 3), lean)))
+    assert found.headline.startswith("Keep the baseline: lean beats it, but by +0.0010")
+    assert "lean is cheaper for 0.90×" in found.why and "and beats the baseline: its gain is" in found.why
+
+
+def test_a_cheaper_candidate_of_which_little_is_known_is_not_named() -> None:
+    vague = example.candidate("aaaaaaaa", [-0.05, -0.02, -0.10], ratio=0.9)
+    record = example.record(example.frame(example.baseline(0, 1, 2), vague))
+    assert summarise(record.trials).loc["aaaaaaaa", "verdict"] == "undecided"
+    assert sure(record).why == ""
 
 
 @pytest.mark.parametrize(

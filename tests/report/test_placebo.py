@@ -128,7 +128,7 @@ def test_a_search_with_its_ablation_is_one_report_and_with_anothers_side_by_side
 ) -> None:
     _together([example.winning(), of_search("3fa9c1d2")], tmp_path, as_json=False)
     page = (tmp_path / "demo+ablation" / "report.html").read_text(encoding="utf-8")
-    assert "Take 77e0b1aa." in page and "The block, or its size?" in page
+    assert "Take 77e0b1aa: " in page and "The block, or its size?" in page
     assert "not in its report" not in capsys.readouterr().out
     _together([example.winning(), ablation(name="other")], tmp_path, as_json=False)
     page = (tmp_path / "demo+other" / "report.html").read_text(encoding="utf-8")
