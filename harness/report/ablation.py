@@ -284,8 +284,7 @@ def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def _commands(record: StudyRecord) -> notes.Pairs:
-    typed = record.environment.get("command", "")
-    again = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+    again = notes.command_of(record.environment)
     return (
         *((("Finish or repeat this ablation (nothing is trained twice)", again),) if again else ()),
         ("Make this report again", f"clo report {shlex.quote(record.name)}"),

@@ -137,12 +137,17 @@ def device(record: StudyRecord) -> str:
 
 def commands(record: StudyRecord) -> Pairs:
     """What to type to get the study and its report again."""
-    typed = record.environment.get("command", "")
-    search = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+    search = command_of(record.environment)
     return (
         *((("Finish or repeat this search (nothing is trained twice)", search),) if search else ()),
         ("Make this report again", f"clo report {shlex.quote(record.name)}"),
     )
+
+
+def command_of(environment: Mapping[str, Any]) -> str:
+    """What was typed, as one would type it; old studies have a list of words."""
+    typed = environment.get("command", "")
+    return shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
 
 
 def row_commands(record: StudyRecord, architecture: str) -> Pairs:
