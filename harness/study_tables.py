@@ -75,6 +75,8 @@ def read_study(folder: Path) -> StudyRecord:
         )
     try:
         return _read(folder)
+    except UserError as error:  # of an architecture
+        raise UserError(f"{folder / DESIGN}: {error}") from error
     except OSError as error:
         raise UserError(f"{error.filename or folder}: cannot be read ({error.strerror or error})") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, pa.ArrowException) as error:
@@ -128,8 +130,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     table = pq.read_table(path)
     version = int((table.schema.metadata or {})[VERSION_KEY.encode()])
     if version > TRIALS_SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: has version {version} of the columns, and this clo-nas reads {TRIALS_SCHEMA_VERSION}; update it"
+        raise ValueError(
+            f"{path.name} has version {version} of the columns, and this clo-nas reads {TRIALS_SCHEMA_VERSION}; "
+            "update it"
         )
     rows = [{name: _plain(value) for name, value in row.items() if value is not None} for row in table.to_pylist()]
     return sorted(rows, key=lambda row: row["trial"])
@@ -142,8 +145,9 @@ def _plain(value: Any) -> Any:
 def _per_class(path: Path) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
-    table = pd.read_csv(path, index_col="trial", float_precision="round_trip").astype("float64")
-    return table.rename_axis(index="trial", columns="class")
+    table = pd.read_csv(path, dtype=str).set_index("trial")  # as text: pandas' own reading of numbers is not exact
+    table.index = table.index.astype("int64")
+    return table.astype("float64").rename_axis(index="trial", columns="class")
 
 
 def _choices(kept: Mapping[str, Any]) -> Choices:
