@@ -65,6 +65,12 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def render(session: nox.Session) -> None:
+    """Write the committed reports of results/reference anew from their tables, and the figures that READMEs quote."""
+    _run(session, PYTHON, "docs/render.py")
+
+
+@nox.session(venv_backend="none")
 def clo(session: nox.Session) -> None:
     """Run any command of the program: `nox -s clo -- sites yolov8n`."""
     _become_clo(session, *session.posargs)

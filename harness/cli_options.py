@@ -106,6 +106,13 @@ def study_url(study: str, storage: str | None, results: Path) -> str:
         raise UserError(f"study {study!r}: a study's name is also its folder's, in {results}; give the name alone")
     folder = results / study
     if storage is None and not (folder / "study.db").is_file():
+        from harness.study_tables import is_study
+
+        if is_study(folder):
+            raise UserError(
+                f"study {study}: {folder} has a report's tables and no storage (study.db); `clo report {folder}` "
+                "renders them, and no other command reads them"
+            )
         names = sorted(path.parent.name for path in results.glob("*/study.db"))
         raise UserError(f"study {study}: no {folder / 'study.db'}; studies here: {', '.join(names) or 'none'}")
     return storage or sqlite_url(folder / "study.db")

@@ -109,9 +109,10 @@ def reproduce(
 
 def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
     from harness.report.ledger import write_ledger
+    from harness.report.notes import command_of
 
     environment = ledger.studies[0].environment if ledger.studies else {}
-    typed = shlex.join(typed_command()) if settings.train else shlex.join(map(str, environment.get("command", [])))
+    typed = shlex.join(typed_command()) if settings.train else command_of(environment)
     path = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
     if as_json:
         entries = [{"claim": claim.id, **finding.to_dict()} for claim, finding in ledger.entries]

@@ -191,6 +191,13 @@ FILES = (
     File(name="effects.csv", about="What each choice is worth; of a search.", columns=EFFECTS),
     File(name="contrasts.csv", about="Differences between arms; of an ablation.", columns=CONTRASTS),
     File(name="environment.json", about="Machine, versions, data, settings, space and proposals of the study."),
+    File(
+        name="study.json",
+        about="What no table holds and a report is made of: the architectures with their blocks, the choices and what "
+        "the sampler was told of each, what it expects of further trainings, an ablation's file and arms. With "
+        "trials.parquet, environment.json, per_class.csv, architectures/ and latency/ it is all that `clo report "
+        "FOLDER` needs.",
+    ),
     File(name="architectures/ID.yaml", about="Each architecture as an Ultralytics model that can be trained."),
     File(
         name="latency/ID.parquet",

@@ -7,7 +7,7 @@ table and report is made from here; nothing is kept beside the storage that it c
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -281,15 +281,10 @@ def record_of(study: optuna.Study) -> StudyRecord:
     """The record of an open study."""
     trials = study.get_trials(deepcopy=False)
     trained = [trial for trial in trials if trial.user_attrs.get(ROLE) == TRAINING and ROW in trial.user_attrs]
-    blank = {name: "" for name, kind in COLUMNS.items() if kind == "str"} | {"base_seed": 0}
-    plain = [{**blank, "trial": t.number, **t.user_attrs[ROW]} for t in trained]
-    rows = _with_gains(pd.DataFrame(plain, columns=list(COLUMNS))).astype(COLUMNS)
-    baseline_first = rows.architecture.ne(BASELINE).astype(int)
-    rows = rows.assign(_order=baseline_first).sort_values(["_order", "trial"], kind="stable").drop(columns="_order")
     attributes = study.user_attrs
     return StudyRecord(
         name=study.study_name,
-        trials=rows.reset_index(drop=True),
+        trials=trials_of({"trial": t.number, **t.user_attrs[ROW]} for t in trained),
         architectures={
             t.user_attrs[ROW]["architecture"]: Architecture.from_dict(t.user_attrs[ARCHITECTURE])
             for t in reversed(trained)
@@ -304,6 +299,16 @@ def record_of(study: optuna.Study) -> StudyRecord:
         choices=choices_of(study),
         ablation=cast(dict[str, Any], attributes.get(ABLATION, {})),
     )
+
+
+def trials_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return `StudyRecord.trials` from what is kept of each training; gains are taken anew."""
+    blank = {name: "" for name, kind in COLUMNS.items() if kind == "str"} | {"base_seed": 0}
+    plain = [{**blank, **row} for row in rows]
+    table = _with_gains(pd.DataFrame(plain, columns=list(COLUMNS))).astype(COLUMNS)
+    baseline_first = table.architecture.ne(BASELINE).astype(int)
+    table = table.assign(_order=baseline_first).sort_values(["_order", "trial"], kind="stable").drop(columns="_order")
+    return table.reset_index(drop=True)
 
 
 def choices_of(study: optuna.Study) -> Choices:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness.choices import Option
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.settings import MIN_GAIN, Objective
@@ -87,6 +88,29 @@ class _Study(BaseModel):
 class _Trial(BaseModel):
     row: dict[str, _Scalar | dict[str, float | None] | list[Any]] = {}
     model_yaml: str = ""
+
+
+class _Choices(BaseModel):
+    parameters: tuple[str, ...]
+    levels: dict[str, tuple[Option, ...]]
+    minimized: dict[Objective, bool]
+    chosen: dict[str, dict[str, Option | None]]
+    outcomes: dict[str, dict[Objective, float | None]]
+
+    @model_validator(mode="after")
+    def _of_the_same(self) -> Self:
+        if list(self.chosen) != list(self.outcomes) or not set(self.parameters) <= set(self.levels):
+            raise ValueError("architectures or parameters of one part are missing in another")
+        return self
+
+
+def check_choices(choices: Mapping[str, Any]) -> None:
+    """Refuse a search's choices, as `study.json` has them, that are of another form than clo-nas writes.
+
+    Raises:
+        ValueError: They are; the message says where.
+    """
+    _check(_Choices, choices, "choices.")
 
 
 def check_study(attributes: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ resumed like any other; what no training decides stays undecided, with the comma
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from harness.search.ablation_cost import plan_of
 from harness.search.arm_loop import weights_path
 from harness.search.observer import Observer
 from harness.settings import EMBEDDED_DATA, sqlite_url
+from harness.study_tables import is_study, read_study
 
 FINDINGS = "findings.json"
 FOLDER = "reproduce"
@@ -222,9 +223,28 @@ def conclude(settings: ReproduceSettings, found: dict[str, Finding], observer: O
         elif claim.check == _FREQUENCY:
             observer.phase(claim.title)
             found[claim.id] = _frequency(records, settings.folder)
-    _keep(settings.folder, found)
+    write_findings(settings.folder, found)
     return Ledger(
         entries=tuple((claim, found[claim.id]) for claim in claims if claim.id in found),
+        studies=tuple(records),
+        baselines=tuple(evidence.baselines.values()),
+    )
+
+
+def ledger_of(folder: Path) -> Ledger:
+    """The ledger that lies in a folder: verdicts on accuracy read anew from the ablations' tables, the others as found.
+
+    Raises:
+        UserError: The findings or the tables are damaged.
+    """
+    found = read_findings(folder)
+    names = dict.fromkeys(load_ablation(name).name for names in _FILES.values() for name in names)
+    records = [read_study(folder / name) for name in names if is_study(folder / name)]
+    evidence = Evidence(records)
+    claims = [claim for claim in choose_claims() if claim.id in found]
+    read = {claim.id: ACCURACY_CHECKS[claim.check](evidence) for claim in claims if claim.check in ACCURACY_CHECKS}
+    return Ledger(
+        entries=tuple((claim, (found | read)[claim.id]) for claim in claims),
         studies=tuple(records),
         baselines=tuple(evidence.baselines.values()),
     )
@@ -244,7 +264,7 @@ def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dic
             observer.phase(claim.title)
             found[claim.id] = run_check(claim)
             observer.note(f"{claim.id}: {found[claim.id].verdict}")
-            _keep(folder, found)
+            write_findings(folder, found)
     return found
 
 
@@ -263,9 +283,10 @@ def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
     return local_branch_supplies_high_frequencies()
 
 
-def _keep(folder: Path, found: dict[str, Finding]) -> None:
-    """Write the findings down, beside those of claims that were not asked for this time."""
-    kept = read_findings(folder) | found
+def write_findings(folder: Path, found: Mapping[str, Finding]) -> None:
+    """Write findings down in the order of the ledger, beside those of claims that were not asked for this time."""
+    kept = {**read_findings(folder), **found}
+    kept = {claim.id: kept[claim.id] for claim in choose_claims() if claim.id in kept} | kept
     text = json.dumps({name: one.to_dict() for name, one in kept.items()}, indent=1, ensure_ascii=False) + "\n"
     write_whole(folder / FINDINGS, text.encode())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.report import words
-from harness.report.notes import Pairs, to_type, typed_before
+from harness.report.notes import Pairs, command_of, to_type
 from harness.search.exported import Exported, TrainedWeights
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def data_pairs(record: StudyRecord) -> Pairs:
 
 def commands(record: StudyRecord, exported: Exported) -> Pairs:
     """What to type to get the study, the weights and this folder again."""
-    searched = typed_before(record)
+    searched = command_of(record.environment)
     said = [("The study", searched)] if searched else []
     if exported.weights is not None and not record.ablation:
         row = row_of(record, exported.identity, exported.weights)

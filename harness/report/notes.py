@@ -139,7 +139,7 @@ def device(record: StudyRecord) -> str:
 
 def commands(record: StudyRecord, what: str = "search") -> Pairs:
     """Return what to type to get the study and its report again."""
-    again = typed_before(record)
+    again = command_of(record.environment)
     first = (f"Finish or repeat this {what} (nothing is trained twice)", in_its_folder(record, again))
     return (
         *((first,) if again else ()),
@@ -150,12 +150,6 @@ def commands(record: StudyRecord, what: str = "search") -> Pairs:
 def _preference(record: StudyRecord) -> tuple[str, ...]:
     """The option with which a report recommends the same again: it may have been told another than its study."""
     return () if record.min_gain == MIN_GAIN else ("--min-gain", f"{record.min_gain:g}")
-
-
-def typed_before(record: StudyRecord) -> str:
-    """Return the command that began the study; empty where it is not known."""
-    typed = record.environment.get("command", "")
-    return shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
 
 
 def to_type(record: StudyRecord, command: str, *words: str) -> str:
@@ -175,6 +169,12 @@ def in_its_folder(record: StudyRecord, command: str) -> str:
     if not folder:  # a study from before it was kept
         return command
     return f"cd {quoted(str(folder))} && {command}"
+
+
+def command_of(environment: Mapping[str, Any]) -> str:
+    """What was typed, as one would type it; old studies have a list of words."""
+    typed = environment.get("command", "")
+    return shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
 
 
 def row_commands(record: StudyRecord, architecture: str) -> Pairs:

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.data_dictionary import TRIALS, TRIALS_SCHEMA_VERSION
+from harness.study_tables import VERSION_KEY
 
-VERSION_KEY = "schema_version"
-"""Key of the schema's metadata."""
 _METADATA = {VERSION_KEY: str(TRIALS_SCHEMA_VERSION), "made_by": "clo-nas", "described_in": "docs/data-dictionary.md"}
 _WHOLE = {"macs", "flops", "params"}
 """Counts that are floats in memory, where some are missing."""

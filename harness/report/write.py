@@ -24,6 +24,7 @@ from harness.report.whole_file import write_whole
 from harness.report.write_ablation import ablation_files
 from harness.resources import reference_folder
 from harness.study_form import SAFE_NAME
+from harness.study_tables import design, surroundings
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -44,14 +45,14 @@ def write_report(
     *,
     model_yamls: Mapping[str, str] | None = None,
     ablations: Sequence[StudyRecord] = (),
-    latency: Path | None = None,
+    source: Path | None = None,
 ) -> Content | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
     `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
-    known), `front.csv`, `importance.csv`, `effects.csv`, `environment.json` and `architectures/<id>.yaml`; their
-    columns are in `harness.data_dictionary`. An ablation has `forest.png` and `contrasts.csv` in place of the front's
-    and the choices' files.
+    known), `front.csv`, `importance.csv`, `effects.csv`, `environment.json`, `study.json` and
+    `architectures/<id>.yaml`; their columns are in `harness.data_dictionary`. An ablation has `forest.png` and
+    `contrasts.csv` in place of the front's and the choices' files.
     Works for a study that has only begun, and for one where all failed.
 
     Args:
@@ -59,7 +60,8 @@ def write_report(
         folder: Where to; made if need be.
         model_yamls: Identity to trainable Ultralytics YAML; the record's own by default.
         ablations: Those of a search's own architectures, shown in its report; see `harness.report.placebo`.
-        latency: Folder of the rounds of each latency; by default the one in the study's folder.
+        source: The study's own folder, where that is another: what lies in and beside it is shown, latencies' rounds
+            among it.
 
     Returns:
         What a search's report says, for `closing`; None for an ablation.
@@ -69,11 +71,12 @@ def write_report(
         ValueError: An identity that is no file name.
     """
     refuse_foreign_study(folder)
-    said = None if record.ablation else _said(record, folder, latency or folder / LATENCY, ablations)
+    said = None if record.ablation else _said(record, source or folder, ablations)
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),
         "trials.parquet": trials_parquet(_ordered(record.trials)),
-        "environment.json": _environment(record).encode(),
+        "environment.json": _json(surroundings(record)),
+        "study.json": _json(design(record)),
         **(_search_files(said) if said else ablation_files(record)),
     }
     if not record.per_class.empty:
@@ -96,10 +99,10 @@ def write_report(
     return said
 
 
-def _said(record: StudyRecord, folder: Path, latency: Path, ablations: Sequence[StudyRecord]) -> Content:
+def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord]) -> Content:
     """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    return content(record, fidelity, partial(read_rounds, latency), ablations)
+    return content(record, fidelity, partial(read_rounds, folder / LATENCY), ablations)
 
 
 def _search_files(said: Content) -> dict[str, bytes]:
@@ -134,12 +137,5 @@ def _csv(frame: pd.DataFrame) -> str:
     return rounded.astype(whole).to_csv(index=False, lineterminator="\n")
 
 
-def _environment(record: StudyRecord) -> str:
-    """The surroundings at the top level, the study's options under their own names."""
-    data = record.environment | {
-        "study": record.name,
-        "settings": record.settings,
-        "space": record.space,
-        "proposals": record.proposals,
-    }
-    return json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
+def _json(data: Mapping[str, object]) -> bytes:
+    return (json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n").encode()

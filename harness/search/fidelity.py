@@ -348,6 +348,39 @@ def _training(plan: FidelityPlan, rung: Rung, seed: int, member: _Member, base: 
     )
 
 
+def planned_rows(path: Path, plan: object) -> pd.DataFrame:
+    """Return the finished trainings of a study's schedules, seeds and spaces, without drawing its cohort again.
+
+    Args:
+        path: Of `trainings.csv`.
+        plan: The setting's `plan`.
+
+    Raises:
+        UserError: One of the two is not as clo-nas writes it.
+    """
+    try:
+        planned = FidelityPlan.model_validate(plan)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path.parent / 'setting.json'}: plan.{where}: {first['msg']}") from error
+    rows = _read_trainings(path)
+    schedules = {(rung.name, seed) for rung in planned.rungs for seed in rung.seeds}
+    is_planned = [pair in schedules for pair in zip(rows["schedule"], rows["seed"], strict=True)]
+    of_cohort = rows["space"].isin(planned.cohort) | rows["architecture"].eq(BASELINE)
+    return rows[pd.Series(is_planned, index=rows.index) & of_cohort & rows["state"].eq(State.COMPLETE)]
+
+
+def _read_trainings(path: Path) -> pd.DataFrame:
+    try:
+        found = pd.read_csv(path, keep_default_na=False, na_values={"map50_95": "", "cpu_seconds": ""})
+    except ValueError as error:  # pandas' own, and what is no text
+        raise UserError(f"{path}: not a table of trainings ({' '.join(str(error).split())})") from error
+    if tuple(found.columns) != COLUMNS:
+        raise UserError(f"{path}: its columns are not {', '.join(COLUMNS)}; move the file away or name another folder")
+    return found
+
+
 class _Rows:
     """The CSV of finished trainings, replaced whole by each new row; failures are tried again.
 
@@ -359,15 +392,7 @@ class _Rows:
     def __init__(self, path: Path, wanted: set[tuple[str, int, str]]) -> None:
         self._wanted = wanted
         self._path = path
-        old = (
-            pd.read_csv(path, keep_default_na=False, na_values={"map50_95": "", "cpu_seconds": ""})
-            if path.is_file()
-            else pd.DataFrame(columns=list(COLUMNS))
-        )
-        if tuple(old.columns) != COLUMNS:
-            raise UserError(
-                f"{path}: its columns are not {', '.join(COLUMNS)}; move the file away or name another folder"
-            )
+        old = _read_trainings(path) if path.is_file() else pd.DataFrame(columns=list(COLUMNS))
         self._rows: list[Any] = old[old.state == State.COMPLETE].to_dict("records")
         self.done = {(row["schedule"], row["seed"], row["architecture"]) for row in self._rows}
 

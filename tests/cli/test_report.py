@@ -46,3 +46,38 @@ def test_a_study_on_two_kinds_of_devices_has_a_front_of_each_and_a_page_of_both(
     assert "they ran on different kinds of device" in (results / "z+z@gpu-b" / "report.md").read_text()
     for name in said["studies"]:
         assert "report.html" in files(results / name)
+
+
+def test_a_folder_without_storage_is_rendered_from_its_tables(clo: Clo, begun: Path, tmp_path: Path) -> None:
+    storage = begun.parent / "study.db"
+    assert clo("report", "x").code == 0
+    before = (begun.parent / "report.md").read_bytes()
+    storage.unlink()
+    (begun.parent / "report.md").unlink()
+    by_path, by_name = clo("report", str(begun.parent), "--json"), clo("report", "x", "--json")
+    assert (by_path.code, by_name.code) == (0, 0)
+    assert json.loads(by_path.out)["answer"] == json.loads(by_name.out)["answer"]
+    assert (begun.parent / "report.md").read_bytes() == before
+    elsewhere = clo("report", str(begun.parent), "--out", str(tmp_path / "there"))
+    assert elsewhere.code == 0 and (tmp_path / "there" / "report.md").read_bytes() == before
+    assert not storage.exists()
+
+
+def test_the_folder_of_a_stored_study_is_its_name(clo: Clo, begun: Path, tmp_path: Path) -> None:
+    said = clo("report", str(begun.parent), "--out", str(tmp_path / "there"))
+    assert said.code == 0 and "report.html" in files(tmp_path / "there")
+    assert files(begun.parent) == set()
+
+
+def test_other_commands_say_that_they_read_no_tables(clo: Clo, begun: Path) -> None:
+    clo("report", "x")
+    (begun.parent / "study.db").unlink()
+    said = clo("export", "x", "baseline")
+    assert said.code == 2 and "has a report's tables and no storage (study.db)" in said.err
+
+
+def test_a_path_to_nothing_that_can_be_rendered_is_refused(clo: Clo, begun: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for given, reason in [(tmp_path / "no", "no such folder"), (tmp_path / "empty", "holds nothing to render")]:
+        said = clo("report", str(given))
+        assert said.code == 2 and reason in said.err and str(given) in said.err

@@ -27,6 +27,7 @@ FILES = {
     "importance.csv",
     "effects.csv",
     "environment.json",
+    "study.json",
     "architectures",
 }
 

@@ -1,0 +1,138 @@
+"""Write every committed report anew from its tables, and the figures that pages quote from them: `nox -s render`.
+
+A page marks what is generated, within a line or around whole paragraphs:
+
+    <!-- generated: NAME -->…<!-- end -->
+
+and what its own words state of the ledger, where it is no figure but has to hold: `<!-- holds: VERDICT CLAIM … -->`.
+No mark begins a line of text: Markdown would take the line for HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from harness.analysis.statistics import Standing, summarise
+from harness.claims.reproduce import read_findings
+from harness.claims.verdict import Finding, Verdict
+from harness.rendering import find_all, render
+from harness.report import words
+from harness.study_tables import read_study
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = ROOT / "results" / "reference"
+SEARCH, LEDGER = REFERENCE / "default", REFERENCE / "reproduce"
+PAGES = tuple(ROOT / name for name in ("README.md", "README.zh-CN.md"))
+GENERATED = re.compile(r"(<!-- generated: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
+HOLDS = re.compile(r"<!-- holds: (\S+) (.+?) -->")
+_DIGITS = 4
+"""Of an mAP, as in the reports."""
+
+
+def filled(text: str) -> str:
+    """Return a page with everything that is generated as the reports say it now.
+
+    Raises:
+        ValueError: A mark names nothing that there is, or the ledger says otherwise than a sentence states.
+    """
+    for verdict, claims in HOLDS.findall(text):
+        for claim in claims.split():
+            if claim not in findings() or findings()[claim].verdict != verdict:
+                raise ValueError(f"a sentence says that {claim} is {verdict}, and {LEDGER} does not: rewrite it")
+    return GENERATED.sub(lambda found: f"{found[1]}{snippet(found[2])}{found[4]}", text)
+
+
+def snippet(name: str) -> str:
+    """Return what a mark stands for: one of `SNIPPETS`, or `gain CLAIM | FIGURE` (`loss`: with its sign turned)."""
+    if name in SNIPPETS:
+        return SNIPPETS[name]()
+    kind, _, rest = name.partition(" ")
+    claim, _, figure = rest.partition(" | ")
+    for found in findings()[claim].figures if claim in findings() else ():
+        if found.name == figure and kind == "gain":
+            return f"{words.signed(found.value, _DIGITS)} {words.interval(found.low, found.high, _DIGITS, sign=True)}"
+        if found.name == figure and kind == "loss":
+            return f"{words.plain(-found.value, _DIGITS)} {words.interval(-found.high, -found.low, _DIGITS)}"
+    raise ValueError(f"'{name}': neither one of {', '.join(SNIPPETS)}, nor a figure of the ledger's")
+
+
+@cache
+def findings() -> dict[str, Finding]:
+    """Return the committed ledger's findings."""
+    return read_findings(LEDGER)
+
+
+def headline() -> str:
+    """Return the advice and the answer of the default search's report, as a quotation."""
+    bold, lead = _opening()
+    return f"\n\n> **{' '.join(bold)}** {lead}\n\n"
+
+
+def headline_in_chinese() -> str:
+    """Return the gist of the same.
+
+    Raises:
+        ValueError: The search has a gain: the sentences are those of one that has none.
+    """
+    summary = summarise(read_study(SEARCH).trials)
+    if (summary["verdict"] == "gain").any():
+        raise ValueError(f"{SEARCH} has a gain: write its Chinese sentences in docs/render.py")
+    base = summary[summary["standing"] == Standing.BASELINE].iloc[0]
+    best = summary[summary["standing"] == Standing.JUDGED].sort_values("gain_map50_95").iloc[-1]
+    zero = "包含零" if best["gain_low"] <= 0 <= best["gain_high"] else "不包含零"
+    noise = re.search(r"standard deviation of (\d[\d.]*)", _opening()[1])
+    return (
+        f"保留基线。在这样的噪声下，{len(summary) - 1} 个结构没有一个胜过基线。"
+        f"基线的 mAP50-95 为 {words.plain(base['map50_95'], _DIGITS)}；"
+        f"经复核的最大增益是 {best.name} 的 {words.signed(best['gain_map50_95'], _DIGITS)}，其区间{zero}。"
+        + (f"单个种子的配对差的标准差为 {noise[1]}。" if noise else "")
+    )
+
+
+def _opening() -> tuple[list[str], str]:
+    """Return the bold lines of the report before its first list, and the paragraph after them."""
+    text = (SEARCH / "report.md").read_text(encoding="utf-8").partition("\n- ")[0]
+    paragraphs = [re.sub(r"\\([\[\]_<>*`|])", r"\1", each.strip()) for each in text.split("\n\n")]
+    bold = [each.strip("*") for each in paragraphs if each.startswith("**") and each.endswith("**")]
+    return bold, paragraphs[paragraphs.index(f"**{bold[-1]}**") + 1]
+
+
+def verdicts(claims: str, parts: dict[Verdict, str], comma: str) -> str:
+    """Return how many claims came to which verdict.
+
+    Args:
+        claims: What follows the number of claims.
+        parts: Verdict to what follows its number.
+        comma: Between them.
+    """
+    counts = Counter(finding.verdict for finding in findings().values())
+    return f"{len(findings())} {claims}" + comma.join(f"{counts[verdict]} {part}" for verdict, part in parts.items())
+
+
+SNIPPETS: dict[str, Callable[[], str]] = {
+    "headline": headline,
+    "headline, in Chinese": headline_in_chinese,
+    "verdicts": lambda: verdicts("claims: ", {verdict: str(verdict) for verdict in Verdict}, ", "),
+    "verdicts, in Chinese": lambda: verdicts(
+        "条说法：",
+        {Verdict.REPRODUCED: "条已复现", Verdict.REFUTED: "条被推翻", Verdict.UNDECIDED: "条未决"},
+        "，",
+    ),
+}
+
+
+def main() -> None:
+    """Render everything."""
+    for folder in find_all(REFERENCE):
+        print(render(folder).relative_to(ROOT))
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+        print(page.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
