@@ -102,12 +102,12 @@ def _latency_table(setting: Setting, observer: Observer) -> LatencyTable:
 def _measured(survey: Survey, setting: Setting, observer: Observer) -> Measurements:
     """On the device that candidates are measured on, with the threads that they are measured with."""
     if setting.cluster is not None:
-        found = setting.run_alone(partial(run_survey, setting.threads_alone), survey, observer.progress)
+        found = setting.run_alone(partial(run_survey, setting.latency_threads), survey, observer.progress)
         if isinstance(found, Failure):
             raise UserError(f"the latency of blocks cannot be measured on the cluster: {found.reason}")
         return found
     threads = torch.get_num_threads()
-    torch.set_num_threads(setting.threads_alone)
+    torch.set_num_threads(setting.latency_threads)
     try:
         return replace(survey, on_progress=lambda *step: observer.progress(Step(*step))).run()
     finally:
