@@ -43,7 +43,7 @@ def run(
     device: str = "cpu",
     on_cluster: bool = False,
 ) -> tuple[Threads, list[str]]:
-    """What a run of the study measures with, and says; `earlier` is the environment that an earlier version recorded."""
+    """What a run of the study measures with, and says; `earlier` is the environment of an earlier version."""
     notes = Notes()
     with open_study(SearchSettings(study="x", results=folder), {}) as study:
         if earlier:
