@@ -174,7 +174,9 @@ def latency(
         float, typer.Option(help="Stop once the ratio's 95 % interval is within ± this many percent of it.")
     ] = 1.0,
     seconds: Annotated[float, typer.Option(help="Most seconds to measure.", min=0.1)] = 45.0,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads. \\[default: as many as get a core each, tried just before]", min=1)
+    ] = None,
     samples: Annotated[Path | None, typer.Option(help="Parquet file to write the time of every pass to.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -187,6 +189,7 @@ def latency(
     from harness.measure.latency import interleaved_latency
     from harness.measure.raw_samples import write_parquet
     from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime
+    from harness.measure.threads import Threads, stable_threads
     from harness.search.setting import resolve_device
 
     if samples is not None:
@@ -199,24 +202,31 @@ def latency(
         memory_format=None if memory_format is None else choice("--memory-format", MemoryFormat, memory_format),
         fused=not no_fuse,
     )
-    if threads:
-        torch.set_num_threads(threads)
     chosen = resolve_device(device)
     models = load_model(a), load_model(b)
-    with silence(), Machine().alone():
+    with silence(), Machine().alone(lambda what: print(f"waiting for {what}", file=sys.stderr)):
+        if threads or chosen != "cpu":
+            taken = Threads(count=threads or torch.get_num_threads(), reason="--threads" if threads else "torch's own")
+        else:
+            taken = stable_threads()
+        torch.set_num_threads(taken.count)
         measured = interleaved_latency(
             *models, imgsz=imgsz, device=chosen, runtime=runtime, batch=batch, target_half_width=precision / 100,
             max_seconds=seconds,
         )  # fmt: skip
     if samples:
-        write_parquet(measured, samples, candidate_model=a, baseline_model=b)
+        write_parquet(measured, samples, candidate_model=a, baseline_model=b, threads_reason=taken.reason)
     if as_json:
         plain = measured.to_dict()
-        plain |= {"a": {"model": a, **plain.pop("candidate")}, "b": {"model": b, **plain.pop("baseline")}}
+        plain |= {
+            "threads_reason": taken.reason,
+            "a": {"model": a, **plain.pop("candidate")},
+            "b": {"model": b, **plain.pop("baseline")},
+        }
         plain["latency_ms_p50"] = {"a": measured.candidate.p50, "b": measured.baseline.p50}
         print_json(plain)
         return
-    print_latency(a, b, measured)
+    print_latency(a, b, measured, taken)
 
 
 def main() -> None:

@@ -154,7 +154,7 @@ CONTRASTS: dict[str, Column] = {
 }
 LATENCY_SAMPLES: dict[str, Column] = {
     "round": Column("Round of the interleaved measurement, from 0."),
-    "position": Column("Within the round, 0 to 3: candidate, baseline, baseline, candidate."),
+    "position": Column("Within the round, 0 to 3: one model at 0 and 3, the other at 1 and 2, drawn at random."),
     "model": Column("`candidate` or `baseline`."),
     "latency_ms": Column("One pass of a whole batch.", "ms"),
 }

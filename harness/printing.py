@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.measure.latency import Latency
     from harness.measure.ledger import Ledger
+    from harness.measure.threads import Threads
 
 
 def print_json(data: Any) -> None:
@@ -49,8 +50,8 @@ def print_ledger(title: str, ledger: Ledger, fused: Ledger | None) -> None:
             )
 
 
-def print_latency(a: str, b: str, measured: Latency) -> None:
-    """Print how model A's latency compares with model B's, and in two lines under which conditions."""
+def print_latency(a: str, b: str, measured: Latency, threads: Threads) -> None:
+    """Print how model A's latency compares with model B's, and in three lines under which conditions."""
     low, high = measured.ratio_ci95
     print(
         f"A over B: {measured.ratio:.3f} [95 % interval {low:.3f} to {high:.3f}], stopped: {measured.stopped} "
@@ -61,7 +62,7 @@ def print_latency(a: str, b: str, measured: Latency) -> None:
         for name, timing in ((a, measured.candidate), (b, measured.baseline))
     ]
     print_table(["model", "p50 ms", "p90 ms", "p99 ms", "passes"], rows)
-    print(*_conditions(measured), sep="\n")
+    print(*_conditions(measured), f"CPU threads: {threads}", sep="\n")
 
 
 def _conditions(measured: Latency) -> list[str]:
@@ -77,7 +78,7 @@ def _conditions(measured: Latency) -> list[str]:
     cores = "" if measured.affinity is None else f" on {len(measured.affinity)} cores"
     machine = [
         measured.cpu if measured.device == "cpu" else measured.device,
-        f"{measured.threads} threads{cores}",
+        f"{measured.threads} {'thread' if measured.threads == 1 else 'threads'}{cores}",
         f"L2 {measured.l2_cache}",
     ]
     for said, before, after in (

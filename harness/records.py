@@ -44,6 +44,8 @@ BASE = "common_base"
 """Study attribute on a database server: hash, origin and accuracy of the base that all machines share."""
 AA_CHECK = "latency_aa_check"
 """Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
+LATENCY_THREADS = "latency_threads"
+"""Entry of the environment: CPU threads of latency measurements, `count` and `reason`."""
 DATA_REPAIRS = "data_repairs"
 """Entry of the environment: what was repaired in the data, a list of sentences."""
 

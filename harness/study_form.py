@@ -52,12 +52,18 @@ class _Space(_Form):
     feasible: _Count | None = None
 
 
+class _LatencyThreads(_Form):
+    count: _Count
+    reason: str = ""
+
+
 class _Environment(_Form):
     command: str | tuple[str, ...] = ""
     cpu: dict[str, Any] | None = None
     git: dict[str, Any] | None = None
     packages: dict[str, Any] | None = None
     data_repairs: tuple[str, ...] | None = None
+    latency_threads: _LatencyThreads | None = None
 
 
 class _AblationFile(_Form):

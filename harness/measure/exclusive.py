@@ -15,7 +15,7 @@ import contextlib
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +24,10 @@ from portalocker import LockFlags
 
 from harness.errors import UserError
 from harness.isolation import cache_folder
+
+_UNSAID_S = 1.0
+"""How long somebody who wants to measure waits before saying what for."""
+_LOOK_AGAIN_S = 0.005
 
 
 class Machine:
@@ -92,13 +96,17 @@ class Machine:
             self.leave()
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """While nobody else works. Who worked before works again after it."""
+    def alone(self, on_wait: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+        """While nobody else works. Who worked before works again after it.
+
+        Args:
+            on_wait: Told whom it waits for, for people; not called where it does not.
+        """
         worked = self._works
         self.leave()
-        self._lock(self._door, LockFlags.EXCLUSIVE)
+        self._lock_or_wait(self._door, "another measurement of clo-nas on this machine", on_wait)
         try:
-            self._lock(self._room, LockFlags.EXCLUSIVE)
+            self._lock_or_wait(self._room, "trainings of clo-nas on this machine to pause", on_wait)
             try:
                 yield
             finally:
@@ -107,6 +115,21 @@ class Machine:
             portalocker.unlock(self._door)
         if worked:
             self.enter()
+
+    def _lock_or_wait(self, file: IO[str], what: str, on_wait: Callable[[str], object]) -> None:
+        """Take it; say what it waits for once that takes so long that a person wonders."""
+        end = time.monotonic() + _UNSAID_S
+        while time.monotonic() < end:
+            try:
+                portalocker.lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+                return
+            except portalocker.AlreadyLocked:
+                time.sleep(_LOOK_AGAIN_S)
+            except portalocker.LockException:
+                break  # is said below
+        else:
+            on_wait(what)
+        self._lock(file, LockFlags.EXCLUSIVE)
 
     @staticmethod
     def _lock(file: IO[str], how: LockFlags) -> None:

@@ -32,7 +32,7 @@ _PASSES = 3
 _USUAL = 25
 """Percentile of the times of a piece that counts as its time."""
 _FEWEST_ROUNDS = 2
-"""Rounds measured even beyond the time limit."""
+"""Rounds measured even beyond the time that they should take."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +58,8 @@ class InPlace:
 
     Attributes:
         layers_ms: Time of each layer of the base, (layers,).
-        guests_ms: Time of each guest, (guests,), at the speed at which the layers were measured.
+        guests_ms: Time of each guest, (guests,), at the speed at which the layers were measured; NaN of one whose
+            turn did not come.
     """
 
     layers_ms: Samples
@@ -73,6 +74,7 @@ def time_in_place(
     clock: Clock,
     rounds: int,
     max_seconds: float,
+    limit_s: float = math.inf,
     seed: int = 0,
 ) -> InPlace:
     """Time guests, and the layers of the network that they visit.
@@ -83,7 +85,8 @@ def time_in_place(
         guests: At least one.
         clock: How layers and guests are timed.
         rounds: How often each guest has its turn; a turn is two times.
-        max_seconds: After this no further round begins, but two there are.
+        max_seconds: After this no further round begins, but two there are within the limit.
+        limit_s: After this no further turn begins, but one there is.
         seed: Of the turns.
 
     Raises:
@@ -93,12 +96,14 @@ def time_in_place(
     course = _Course(network.model, clock)  # type: ignore[arg-type]
     passes: list[Samples] = []
     visits: list[dict[int, float]] = []
-    deadline = clock.seconds() + max_seconds
+    started = clock.seconds()
     with torch.inference_mode(), course:
         for done in range(rounds):
-            if done >= _FEWEST_ROUNDS and clock.seconds() > deadline:
+            if done >= _FEWEST_ROUNDS and clock.seconds() - started > max_seconds:
                 break
             for waiting in _turns(guests, rng):
+                if passes and clock.seconds() - started > limit_s:
+                    break
                 for shot in range(_PASSES):
                     course.begin({layer: (guest, guests[guest]) for layer, guest in waiting.items()})
                     network(image)
@@ -112,7 +117,8 @@ def time_in_place(
     for visit, slow in zip(visits, slowness, strict=True):
         for guest, elapsed in visit.items():
             own[guest].append(elapsed / slow)
-    return InPlace(layers_ms=usual, guests_ms=np.array([np.percentile(samples, _USUAL) for samples in own]))
+    found = [np.percentile(samples, _USUAL) if samples else math.nan for samples in own]
+    return InPlace(layers_ms=usual, guests_ms=np.array(found))
 
 
 def _turns(guests: Sequence[Guest], rng: np.random.Generator) -> list[dict[int, int]]:

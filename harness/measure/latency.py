@@ -1,9 +1,9 @@
 """How fast a detector is beside its baseline, on this device, with the interval that belongs to it.
 
 A shared or throttling machine changes speed by more than the effect of a small block. So candidate (A)
-and baseline (B) take turns, A B B A: within such a round a linear drift adds the same to both, and
-the round's ratio is free of it. Rounds follow each other until the interval of the ratio is narrow
-enough or the time is over.
+and baseline (B) take turns, A B B A or B A A B at random: within such a round a linear drift adds the same to
+both, and the round's ratio is free of it; and what comes and goes in the rhythm of the rounds meets both alike.
+Rounds follow each other until the interval of the ratio is narrow enough or the time is over.
 
 `runtimes` makes the passes and checks their answer, `turns` runs them, `clocks` times them, `intervals` makes of the
 rounds a ratio with its interval, `conditions` reads the machine before and after, `raw_samples` keeps every pass.
@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -28,7 +29,7 @@ from harness.measure.cost import square_input
 from harness.measure.environment import cpu_model
 from harness.measure.intervals import Samples, ratio_with_interval
 from harness.measure.runtimes import Mode, Runtime, prepare
-from harness.measure.turns import Stop, Turns
+from harness.measure.turns import Stop, Turns, times_of
 
 __all__ = [
     "Clock",
@@ -83,7 +84,8 @@ class Latency:
         stopped: Why measuring ended.
         target_half_width: Half the interval's width over the ratio that was asked for.
         max_seconds: The time limit.
-        rounds: Rounds A B B A, warm-up not included.
+        rounds: Rounds A B B A or B A A B, warm-up not included.
+        candidate_first: Which of the two each round was, in the order of measuring, (rounds,); true is A B B A.
         warm_up_rounds: Rounds before, whose times were thrown away.
         rounds_a_copy: Rounds after which both models were copied to another place in memory; None where the engine
             keeps its own copy.
@@ -114,6 +116,7 @@ class Latency:
     target_half_width: float
     max_seconds: float
     rounds: int
+    candidate_first: npt.NDArray[np.bool_]
     warm_up_rounds: int
     rounds_a_copy: int | None
     mode: str
@@ -135,8 +138,9 @@ class Latency:
     after: Conditions
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without the samples."""
+        """Plain data for JSON, without what there is of each pass or round."""
         plain = asdict(self) | {"ratio_ci95": list(self.ratio_ci95), "stopped": self.stopped.value}
+        del plain["candidate_first"]
         for name in ("candidate", "baseline"):
             plain[name] = {f"latency_ms_{p}": plain[name][p] for p in ("p50", "p90", "p99")} | {
                 "repetitions": plain[name]["repetitions"]
@@ -172,7 +176,7 @@ def interleaved_latency(
         target_half_width: Stop once the ratio's 95 % interval is at most the ratio times 1 ± this.
         max_seconds: Time limit, warm-up included, compiling not. Five rounds are measured whatever it is.
         min_rounds: Rounds before the interval is trusted to stop measuring.
-        seed: Of the bootstrap and of the image.
+        seed: Of the order of each round, the bootstrap and the image.
         clock: Default: CUDA events on a CUDA device, else the host's clock.
 
     Raises:
@@ -202,16 +206,18 @@ def interleaved_latency(
             group = course.rounds_a_copy(max_seconds) if renewable else None
             rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed, group)
         after = Conditions.now(place)
-    low, ratio, high = ratio_with_interval(rounds, seed, group or 1)
+    times = times_of(rounds)
+    low, ratio, high = ratio_with_interval(times, seed, group or 1)
     return Latency(
         ratio=ratio,
         ratio_ci95=(low, high),
-        candidate=Timing.of(rounds[:, [0, 3]].ravel()),
-        baseline=Timing.of(rounds[:, [1, 2]].ravel()),
+        candidate=Timing.of(times[:, [0, 3]].ravel()),
+        baseline=Timing.of(times[:, [1, 2]].ravel()),
         stopped=stopped,
         target_half_width=target_half_width,
         max_seconds=max_seconds,
         rounds=len(rounds),
+        candidate_first=np.array([each.candidate_first for each in rounds]),
         warm_up_rounds=warm_up_rounds,
         rounds_a_copy=group,
         mode=runtime.mode.value,

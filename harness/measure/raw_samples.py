@@ -23,18 +23,21 @@ def to_frame(latency: Latency) -> pd.DataFrame:
     """All passes in the order of measuring, warm-up not included.
 
     Returns:
-        `round` (from 0), `position` within the round (0 to 3), `model` (candidate or baseline: by
-        position candidate, baseline, baseline, candidate) and `latency_ms` of a whole batch.
+        `round` (from 0), `position` within the round (0 to 3), `model` (candidate or baseline: the one at
+        positions 0 and 3, the other at 1 and 2) and `latency_ms` of a whole batch.
     """
     rounds = latency.rounds
+    candidate, baseline = (each.samples.reshape(rounds, 2) for each in (latency.candidate, latency.baseline))
+    first = latency.candidate_first[:, None]
     times = np.empty((rounds, 4))
-    times[:, [0, 3]] = latency.candidate.samples.reshape(rounds, 2)
-    times[:, [1, 2]] = latency.baseline.samples.reshape(rounds, 2)
+    times[:, [0, 3]] = np.where(first, candidate, baseline)
+    times[:, [1, 2]] = np.where(first, baseline, candidate)
+    is_candidate = first == np.array([True, False, False, True])
     return pd.DataFrame(
         {
             "round": np.repeat(np.arange(rounds), 4),
             "position": np.tile(np.arange(4), rounds),
-            "model": np.tile(["candidate", "baseline", "baseline", "candidate"], rounds),
+            "model": np.where(is_candidate, "candidate", "baseline").ravel(),
             "latency_ms": times.ravel(),
         }
     )

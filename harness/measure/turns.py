@@ -1,9 +1,15 @@
-"""Two models' passes in turns, A B B A, copied to other places in memory, until their ratio is known."""
+"""Two models' passes in turns, copied to other places in memory, until their ratio is known.
+
+A round is A B B A or B A A B, drawn at random: a disturbance whose period is about that of a round would fall on the
+same model every time if the order never changed. (`benchmarks/latency_coverage.py`
+simulates it.)
+"""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,6 +45,19 @@ class Stop(StrEnum):
     """The time was over before."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Two passes of each model.
+
+    Attributes:
+        times: A, B, B, A in ms, each model's first pass before its second, in whichever order they ran.
+        candidate_first: Whether they ran A B B A; else B A A B.
+    """
+
+    times: tuple[float, float, float, float]
+    candidate_first: bool
+
+
 @dataclass
 class Turns:
     """Passes of two models, to be run in turns."""
@@ -50,16 +69,22 @@ class Turns:
     _padding: list[Tensor] = field(default_factory=list)
     _round_ms: float = float("nan")
 
-    def round(self) -> list[float]:
-        """Times of one round A B B A, in ms."""
-        times = []
-        candidate, baseline = ("candidate", self.a), ("baseline", self.b)
-        for name, work in (candidate, baseline, baseline, candidate):
-            elapsed = self.clock.milliseconds(work)
-            if not (math.isfinite(elapsed) and elapsed > 0):
-                raise UserError(f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0")
-            times.append(elapsed)
-        return times
+    def round(self) -> Round:
+        """Run one round, A B B A or B A A B with equal probability."""
+        candidate_first = bool(self.rng.random() < 0.5)
+        outer, inner = (self.a, self.b) if candidate_first else (self.b, self.a)
+        outer_name, inner_name = ("candidate", "baseline") if candidate_first else ("baseline", "candidate")
+        first = self._milliseconds(outer, outer_name)
+        between = self._milliseconds(inner, inner_name), self._milliseconds(inner, inner_name)
+        around = first, self._milliseconds(outer, outer_name)
+        a, b = (around, between) if candidate_first else (between, around)
+        return Round(times=(a[0], *b, a[1]), candidate_first=candidate_first)
+
+    def _milliseconds(self, work: Pass, name: str) -> float:
+        elapsed = self.clock.milliseconds(work)
+        if not (math.isfinite(elapsed) and elapsed > 0):
+            raise UserError(f"latency: a pass of the {name} took {elapsed} ms by the clock; it is above 0")
+        return elapsed
 
     def renew(self) -> None:
         """Copy both models to another place in memory, and run each once there."""
@@ -79,7 +104,7 @@ class Turns:
         """Run rounds until they no longer get faster; at most to the deadline. Gives their number."""
         times: list[float] = []
         while not times or self.clock.seconds() < deadline:
-            times.append(sum(self.round()))
+            times.append(sum(self.round().times))
             before, last = times[-2 * _WARM_UP_ROUNDS : -_WARM_UP_ROUNDS], times[-_WARM_UP_ROUNDS:]
             if len(before) == _WARM_UP_ROUNDS and np.median(last) > _STILL_WARMING * np.median(before):
                 break
@@ -88,9 +113,9 @@ class Turns:
 
     def measure(
         self, deadline: float, min_rounds: int, target_half_width: float, seed: int, group: int | None
-    ) -> tuple[Samples, Stop]:
-        """Rounds (n, 4) until the ratio is precise or the deadline is over; copied anew after each `group` of them."""
-        rounds: list[list[float]] = []
+    ) -> tuple[list[Round], Stop]:
+        """Rounds until the ratio is precise or the deadline is over; copied anew after each `group` of them."""
+        rounds: list[Round] = []
         step = group or 1
         fewest = max(_FEWEST_ROUNDS, 2 * step)
         look_at = max(min_rounds, fewest)
@@ -99,8 +124,13 @@ class Turns:
                 self.renew()
             rounds.extend(self.round() for _ in range(step))
             if len(rounds) >= look_at:
-                low, ratio, high = ratio_with_interval(np.array(rounds), seed, step)
+                low, ratio, high = ratio_with_interval(times_of(rounds), seed, step)
                 if high - low <= 2 * target_half_width * ratio:
-                    return np.array(rounds), Stop.PRECISE
+                    return rounds, Stop.PRECISE
                 look_at = math.ceil(_GROWTH * len(rounds))
-        return np.array(rounds), Stop.TIME_LIMIT
+        return rounds, Stop.TIME_LIMIT
+
+
+def times_of(rounds: Sequence[Round]) -> Samples:
+    """Return the times as `ratio_with_interval` takes them, (rounds, 4), in ms."""
+    return np.array([each.times for each in rounds])

@@ -58,7 +58,7 @@ def measured(record: StudyRecord) -> Pairs:
             "one image a forward pass, candidate and baseline interleaved so that drift cancels; "
             "the ratio is the interquartile mean over the rounds, with its 95 % interval; milliseconds are that "
             "ratio times the baseline's median; on the device below, and on no other; "
-            "every pass is in latency/<id>.parquet",
+            "every pass is in latency/<id>.parquet" + _threads(record.environment),
         ),
         *((("Latency check", text),) if (text := _aa_check(record.environment)) else ()),
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
@@ -133,7 +133,7 @@ def device(record: StudyRecord) -> str:
     if found.get("name") != "cpu":
         return str(found.get("name") or f"CUDA device {found.get('asked')}")
     processor = (environment.get("cpu") or {}).get("model") or "CPU"
-    threads = found.get("threads")
+    threads = (environment.get("latency_threads") or found).get("count", found.get("threads"))
     return f"{processor}, {words.count(int(threads), 'thread')}" if threads else str(processor)
 
 
@@ -207,6 +207,14 @@ def _again(record: StudyRecord, architecture: str) -> str:
     if record.settings.get("from_scratch"):
         typed.append("--from-scratch")
     return to_type(record, "search", *typed, "--trials", "1", "--finalists", "1")
+
+
+def _threads(environment: Mapping[str, Any]) -> str:
+    """How many CPU threads a pass took, and why; nothing of a study from before that was recorded."""
+    taken = environment.get("latency_threads")
+    if not isinstance(taken, Mapping):
+        return ""
+    return f"; {words.count(int(taken['count']), 'thread')}, {taken['reason']}"
 
 
 def _aa_check(environment: Mapping[str, Any]) -> str:

@@ -16,8 +16,8 @@ from harness.study_form import SAFE_NAME
 
 METADATA_KEY = b"clo_nas_latency"
 """Where `harness.measure.raw_samples` puts the figures: named again, since that imports torch."""
-_A_ROUND = 4
-"""Passes: candidate, baseline, baseline, candidate."""
+_PASSES = 2
+"""Of each model in a round, in either order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,14 +46,17 @@ def read_rounds(folder: Path, architecture: str) -> Rounds | None:
     if not SAFE_NAME.fullmatch(architecture):
         return None
     try:
-        table = pq.read_table(folder / f"{architecture}.parquet", columns=["round", "position", "latency_ms"])
+        table = pq.read_table(folder / f"{architecture}.parquet", columns=["round", "position", "model", "latency_ms"])
         figures = json.loads(table.schema.metadata[METADATA_KEY])
-        passes = table.to_pandas().sort_values(["round", "position"])["latency_ms"].to_numpy(dtype=float)
-        times = passes.reshape(-1, _A_ROUND)
+        passes = table.to_pandas().sort_values(["round", "position"])
+        candidate, baseline = (
+            passes.loc[passes["model"] == model, "latency_ms"].to_numpy(dtype=float).reshape(-1, _PASSES)
+            for model in ("candidate", "baseline")
+        )
+        ratios = candidate.sum(axis=1) / baseline.sum(axis=1)
         low, high = map(float, figures["ratio_ci95"])
         ratio = float(figures["ratio"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         return None
-    ratios = (times[:, 0] + times[:, 3]) / (times[:, 1] + times[:, 2])
-    sound = len(ratios) and np.isfinite([*ratios, ratio, low, high]).all() and times.min() > 0
+    sound = len(ratios) and np.isfinite([*ratios, ratio, low, high]).all() and passes["latency_ms"].min() > 0
     return Rounds(ratios=ratios, ratio=ratio, low=low, high=high) if sound else None

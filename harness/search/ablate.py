@@ -7,18 +7,20 @@ seed by seed, so that whenever it stops every arm has been tried about as often.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from harness.choices import Recipe
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.environment import environment
-from harness.records import ABLATION, DATA_REPAIRS, ENVIRONMENT, LAST_RUN, StudyRecord
+from harness.records import ABLATION, DATA_REPAIRS, ENVIRONMENT, LAST_RUN, LATENCY_THREADS, StudyRecord
 from harness.search.ablation import Ablation
 from harness.search.arm_loop import ArmLoop
 from harness.search.arm_models import ArmModel
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.executors import start_server
+from harness.search.latency_threads import latency_threads
 from harness.search.loop import LOG
 from harness.search.observer import Observer
 from harness.search.opening import DEVICE_KIND, SHARED_BY, open_study
@@ -63,7 +65,14 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
             )
         study.close_abandoned()
         _describe(study, ablation, command)
-        ArmLoop(study, ablation, common_bases(ablation, observer), observer, deadline).run()
+        bases = common_bases(ablation, observer)
+        if settings.latency_seconds:
+            taken = latency_threads(
+                study, observer, asked=settings.threads, device=",".join(ablation.devices),
+                otherwise=ablation.threads_alone, on_cluster=ablation.cluster is not None,
+            )  # fmt: skip
+            ablation = replace(ablation, latency_threads=taken.count)
+        ArmLoop(study, ablation, bases, observer, deadline).run()
         return study.record()
 
 
@@ -98,6 +107,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
         command=command,
         seeds=file.seeds,
     )
+    known = study.optuna.user_attrs.get(ENVIRONMENT, {})
     study.optuna.set_user_attr(
         ENVIRONMENT,
         {
@@ -108,6 +118,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
             "train_images": ablation.data.train_images,
             "val_images": ablation.data.val_images,
             DATA_REPAIRS: list(ablation.data.repairs),
+            **{key: known[key] for key in (LATENCY_THREADS,) if key in known},
         },
     )
 

@@ -99,6 +99,7 @@ class Ablation(Place):
         left_out: A sentence for each arm that there is not.
         devices: One name for what a training takes: a device, or all that one takes by the published recipe or as a
             cluster's task.
+        latency_threads: CPU threads of latency measurements, the study's; None while they are not known.
     """
 
     settings: AblationSettings
@@ -107,10 +108,11 @@ class Ablation(Place):
     models: tuple[ArmModel, ...]
     left_out: tuple[str, ...]
     devices: tuple[str, ...]
+    latency_threads: int | None = None
 
     @property
     def threads_alone(self) -> int:
-        """CPU threads of what runs alone: measuring latency, training the common base."""
+        """CPU threads of the common base's training, which runs alone."""
         return self.threads if self.cluster else self.settings.threads or torch.get_num_threads()
 
     @property

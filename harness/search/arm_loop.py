@@ -138,7 +138,7 @@ class ArmLoop:
             training=training,
             measure_latency=self._is_timed(key),
             latency_seconds=settings.latency_seconds,
-            latency_threads=ablation.threads_alone,
+            latency_threads=ablation.latency_threads or ablation.threads_alone,
         )
 
     def _end(self, number: int, result: Measured | Failure) -> None:

@@ -67,10 +67,10 @@ class Report:
         self._machine.leave()
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """While nothing else of clo-nas runs on this machine."""
+    def alone(self, on_wait: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+        """While nothing else of clo-nas runs on this machine; `on_wait` as in `Machine.alone`."""
         started = time.monotonic()
-        with self._machine.alone():
+        with self._machine.alone(on_wait):
             waited = time.monotonic() - started
             yield
             done = time.monotonic()

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from harness.architecture import BASELINE, Architecture
 from harness.detectors import index_map, insert
 from harness.errors import UserError
-from harness.measure.accuracy import Accuracy, Schedule, Training, train
+from harness.measure.accuracy import Accuracy, Schedule, Training
 from harness.measure.environment import environment
 from harness.records import DATA_REPAIRS
 from harness.resources import search_space_folder
@@ -32,6 +32,7 @@ from harness.search.child import Report
 from harness.search.executors import Children
 from harness.search.outcome import Failure, State
 from harness.search.setting import Setting, prepare
+from harness.search.trial import train_base
 from harness.settings import SearchSettings
 from harness.yaml_file import read_yaml
 
@@ -260,7 +261,7 @@ def _train_all(
                     after()
                 value = f"mAP50-95 {row['map50_95']:.4f}" if row["state"] == State.COMPLETE else row["reason"]
                 say(f"{number} of {total}: {row['schedule']}, seed {row['seed']}, {row['architecture']}: {value}")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UserError):
             for key, result in children.ended():
                 rows.add(_row(running.pop(key), result))
             raise
@@ -279,9 +280,9 @@ def _key(rung: Rung, seed: int, member: _Member) -> tuple[str, int, str]:
 
 
 def _timed(training: Training, report: Report) -> tuple[Accuracy, float]:
-    """In the child: train, and say how much CPU time that took."""
+    """In the child: train, pausing as a search's trainings do, and say how much CPU time that took."""
     started = time.process_time()
-    accuracy = train(training, lambda done, total: report(("training", done, total)))
+    accuracy = train_base(training, report)
     return accuracy, time.process_time() - started
 
 
@@ -340,6 +341,7 @@ def _training(plan: FidelityPlan, rung: Rung, seed: int, member: _Member, base: 
         base_weights=None if rung.from_scratch else base.weights,
         layers=index_map(setting.base, member.architecture, setting.sites),
         data=str(setting.data.path),
+        data_fingerprint=setting.data.fingerprint,
         classes=setting.classes,
         schedule=_schedule(plan, rung),
         seed=seed,

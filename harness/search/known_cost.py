@@ -33,8 +33,8 @@ _FEWEST = 3 * _ARCHITECTURES
 """Architectures of a space below which there are too few to draw those from."""
 _ERROR_BY_MACS = 0.3
 """Relative error that a latency is taken to have which only MACs tell."""
-_TABLE, _EACH = 4.0, 0.2
-"""Time for all blocks, and for one architecture, over that for a candidate's latency."""
+_TABLE, _EACH, _LIMIT = 4.0, 0.2, 24.0
+"""Time for all blocks, for one architecture, and most of all together, over that for a candidate's latency."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +60,19 @@ def known_cost(
         setting: The search's.
         cost: Of the base and of its blocks.
         control_ms: Median latency of the control, in ms.
-        observer: Told what is measured, which takes half a minute the first time.
+        observer: Told what is measured, which takes half a minute the first time, and two minutes at most.
     """
     table = CostTable(setting.space, cost)
     if objective is not Objective.LATENCY:
         column = (Objective.PARAMS, Objective.MACS).index(objective)
         return KnownCost(of=lambda codes: table.of(codes)[:, column].astype(float), relative_error=0.0)
-    if setting.space.size < _FEWEST:
+    latency = _latency_table(setting, observer) if setting.space.size >= _FEWEST else None
+    if latency is None:
 
         def by_macs(codes: Codes) -> Floats:
             return np.asarray(control_ms * table.of(codes)[:, 1] / table.base[1])
 
         return KnownCost(of=by_macs, relative_error=_ERROR_BY_MACS)
-    latency = _latency_table(setting, observer)
 
     def estimated(codes: Codes) -> Floats:
         return np.asarray(control_ms * latency.ratio(codes))
@@ -80,9 +80,14 @@ def known_cost(
     return KnownCost(of=estimated, relative_error=latency.relative_error)
 
 
-def _latency_table(setting: Setting, observer: Observer) -> LatencyTable:
-    observer.phase(f"estimating the latency of all {setting.space.size:,} architectures (measured once, then kept)")
+def _latency_table(setting: Setting, observer: Observer) -> LatencyTable | None:
+    """The table; None where its limit was met before it could tell its own error."""
     seconds = setting.settings.latency_seconds
+    limit_s = _LIMIT * seconds
+    observer.phase(
+        f"estimating the latency of all {setting.space.size:,} architectures "
+        f"(measured once, then kept; at most {limit_s:.0f} s, what is missing then is estimated)"
+    )
     survey = Survey(
         space=setting.space,
         base=setting.base,
@@ -93,21 +98,37 @@ def _latency_table(setting: Setting, observer: Observer) -> LatencyTable:
         architectures=_ARCHITECTURES,
         max_seconds=_TABLE * seconds,
         seconds_each=_EACH * seconds,
+        limit_s=limit_s,
     )
-    table = LatencyTable(setting.space, setting.sites, _measured(survey, setting, observer))
-    observer.note(f"latency estimated to {table.relative_error:.1%} (root mean square, {_ARCHITECTURES} architectures)")
+    measured = _measured(survey, setting, observer)
+    try:
+        table = LatencyTable(setting.space, setting.sites, measured)
+    except UserError:  # too few architectures to calibrate on, or no block
+        observer.note(
+            f"latency is estimated from MACs alone, to {_ERROR_BY_MACS:.0%}: within {limit_s:.0f} s only "
+            f"{len(measured.end_to_end)} architectures could be measured; the next search goes on from there"
+        )
+        return None
+    left = (
+        f"; {table.estimated_blocks} of {table.blocks} blocks were not timed within {limit_s:.0f} s and are estimated "
+        "from the others; the next search goes on from there"
+        if table.estimated_blocks
+        else ""
+    )
+    known = f"root mean square, {len(table.end_to_end)} architectures"
+    observer.note(f"latency estimated to {table.relative_error:.1%} ({known}){left}")
     return table
 
 
 def _measured(survey: Survey, setting: Setting, observer: Observer) -> Measurements:
     """On the device that candidates are measured on, with the threads that they are measured with."""
     if setting.cluster is not None:
-        found = setting.run_alone(partial(run_survey, setting.threads_alone), survey, observer.progress)
+        found = setting.run_alone(partial(run_survey, setting.latency_threads), survey, observer.progress)
         if isinstance(found, Failure):
             raise UserError(f"the latency of blocks cannot be measured on the cluster: {found.reason}")
         return found
     threads = torch.get_num_threads()
-    torch.set_num_threads(setting.threads_alone)
+    torch.set_num_threads(setting.latency_threads)
     try:
         return replace(survey, on_progress=lambda *step: observer.progress(Step(*step))).run()
     finally:

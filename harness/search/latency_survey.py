@@ -2,21 +2,27 @@
 
 A block is timed within passes of the base (`harness.measure.in_place`) and kept as a share of the base's time, so
 that a machine that is slower today is so for both. Sites whose maps are alike share their blocks. What was measured
-is kept in the cache folder as it comes: an interrupted survey goes on where it was.
+is kept in the cache folder as it comes: an interrupted survey goes on where it was, and so does one that met its limit.
+
+On a quiet machine a survey takes as long as it should, well below its limit. Beside other programs its least number of
+passes takes many times as long: then it ends at the limit, and leaves what is missing to be estimated
+(`harness.search.block_estimate`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
 from harness._version import version
@@ -38,11 +44,18 @@ from harness.space import SearchSpace
 _AT_ONCE = 128
 """Blocks that are built at a time; what was measured is kept after each such lot."""
 _ROUNDS = 6
+_BLOCKS_SHARE = 0.6
+"""Share of the limit after which no more blocks are timed; without architectures the table has no error to tell."""
+_LEAST_S = 0.1
+"""Time limit of an architecture that is begun just before the survey's; it has its five rounds all the same."""
+_UNSAID_S = 1.0
+"""How long it waits for another search before it says so."""
 _SEED = 0
 _CLASSES = {layer.__name__: layer for layer in KEEPING}
 
+
 Progress = Callable[[str, int, int], None]
-"""Called with the phase, the finished and the total steps."""
+"""Called with the phase, or what is waited for, and the finished and the total steps."""
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -96,9 +109,11 @@ class Survey:
         device: `auto`, `cpu` or the number of a CUDA device.
         clock: Default: as in `interleaved_latency`.
         architectures: How many to measure end to end.
-        max_seconds: About the most that timing the blocks may take; two rounds are measured whatever it is.
-        seconds_each: Most seconds to measure one architecture end to end.
-        on_progress: Told what happens.
+        max_seconds: About what timing the blocks should take; two rounds are measured within the limit.
+        seconds_each: What measuring one architecture end to end should take; it has five rounds at least.
+        limit_s: Most seconds of all, waiting for others to measure not counted. What is begun then is finished: a turn
+            of blocks, or an architecture.
+        on_progress: Told what happens, and what is waited for.
     """
 
     space: SearchSpace
@@ -111,10 +126,11 @@ class Survey:
     architectures: int = 24
     max_seconds: float = 60.0
     seconds_each: float = 2.0
+    limit_s: float = math.inf
     on_progress: Progress = field(default=lambda *_: None)
 
     def run(self) -> Measurements:
-        """Measure what the cache lacks.
+        """Measure what the cache lacks, as far as the limit allows.
 
         Raises:
             UserError: A site is not the base's, the device is not there, or a time is zero or not a number.
@@ -123,10 +139,19 @@ class Survey:
             raise UserError(f"space '{self.space.file.name}': {self.base.name} has no site {', '.join(missing)}")
         path = self._file()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
+        lock = FileLock(f"{path}.lock")
+        try:
+            lock.acquire(timeout=_UNSAID_S)
+        except Timeout:
+            self.on_progress("waiting for another search, which measures the same blocks", 0, 0)
+            lock.acquire()
+        try:
             known = _read(path)
-            self._measure_blocks(known, path)
-            self._measure_architectures(known, path)
+            time = _Time(clock=self._timer, limit_s=self.limit_s)
+            self._measure_blocks(known, path, time)
+            self._measure_architectures(known, path, time)
+        finally:
+            lock.release()
         return known
 
     def _file(self) -> Path:
@@ -145,7 +170,7 @@ class Survey:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
         return cache_folder() / "latency" / f"{self.space.file.name}-{self.base.name}-{digest}.json"
 
-    def _measure_blocks(self, known: Measurements, path: Path) -> None:
+    def _measure_blocks(self, known: Measurements, path: Path, time: _Time) -> None:
         blocks = {name: found for name, found in self._blocks().items() if name not in known.blocks}
         if not blocks:
             return
@@ -155,10 +180,13 @@ class Survey:
         image = self._map(3, (self.imgsz, self.imgsz))
         order = np.random.default_rng(_SEED).permutation(list(blocks)).tolist()
         for start in range(0, len(order), _AT_ONCE):
-            self.on_progress("timing blocks", start, len(order))
+            if start and time.left(_BLOCKS_SHARE) <= 0:
+                break
+            tell = self._teller(start, len(order))
+            tell("timing blocks")
             lot = order[start : start + _AT_ONCE]
             guests = [self._guest(name, *blocks[name]) for name in lot]
-            with machine.alone():
+            with time.alone(machine, tell):
                 times = time_in_place(
                     network,
                     image,
@@ -166,31 +194,36 @@ class Survey:
                     clock=self._timer,
                     rounds=_ROUNDS,
                     max_seconds=self.max_seconds * len(lot) / len(order),
+                    limit_s=max(0.0, time.left(_BLOCKS_SHARE)),
                     seed=_SEED + start,
                 )
             base_ms = times.layers_ms.sum()
-            known.blocks.update(zip(lot, (times.guests_ms / base_ms).tolist(), strict=True))
+            shares = (times.guests_ms / base_ms).tolist()
+            known.blocks.update((name, share) for name, share in zip(lot, shares, strict=True) if math.isfinite(share))
             for name in self.space.sites:
                 if self.sites[name].replaceable:
                     known.layers[name] = float(times.layers_ms[self.sites[name].layer] / base_ms)
             _write(path, known)
 
-    def _measure_architectures(self, known: Measurements, path: Path) -> None:
+    def _measure_architectures(self, known: Measurements, path: Path, time: _Time) -> None:
         numbering, rng = SpaceTable(self.space), np.random.default_rng(_SEED)
         machine, network = Machine(), self.base.build(self.classes)
         for done in range(self.architectures):
             numbers = numbering.draw(1, rng)[0]
             if numbers.tolist() in [each.numbers for each in known.end_to_end]:
                 continue
-            self.on_progress("measuring architectures", done, self.architectures)
+            if time.left() <= 0:
+                break
+            tell = self._teller(done, self.architectures)
+            tell("measuring architectures")
             config = insert(self.base, numbering.architecture(numbers), sites=self.sites, classes=self.classes)
-            with machine.alone():
+            with time.alone(machine, tell):
                 latency = interleaved_latency(
                     build(config),
                     network,
                     imgsz=self.imgsz,
                     device=self._place,
-                    max_seconds=self.seconds_each,
+                    max_seconds=max(_LEAST_S, min(self.seconds_each, time.left())),
                     clock=self.clock,
                 )
             known.end_to_end.append(
@@ -202,6 +235,9 @@ class Survey:
                 )
             )
             _write(path, known)
+
+    def _teller(self, done: int, total: int) -> Callable[[str], None]:
+        return lambda phase: self.on_progress(phase, done, total)
 
     def _blocks(self) -> dict[str, tuple[Placement, int, MapSize]]:
         """Every block of the space once, with the channels and the size of its map."""
@@ -240,6 +276,30 @@ class Survey:
     @property
     def _timer(self) -> Clock:
         return self.clock or clock_for(self._torch_device)
+
+
+@dataclass(kw_only=True, eq=False)
+class _Time:
+    """What a survey has taken of its limit, without what it waited."""
+
+    clock: Clock
+    limit_s: float
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock.seconds()
+
+    def left(self, share: float = 1.0) -> float:
+        """Seconds until this share of the limit is over; below 0 after it."""
+        return share * self.limit_s - (self.clock.seconds() - self.started)
+
+    @contextmanager
+    def alone(self, machine: Machine, tell: Callable[[str], None]) -> Iterator[None]:
+        """While nothing else of clo-nas runs; until then the time does not count."""
+        asked = self.clock.seconds()
+        with machine.alone(lambda what: tell(f"waiting for {what}")):
+            self.started += self.clock.seconds() - asked
+            yield
 
 
 def _read(path: Path) -> Measurements:

@@ -18,6 +18,7 @@ from harness.architecture import Mode
 from harness.detectors import Site
 from harness.errors import UserError
 from harness.measure.intervals import Samples
+from harness.search.block_estimate import estimated
 from harness.search.estimate_error import Calibration
 from harness.search.latency_survey import Measurements, block_id
 from harness.search.space_table import Indices, SpaceTable
@@ -30,18 +31,29 @@ class LatencyTable(SpaceTable):
     Args:
         space: The space.
         sites: The base's sites.
-        measured: Every block of the space, and architectures to calibrate on.
+        measured: Blocks of the space, and architectures to calibrate on. Blocks that are missing are estimated from
+            the others; what that adds to the error, the architectures tell.
+
+    Attributes:
+        blocks: Number of different blocks of the space.
+        estimated_blocks: How many of these were not measured.
 
     Raises:
-        UserError: A site, a block or a replaced layer was not measured, or there is too little to calibrate on.
+        UserError: A site or a replaced layer was not measured, or no block, or there is too little to calibrate on.
     """
 
     def __init__(self, space: SearchSpace, sites: Mapping[str, Site], measured: Measurements) -> None:
         super().__init__(space)
         if missing := [site for site in space.sites if site not in sites]:
             raise UserError(f"latency table: no time was measured at {', '.join(missing)} of {space.base}")
+        names = {name for site in space.sites for each in _blocks(space, sites[site]) for name in each}
+        missing = sorted(names - measured.blocks.keys())
+        if missing and not measured.blocks:
+            raise UserError("latency table: no block's time was measured")
+        self.blocks, self.estimated_blocks = len(names), len(missing)
+        complete = measured.model_copy(update={"blocks": measured.blocks | estimated(measured.blocks, missing)})
         self._added = np.array(
-            [share for site in space.sites for share in (0.0, *_shares(space, sites[site], measured))]
+            [share for site in space.sites for share in (0.0, *_shares(space, sites[site], complete))]
         )
         self.end_to_end = measured.end_to_end
         rows = np.array([each.numbers for each in measured.end_to_end], dtype=np.int64).reshape(-1, len(space.sites))
@@ -90,13 +102,21 @@ class LatencyTable(SpaceTable):
         return total
 
 
+def _blocks(space: SearchSpace, site: Site) -> list[list[str]]:
+    """The blocks of each of a site's placements."""
+    size = space.maps[site.name]
+    return [
+        [block_id(placement, channels, size) for channels in site.block_channels(placement.mode)]
+        for placement in space.placements[site.name]
+    ]
+
+
 def _shares(space: SearchSpace, site: Site, measured: Measurements) -> list[float]:
     """What each of a site's placements adds, in passes of the base; below 0 where it replaces a slower layer."""
-    size, shares = space.maps[site.name], []
-    for placement in space.placements[site.name]:
-        names = [block_id(placement, channels, size) for channels in site.block_channels(placement.mode)]
+    shares = []
+    for placement, names in zip(space.placements[site.name], _blocks(space, site), strict=True):
         replaces = placement.mode is Mode.REPLACE
-        if not measured.blocks.keys() >= {*names} or (replaces and site.name not in measured.layers):
+        if replaces and site.name not in measured.layers:
             raise UserError(f"latency table: no time was measured of {placement.describe()}")
         without = measured.layers[site.name] if replaces else 0.0
         shares.append(sum(measured.blocks[name] for name in names) - without)

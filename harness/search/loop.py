@@ -243,7 +243,7 @@ class Loop:
             before=tuple(before),
             measure_latency=(seed, epochs) == (settings.seed, settings.epochs),
             latency_seconds=settings.latency_seconds,
-            latency_threads=setting.threads_alone,
+            latency_threads=setting.latency_threads,
         )
         figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
         self.running[trial.number] = _Running(start, trial, device, figures)

@@ -12,10 +12,11 @@ from harness.cluster_settings import ExecutorKind
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.environment import device_kind, environment
-from harness.records import AA_CHECK, DATA_REPAIRS, ENVIRONMENT, SPACE, StudyRecord
+from harness.records import AA_CHECK, DATA_REPAIRS, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
 from harness.search.base import SHARED_BASES, CommonBase, base_schedule, common_base
 from harness.search.climb import plan_search
 from harness.search.executors import start_server
+from harness.search.latency_threads import latency_threads
 from harness.search.loop import LOG, Loop
 from harness.search.observer import Observer
 from harness.search.opening import DEVICE_KIND, SHARED_BY, open_study
@@ -82,6 +83,11 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
             summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
             observer.space(summary)
             common = _common_base(study, setting, observer)
+            taken = latency_threads(
+                study, observer, asked=settings.threads, device=setting.device, otherwise=setting.latency_threads,
+                on_cluster=setting.cluster is not None,
+            )  # fmt: skip
+            setting = replace(setting, latency_threads=taken.count)
             _describe(study, setting, common, cost, summary, command)
             Loop(study, setting, common, cost, region, observer, deadline).run(first)
         except KeyboardInterrupt as error:
@@ -117,6 +123,7 @@ def _describe(
         seeds=setting.settings.all_seeds,
     )
     with study.members.turn():
+        before = study.optuna.user_attrs.get(ENVIRONMENT, {})
         study.optuna.set_user_attr(SPACE, space)
         study.optuna.set_user_attr(
             ENVIRONMENT,
@@ -132,7 +139,7 @@ def _describe(
                 "train_images": setting.data.train_images,
                 "val_images": setting.data.val_images,
                 DATA_REPAIRS: list(setting.data.repairs),
-                AA_CHECK: study.record().environment.get(AA_CHECK),
+                **{key: before[key] for key in (AA_CHECK, LATENCY_THREADS) if key in before},
             },
         )
 

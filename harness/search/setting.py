@@ -33,7 +33,8 @@ class Setting(Place):
 
     Attributes:
         device: `cpu` or numbers of CUDA devices, comma-separated.
-        threads_alone: CPU threads of what runs alone: measuring latency, training the common base.
+        threads_alone: CPU threads of the common base's training, which runs alone.
+        latency_threads: CPU threads of latency measurements; the study's (`harness.search.latency_threads`).
     """
 
     settings: SearchSettings
@@ -44,6 +45,7 @@ class Setting(Place):
     schedule: Schedule
     device: str
     threads_alone: int
+    latency_threads: int
 
     @property
     def devices(self) -> list[str]:
@@ -100,6 +102,7 @@ def prepare(settings: SearchSettings) -> Setting:
         workers=workers,
         threads=settings.threads or (max(1, cores // workers) if cluster is None else cores),
         threads_alone=settings.threads or cores,
+        latency_threads=settings.threads or cores,
         cluster=cluster,
     )
 

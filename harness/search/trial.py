@@ -60,7 +60,7 @@ def run_trial(job: Job, report: Report) -> Measured:
     training = job.training
     latency = None
     if job.measure_latency:
-        with report.alone():
+        with report.alone(lambda what: report(Step(f"waiting for {what}", 0, 1))):
             report(Step("latency", 0, 1))
             torch.set_num_threads(job.latency_threads)
             latency = interleaved_latency(

@@ -1,11 +1,16 @@
-"""When a search will be over, from the pace of the trainings that it has finished."""
+"""When a search will be over, from the pace of the trainings that have just ended.
+
+A machine may become several times slower within a search, when somebody else begins to use it: the mean over many
+trainings would follow only after as many. So the latest counts most.
+"""
 
 from __future__ import annotations
 
+import operator
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import mean
 from typing import TYPE_CHECKING
 
 from harness.terminal.times import expected
@@ -15,8 +20,8 @@ if TYPE_CHECKING:
     from harness.search.step import Step
     from harness.search.work import Work
 
-_LATEST = 12
-"""Trainings that the pace is taken from: a machine may become slower or faster."""
+_LATEST = 32
+"""Trainings that the pace is taken from, the latest above all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +88,20 @@ class ExpectedEnd:
         work, done, now = self._work, self._finished, time.monotonic()
         if work is None or not done:
             return None
-        an_epoch = sum(each.train_seconds for each in done) / sum(each.epochs for each in done)
-        untimed = mean([each.other_seconds for each in done if not each.is_timed] or [0.0])
-        timed = mean([each.other_seconds for each in done if each.is_timed] or [untimed])
+        half_life = max(1, work.workers)  # those that ran side by side are of the same time
+        epochs = _latest((each.epochs for each in done), half_life)
+        an_epoch = _latest((each.train_seconds for each in done), half_life) / epochs
+        untimed = _latest((each.other_seconds for each in done if not each.is_timed), half_life)
+        timed = _latest((each.other_seconds for each in done if each.is_timed), half_life) or untimed
+        one = epochs * an_epoch + max(timed, untimed)
         seconds = work.epochs * an_epoch + work.timed * timed + (work.trainings - work.timed) * untimed
-        seconds -= sum(now - begun for begun in self._begun.values())
-        one = mean(each.train_seconds + each.other_seconds for each in done)
+        seconds -= sum(min(now - begun, one) for begun in self._begun.values())  # one that is late saves no more
         end = now + max(0.0, seconds) / max(1, min(work.workers, work.trainings))
         return min(end, max(now, work.deadline) + one)
+
+
+def _latest(values: Iterable[float], half_life: int) -> float:
+    """Return the mean in which each value counts half as much as the one `half_life` places after it; 0 of none."""
+    latest_first = [*values][::-1]
+    weights = [0.5 ** (age / half_life) for age in range(len(latest_first))]
+    return sum(map(operator.mul, weights, latest_first)) / sum(weights) if weights else 0.0

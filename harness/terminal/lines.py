@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from harness.search.work import Work
 
 
+_SAID_OTHERWISE = {"training", "latency"}
+"""Steps of a training, which has a line when it begins and one when it ends."""
+
+
 class Lines:
     """One line an event, for logs and pipes."""
 
@@ -24,6 +28,7 @@ class Lines:
         self._console = console
         self._started = time.monotonic()
         self._end = ExpectedEnd()
+        self._doing: tuple[int | None, str] | None = None
 
     def __enter__(self) -> Lines:
         return self
@@ -48,7 +53,10 @@ class Lines:
         self._say(f"#{trial} {text}")
 
     def progress(self, step: Step, trial: int | None = None) -> None:
-        """Not worth a line."""
+        """Worth a line only where something begins that a phase consists of, or somebody is waited for."""
+        if step.doing not in _SAID_OTHERWISE and (trial, step.doing) != self._doing:
+            self._say(step.doing if trial is None else f"#{trial} {step.doing}")
+        self._doing = trial, step.doing
         self._end.progress(step, trial)
 
     def plan(self, work: Work) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from harness.search.step import Step
 
 
+_NAMES = {"latency": "measuring latency", "training": ""}
+
+
 class Running:
     """A phase or a training."""
 
@@ -45,15 +48,17 @@ class Running:
         """What it is, and below how far."""
         named = Text(f"▶ {self.text}", style="cyan", no_wrap=True, overflow="ellipsis")
         step = self.step
-        if step is None or not step.total:
+        if step is None:
             return named
+        if not step.total:
+            return Group(named, Text(_NAMES.get(step.doing, step.doing)))
         bar = Table.grid(padding=(0, 1))
         for _ in range(4):
             bar.add_column(no_wrap=True)
         bar.add_row(
             ProgressBar(total=step.total, completed=step.done, width=20),
             f"{step.done}/{step.total}",
-            step.epoch or ("measuring latency" if step.doing == "latency" else ""),
+            step.epoch or _NAMES.get(step.doing, step.doing),
             self.left,
         )
         return Group(named, bar)
@@ -61,5 +66,10 @@ class Running:
     def line(self) -> RenderableType:
         """The same in one line."""
         step = self.step
-        far = ", ".join(filter(None, (step.epoch or f"{step.done}/{step.total}", self.left))) if step else "begins"
+        far = ", ".join(filter(None, (_far(step), self.left))) if step else "begins"
         return Text(f"▶ {far} · {self.text}", style="cyan", no_wrap=True, overflow="ellipsis")
+
+
+def _far(step: Step) -> str:
+    """How far it is, or what it waits for."""
+    return step.epoch or (step.doing if step.doing.startswith("waiting") else f"{step.done}/{step.total}")

@@ -13,6 +13,7 @@ import pytest
 from portalocker import LockFlags
 
 from harness.errors import UserError
+from harness.measure import exclusive
 from harness.measure.exclusive import Machine
 
 HOLDER = """
@@ -95,3 +96,27 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_sentence(tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file/locks: locks cannot be made there"):
         Machine(tmp_path / "file" / "locks")
+
+
+def test_what_is_waited_for_is_said_once_it_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exclusive, "_UNSAID_S", 0.05)
+    told: list[str] = []
+    holder = hold(tmp_path, "measures")
+
+    def end_it(what: str) -> None:
+        told.append(what)
+        holder.kill()
+
+    with Machine(tmp_path).alone(end_it):
+        assert told == ["another measurement of clo-nas on this machine"]
+    worker = Machine(tmp_path)
+    worker.enter()
+
+    def leave(what: str) -> None:
+        told.append(what)
+        worker.leave()
+
+    with Machine(tmp_path).alone(leave):
+        assert told[1:] == ["trainings of clo-nas on this machine to pause"]
+    with Machine(tmp_path).alone(told.append):
+        assert len(told) == 2

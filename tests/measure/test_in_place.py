@@ -39,13 +39,21 @@ class Network(nn.Module):
         return y
 
 
-def timed(clock: FakeClock, network: Network | None = None, rounds: int = 6, max_seconds: float = math.inf) -> InPlace:
+def timed(
+    clock: FakeClock,
+    network: Network | None = None,
+    rounds: int = 6,
+    max_seconds: float = math.inf,
+    limit_s: float = math.inf,
+) -> InPlace:
     guests = [
         Guest(name=f"guest {i}", module=Fake(f"guest {i}", clock, ms), x=torch.zeros(1, 1, 1, 1), behind=behind)
         for i, (ms, behind) in enumerate(zip(GUESTS_MS, BEHIND, strict=True))
     ]
     network = network or Network(clock)
-    return time_in_place(network, torch.zeros(1), guests, clock=clock, rounds=rounds, max_seconds=max_seconds)
+    return time_in_place(
+        network, torch.zeros(1), guests, clock=clock, rounds=rounds, max_seconds=max_seconds, limit_s=limit_s
+    )
 
 
 def test_layers_and_guests_take_what_they_take() -> None:
@@ -85,7 +93,18 @@ def test_a_tenth_of_interrupted_pieces_moves_no_time() -> None:
     assert times.guests_ms == pytest.approx(GUESTS_MS)
 
 
-def test_past_the_time_limit_two_rounds_are_measured() -> None:
+def test_past_the_limit_no_turn_begins_and_whose_did_not_come_has_no_time() -> None:
+    clock = FakeClock()
+    times = timed(clock, rounds=50, limit_s=1e-6)
+    assert clock.log.count("layer 0") == 3  # one turn
+    came = np.array([clock.log.count(f"guest {i}") for i in range(len(GUESTS_MS))]) > 0
+    assert 0 < came.sum() < len(GUESTS_MS)
+    assert times.guests_ms[came] == pytest.approx(np.array(GUESTS_MS)[came])
+    assert np.isnan(times.guests_ms[~came]).all()
+    assert times.layers_ms == pytest.approx(LAYERS_MS)
+
+
+def test_past_the_time_that_they_should_take_two_rounds_are_measured() -> None:
     clock = FakeClock()
     times = timed(clock, rounds=50, max_seconds=1e-6)
     assert clock.log.count("guest 0") == 2 * 3

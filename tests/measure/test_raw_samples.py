@@ -30,13 +30,18 @@ def test_every_pass_is_a_row_in_the_order_of_measuring(latency: Latency) -> None
     assert len(frame) == 4 * latency.rounds == 40
     assert frame["round"].tolist() == [k for k in range(10) for _ in range(4)]
     assert frame["position"].tolist() == [0, 1, 2, 3] * 10
-    assert frame["model"].tolist() == ["candidate", "baseline", "baseline", "candidate"] * 10
+    rounds = frame["model"].to_numpy().reshape(10, 4).tolist()
+    candidate_first = ["candidate", "baseline", "baseline", "candidate"]
+    baseline_first = ["baseline", "candidate", "candidate", "baseline"]
+    assert rounds == [candidate_first if first else baseline_first for first in latency.candidate_first]
+    assert 0 < sum(latency.candidate_first) < 10
     per_unit = frame["latency_ms"] / frame["model"].map({"candidate": 6, "baseline": 5})
     assert per_unit.is_monotonic_increasing  # the clock drifts, so a pass in the wrong place would show
 
 
 def test_the_ratio_can_be_made_again_from_the_rows(latency: Latency) -> None:
-    rounds = to_frame(latency)["latency_ms"].to_numpy().reshape(-1, 4)
+    by_model = {name: rows["latency_ms"].to_numpy().reshape(-1, 2) for name, rows in to_frame(latency).groupby("model")}
+    rounds = np.hstack([by_model["candidate"], by_model["baseline"]])[:, [0, 2, 3, 1]]
     low, ratio, high = ratio_with_interval(rounds, seed=0, group=latency.rounds_a_copy or 1)
     assert (ratio, (low, high)) == (latency.ratio, latency.ratio_ci95)
 

@@ -110,6 +110,7 @@ def test_the_page_draws_them_in_less_than_200_kb_and_is_whole_without() -> None:
 
 def test_a_written_report_finds_the_files_beside_it(tmp_path: Path) -> None:
     rounds = pd.DataFrame({"round": np.repeat(range(20), 4), "position": [0, 1, 2, 3] * 20})
+    rounds["model"] = ["candidate", "baseline", "baseline", "candidate"] * 20
     rounds["latency_ms"] = [12.1, 10.0, 10.0, 12.1] * 20
     table = pa.Table.from_pandas(rounds)
     figures = json.dumps({"ratio": 1.21, "ratio_ci95": [1.2, 1.22]}).encode()

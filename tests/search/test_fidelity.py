@@ -15,6 +15,7 @@ from harness.architecture import BASELINE
 from harness.errors import UserError
 from harness.measure.accuracy import Accuracy, Training
 from harness.search import fidelity as module
+from harness.search import trial
 from harness.search.base import CommonBase
 from harness.search.fidelity import COLUMNS, FidelityPlan, check_same, load_plan, run_fidelity
 from harness.search.outcome import Failure, State
@@ -46,6 +47,7 @@ class FakeChildren:
         self.asked: list[Training] = []
         self.outcome: Callable[[Training], Any] = lambda _: (ACCURACY, 2.5)
         self.stop_after = 10**6
+        self.stop_with: BaseException = KeyboardInterrupt()
         self._running: list[tuple[int, Training]] = []
 
     def __class_getitem__(cls, _: object) -> type[FakeChildren]:
@@ -69,7 +71,7 @@ class FakeChildren:
 
     def next(self) -> tuple[int, Any]:
         if len(self.asked) > self.stop_after:
-            raise KeyboardInterrupt
+            raise self.stop_with
         key, training = self._running.pop()
         return key, self.outcome(training)
 
@@ -222,3 +224,57 @@ def test_the_shipped_plan_measures_a_searchs_own_default_eight_times_longer() ->
     assert shipped.long.epochs >= 8 * own.epochs
     assert sum(shipped.cohort.values()) >= 24
     assert not set(shipped.long.seeds) & {seed for rung in shipped.short for seed in rung.seeds}
+
+
+# --- In the child ---------------------------------------------------------------------------------
+
+
+class Report:
+    """A training's line to its study, on a machine where somebody waits to measure a latency until it pauses."""
+
+    rest_is_due = True
+
+    def __call__(self, _step: object) -> None: ...
+
+    def rest(self) -> None:
+        self.rest_is_due = False
+
+
+def test_a_training_pauses_for_whoever_measures_a_latency(
+    children: FakeChildren, trained: list[Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Report()
+    waits: list[bool] = []
+
+    def train(_training: Training, step: Callable[[int, int], None]) -> Accuracy:
+        for done in range(2):
+            step(done, 2)
+            waits.append(report.rest_is_due)
+        return ACCURACY
+
+    run(tmp_path)
+    monkeypatch.setattr(trial, "train", train)
+    accuracy, cpu_seconds = module._timed(trained[0], report)  # type: ignore[arg-type]
+    assert waits == [False, False]
+    assert accuracy == ACCURACY and cpu_seconds >= 0
+
+
+def test_data_that_change_while_it_trains_are_noticed(
+    children: FakeChildren, trained: list[Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path)
+    monkeypatch.setattr(trial, "train", lambda *_: ACCURACY)
+    monkeypatch.setattr(trial, "require_unchanged", lambda path, found: (_ for _ in ()).throw(UserError("changed")))
+    assert trained[0].data_fingerprint
+    with pytest.raises(UserError, match="changed"):
+        module._timed(trained[0], Report())  # type: ignore[arg-type]
+
+
+def test_what_had_ended_is_kept_where_the_data_change(
+    children: FakeChildren, trained: list[Training], tmp_path: Path
+) -> None:
+    children.stop_after, children.stop_with = 3, UserError("changed")
+    with pytest.raises(UserError, match="changed"):
+        run_fidelity(plan(), tmp_path, workers=2, say=lambda _: None)
+    kept = pd.read_csv(tmp_path / module.TRAININGS)
+    assert len(kept) == 3

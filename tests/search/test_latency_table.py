@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.detectors import Base, Site, build, find_sites, insert, map_sizes, mode_channels, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.measure.exclusive import Machine
 from harness.measure.latency import interleaved_latency
+from harness.search import latency_survey
 from harness.search.latency_survey import EndToEnd, Measurements, Survey, block_id
 from harness.search.latency_table import LatencyTable
 from harness.space import SearchSpace
@@ -172,6 +175,55 @@ def test_what_is_missing_is_measured_and_a_file_that_is_not_whole_counts_as_none
         assert told == [("timing blocks", 0)]
 
 
+class SlowClock(CountingClock):  # type: ignore[no-untyped-call]
+    """Each piece takes a tenth of a second, so that a pass takes two to three: as beside many busy processes."""
+
+    def seconds(self) -> float:
+        return 0.1 * self.pieces
+
+
+@pytest.mark.parametrize("limit_s", [5.0, 30.0])
+def test_a_survey_ends_at_its_limit_whatever_the_machine_and_the_next_one_goes_on(
+    own_cache: Path, limit_s: float
+) -> None:
+    """What is begun is finished: a turn of blocks, or the five rounds of an architecture."""
+    _, base, _ = setting()
+    clock = SlowClock()
+    a_turn = 3 * 2 * len(base.config["backbone"] + base.config["head"]) * 0.1
+    measured = survey(clock, limit_s=limit_s).run()
+    blocks_s = 0.6 * limit_s + a_turn
+    assert clock.seconds() <= max(limit_s, blocks_s) + 2 * 5 * 4 * 0.1 + a_turn
+    assert measured.blocks and all(share > 0 for share in measured.blocks.values())
+    begun = clock.seconds()
+    again = survey(clock, limit_s=limit_s).run()
+    assert clock.seconds() - begun <= max(limit_s, blocks_s) + 2 * 5 * 4 * 0.1 + a_turn
+    assert again.blocks.keys() >= measured.blocks.keys()
+    more = len(again.blocks) + len(again.end_to_end) - len(measured.blocks) - len(measured.end_to_end)
+    assert more > 0 or len(again.end_to_end) == 4
+
+
+def test_without_a_limit_every_block_is_timed(own_cache: Path) -> None:
+    measured = survey(SlowClock(), architectures=0).run()
+    assert measured.blocks.keys() == made_up().blocks.keys()
+
+
+def test_what_is_waited_for_is_said_and_does_not_count(clock: CountingClock, own_cache: Path) -> None:
+    """Another measurement holds the machine for half a minute of the clock's; the limit is a second."""
+    told: list[str] = []
+    time = latency_survey._Time(clock=clock, limit_s=1.0)
+
+    class Held(Machine):
+        @contextmanager
+        def alone(self, on_wait: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+            on_wait("another measurement")
+            clock.pieces += 1  # an hour
+            yield
+
+    with time.alone(Held(), told.append):
+        assert time.left() == 1.0
+    assert told == ["waiting for another measurement"]
+
+
 def test_another_setting_has_another_file(clock: CountingClock, own_cache: Path) -> None:
     files = {each._file() for each in (survey(clock), survey(clock, imgsz=128), survey(clock, classes=3), survey(None))}
     assert len(files) == 4 and all(file.parent == own_cache / "latency" for file in files)
@@ -228,13 +280,20 @@ def test_numbers_that_are_none_of_the_space_are_refused() -> None:
         table.ratio(np.zeros((1, 4)))  # type: ignore[arg-type]
 
 
-def test_a_block_or_site_without_a_time_is_refused() -> None:
+def test_a_block_without_a_time_is_estimated_and_a_layer_or_site_without_one_is_refused() -> None:
     space, _, sites = setting()
     name = block_id(space.placements["neck.P5"][0], sites["neck.P5"].channels, space.maps["neck.P5"])
     blocks = {key: share for key, share in made_up().blocks.items() if key != name}
-    for measured, known in ((made_up(blocks=blocks), sites), (made_up(layers={}), sites)):
-        with pytest.raises(UserError, match="latency table: no time was measured of"):
-            LatencyTable(space, known, measured)
+    table = LatencyTable(space, sites, made_up(blocks=blocks))
+    assert (table.estimated_blocks, table.blocks) == (1, len(blocks) + 1)
+    whole = LatencyTable(space, sites, made_up())
+    assert whole.estimated_blocks == 0
+    rows = whole.draw(20, np.random.default_rng(0))
+    assert table.ratio(rows) == pytest.approx(whole.ratio(rows))  # all others take a tenth of a pass, so it does too
+    with pytest.raises(UserError, match="latency table: no time was measured of"):
+        LatencyTable(space, sites, made_up(layers={}))
+    with pytest.raises(UserError, match="latency table: no block's time was measured"):
+        LatencyTable(space, sites, made_up(blocks={}))
     with pytest.raises(UserError, match=r"no time was measured at neck\.P5 of yolov5n"):
         LatencyTable(space, {name: site for name, site in sites.items() if name != "neck.P5"}, made_up())
     with pytest.raises(UserError, match="0 architectures to calibrate on; 4 or more do"):

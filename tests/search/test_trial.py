@@ -92,7 +92,7 @@ class Reports:
     def never_rests(self) -> None:
         self.rests = False
 
-    def alone(self) -> contextlib.AbstractContextManager[None]:
+    def alone(self, _on_wait: object = None) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
 

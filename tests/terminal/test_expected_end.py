@@ -85,3 +85,49 @@ def test_failures_say_nothing_of_the_pace(clock: list[float]) -> None:
     end.plan(work(10, 30))
     end.finished(record(frame([failed("aaaaaaaa", 0)])), 0)
     assert end.left is None
+
+
+def after(clock: list[float], seconds: list[float], left: Work) -> ExpectedEnd:
+    """Trainings of 3 epochs have ended one after the other, which took so long."""
+    end = ExpectedEnd()
+    end.plan(left)
+    for trial, took in enumerate(seconds):
+        end.begin(trial)
+        end.progress(step(1, 1, 3), trial)
+        clock[0] += took
+        rows = frame(baseline(0)).assign(train_seconds=took, latency_ms_p50=NAN, trial=trial)
+        end.finished(record(rows), trial)
+    return end
+
+
+@pytest.mark.parametrize(("before", "since"), [(30.0, 120.0), (120.0, 30.0)])
+def test_a_machine_that_became_slower_or_faster_is_followed_within_three_trainings(
+    clock: list[float], before: float, since: float
+) -> None:
+    end = after(clock, [before] * 20 + [since] * 3, work(10, 30))
+    assert end.left == pytest.approx(10 * since, rel=0.4)
+    end = after(clock, [before] * 20 + [since] * 6, work(10, 30))
+    assert end.left == pytest.approx(10 * since, rel=0.06)
+
+
+def test_one_long_training_among_many_moves_the_end_for_a_while_only(clock: list[float]) -> None:
+    assert after(clock, [30.0] * 5 + [60.0] + [30.0] * 4, work(10, 30)).left == pytest.approx(300, rel=0.07)
+
+
+def test_trainings_side_by_side_count_alike(clock: list[float]) -> None:
+    """Of four at once, a slow one that ends last is no news of the machine."""
+    left = after(clock, [30.0] * 7 + [60.0], work(8, 24, workers=4)).left
+    assert left == pytest.approx(8 * 30 / 4, rel=0.25)
+
+
+def test_a_training_that_is_late_saves_no_more_than_one_takes(clock: list[float]) -> None:
+    """It has run for ten times as long as one takes; the nine after it still take as long as they do."""
+    end = ExpectedEnd()
+    end.begin(1)
+    clock[0] += 270
+    end.begin(0)
+    end.progress(step(1, 1, 3), 0)
+    clock[0] += 30
+    end.plan(work(10, 30))
+    end.finished(record(frame(baseline(0)).assign(latency_ms_p50=NAN)), 0)
+    assert end.left == pytest.approx(9 * 30)
