@@ -45,7 +45,9 @@ BASE = "common_base"
 AA_CHECK = "latency_aa_check"
 """Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
 DATA_REPAIRS = "data_repairs"
-"""Entry of the environment: what was repaired in the data, a list of sentences."""
+"""Entry of the environment: what was repaired in the data, and what is not used of it, a list of sentences."""
+DATA_CAUTIONS = "data_cautions"
+"""Entry of the environment: what bears on what the data can tell, a list of sentences."""
 
 COLUMNS: dict[str, str] = {
     "trial": "int64",

@@ -56,6 +56,7 @@ class _Environment(_Form):
     git: dict[str, Any] | None = None
     packages: dict[str, Any] | None = None
     data_repairs: tuple[str, ...] | None = None
+    data_cautions: tuple[str, ...] | None = None
 
 
 class _AblationFile(_Form):
