@@ -15,6 +15,7 @@ _MOST = 1.01
 _LEAST = -0.01
 _PIXELS = 2.0
 """What is beyond this is meant as pixels."""
+_PIXELS_LEAST = 10
 _HEADS = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
 
 
@@ -49,15 +50,17 @@ def fault_of(image: str, label: str, classes: int) -> Fault:
 
 
 def _of_image(path: str) -> str:
+    """As Ultralytics' `check_image` looks at an image, which leaves the file open."""
     from PIL import Image, UnidentifiedImageError
-    from ultralytics.data.utils import check_image
+    from ultralytics.data.utils import IMG_FORMATS
 
     try:
-        check_image(path)
-    except AssertionError as error:
-        return (
-            "under 10 pixels wide or high" if "pixels" in str(error) else "in a format that Ultralytics does not read"
-        )
+        with Image.open(path) as opened:
+            opened.verify()
+            size, kind = opened.size, str(opened.format).lower()
+        if kind == "jpeg":
+            with Image.open(path) as opened:
+                opened.load()
     except FileNotFoundError:
         return "that are not there"
     except (UnidentifiedImageError, ImportError):
@@ -66,7 +69,11 @@ def _of_image(path: str) -> str:
         return "with more pixels than Pillow opens"
     except Exception:  # noqa: BLE001 - Pillow's readers raise anything at what they cannot read
         return "corrupt or truncated"
-    return ""
+    if min(size) < _PIXELS_LEAST:
+        return f"under {_PIXELS_LEAST} pixels wide or high"
+    return (
+        "" if kind in {*IMG_FORMATS, "jpeg2000"} else f"in the format {kind.upper()}, which Ultralytics does not read"
+    )
 
 
 def _unknown_content(path: str) -> str:

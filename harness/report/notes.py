@@ -104,8 +104,11 @@ def settings_and_surroundings(record: StudyRecord) -> Pairs:
     """All options and all that is known of the machine."""
     environment = dict(record.environment)
     repairs = environment.pop("data_repairs", ())
-    environment.pop("data_cautions", ())  # `unknowns` has them
-    said = (("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()
+    cautions = environment.pop("data_cautions", ())
+    said = (
+        *((("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()),
+        *((("cautions about the data", " ".join(cautions)),) if cautions else ()),
+    )
     return (*said, *_flat(record.settings), *_flat(environment))
 
 
