@@ -40,8 +40,8 @@ def _remainder(images: int, batch: int) -> list[str]:
     if batch > 1 and images % batch != 1:
         return []
     which = "each batch is one image" if batch == 1 else "the last batch of each epoch is a single image"
-    better = next(size for size in range(max(2, batch - 1), batch + images + 3) if images % size != 1)
+    sizes = range(max(2, batch - 1), batch + images)
+    better = next((f"; --batch {size} avoids it" for size in sizes if images % size != 1), "")
     return [
-        f"{which}: a block that pools a map to one value and normalises it over the batch cannot be trained so; "
-        f"--batch {better} avoids it."
+        f"{which}: a block that pools a map to one value and normalises it over the batch cannot be trained so{better}."
     ]

@@ -76,7 +76,7 @@ def test_train_says_what_it_yields(clo: Clo, data: Path, monkeypatch: pytest.Mon
     assert [row[2] for row in training.config["head"]].count("CloBlock") == 3
     assert training.data_fingerprint == check_dataset(str(data), 64).fingerprint
     people = clo("train", "yolov5n", "--data", str(data), "--imgsz", "64")
-    assert f"data: {data.parent}, 2 training and 2 validation images, at 64 px" in people.err
+    assert f"data: {data.parent}, 2 training and 2 validation images, at 64 px" in people.out
     clo("train", "yolov5n", "--data", str(data))
     clo("train", "yolov5n")
     assert [each.schedule.imgsz for each in seen] == [64, 64, 640, 128]

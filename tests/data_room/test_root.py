@@ -135,7 +135,7 @@ def test_labels_on_both_sides_of_a_link_are_refused(tmp_path: Path) -> None:
     photographs(tmp_path / "pets", train=2, val=2)
     (tmp_path / "pets/images/train").rename(tmp_path / "aside")
     (tmp_path / "pets/images/train").symlink_to(tmp_path / "store/images/train")
-    with pytest.raises(UserError, match="is a link to .*, and there are labels on both sides"):
+    with pytest.raises(UserError, match=r"is a link to .*, and there are labels on both sides"):
         check_dataset(str(tmp_path / "pets/data.yaml"), 64)
 
 
