@@ -13,7 +13,7 @@ from harness.choices import Recipe, Size, first_twice
 from harness.errors import UserError
 from harness.ladder import MOST_SEEDS
 from harness.resources import search_space_folder
-from harness.settings import EMBEDDED_DATA
+from harness.settings import EMBEDDED_DATA, default_imgsz
 from harness.yaml_file import read_yaml
 
 _FOLDER = "ablations"
@@ -26,6 +26,9 @@ class AblationFile(BaseModel):
     Attributes:
         name: Of the study and of its folder.
         base: The detector that is changed.
+        allow_unusable: Whether more than a few images or rows of labels may be left out.
+        allow_val_in_train: Whether more than a few validation images may be training images.
+        imgsz: Side of the square input, in pixels; 128 for the embedded data, 640 for others.
         models: What is ablated: the article's models of the base (`yolov5n-clo-head`), architecture files, or
             STUDY/ID of a search.
         without: Whether each model is tried without each of its blocks.
@@ -46,7 +49,9 @@ class AblationFile(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     base: str = "yolov5n"
     data: str = EMBEDDED_DATA
-    imgsz: int = Field(default=128, ge=32, multiple_of=32)
+    allow_unusable: bool = False
+    allow_val_in_train: bool = False
+    imgsz: int = Field(default_factory=lambda given: default_imgsz(given["data"]), ge=32, multiple_of=32)
     epochs: int = Field(default=3, ge=1)
     base_epochs: int = Field(default=20, ge=1)
     batch: int = Field(default=16, ge=1)
@@ -124,8 +129,11 @@ def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> Ablati
         raise UserError(f"ablation {spec}: no such file, and none ships under that name; there are: {names}") from error
     if not isinstance(written, dict):
         raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
+    changed = dict(changes or {})
+    if written.get("data", EMBEDDED_DATA) == EMBEDDED_DATA != changed.get("data", EMBEDDED_DATA):
+        written = {name: value for name, value in written.items() if name != "imgsz"}  # that was the embedded data's
     try:
-        return AblationFile.model_validate(written | dict(changes or {}))
+        return AblationFile.model_validate(written | changed)
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else ""

@@ -10,6 +10,8 @@ import typer
 
 from harness.cli_options import (
     Address,
+    AllowUnusable,
+    AllowValInTrain,
     CpusPerTrial,
     Executor,
     GpusOfOneNode,
@@ -39,7 +41,11 @@ def ablate(
     ] = None,
     base: Annotated[str | None, typer.Option(help="Detector: name, YAML or trained .pt.")] = None,
     data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
+    imgsz: Annotated[
+        int | None, typer.Option(help="Side of the square input, in pixels. \\[default: the file's; with --data 640]")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
     base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -77,7 +83,8 @@ def ablate(
     given: dict[str, Any] = {
         "models": model, "base": base, "data": data, "imgsz": imgsz, "epochs": epochs, "base_epochs": base_epochs,
         "batch": batch, "seeds": seed_list("--seeds", seeds), "bases": seed_list("--bases", bases), "name": study,
-        "from_scratch": from_scratch or None,
+        "from_scratch": from_scratch or None, "allow_unusable": allow_unusable or None,
+        "allow_val_in_train": allow_val_in_train or None,
     }  # fmt: skip
     chosen = load_ablation(file, {name: value for name, value in given.items() if value is not None})
     where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)

@@ -45,6 +45,14 @@ CpusPerTrial = Annotated[int | None, typer.Option(help="Ray: cores of a training
 Resource = Annotated[
     list[str] | None, typer.Option(help="Ray: a custom resource of a training, as NAME=AMOUNT. Repeatable.")
 ]
+AllowUnusable = Annotated[
+    bool,
+    typer.Option("--allow-unusable", help="Train although more than 2 % of the images or label rows cannot be used."),
+]
+AllowValInTrain = Annotated[
+    bool,
+    typer.Option("--allow-val-in-train", help="Train although validation images are training images, too."),
+]
 Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
 MinGain = Annotated[
     float | None,

@@ -12,6 +12,8 @@ from harness.choices import Recipe
 from harness.cli_ablate import seed_list
 from harness.cli_options import (
     Address,
+    AllowUnusable,
+    AllowValInTrain,
     CpusPerTrial,
     Executor,
     GpusOfOneNode,
@@ -43,7 +45,12 @@ def reproduce(
     ] = None,
     base: Annotated[str | None, typer.Option(help="Detector of the trainings. \\[default: yolov5n; yolov5s]")] = None,
     data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels.")] = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
+    imgsz: Annotated[
+        int | None,
+        typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for the embedded data]"),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     seeds: Annotated[str | None, typer.Option(help="How many seeds, or which: 5 or 0,3,7.")] = None,
@@ -73,6 +80,7 @@ def reproduce(
         return
     changes: dict[str, Any] = {
         "data": data, "imgsz": imgsz, "epochs": epochs, "batch": batch, "seeds": seed_list("--seeds", seeds),
+        "allow_unusable": allow_unusable or None, "allow_val_in_train": allow_val_in_train or None,
     }  # fmt: skip
     where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)
     cluster = cluster_settings(address, gpus_per_trial, cpus_per_trial, resource) or ClusterSettings()

@@ -10,6 +10,8 @@ import typer
 
 from harness.cli_options import (
     Address,
+    AllowUnusable,
+    AllowValInTrain,
     CpusPerTrial,
     Executor,
     GpusOfOneNode,
@@ -36,6 +38,8 @@ def search(
         str | None,
         typer.Option(help="Dataset YAML or COCO data (instances_train*.json). \\[default: digits, embedded]"),
     ] = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
     base: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +53,10 @@ def search(
     device: Annotated[
         str | None, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
     ] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Side of the square input, in pixels. \\[default: 128]")] = None,
+    imgsz: Annotated[
+        int | None,
+        typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for the embedded data]"),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
     base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -142,6 +149,7 @@ def search(
 
     settings = search_settings(
         trials=trials, more=more, timeout_s=duration(timeout), data=data, base=base, space=space, device=device,
+        allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
         imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
         rungs=rungs, budget=budget, learning_rate=learning_rate, block_rate_factor=block_rate_factor,
         constraints={

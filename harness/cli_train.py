@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from harness.cli_ablate import seed_list
-from harness.cli_options import MODEL_HELP, Json, Results, Storage, study_record
+from harness.cli_options import MODEL_HELP, AllowUnusable, AllowValInTrain, Json, Results, Storage, study_record
 from harness.cli_report import write
 from harness.errors import UserError
 from harness.own_files import refuse_others
 from harness.printing import print_json
-from harness.settings import EMBEDDED_DATA
+from harness.settings import EMBEDDED_DATA, default_imgsz
 
 _OF_A_STUDY = 100
 """Default epochs of an architecture of a study: as many as Ultralytics trains by default."""
@@ -38,8 +38,10 @@ def train(
         int | None, typer.Option(help="Passes over the training images. \\[default: 20; of a study: 100]", min=1)
     ] = None,
     imgsz: Annotated[
-        int | None, typer.Option(help="Side of the square input, in pixels. \\[default: 128]", min=1)
+        int | None, typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for digits]", min=1)
     ] = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
     batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16]", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. \\[default: 0]", min=0)] = None,
     seeds: Annotated[
@@ -74,6 +76,8 @@ def train(
             epochs or _OF_A_STUDY,
             seeds,
             from_scratch,
+            allow_unusable,
+            allow_val_in_train,
             device,
             workers,
             threads,
@@ -89,12 +93,14 @@ def train(
     target = out or results / "train" / f"{Path(model).stem}.pt"
     refuse_others("--out", target, (".pt",), "a checkpoint")
     options = TrainOptions(
-        model=model, data=data or EMBEDDED_DATA, weights=weights, epochs=epochs or 20, imgsz=imgsz or 128,
+        model=model, data=data or EMBEDDED_DATA, weights=weights, epochs=epochs or 20,
+        imgsz=imgsz or default_imgsz(data or EMBEDDED_DATA),
         batch=batch or 16, seed=seed or 0, device=device, threads=threads, loader_workers=loader_workers, out=target,
+        allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
     )  # fmt: skip
     with observer(f"clo train · {model}", quiet=False, machine=as_json) as watch:
         watch.phase(f"training {model}, {options.epochs} epochs on {options.data} at {options.imgsz} px")
-        result = train_model(options, watch.progress)
+        result = train_model(options, watch.progress, watch.note)
     if as_json:
         figures = {"seed": options.seed, "epochs": options.epochs, **result.figures()}
         print_json({"model": model, "weights": str(target), **figures})
@@ -109,6 +115,8 @@ def _of_study(
     epochs: int,
     seeds: str | None,
     from_scratch: bool,
+    allow_unusable: bool,
+    allow_val_in_train: bool,
     device: str,
     workers: int | None,
     threads: int | None,
@@ -129,6 +137,7 @@ def _of_study(
 
         options = ChosenOptions(
             identity=architecture, epochs=epochs, seeds=3 if chosen is None else chosen, from_scratch=from_scratch,
+            allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
             device=device, workers=workers, threads=threads, loader_workers=loader_workers, storage=storage,
             results=results,
         )  # fmt: skip

@@ -47,7 +47,9 @@ AA_CHECK = "latency_aa_check"
 LATENCY_THREADS = "latency_threads"
 """Entry of the environment: CPU threads of latency measurements, `count` and `reason`."""
 DATA_REPAIRS = "data_repairs"
-"""Entry of the environment: what was repaired in the data, a list of sentences."""
+"""Entry of the environment: what was repaired in the data, and what is not used of it, a list of sentences."""
+DATA_CAUTIONS = "data_cautions"
+"""Entry of the environment: what bears on what the data can tell, a list of sentences."""
 
 COLUMNS: dict[str, str] = {
     "trial": "int64",

@@ -31,6 +31,11 @@ MIN_GAIN = 0.005
 """Smallest difference in mAP50-95 that matters, unless somebody says another: docs/report.md has the reason."""
 
 
+def default_imgsz(data: str) -> int:
+    """Side of the square input in pixels where none is given: that of the embedded scenes, or Ultralytics' own."""
+    return 128 if data == EMBEDDED_DATA else 640
+
+
 class Objective(StrEnum):
     """What a search may optimise, and towards which side."""
 
@@ -69,7 +74,13 @@ class SearchSettings(BaseModel):
     data: str = EMBEDDED_DATA
     space: str = "default"
     device: str = "auto"
-    imgsz: int = Field(default=128, ge=32, description="side of the square input, in pixels")
+    allow_unusable: bool = Field(default=False, description="train although more than 2 % of the data are unusable")
+    allow_val_in_train: bool = Field(default=False, description="train although validation images are training images")
+    imgsz: int = Field(
+        default_factory=lambda given: default_imgsz(given["data"]),
+        ge=32,
+        description="side of the square input, in pixels; 128 for the embedded data, 640 for others",
+    )
     epochs: int = Field(default=3, ge=1, description="epochs of each candidate and of the baseline's control")
     base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
     batch: int = Field(default=16, ge=1, description="images a step")

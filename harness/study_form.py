@@ -64,6 +64,7 @@ class _Environment(_Form):
     packages: dict[str, Any] | None = None
     data_repairs: tuple[str, ...] | None = None
     latency_threads: _LatencyThreads | None = None
+    data_cautions: tuple[str, ...] | None = None
 
 
 class _AblationFile(_Form):

@@ -31,6 +31,17 @@ def test_a_number_of_seeds_is_that_many_from_zero_on(tmp_path: Path) -> None:
     assert load_ablation(write(tmp_path, seeds=[3, 7])).seeds == (3, 7)
 
 
+def test_a_size_that_a_file_has_for_the_embedded_data_is_not_taken_for_a_users_own(tmp_path: Path) -> None:
+    assert load_ablation(write(tmp_path)).imgsz == 128
+    assert load_ablation(write(tmp_path, data="pets.yaml")).imgsz == 640
+    assert load_ablation(write(tmp_path, data="pets.yaml", imgsz=320), {"data": "others.yaml"}).imgsz == 320
+    of_digits = write(tmp_path, data="digits", imgsz=96)
+    assert load_ablation(of_digits).imgsz == 96
+    assert load_ablation(of_digits, {"data": "pets.yaml"}).imgsz == 640
+    assert load_ablation(of_digits, {"data": "pets.yaml", "imgsz": 160}).imgsz == 160
+    assert load_ablation("default", {"data": "pets.yaml"}).imgsz == 640
+
+
 def test_all_factors_are_all_levels_and_demand_nothing(tmp_path: Path) -> None:
     wanted = load_ablation(write(tmp_path)).wanted
     assert (wanted.factors, wanted.demanded) == (LEVELS, False)

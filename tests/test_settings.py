@@ -112,6 +112,12 @@ def test_the_image_size_fits_the_stride() -> None:
     assert search_settings(imgsz=96).imgsz == 96
 
 
+def test_the_embedded_datas_size_is_never_chosen_for_a_users_own() -> None:
+    assert search_settings().imgsz == search_settings(data="digits").imgsz == 128
+    assert search_settings(data="pets.yaml").imgsz == 640
+    assert search_settings(data="pets.yaml", imgsz=128).imgsz == 128
+
+
 @given(
     first=st.sampled_from(LETTERS_AND_DIGITS),
     rest=st.text(alphabet=LETTERS_AND_DIGITS + "._-", max_size=99),

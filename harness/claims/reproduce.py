@@ -128,12 +128,19 @@ def protocol_of(settings: ReproduceSettings) -> Recipe:
     Raises:
         UserError: The data cannot be read; or the published protocol would run on a CPU that was not asked for.
     """
-    data = str(dict(settings.changes).get("data", EMBEDDED_DATA))
+    changes = dict(settings.changes)
+    data = str(changes.get("data", EMBEDDED_DATA))
     protocol = settings.protocol
     if protocol is None and Path(data).name == "coco.yaml":
         protocol = Recipe.PUBLISHED
     elif protocol is None and data != EMBEDDED_DATA:
-        info = check_dataset(data, _STRIDE, cache=cache_folder())
+        info = check_dataset(
+            data,
+            _STRIDE,
+            cache=cache_folder(),
+            allow_unusable=bool(changes.get("allow_unusable")),
+            allow_val_in_train=bool(changes.get("allow_val_in_train")),
+        )
         protocol = Recipe.PUBLISHED if is_coco2017(info.train_images, info.val_images) else Recipe.SHORT
     if protocol is not Recipe.PUBLISHED or not settings.train:
         return protocol or Recipe.SHORT
@@ -275,7 +282,13 @@ def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
         for arm in arms_of(record):
             path = weights_path(folder / record.name, arm["identity"], file.bases[0], file.seeds[0], file.epochs)
             if arm["role"] == Role.MODEL and path.is_file():
-                data = check_dataset(file.data, file.imgsz, cache=cache_folder())
+                data = check_dataset(
+                    file.data,
+                    file.imgsz,
+                    cache=cache_folder(),
+                    allow_unusable=file.allow_unusable,
+                    allow_val_in_train=file.allow_val_in_train,
+                )
                 images = read_images(image_paths(data.path, "val")[:_IMAGES], file.imgsz)
                 with torch.no_grad():
                     found = local_branch_supplies_high_frequencies(path, images)

@@ -1,51 +1,75 @@
 """Look at a data set before hours are spent on it: every fault in one sentence, nothing downloaded.
 
-Ultralytics finds most faults too, but late, some as warnings (an image whose label has an unknown
-class is silently left out), and it fetches what is missing from the network. Its rules for where a
-data set's files are were copied from `check_det_dataset` and `get_img_files` (Ultralytics 8.4),
-because those two look for fonts on the network and need a started training.
+Ultralytics finds most faults too, but late, and says nothing: an image with one bad row of labels is left out. What a
+training would use is asked of Ultralytics' own loader ([loader](loader.py)); here it is counted, and why.
 
-Nothing is written here, except the embedded data set and labels of COCO data into the cache. Ultralytics itself writes
-`labels/*.cache` beside the labels when a training starts; the fingerprint leaves them out.
+Nothing is written here, except the embedded data set and labels in the cache.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.data.coco import ensure_coco
 from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
+from harness.data.listing import Split, followed_link, label_paths, list_split, missing_image
+from harness.data.root import find_root
+from harness.data.usable import Usable, refuse_shared, refuse_unusable, usable
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.settings import EMBEDDED_DATA as EMBEDDED
 from harness.yaml_file import MOST_BYTES, parse_yaml
 
-EMBEDDED = "digits"
 LARGE = 5_000  # images from which not every label is read
 _STRIDE = 32  # of the coarsest feature map of every base
+_KINDS = {"train": "training", "val": "validation"}
+_FEW_OBJECTS = 30
+"""Validation objects below which a caution is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """A data set that can be trained on."""
+    """A data set that can be trained on.
 
-    path: Path  # absolute, of the YAML
+    Attributes:
+        path: Of the YAML, absolute.
+        names: Class names by number; no two are alike.
+        train_images: How many images a training uses.
+        val_images: How many images it is validated on.
+        fingerprint: Hexadecimal SHA-256; the same for the same data in another folder.
+        repairs: What was wrong and how it was repaired, and what is not used, in sentences.
+        cautions: What bears on what the data can tell, in sentences.
+        root: Folder that the data set's paths are relative to; None of the embedded one.
+        counts: Of each split: images listed and used, objects, backgrounds, and what is not used by reason.
+    """
+
+    path: Path
     names: dict[int, str]
     train_images: int
     val_images: int
-    fingerprint: str  # hexadecimal SHA-256; the same for the same data in another folder
-    repairs: tuple[str, ...] = ()  # what was wrong in it and how it was repaired, in sentences
+    fingerprint: str
+    repairs: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    root: Path | None = None
+    counts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetInfo:
+def check_dataset(
+    data: str,
+    imgsz: int,
+    cache: Path | None = None,
+    *,
+    allow_unusable: bool = False,
+    allow_val_in_train: bool = False,
+) -> DatasetInfo:
     """Find a data set, check it and say what it holds.
 
     Args:
@@ -54,6 +78,8 @@ def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetIn
             that has `annotations/instances_train*.json` and `instances_val*.json`.
         imgsz: Side of the square training images, in pixels.
         cache: Where the embedded data set and labels of COCO data are kept; by default the user's cache.
+        allow_unusable: Whether more than a few images or rows of labels may be left out.
+        allow_val_in_train: Whether more than a few validation images may be training images.
 
     Raises:
         UserError: Whatever makes a training on it impossible or misleading.
@@ -61,25 +87,38 @@ def check_dataset(data: str, imgsz: int, cache: Path | None = None) -> DatasetIn
     if imgsz <= 0 or imgsz % _STRIDE:
         right = max(_STRIDE, -(-imgsz // _STRIDE) * _STRIDE)
         raise UserError(f"Image size {imgsz} is not a positive multiple of {_STRIDE}; {right} would be.")
-    yaml, repairs = _find(data, cache or cache_folder())
-    content = _read_yaml(yaml)
+    found = _find(data, cache or cache_folder())
+    yaml, content = found.yaml, _read_yaml(found.yaml)
     names = _names(content, yaml)
-    root = _root(content, yaml)
-    images = {split: _images_of(split, content, root, yaml) for split in ("train", "val")}
-    labels = {split: _label_paths(paths) for split, paths in images.items()}
-    for split, paths in labels.items():
-        count = sum(_check_labels(path, names, yaml) for path in _sample(paths))
-        if not count:
-            kind = "validation" if split == "val" else "training"
-            where = Path(paths[0]).parent
-            raise UserError(f"The {kind} set of {yaml} has images but not a single label; labels belong in {where}.")
+    root = find_root(content, yaml)
+    splits = {split: _list(split, content, root, yaml) for split in _KINDS}
+    described = _description(content, names, root, splits, yaml)
+    used = {split: usable(splits[split], described, splits.values()) for split in _KINDS}
+    for split, part in used.items():
+        if not allow_unusable or not part.images:
+            refuse_unusable(part, _KINDS[split], root, yaml)
+        if not part.objects:
+            where = Path(label_paths(splits[split].images[:1])[0]).parent
+            raise UserError(
+                f"The {_KINDS[split]} set of {yaml} has images but not a single label; labels belong in {where}"
+                f"{followed_link(root, content, split)}."
+            )
+    shared = refuse_shared(used["train"].images, used["val"].images, root, yaml, allowed=allow_val_in_train)
+    said = [
+        sentence
+        for split, part in used.items()
+        for sentence in part.sentences(_KINDS[split], root, labels_are_made=found.root is not None)
+    ]
     return DatasetInfo(
         path=yaml,
         names=names,
-        train_images=len(images["train"]),
-        val_images=len(images["val"]),
-        fingerprint=_fingerprint(names, root, images, labels),
-        repairs=repairs,
+        train_images=len(used["train"].images),
+        val_images=len(used["val"].images),
+        fingerprint=_fingerprint(names, root, splits),
+        repairs=(*found.repairs, *_renamed(content, names), *said),
+        cautions=(*shared, *_few(used["val"])),
+        root=found.root or (None if data == EMBEDDED else root),
+        counts={split: part.counts() for split, part in used.items()},
     )
 
 
@@ -99,28 +138,77 @@ def require_unchanged(yaml: Path, fingerprint: str) -> None:
     again = "put back what it was, then run the same command again"
     try:
         content = _read_yaml(yaml)
-        root = _root(content, yaml)
-        images = {split: _images_of(split, content, root, yaml) for split in ("train", "val")}
+        root = find_root(content, yaml)
+        splits = {split: _list(split, content, root, yaml) for split in _KINDS}
     except UserError as error:
         raise UserError(f"{error} It was there when the search began: {again}.") from error
-    labels = {split: _label_paths(paths) for split, paths in images.items()}
-    if _fingerprint(_names(content, yaml), root, images, labels) != fingerprint:
+    if _fingerprint(_names(content, yaml), root, splits) != fingerprint:
         raise UserError(f"Data set {yaml} has changed while the search ran, its images, labels or names: {again}.")
 
 
 def image_paths(yaml: Path, split: str) -> list[str]:
     """Sorted paths of a checked data set's images of a split, `train` or `val`."""
     content = _read_yaml(yaml)
-    return _images_of(split, content, _root(content, yaml), yaml)
+    return [*_list(split, content, find_root(content, yaml), yaml).images]
 
 
-def _find(data: str, cache: Path) -> tuple[Path, tuple[str, ...]]:
+def description(dataset: str | Path, **_: object) -> dict[str, Any]:
+    """Describe a checked data set to Ultralytics, in place of its `check_det_dataset`.
+
+    Ultralytics would look elsewhere for it, run a `download` that may be Python code, and ask the network for fonts.
+
+    Args:
+        dataset: Path of the YAML.
+    """
+    yaml = Path(dataset)
+    content = _read_yaml(yaml)
+    root = find_root(content, yaml)
+    splits = {name: _list(name, content, root, yaml) for name in _KINDS}
+    return _description(content, _names(content, yaml), root, splits, yaml)
+
+
+def _description(
+    content: Mapping[str, Any], names: dict[int, str], root: Path, splits: Mapping[str, Split], yaml: Path
+) -> dict[str, Any]:
+    """In Ultralytics' form: a split is one path where it can be, for names of COCO's folders are looked for in it."""
+    sources = {name: [str(source) for source in split.sources] for name, split in splits.items()}
+    return {
+        **{key: value for key, value in content.items() if key != "download"},
+        "names": names,
+        "nc": len(names),
+        "channels": content.get("channels", 3),
+        "path": root,
+        "yaml_file": str(yaml),
+        **{name: paths[0] if len(paths) == 1 else paths for name, paths in sources.items()},
+    }
+
+
+def _list(split: str, content: Mapping[str, Any], root: Path, yaml: Path) -> Split:
+    found = list_split(split, content, root, yaml)
+    if absent := next((image for image in _sample(found.images) if not Path(image).exists()), None):
+        raise UserError(missing_image(split, absent, content, yaml))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """A YAML, what was repaired to make it, and where its images are if not where it says."""
+
+    yaml: Path
+    repairs: tuple[str, ...] = ()
+    root: Path | None = None
+
+
+def _find(data: str, cache: Path) -> _Found:
     if data == EMBEDDED:
-        return ensure_digits(cache), ()
+        return _Found(yaml=ensure_digits(cache))
     if files := find_coco(data):
         made = ensure_coco(*files, cache)
-        return made.yaml, made.repairs
-    return _find_yaml(data), ()
+        folder = files[0].absolute().parent
+        return _Found(
+            yaml=made.yaml, repairs=made.repairs, root=folder.parent if folder.name == "annotations" else folder
+        )
+    return _Found(yaml=_find_yaml(data))
 
 
 def _find_yaml(data: str) -> Path:
@@ -189,113 +277,55 @@ def _names(content: Mapping[str, Any], yaml: Path) -> dict[int, str]:
         raise UserError(f"Data set {yaml}: 'names' must number its {len(found)} classes from 0 to {len(found) - 1}.")
     if isinstance(number, int) and number != len(found):
         raise UserError(f"Data set {yaml} names {len(found)} classes, but its 'nc' says {number}.")
-    return {index: str(found[index]) for index in range(len(found))}
+    return _apart([str(found[index]) for index in range(len(found))])
 
 
-def _root(content: Mapping[str, Any], yaml: Path) -> Path:
-    from ultralytics.data.utils import DATASETS_DIR
-
-    given = content.get("path") or str(yaml.parent)
-    if not isinstance(given, str):
-        raise UserError(f"Data set {yaml}: 'path' must be the path of a folder, not {given!r}.")
-    root = Path(given)
-    try:
-        if not root.exists() and not root.is_absolute():
-            root = DATASETS_DIR / root
-        return root.resolve()
-    except (OSError, ValueError) as error:
-        raise UserError(f"Data set {yaml}: 'path' can be no folder's: {error}.") from error
+def _apart(names: Sequence[str]) -> dict[int, str]:
+    """Names by number; whose name is an earlier one's gets a number behind it, so that figures by name lose none."""
+    apart: dict[int, str] = {}
+    for index, name in enumerate(names):
+        wanted, copy = name, 1
+        while wanted in apart.values() or (copy > 1 and wanted in names):
+            copy += 1
+            wanted = f"{name} ({copy})"
+        apart[index] = wanted
+    return apart
 
 
-def _images_of(split: str, content: Mapping[str, Any], root: Path, yaml: Path) -> list[str]:
-    """Sorted paths of a split's images."""
-    named = content[split]
-    found: set[str] = set()
-    for name in [named] if isinstance(named, str) else named:
-        try:
-            source = (root / name).resolve()
-            if not source.exists() and name.startswith("../"):
-                source = (root / name[3:]).resolve()
-            if not (source.is_dir() or source.is_file()):  # a device or a pipe would never end
-                raise UserError(_missing(split, source, content, yaml))
-            found.update(_images_in(source))
-        except (OSError, ValueError) as error:
-            raise UserError(f"Data set {yaml}: its {split!r} images cannot be found: {error}.") from error
-    if not found:
-        kind = "validation" if split == "val" else "training"
-        raise UserError(f"The {kind} set of {yaml} is empty: no images in {root / str(named)}.")
-    absent = next((image for image in _sample(sorted(found)) if not Path(image).exists()), None)
-    if absent:
-        raise UserError(_missing(split, Path(absent), content, yaml))
-    return sorted(found)
+def _renamed(content: Mapping[str, Any], names: Mapping[int, str]) -> list[str]:
+    """A sentence about classes that were called alike."""
+    given = content.get("names") or {}
+    before = dict(enumerate(given)) if isinstance(given, list) else given
+    changed = [name for index, name in names.items() if str(before.get(index, name)) != name]
+    if not changed:
+        return []
+    return [f"Several classes have the same name; in tables they are told apart as {', '.join(changed)}."]
 
 
-def _missing(split: str, place: Path, content: Mapping[str, Any], yaml: Path) -> str:
-    if content.get("download"):
-        return f"The images of {yaml.name} must be downloaded first: the {split} images are expected at {place}."
-    return f"Data set {yaml}: {place}, where its {split!r} images should be, does not exist."
+def _few(val: Usable) -> list[str]:
+    """A sentence about a validation set that is too small to judge by."""
+    if len(val.images) >= 2 and val.objects >= _FEW_OBJECTS:
+        return []
+    images = "1 image" if len(val.images) == 1 else f"{len(val.images):,} images"
+    objects = "1 object" if val.objects == 1 else f"{val.objects:,} objects"
+    return [f"The validation set has only {images} with {objects}: on other images the mAP may be quite another."]
 
 
-def _images_in(source: Path) -> Iterator[str]:
-    """A folder with everything below it, or a text file with one image path a line."""
-    from ultralytics.data.utils import IMG_FORMATS
-
-    if source.is_dir():
-        # Not Path.glob: like Ultralytics, follow links and skip hidden files.
-        everything = str(Path(glob.escape(str(source))) / "**" / "*.*")
-        listed: Iterable[str] = glob.glob(everything, recursive=True)  # noqa: PTH207
-    else:
-        lines = map(str.strip, source.read_text(encoding="utf-8-sig").splitlines())
-        listed = (str(source.parent / line[2:]) if line.startswith("./") else line for line in lines)
-    return (path for path in listed if path.rpartition(".")[-1].lower() in IMG_FORMATS)
-
-
-def _label_paths(images: list[str]) -> list[str]:
-    from ultralytics.data.utils import img2label_paths
-
-    paths: list[str] = img2label_paths(images)
-    return paths
-
-
-def _sample(paths: list[str]) -> list[str]:
+def _sample(paths: Sequence[str]) -> Sequence[str]:
     """All of them, or about `LARGE` evenly spaced ones."""
     return paths[:: -(-len(paths) // LARGE) or 1]
 
 
-def _check_labels(path: str, names: Mapping[int, str], yaml: Path) -> int:
-    """Count the labels in one file; an image without a file has none."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return 0
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Label file {path} cannot be read: {error}.") from error
-    rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    for number, row in rows:
-        try:
-            label = float(row[0])
-        except ValueError:
-            label = -1.0
-        if label not in names:
-            raise UserError(
-                f"Label file {path}, line {number}: class {row[0]} is not one of the classes "
-                f"0 to {len(names) - 1} of {yaml}."
-            )
-    return len(rows)
-
-
-def _fingerprint(
-    names: Mapping[int, str], root: Path, images: Mapping[str, list[str]], labels: Mapping[str, list[str]]
-) -> str:
+def _fingerprint(names: Mapping[int, str], root: Path, splits: Mapping[str, Split]) -> str:
     """Hash of names, image paths below the root, image sizes, labels, and COCO's own annotations for validation.
 
     Reading every label of a large set takes minutes: with more than `LARGE` images, size and time of
     change stand for a label's content. Copying such a set without its times changes its fingerprint.
     """
-    large = sum(map(len, images.values())) > LARGE
+    large = sum(len(split.images) for split in splits.values()) > LARGE
     digest = hashlib.sha256(json.dumps(sorted(names.items())).encode())
-    for split in sorted(images):
-        for image, label in zip(images[split], labels[split], strict=True):
+    for split in sorted(splits):
+        for image, label in zip(splits[split].images, label_paths(splits[split].images), strict=True):
             name = os.path.relpath(image, root).replace(os.sep, "/")
             content = _stat(label, with_time=True) if large else [_text(label)]
             digest.update(json.dumps([split, name, *_stat(image, with_time=large), *content]).encode())

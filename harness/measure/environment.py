@@ -51,9 +51,9 @@ def environment(
     """
     return {
         "time": (now or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(quoted(_without_home(word)) for word in command),
+        "command": " ".join(quoted(without_home(word)) for word in command),
         "program": program(),
-        "folder": _without_home(str(Path.cwd())),
+        "folder": without_home(str(Path.cwd())),
         "clo_nas": version(),
         "git": _git(source),
         "python": platform.python_version(),
@@ -173,7 +173,7 @@ def _nvidia_driver() -> str | None:
     return done.stdout.partition("\n")[0].strip() or None
 
 
-def _without_home(word: str) -> str:
+def without_home(word: str) -> str:
     """Paths in the home folder hold the user's name."""
     home = str(Path.home())
     return "~" + word[len(home) :] if word == home or word.startswith(home + os.sep) else word

@@ -82,6 +82,7 @@ def data_pairs(record: StudyRecord) -> Pairs:
         ("Images", ", ".join(images)),
         ("Hash of the data", environment.get("data") or record.settings.get("data_fingerprint")),
         ("Repairs of the data", " ".join(map(str, environment.get("data_repairs") or ()))),
+        ("Cautions about the data", " ".join(map(str, environment.get("data_cautions") or ()))),
         ("clo-nas", environment.get("clo_nas")),
         ("Commit", (environment.get("git") or {}).get("commit")),
         *((name, (environment.get("packages") or {}).get(name)) for name in ("torch", "ultralytics")),

@@ -106,7 +106,11 @@ def settings_and_surroundings(record: StudyRecord) -> Pairs:
     """All options and all that is known of the machine."""
     environment = dict(record.environment)
     repairs = environment.pop("data_repairs", ())
-    said = (("repairs of the data", " ".join(repairs)),) if repairs else ()
+    cautions = environment.pop("data_cautions", ())
+    said = (
+        *((("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()),
+        *((("cautions about the data", " ".join(cautions)),) if cautions else ()),
+    )
     return (*said, *_flat(record.settings), *_flat(environment))
 
 
@@ -114,6 +118,7 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
     """The limits of what this study can say."""
     settings = record.settings
     return (
+        *map(str, record.environment.get("data_cautions") or ()),
         f"One data set ({settings.get('data', 'not recorded')}): a gain there need not be one elsewhere.",
         f"One device ({device(record)}): another one's front is another front.",
         "Validation images are the same for all seeds; the intervals hold the scatter of training, not "
@@ -204,8 +209,9 @@ def _again(record: StudyRecord, architecture: str) -> str:
     for name in _OPTIONS:
         if record.settings.get(name) is not None:
             typed += [f"--{name.replace('_', '-')}", str(record.settings[name])]
-    if record.settings.get("from_scratch"):
-        typed.append("--from-scratch")
+    for name in ("from_scratch", "allow_unusable", "allow_val_in_train"):
+        if record.settings.get(name):
+            typed.append(f"--{name.replace('_', '-')}")
     return to_type(record, "search", *typed, "--trials", "1", "--finalists", "1")
 
 

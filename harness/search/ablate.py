@@ -14,11 +14,12 @@ from harness.choices import Recipe
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.environment import environment
-from harness.records import ABLATION, DATA_REPAIRS, ENVIRONMENT, LAST_RUN, LATENCY_THREADS, StudyRecord
+from harness.records import ABLATION, ENVIRONMENT, LAST_RUN, LATENCY_THREADS, StudyRecord
 from harness.search.ablation import Ablation
 from harness.search.arm_loop import ArmLoop
 from harness.search.arm_models import ArmModel
 from harness.search.base import CommonBase, base_schedule, common_base
+from harness.search.data_notes import data_environment, data_notes
 from harness.search.executors import start_server
 from harness.search.latency_threads import latency_threads
 from harness.search.loop import LOG
@@ -49,7 +50,8 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
         observer.note(f"Ray cluster: {ablation.cluster}")
     else:
         start_server()
-    for sentence in (*ablation.data.repairs, *ablation.left_out):
+    file = settings.file
+    for sentence in (*data_notes(ablation.data, file.imgsz, file.batch), *ablation.left_out):
         observer.note(sentence)
     comparable = {
         "base_fingerprint": ablation.base.fingerprint,
@@ -115,9 +117,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
             **(ablation.cluster.conditions if ablation.cluster else {}),
             "workers": ablation.workers,
             "torch_threads": ablation.threads,
-            "train_images": ablation.data.train_images,
-            "val_images": ablation.data.val_images,
-            DATA_REPAIRS: list(ablation.data.repairs),
+            **data_environment(ablation.data),
             **{key: known[key] for key in (LATENCY_THREADS,) if key in known},
         },
     )

@@ -72,6 +72,8 @@ class AblationSettings:
             space="ablation",
             device=self.device,
             imgsz=file.imgsz,
+            allow_unusable=file.allow_unusable,
+            allow_val_in_train=file.allow_val_in_train,
             epochs=file.epochs,
             base_epochs=file.base_epochs,
             batch=file.batch,
@@ -160,7 +162,13 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
     cluster = _connect(settings)
     device, workers, threads = _here(settings) if cluster is None else _there(settings, cluster)
     base = resolve_base(file.base)
-    data = check_dataset(file.data, file.imgsz, cache=cache_folder())
+    data = check_dataset(
+        file.data,
+        file.imgsz,
+        cache=cache_folder(),
+        allow_unusable=file.allow_unusable,
+        allow_val_in_train=file.allow_val_in_train,
+    )
     sites = find_sites(base)
     models = {spec: find_architecture(spec, base, settings.results, option="--model") for spec in file.models}
     arms, same = make_arms(models, file.wanted, map_sizes(sites, file.imgsz))

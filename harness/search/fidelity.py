@@ -25,10 +25,10 @@ from harness.detectors import index_map, insert
 from harness.errors import UserError
 from harness.measure.accuracy import Accuracy, Schedule, Training
 from harness.measure.environment import environment
-from harness.records import DATA_REPAIRS
 from harness.resources import search_space_folder
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.child import Report
+from harness.search.data_notes import data_environment, data_notes
 from harness.search.executors import Children
 from harness.search.outcome import Failure, State
 from harness.search.setting import Setting, prepare
@@ -67,6 +67,8 @@ class FidelityPlan(_Model):
     name: str
     base: str
     data: str
+    allow_unusable: bool = False
+    allow_val_in_train: bool = False
     imgsz: int
     batch: int = Field(ge=1)
     base_epochs: int = Field(ge=1)
@@ -143,7 +145,7 @@ def study_setting(plan: FidelityPlan, command: list[str]) -> dict[str, Any]:
         "environment": environment(
             device="cpu", data_fingerprint=setting.data.fingerprint, command=command, seeds=plan.short[0].seeds
         )
-        | {DATA_REPAIRS: list(setting.data.repairs)},
+        | data_environment(setting.data),
     }
 
 
@@ -195,6 +197,8 @@ def run_fidelity(
     """
     members = list(_cohort(plan))
     setting = members[0].setting
+    for note in data_notes(setting.data, plan.imgsz, plan.batch):
+        say(note)
     base = common_base(
         setting.base,
         setting.data,
@@ -318,7 +322,16 @@ def _cohort(plan: FidelityPlan) -> Iterator[_Member]:
 
 def _setting(plan: FidelityPlan, space: str) -> Setting:
     return prepare(
-        SearchSettings(base=plan.base, data=plan.data, space=space, imgsz=plan.imgsz, batch=plan.batch, device="cpu")
+        SearchSettings(
+            base=plan.base,
+            data=plan.data,
+            space=space,
+            imgsz=plan.imgsz,
+            batch=plan.batch,
+            device="cpu",
+            allow_unusable=plan.allow_unusable,
+            allow_val_in_train=plan.allow_val_in_train,
+        )
     )
 
 

@@ -18,7 +18,9 @@ from harness.search.outcome import State
 from harness.settings import COMPARABLE, SearchSettings
 from harness.space import SearchSpace, load_space
 
-_KEPT = ("device", "rungs", "seeds", "finalists", "latency_seconds")
+_KEPT = (
+    "device", "rungs", "seeds", "finalists", "latency_seconds", "allow_unusable", "allow_val_in_train",
+)  # fmt: skip
 """Settings of the last run, beside those that all trials share, that its continuation keeps."""
 _BOUNDS = ("max_params", "max_macs", "max_latency_ratio", "min_map50_95")
 

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -25,6 +26,9 @@ from harness.settings import COMPARABLE, SearchSettings, is_server
 
 DEVICE_KIND = "device_kind"
 """Entry of the settings: the model of the GPU, or `cpu` and the processor's."""
+_CONTENTS = {"data": "data_fingerprint", "base": "base_fingerprint", "space": "space_file"}
+"""What is given by a path or a name, to the entry that stands for its content."""
+_OF_FILES = {content: name for name, content in _CONTENTS.items() if name != "space"}
 SHARED_BY = "devices_per_training"
 """Entry of the settings: how many devices share each batch, which bears on what is trained."""
 
@@ -159,11 +163,25 @@ def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mappi
         return
     before = {SHARED_BY: 1, **{name: [] for name in SITE_FIELDS}} | before  # a study from before there were any
     for name, value in now.items():
-        if name != DEVICE_KIND and before.get(name) != value:
+        if name != DEVICE_KIND and before.get(name) != value and not _is_another_spelling(name, before, now):
+            if (what := _OF_FILES.get(name)) and before.get(what) == now.get(what):
+                raise UserError(
+                    f"study {settings.study}: its {what} {now[what]} has changed since the study was made; restore it, "
+                    "or choose another --study"
+                )
+            typed = f" (--imgsz {before[name]})" if name == "imgsz" and name in before else ""
             raise UserError(
                 f"study {settings.study} exists with another {name} ({_short(before.get(name))}, now {_short(value)}); "
-                f"choose another --study, or give what it was made with"
+                f"choose another --study, or give what it was made with{typed}"
             )
+
+
+def _is_another_spelling(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether what two paths name has the same content, so that it is compared by that; a base's name counts, too."""
+    content = _CONTENTS.get(name)
+    if content is None or now.get(content) is None or before.get(content) != now[content]:
+        return False
+    return name != "base" or Path(str(before.get(name))).name == Path(str(now[name])).name
 
 
 def _short(value: Any) -> str:

@@ -12,9 +12,10 @@ from harness.cluster_settings import ExecutorKind
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.environment import device_kind, environment
-from harness.records import AA_CHECK, DATA_REPAIRS, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
+from harness.records import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
 from harness.search.base import SHARED_BASES, CommonBase, base_schedule, common_base
 from harness.search.climb import plan_search
+from harness.search.data_notes import data_environment, data_notes
 from harness.search.executors import start_server
 from harness.search.latency_threads import latency_threads
 from harness.search.loop import LOG, Loop
@@ -55,8 +56,8 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     setting = prepare(settings)
     if setting.cluster:
         observer.note(f"Ray cluster: {setting.cluster}")
-    for repair in setting.data.repairs:
-        observer.note(f"data: {repair}")
+    for note in data_notes(setting.data, settings.imgsz, settings.batch):
+        observer.note(note)
     first = included(setting)
     observer.phase("counting the cost of the whole search space")
     cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
@@ -136,9 +137,7 @@ def _describe(
                 "base_origin": common.origin,
                 "base_map50_95": common.map50_95,
                 "uncounted": cost.base.uncounted,
-                "train_images": setting.data.train_images,
-                "val_images": setting.data.val_images,
-                DATA_REPAIRS: list(setting.data.repairs),
+                **data_environment(setting.data),
                 **{key: before[key] for key in (AA_CHECK, LATENCY_THREADS) if key in before},
             },
         )

@@ -81,7 +81,13 @@ def prepare(settings: SearchSettings) -> Setting:
         required=settings.constraints.required_sites,
         forbidden=settings.constraints.forbidden_sites,
     )
-    data = check_dataset(settings.data, settings.imgsz, cache=cache_folder())
+    data = check_dataset(
+        settings.data,
+        settings.imgsz,
+        cache=cache_folder(),
+        allow_unusable=settings.allow_unusable,
+        allow_val_in_train=settings.allow_val_in_train,
+    )
     if cluster is not None:
         weights = [base.checkpoint] if base.checkpoint else []
         cluster.ask_nodes([data.path, *weights, *space.file.block_files], settings.folder)

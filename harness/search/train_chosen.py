@@ -27,6 +27,7 @@ from harness.search.ablate import common_bases
 from harness.search.ablation import Ablation, AblationSettings
 from harness.search.arm_loop import ArmLoop, weights_path
 from harness.search.arm_models import arm_models
+from harness.search.data_notes import data_notes
 from harness.search.executors import start_server
 from harness.search.observer import Observer
 from harness.search.opening import continue_study
@@ -44,6 +45,8 @@ class ChosenOptions:
         identity: The architecture's, as in the study's tables.
         epochs: Of each training.
         seeds: How many, or which; as many follow the study's own by default.
+        allow_unusable: Whether more than a few images or rows of labels may be left out; what the study allows is.
+        allow_val_in_train: The same of validation images that are training images.
         from_scratch: Whether they start from random weights, whatever the study's do.
         device: `auto`, `cpu` or numbers of CUDA devices.
         workers: Trainings at once; None decides.
@@ -56,6 +59,8 @@ class ChosenOptions:
     identity: str
     epochs: int
     seeds: int | tuple[int, ...] = 3
+    allow_unusable: bool = False
+    allow_val_in_train: bool = False
     from_scratch: bool = False
     device: str = "auto"
     workers: int | None = None
@@ -91,6 +96,8 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
     """
     settings = _settings_of(record, options)
     ablation = _prepare(record, settings, options)
+    for note in data_notes(ablation.data, settings.imgsz, settings.batch):
+        observer.note(note)
     start_server()
     with continue_study(settings) as study, study.members.only_one("train"):
         study.close_abandoned()
@@ -114,7 +121,8 @@ def _settings_of(record: StudyRecord, options: ChosenOptions) -> SearchSettings:
     """The study's own settings, where it lies now."""
     known = {name: value for name, value in record.settings.items() if name in SearchSettings.model_fields}
     changed: dict[str, Any] = {"study": record.name, "storage": options.storage, "results": options.results}
-    return search_settings(**{**known, **changed, "more": None})
+    allowed = {name: True for name in ("allow_unusable", "allow_val_in_train") if getattr(options, name)}
+    return search_settings(**{**known, **changed, **allowed, "more": None})
 
 
 def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptions) -> Ablation:
@@ -128,7 +136,13 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
             "are told apart"
         )
     base = resolve_base(settings.base)
-    data = check_dataset(settings.data, settings.imgsz, cache=cache_folder())
+    data = check_dataset(
+        settings.data,
+        settings.imgsz,
+        cache=cache_folder(),
+        allow_unusable=settings.allow_unusable,
+        allow_val_in_train=settings.allow_val_in_train,
+    )
     for name, now in (("base_fingerprint", base.fingerprint), ("data_fingerprint", data.fingerprint)):
         if record.settings.get(name, now) != now:
             what = name.removesuffix("_fingerprint")
@@ -145,6 +159,8 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
         base=settings.base,
         data=settings.data,
         imgsz=settings.imgsz,
+        allow_unusable=settings.allow_unusable,
+        allow_val_in_train=settings.allow_val_in_train,
         epochs=options.epochs,
         base_epochs=settings.base_epochs,
         batch=settings.batch,

@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Accuracy, Schedule, Training
 from harness.search.base import base_schedule
+from harness.search.data_notes import data_notes
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.setting import resolve_device
@@ -37,6 +38,8 @@ class TrainOptions:
         threads: CPU threads; None takes all cores.
         loader_workers: Image-loading processes of a CUDA training.
         out: Where the weights go.
+        allow_unusable: Whether more than a few images or rows of labels may be left out.
+        allow_val_in_train: Whether more than a few validation images may be training images.
     """
 
     model: str
@@ -50,6 +53,8 @@ class TrainOptions:
     threads: int | None
     loader_workers: int
     out: Path
+    allow_unusable: bool = False
+    allow_val_in_train: bool = False
 
 
 def train_model(
@@ -70,9 +75,15 @@ def train_model(
     if options.weights is not None:
         _check_weights(options.weights, detector)
     device = resolve_device(options.device)
-    data = check_dataset(options.data, options.imgsz, cache=cache_folder())
-    for repair in data.repairs:
-        on_note(f"data: {repair}")
+    data = check_dataset(
+        options.data,
+        options.imgsz,
+        cache=cache_folder(),
+        allow_unusable=options.allow_unusable,
+        allow_val_in_train=options.allow_val_in_train,
+    )
+    for note in data_notes(data, options.imgsz, options.batch):
+        on_note(note)
     schedule = Schedule(epochs=options.epochs, batch=options.batch, imgsz=options.imgsz, learning_rate=1e-3)
     result = run_in_child(
         train_base,
@@ -82,6 +93,7 @@ def train_model(
             base_weights=weights,
             layers=detector.layers,
             data=str(data.path),
+            data_fingerprint=data.fingerprint,
             classes=len(data.names),
             schedule=schedule if weights else base_schedule(schedule, options.epochs),
             seed=options.seed,

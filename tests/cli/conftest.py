@@ -49,7 +49,7 @@ def data(tmp_path: Path) -> Path:
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for number in range(2):
-            cv2.imwrite(str(images / f"{number}.png"), np.full((32, 32, 3), 90 * number, np.uint8))
+            cv2.imwrite(str(images / f"{number}.png"), np.full((32, 32, 3), 90 * number + (split == "val"), np.uint8))
             (labels / f"{number}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
     content = {"path": str(tmp_path / "data"), "train": "images/train", "val": "images/val", "names": ["spot"]}
     return write(tmp_path / "data" / "data.yaml", content)

@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from harness.cli_search import duration
+from harness.data.check import check_dataset
 from harness.detectors import find_sites, load_model, resolve_base
 from harness.measure.accuracy import Accuracy, Training, save_checkpoint
 from harness.search import train_model
@@ -73,7 +74,12 @@ def test_train_says_what_it_yields(clo: Clo, data: Path, monkeypatch: pytest.Mon
     [training] = seen
     assert (training.seed, training.schedule.epochs, training.schedule.imgsz) == (3, 2, 64)
     assert [row[2] for row in training.config["head"]].count("CloBlock") == 3
+    assert training.data_fingerprint == check_dataset(str(data), 64).fingerprint
     people = clo("train", "yolov5n", "--data", str(data), "--imgsz", "64")
+    assert f"data: {data.parent}, 2 training and 2 validation images, at 64 px" in people.out
+    clo("train", "yolov5n", "--data", str(data))
+    clo("train", "yolov5n")
+    assert [each.schedule.imgsz for each in seen] == [64, 64, 640, 128]
     assert "mAP50-95 0.5000, mAP50 0.7000 (E 1; one seed, 0)" in people.out
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness.data import check
-from harness.data.check import DatasetInfo, check_dataset, require_unchanged
+from harness.data.check import check_dataset, require_unchanged
 from harness.data.digits import DigitsSettings
 from harness.errors import UserError
 
@@ -27,7 +27,7 @@ def make(folder: Path) -> Path:
         (folder / "images" / split).mkdir(parents=True)
         (folder / "labels" / split).mkdir(parents=True)
         for index in range(count):
-            image = np.full((32, 32, 3), 40 * index, np.uint8)
+            image = np.full((32, 32, 3), 40 * index + (split == "val"), np.uint8)
             cv2.imwrite(str(folder / "images" / split / f"{index}.png"), image)
             if index < 2:
                 label(folder, split, index).write_text(f"{index} 0.5 0.5 0.25 0.25\n", encoding="utf-8")
@@ -64,10 +64,8 @@ def sentence(data: str | Path, imgsz: int = 64) -> str:
 
 def test_a_users_data_set_is_described(data: Path) -> None:
     info = check_dataset(str(data), 64)
-    assert info == DatasetInfo(
-        path=data, names={0: "cat", 1: "dog"}, train_images=3, val_images=2, fingerprint=info.fingerprint
-    )
-    assert len(info.fingerprint) == 64
+    assert (info.path, info.root, info.names) == (data, data.parent, {0: "cat", 1: "dog"})
+    assert (info.train_images, info.val_images, len(info.fingerprint)) == (3, 2, 64)
 
 
 def test_the_embedded_data_set_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +106,7 @@ def test_ultralytics_finds_the_same_images_and_names(data: Path) -> None:
 def test_every_way_of_writing_a_yaml_is_read(data: Path, change: dict[str, object], train_images: int) -> None:
     listed = ["./images/train/0.png", str(data.parent / "images/train/1.png"), "", "notes.md"]
     (data.parent / "listed.txt").write_text("\n".join(listed), encoding="utf-8")
-    info = check_dataset(edit(data, **change), 64)
+    info = check_dataset(edit(data, **change), 64, allow_val_in_train=True)
     assert info.train_images == train_images and info.val_images == 2
     assert sorted(info.names) == [0, 1]
 
@@ -216,7 +214,7 @@ def test_an_unknown_name_says_what_can_be_given() -> None:
 def test_a_known_set_without_images_says_where_they_belong(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ultralytics.data.utils.DATASETS_DIR", tmp_path)
+    monkeypatch.setattr("harness.data.root.datasets_dir", lambda: tmp_path)
     text = sentence(name)
     assert "must be downloaded first" in text
     assert str(tmp_path / name.removesuffix(".yaml")) in text
@@ -314,7 +312,9 @@ def test_a_label_of_an_unknown_class_is_named_with_its_line(data: Path, wrong: s
     file = label(data.parent, "train", 1)
     file.write_text(f"1 0.5 0.5 0.25 0.25\n\n{wrong} 0.5 0.5 0.25 0.25\n", encoding="utf-8")
     text = sentence(data)
-    assert f"Label file {file}, line 3: class {wrong} is not one of the classes 0 to 1" in text
+    where = "(labels/train/1.txt, line 3)"
+    reason = "that holds a word instead of a number" if wrong == "cat" else f"of class {wrong}, which is not one of"
+    assert "1 of 3 training images cannot be used" in text and reason in text and where in text
 
 
 @pytest.mark.parametrize(("imgsz", "right"), [(100, 128), (0, 32), (-64, 32)])

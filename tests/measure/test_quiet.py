@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ultralytics.engine import trainer
 
+from harness.errors import UserError
 from harness.measure.quiet import make_ultralytics_quiet
 
 
@@ -16,6 +17,6 @@ def test_the_code_that_a_data_set_downloads_itself_with_is_not_run(tmp_path: Pat
     code = f"open({str(tmp_path / 'ran')!r}, 'w').close()"
     yaml = tmp_path / "data.yaml"
     yaml.write_text(f"path: {tmp_path}\ntrain: gone\nval: gone\nnames: [a]\ndownload: |\n  {code}\n")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="must be downloaded first"):
         trainer.check_det_dataset(str(yaml))
     assert not (tmp_path / "ran").exists()

@@ -88,7 +88,7 @@ def test_repairs_of_the_data_are_one_entry_and_none_where_there_are_none() -> No
         environment = RECORD.environment | {"data_repairs": list(repairs)}
         return dict(notes.provenance(dataclasses.replace(RECORD, environment=environment)))
 
-    assert said("a.json: 1 box clipped.", "b.json: 2 boxes dropped.")["repairs of the data"] == (
+    assert said("a.json: 1 box clipped.", "b.json: 2 boxes dropped.")["repairs of the data, and what is not used"] == (
         "a.json: 1 box clipped. b.json: 2 boxes dropped."
     )
     assert said().keys() == dict(notes.provenance(RECORD)).keys()

@@ -102,6 +102,16 @@ def run(folder: Path, chosen: FidelityPlan | None = None) -> pd.DataFrame:
     return run_fidelity(chosen or plan(), folder, workers=1, say=lambda _: None)
 
 
+def test_every_training_asks_for_the_data_that_were_checked_and_they_are_named(
+    trained: list[Training], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    run_fidelity(plan(), tmp_path, workers=1, say=said.append)
+    fingerprints = {training.data_fingerprint for training in trained}
+    assert len(fingerprints) == 1 and "" not in fingerprints
+    assert said[0] == "data: 640 training and 800 validation images, at 64 px"
+
+
 def test_every_schedule_trains_the_baseline_and_its_part_of_the_cohort(trained: list[Training], tmp_path: Path) -> None:
     rows = run(tmp_path)
     counts = rows.groupby(["schedule", "seed"]).size().to_dict()

@@ -73,14 +73,55 @@ def test_epochs_reached_over_other_rungs_are_refused(existing: SearchSettings, s
 
 def test_other_data_under_the_same_name_are_refused(existing: SearchSettings) -> None:
     with (
-        pytest.raises(UserError, match=r"another data_fingerprint \(feed, now beef\)"),
+        pytest.raises(UserError, match="study x: its data digits has changed since the study was made; restore it"),
         open_study(existing, {"data_fingerprint": "beef"}),
     ):
         pass
 
 
+def test_the_same_data_base_or_space_by_another_path_are_the_same(settings: SearchSettings) -> None:
+    def spelled(folder: str) -> SearchSettings:
+        given = {"data": f"{folder}pets.yaml", "base": f"{folder}base.pt", "space": f"{folder}space.yaml"}
+        return settings.model_copy(update=given)
+
+    contents = {"data_fingerprint": "feed", "base_fingerprint": "cafe", "space_file": {"name": "mine"}}
+    with open_study(spelled(""), contents):
+        pass
+    with open_study(spelled("../here/"), contents) as study:
+        assert study.optuna.study_name == settings.study
+    for name, what in (("data_fingerprint", "data"), ("base_fingerprint", "base"), ("space_file", "space")):
+        with (
+            pytest.raises(UserError, match=f"exists with another {what} "),
+            open_study(spelled("../there/"), contents | {name: "another"}),
+        ):
+            pass
+
+
+def test_a_base_of_another_name_is_another_though_its_content_is_the_same(settings: SearchSettings) -> None:
+    contents = {"base_fingerprint": "cafe"}  # identities of architectures hold the name
+    with open_study(settings.model_copy(update={"base": "a.yaml"}), contents):
+        pass
+    with (
+        pytest.raises(UserError, match="another base"),
+        open_study(settings.model_copy(update={"base": "b.yaml"}), contents),
+    ):
+        pass
+
+
+def test_a_study_of_another_image_size_says_what_to_type(settings: SearchSettings) -> None:
+    own = settings.model_copy(update={"data": "pets.yaml"})
+    with open_study(own.model_copy(update={"imgsz": 128}), DATA):  # the default of earlier versions
+        pass
+    sentence = r"another imgsz \(128, now 640\); choose another --study, or give what it was made with \(--imgsz 128\)"
+    with pytest.raises(UserError, match=sentence), open_study(own.model_copy(update={"imgsz": 640}), DATA):
+        pass
+
+
 def test_a_long_value_is_shortened_in_the_sentence(existing: SearchSettings) -> None:
-    with pytest.raises(UserError) as refused, open_study(existing, {"data_fingerprint": "b" * 500}):
+    with (
+        pytest.raises(UserError) as refused,
+        open_study(existing.model_copy(update={"space": "b" * 500}), DATA),
+    ):
         pass
     assert len(str(refused.value)) < 300
 

@@ -1,0 +1,138 @@
+"""The data set that every training reads: Ultralytics' own, which touches nothing of the user's.
+
+Left alone, Ultralytics takes a `.npy` beside an image for the image, overwrites or deletes it, keeps pickles of labels
+beside the labels, and writes a JPEG anew that does not end as it should. Trainings of all kinds, the validations and
+the check before them go through `read_data_our_way`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import os
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ultralytics.data import build as ultralytics_build
+from ultralytics.data import dataset as ultralytics_dataset
+from ultralytics.data import utils as ultralytics_utils
+from ultralytics.utils import DEFAULT_CFG, LOGGER
+
+from harness.isolation import cache_folder
+
+_NOWHERE = Path(os.devnull) / "no.npy"
+_TWICE = re.compile(r": (\d+) duplicate labels removed$")
+_ENDING = "corrupt JPEG restored and saved"  # Ultralytics' message, although here nothing is saved
+
+
+class _NoFiles:
+    """Ultralytics' list of the `.npy` beside each image; there is none, whatever lies there."""
+
+    def __getitem__(self, _number: int) -> Path:
+        return _NOWHERE
+
+
+class UserDataset(ultralytics_dataset.YOLODataset):
+    """Ultralytics' data set, which reads and writes no copies of images.
+
+    Attributes:
+        messages: What Ultralytics says of single images.
+    """
+
+    messages: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, cache: object = None, **options: Any) -> None:
+        super().__init__(*args, cache=None, **options)
+
+    @property
+    def npy_files(self) -> _NoFiles:
+        """None, not even one that is there."""
+        return _NoFiles()
+
+    @npy_files.setter
+    def npy_files(self, _files: object) -> None:
+        """Keep Ultralytics' list from being one."""
+
+    def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
+        """Keep what is said of single images; two splits whose labels share a folder have two files."""
+        listed = hashlib.sha256("\0".join(self.im_files).encode(errors="surrogateescape")).hexdigest()[:16]
+        cache, exists = super()._load_or_scan_cache(cache_path.with_name(f"{cache_path.stem}-{listed}"), cache_hash)
+        self.messages = tuple(cache["msgs"])
+        return cache, exists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What a training would use of a split.
+
+    Attributes:
+        images: Paths of the images.
+        objects: Rows of labels.
+        backgrounds: Images without an object.
+        duplicates: Rows left out because there is another like it in their file.
+        odd_endings: JPEGs with bytes missing or added at their end, used as they are.
+    """
+
+    images: frozenset[str]
+    objects: int
+    backgrounds: int
+    duplicates: int
+    odd_endings: int
+
+
+def load_split(sources: list[str], data: dict[str, Any]) -> Loaded:
+    """Load a split as a training does; what was read is kept in the cache, where the trainings find it.
+
+    Args:
+        sources: Folders or lists of images.
+        data: The data set, as Ultralytics describes it.
+    """
+    read_data_our_way()
+    LOGGER.setLevel("ERROR")
+    state = random.getstate()  # Ultralytics draws images to time how fast they are read
+    try:
+        found = UserDataset(img_path=sources, data=data, augment=False, hyp=DEFAULT_CFG, task="detect")
+    except RuntimeError:  # no image is valid
+        return Loaded(images=frozenset(), objects=0, backgrounds=0, duplicates=0, odd_endings=0)
+    finally:
+        random.setstate(state)
+    counts = [len(label["cls"]) for label in found.labels]
+    return Loaded(
+        images=frozenset(found.im_files),
+        objects=sum(counts),
+        backgrounds=counts.count(0),
+        duplicates=sum(int(match[1]) for said in found.messages if (match := _TWICE.search(said))),
+        odd_endings=sum(_ENDING in said for said in found.messages),
+    )
+
+
+@functools.cache
+def read_data_our_way() -> None:
+    """Have Ultralytics, in this process, read data by `UserDataset`, keep labels in our cache, leave images alone."""
+    ultralytics_build.YOLODataset = UserDataset
+    load, save = ultralytics_dataset.load_dataset_cache_file, ultralytics_dataset.save_dataset_cache_file
+    ultralytics_dataset.load_dataset_cache_file = lambda path: load(_label_cache(path))
+    ultralytics_dataset.save_dataset_cache_file = lambda prefix, path, x, version: save(
+        prefix, _label_cache(path), x, version
+    )
+    ultralytics_utils._replace_image = _leave_image
+
+
+def _label_cache(path: Path) -> Path:
+    folder = cache_folder() / "labels"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}.cache"
+
+
+def _leave_image(_image: str, write: Callable[[Any], None]) -> None:
+    """Find out whether a JPEG without its end can be decoded, as Ultralytics does by writing it anew; write nothing.
+
+    Raises:
+        OSError: It cannot.
+    """
+    write(io.BytesIO())
