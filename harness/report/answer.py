@@ -166,12 +166,13 @@ def _statement(
             f"None of {every} beats the baseline, given this noise."
             if compared > 1
             else f"The one architecture {region.strip() or 'tried'} does not beat the baseline, given this noise.",
-            f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. " + phrases.noise_sentence(noise),
+            f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. "
+            + phrases.noise_sentence(noise, summary),
         )
     return (
         "No gain can be claimed yet.",
         f"{baseline}. Of {every} compared with it, {named} reads highest: {gain} mAP50-95. "
-        "The highest of several noisy readings is too high on average. " + phrases.noise_sentence(noise),
+        "The highest of several noisy readings is too high on average. " + phrases.noise_sentence(noise, summary),
     )
 
 
