@@ -19,7 +19,8 @@ from harness.analysis.noise import ALPHA, NO_VARIATION
 from harness.analysis.power import NoNumber, SampleSize, growing_df, sample_size
 from harness.architecture import BASELINE
 from harness.claims.published import PublishedBaseline, published_baseline
-from harness.claims.required import Case, Missing, cases, is_called
+from harness.claims.required import Case, cases, is_called
+from harness.claims.to_decide import what_is_left
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge_gain
 from harness.records import StudyRecord
 
@@ -170,7 +171,11 @@ def head_gain(evidence: Evidence) -> Finding:
 def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = ()) -> Finding:
     """Whether the model whose parts are tried beats all of these arms; what is shown decides nothing."""
     found = evidence.cases(_IN_PARTS, against, "AttnConv")
-    verdict = _either_way([case.verdict(0.0) for case in found])
+    verdicts = {case.verdict(0.0) for case in found}
+    if Verdict.REFUTED in verdicts:
+        verdict = Verdict.REFUTED
+    else:
+        verdict = Verdict.REPRODUCED if verdicts == {Verdict.REPRODUCED} else Verdict.UNDECIDED
     return _finding(
         found,
         claimed=0.0,
@@ -197,8 +202,11 @@ def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
     against = [BASELINE, *_PLACEBOS]
     titles = ((model, "Clo block with residuals"), (f"{model}-bare", "bare CloAttention layer"))
     found = [case for name, title in titles for case in evidence.cases(name, against, title)]
-    verdicts = [case.verdict(CLAIMED) for case in found]
-    verdict = Verdict.REPRODUCED if Verdict.REPRODUCED in verdicts else _either_way(verdicts)
+    verdicts = {case.verdict(CLAIMED) for case in found}
+    if Verdict.REPRODUCED in verdicts:
+        verdict = Verdict.REPRODUCED
+    else:
+        verdict = Verdict.REFUTED if verdicts == {Verdict.REFUTED} else Verdict.UNDECIDED
     return _finding(
         found,
         claimed=CLAIMED,
@@ -206,11 +214,6 @@ def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
         said="; ".join(f"{case.name}: {_of_case(case)}" for case in found),
         beside=evidence.of(others, against),
     )
-
-
-def _either_way(verdicts: Sequence[Verdict]) -> Verdict:
-    """What all of them say; undecided where they differ, or where one is."""
-    return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
 
 
 def _of_case(case: Case) -> str:
@@ -243,7 +246,7 @@ def _finding(
             *(each.cells(claimed) for each in beside),
         ),
         caption=_CAPTION,
-        to_decide=_to_decide(found, claimed) if verdict is Verdict.UNDECIDED else "",
+        to_decide=what_is_left(found, claimed) if verdict is Verdict.UNDECIDED else "",
         command=_FULL,
         scope=_scope(deciding),
     )  # fmt: skip
@@ -293,47 +296,6 @@ def _figures(compared: Sequence[Comparison]) -> tuple[Figure, ...]:
             unit="mAP50-95",
         )
         for each in compared
-    )
-
-
-def _to_decide(found: Sequence[Case], claimed: float) -> str:
-    """What is missing, and how many seeds it takes for those comparisons that are open."""
-    undecided = [case for case in found if case.verdict(claimed) is Verdict.UNDECIDED]
-    missing = [each for case in undecided for each in case.missing]
-    if not any(case.measured for case in found):
-        return "the trainings themselves: run the command below"
-    compared = [each for case in undecided for each in case.measured if each.verdict(claimed) is Verdict.UNDECIDED]
-    return "; ".join(filter(None, [*_by_remedy(missing), _seeds_to_decide(compared, claimed)]))
-
-
-def _by_remedy(missing: Sequence[Missing]) -> list[str]:
-    """What is missing, what is mended alike together."""
-    remedies = dict.fromkeys(each.remedy for each in missing)
-    return [f"{', '.join(str(each) for each in missing if each.remedy == said)}: {said}" for said in remedies]
-
-
-def _seeds_to_decide(compared: Sequence[Comparison], claimed: float) -> str:
-    """How many seeds, for comparisons that are open; empty where there are none."""
-    unknown = dict.fromkeys(each.unknown for each in compared if each.unknown)
-    if unknown:
-        return f"two seeds or more of every arm, that differ ({'; '.join(unknown)})"
-    needed = [each.needed(claimed) for each in compared]
-    if not needed:
-        return ""
-    if NoNumber.TOO_MANY in [each.seeds for each in needed]:
-        why = (
-            "which lies almost exactly on what is claimed: more seeds first have to show on which side it falls"
-            if claimed
-            else "which is nothing for any practical purpose"
-        )
-        return (
-            f"{NoNumber.TOO_MANY} seeds for at least one comparison, if its true difference is the measured one, {why}"
-        )
-    most = max(needed, key=lambda each: int(each.seeds))
-    return (
-        f"{most.seeds} seeds an arm for the hardest of the open comparisons, if its true difference is the measured "
-        f"one (power 80 % if the noise is as estimated, {most.expected_power:.0%} on average over what it may be; "
-        f"{most.cautious} seeds where it is at the upper end of its 95 % interval)"
     )
 
 

@@ -35,11 +35,13 @@ class Missing:
     """A comparison that a rule names and that cannot be read.
 
     Attributes:
+        model: Name of the model that is to be compared; its ending where no study has it.
         arm: What is missing, for people: the model, or what it is to be compared with.
         why: Why.
         remedy: What to do.
     """
 
+    model: str
     arm: str
     why: str
     remedy: str
@@ -102,10 +104,12 @@ def cases(
             if any(_arm_of(record, name, end) or _left_out(record, name, end) for end in against):
                 own = [each for each in comparisons if (each.study, each.model) == (record.name, name)]
                 found.append(_case(record, own, name, against, title))
-    nowhere = tuple(
-        Missing(arm=f"{model} minus {_said(end)}", why="no study here trains it", remedy=_AGAIN) for end in against
-    )
-    return found or [Case(name=title, model=model, measured=(), missing=nowhere)]
+    if found:
+        return found
+    known = any(is_called(each.model, model) for each in comparisons)
+    lacking = [_said(end) for end in against] if known else ["the model itself"]
+    nowhere = tuple(Missing(model=model, arm=arm, why="no study here trains it", remedy=_AGAIN) for arm in lacking)
+    return [Case(name=title, model=model, measured=(), missing=nowhere)]
 
 
 def _case(record: StudyRecord, own: Sequence[Comparison], model: str, against: Sequence[str], title: str) -> Case:
@@ -116,7 +120,7 @@ def _case(record: StudyRecord, own: Sequence[Comparison], model: str, against: S
         measured += readable
         if not readable:
             missing.append(_missing(record, model, end))
-    return Case(name=f"{title}, {start}", model=model, measured=tuple(measured), missing=tuple(missing))
+    return Case(name=f"{title}, {start}", model=model, measured=tuple(measured), missing=tuple(dict.fromkeys(missing)))
 
 
 def _missing(record: StudyRecord, model: str, end: str) -> Missing:
@@ -125,26 +129,28 @@ def _missing(record: StudyRecord, model: str, end: str) -> Missing:
     if arm is None:
         why = _left_out(record, model, end)
         if why:
-            return Missing(arm=_said(end), why=why, remedy="without it no data decide this claim for this model")
-        return Missing(arm=_said(end), why=f"study {record.name} was run without it", remedy=_AGAIN)
+            return Missing(model=model, arm=_said(end), why=why, remedy="no training decides the claim for this model")
+        return Missing(model=model, arm=_said(end), why=f"study {record.name} was run without it", remedy=_AGAIN)
     identity = next(each["identity"] for each in arms_of(record) if each["name"] == model)
-    for said, rows in ((model, _rows(record, identity)), (_said(end), _rows(record, arm))):
+    for said, rows in (("the model itself", _rows(record, identity)), (_said(end), _rows(record, arm))):
         if not (rows["state"] == "complete").any():
-            return _untrained(record, said, rows)
-    return Missing(arm=_said(end), why=f"no seed of study {record.name} has both it and {model}", remedy=_AGAIN)
+            return Missing(model=model, arm=said, **_untrained(record, rows))
+    return Missing(
+        model=model, arm=_said(end), why=f"no seed of study {record.name} has both it and the model", remedy=_AGAIN
+    )
 
 
-def _untrained(record: StudyRecord, arm: str, rows: pd.DataFrame) -> Missing:
-    """An arm without a complete training."""
+def _untrained(record: StudyRecord, rows: pd.DataFrame) -> dict[str, str]:
+    """Why an arm has no complete training, and what to do."""
     ended = rows[~rows["state"].isin(["complete", "interrupted"])]
     if ended.empty:
-        return Missing(arm=arm, why=f"not trained yet in study {record.name}", remedy=_AGAIN)
+        return {"why": f"not trained yet in study {record.name}", "remedy": _AGAIN}
     last = ended.iloc[-1]
     why = f"all its trainings in study {record.name} ended as {str(last['state']).replace('_', ' ')}: {last['reason']}"
     if record.ablation["file"].get("recipe") == Recipe.PUBLISHED and last["state"] == "failed":
-        return Missing(arm=arm, why=why, remedy="the same command tries it again")
+        return {"why": why, "remedy": "the same command tries it again"}
     remedy = f"once the cause is mended, move the folder of study {record.name} away and run the same command again"
-    return Missing(arm=arm, why=why, remedy=remedy)
+    return {"why": why, "remedy": remedy}
 
 
 def _arm_of(record: StudyRecord, model: str, end: str) -> str | None:

@@ -165,7 +165,7 @@ def test_without_a_placebo_no_gain_is_reproduced_and_it_says_which_is_missing(
     assert finding.verdict is Verdict.UNDECIDED
     arm = {"params": "the base widened to its parameters", "macs": "the base widened to its MACs"}[size]
     assert f"{arm} is missing ({why})" in finding.sentence
-    assert f"{arm} is missing ({why}): " in finding.to_decide
+    assert finding.to_decide.startswith(f"of {HEAD} {arm} is missing ({why}): ")
     assert any(row.get("missing") == why for row in finding.rows)
 
 
@@ -183,10 +183,10 @@ def test_a_model_alone_is_never_reproduced(missing: Mapping[str, float]) -> None
 def test_a_reading_that_never_ran_is_not_refuted() -> None:
     finding = head_gain(Evidence([study({HEAD: 0.003, **PLACEBOS})]))
     assert finding.verdict is Verdict.UNDECIDED
-    assert "head-bare minus the baseline is missing (no study here trains it)" in finding.to_decide
+    assert finding.to_decide.startswith("of head-bare the model itself is missing (no study here trains it): ")
     failed = head_gain(Evidence([without(study({**WHOLE, HEAD: 0.0}), BARE, state="failed")]))
     assert failed.verdict is Verdict.UNDECIDED
-    assert f"{BARE} is missing (all its trainings in study base ended as failed: NaN loss)" in failed.sentence
+    assert "the model itself is missing (all its trainings in study base ended as failed: NaN loss)" in failed.sentence
 
 
 def test_both_kinds_of_local_attention_have_to_be_there_to_be_beaten() -> None:
@@ -294,5 +294,5 @@ def test_what_was_not_measured_is_corrected_for_neither_in_the_interval_nor_in_t
 
 def test_the_number_of_seeds_says_what_the_estimated_noise_makes_of_it() -> None:
     finding = head_gain(Evidence([study({**WHOLE, HEAD: 0.002}, scatter=[-0.02, 0.0, 0.02])]))
-    share = re.search(r"power 80 % if the noise is as estimated, (\d+)% on average", finding.to_decide)
+    share = re.search(r"power 80 % if the noise is as estimated, (\d+) % on average", finding.to_decide)
     assert share and 50 < int(share[1]) < 80
