@@ -89,7 +89,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
     described = {
         "file": file.model_dump(mode="json"),
         "arms": [*(earlier | arms).values()],
-        "left_out": list(dict.fromkeys((*_still_left_out(before or {}, arms), *ablation.left_out))),
+        "left_out": list(dict.fromkeys((*still_left_out(before or {}, arms), *ablation.left_out))),
     }
     study.optuna.set_user_attr(ABLATION, described)
     study.optuna.set_user_attr(LAST_RUN, study.settings.model_dump(mode="json"))
@@ -113,7 +113,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
     )
 
 
-def _still_left_out(before: Mapping[str, Any], arms: Collection[str]) -> list[str]:
+def still_left_out(before: Mapping[str, Any], arms: Collection[str]) -> list[str]:
     """What earlier runs left out and this one has no arm for."""
     return [said for said in before.get("left_out", ()) if not any(said.startswith(f"'{arm}' ") for arm in arms)]
 
