@@ -59,7 +59,8 @@ def _seeds_for(gain: float, noise: Noise, summary: pd.DataFrame) -> SampleSize:
     """
     judged = summary[summary["standing"] == Standing.JUDGED]
     longest = judged[judged["epochs"] == judged["epochs"].max()]
-    seeds = float(longest["gain_seeds"].mean()) if len(longest) else 1.0
+    # with one fresh seed each the noise is that of two, the one that picked being the other
+    seeds = max(2.0, float(longest["gain_seeds"].mean())) if len(longest) else 2.0
     return sample_size(
         noise.sd,
         noise.df,
