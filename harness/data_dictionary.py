@@ -149,7 +149,12 @@ CONTRASTS: dict[str, Column] = {
     "high_corrected": Column("The same, corrected for all rows of the family (Bonferroni).", _GAIN),
     "p_value": Column("Of no difference, uncorrected.", "0 to 1"),
     "verdict": Column("`better`, `worse`, `undecided` or `unmeasured`, by the corrected interval."),
-    "readings_needed": Column("Readings that would tell a true difference of this size from 0 (power 80 %)."),
+    "readings_needed": Column(
+        "Readings of every arm that would tell a true difference of this size from 0 (power 80 %, corrected, were `sd` "
+        "the true one). `inf`: more than 10,000; empty: the noise is not known."
+    ),
+    "df_per_reading": Column("Degrees of freedom that one more reading of every arm would add to `df`."),
+    "comparisons": Column("Measured differences that the corrected interval is corrected for."),
     "family": Column("`gain` (arm minus baseline) or `worth` (model minus arm)."),
 }
 LATENCY_SAMPLES: dict[str, Column] = {

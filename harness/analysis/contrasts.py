@@ -23,11 +23,11 @@ import pandas as pd
 from scipy import stats
 
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, pooled_noise
-from harness.analysis.power import seeds_needed
+from harness.analysis.power import Freedom, df_of_a_seed, growing_df, in_table, seeds_needed
 
 COLUMNS = (
     "name", "minuend", "subtrahend", "readings", "mean", "sd", "df", "low", "high", "low_corrected", "high_corrected",
-    "p_value", "verdict", "readings_needed",
+    "p_value", "verdict", "readings_needed", "df_per_reading", "comparisons",
 )  # fmt: skip
 
 
@@ -68,8 +68,9 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
 
     Returns:
         `COLUMNS`, a row a pair, in order. `readings` are seeds, or bases where there are several; `readings_needed`
-        is how many it takes, the corrected interval in mind, to tell a true difference of this size from 0 in four
-        of five studies (NaN where 10,000 are not enough).
+        is how many it takes of every arm for the corrected interval to tell a true difference of this size from 0 in
+        four of five studies, were `sd` the true one (infinite where 10,000 are not enough, NaN where the noise is not
+        known); `df_per_reading` is what one more reading of all adds to `df`, `comparisons` how many are corrected for.
     """
     readings = _readings(trials, pairs)
     noises = {
@@ -78,10 +79,15 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
     }
     family = max(1, readings["architecture"].nunique())
     none = pooled_noise(readings[:0], "difference")
+    counts = readings.groupby(["kind", "architecture"]).size()
+    seeds = counts[counts >= 2].groupby(level="kind").mean().to_dict()
     rows = []
     for place, pair in enumerate(pairs):
         mine = readings.loc[readings["architecture"] == place, "difference"]
-        rows.append(_row(pair, mine, noises.get(pair.kind, none), family))
+        noise = noises.get(pair.kind, none)
+        a_seed = df_of_a_seed(noise.architectures, SHARED_BASELINE if share else 0.0)
+        freedom = growing_df(noise.df, seeds.get(pair.kind, 1.0), a_seed)
+        rows.append(_row(pair, mine, noise, family, freedom))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -105,11 +111,11 @@ def _readings(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def _row(pair: Pair, readings: pd.Series[float], noise: Noise, family: int) -> tuple[object, ...]:
+def _row(pair: Pair, readings: pd.Series[float], noise: Noise, family: int, freedom: Freedom) -> tuple[object, ...]:
     count = len(readings)
     mean = float(readings.mean()) if count else float("nan")
     plain, corrected = (half_width(noise, count, tests) for tests in (1, family))
-    needed = seeds_needed(noise.sd, abs(mean), alpha=ALPHA / family, df=noise.df) if noise.usable and count else None
+    needed = seeds_needed(noise.sd, mean, freedom, ALPHA / family)
     verdict = Verdict.UNMEASURED
     if count:
         below, above = mean + corrected < 0, mean - corrected > 0
@@ -117,7 +123,7 @@ def _row(pair: Pair, readings: pd.Series[float], noise: Noise, family: int) -> t
     return (
         pair.name, pair.minuend, pair.subtrahend, count, mean, noise.sd, noise.df, mean - plain, mean + plain,
         mean - corrected, mean + corrected, noise.p_value(mean, count), str(verdict),
-        float("nan") if needed is None else float(needed),
+        in_table(needed), freedom(1) - freedom(0), family,
     )  # fmt: skip
 
 

@@ -1,13 +1,13 @@
 """The claims that training decides: read off the contrasts of finished ablations.
 
-All comparisons of a study that the ledger reads are one family: their intervals are corrected together. A study that
+All comparisons of a study that the ledger reads are one family: their intervals are corrected together. A verdict needs
+every comparison that its rule names (`required`); where one is missing it says which. A study that
 starts every arm from one trained base sees small differences; one that starts from scratch is how people train, and
 scatters ten times as much. Both are shown where both exist.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,12 @@ from typing import Any
 
 from harness.analysis.ablation import arms_of, model_pairs
 from harness.analysis.contrasts import contrasts
-from harness.analysis.power import seeds_needed
+from harness.analysis.noise import ALPHA, NO_VARIATION
+from harness.analysis.power import NoNumber, SampleSize, growing_df, sample_size
 from harness.architecture import BASELINE
 from harness.claims.published import PublishedBaseline, published_baseline
+from harness.claims.required import Case, cases, is_called
+from harness.claims.to_decide import what_is_left
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge_gain
 from harness.records import StudyRecord
 
@@ -57,17 +60,27 @@ class Comparison:
         """Whether at least so much is gained."""
         return judge_gain(self.row["low_corrected"], self.row["high_corrected"], claimed)
 
-    def needed(self, claimed: float, family: int) -> int | None:
-        """Readings that it takes to tell a true difference of this size from what is claimed."""
+    def needed(self, claimed: float) -> SampleSize:
+        """Readings of every arm that it takes to tell a true difference of this size from what is claimed."""
         row = self.row
-        distance = abs(row["mean"] - claimed)
-        if not row["sd"] > 0 or math.isnan(distance):
-            return None
-        return seeds_needed(row["sd"], distance, df=row["df"], alpha=0.05 / family)
+        return sample_size(
+            row["sd"],
+            row["df"],
+            row["mean"] - claimed,
+            growing_df(row["df"], row["readings"], row["df_per_reading"]),
+            ALPHA / row["comparisons"],
+        )
 
-    def cells(self, claimed: float, family: int) -> dict[str, Cell]:
+    @property
+    def unknown(self) -> str:
+        """Why its noise is not known, and so nothing of its size; empty where it is."""
+        if not self.row["df"] > 0:
+            return "the noise is unknown: one seed"
+        return "" if self.row["sd"] > NO_VARIATION else "the noise is unknown: its seeds do not differ at all"
+
+    def cells(self, claimed: float) -> dict[str, Cell]:
         """A row of the evidence."""
-        relative = claimed * self.baseline
+        relative, needed = claimed * self.baseline, self.needed(claimed).seeds
         return {
             "model": self.model,
             "minus": self.against,
@@ -78,7 +91,7 @@ class Comparison:
             "readings": int(self.row["readings"]),
             **({"verdict, points": str(self.verdict(claimed)), "verdict, per cent": str(self.verdict(relative))}
                if claimed else {"verdict": str(self.verdict(0.0))}),
-            "readings needed": self.needed(claimed, family),
+            "readings needed": str(needed) if isinstance(needed, NoNumber) else needed,
             **({"baseline minus published": self.published.difference} if self.published else {}),
         }  # fmt: skip
 
@@ -91,19 +104,20 @@ class Evidence:
         self.comparisons = [each for record in self.records for each in _comparisons(record)]
         found = ((record.name, published_baseline(record)) for record in self.records)
         self.baselines = {name: baseline for name, baseline in found if baseline}
-        self.family = max([1, *(len(list(_comparisons(record))) for record in self.records)])
+
+    def cases(self, model: str, against: Sequence[str], title: str) -> list[Case]:
+        """A model in each study that tries it, with all that a rule names; see `required`."""
+        return cases(self.records, self.comparisons, model, against, title)
 
     def of(self, models: Sequence[str], against: Sequence[str]) -> list[Comparison]:
         """Those of models whose names end so, with arms whose names end so, as far as they were measured."""
         return [
             each
             for each in self.comparisons
-            if _ends(each.model, models) and _ends(each.against, against) and each.row["readings"]
+            if any(is_called(each.model, end) for end in models)
+            and any(is_called(each.against, end) for end in against)
+            and each.row["readings"]
         ]
-
-
-def _ends(name: str, ends: Sequence[str]) -> bool:
-    return any(name == end or name.endswith((f"-clo-{end}", f": {end}")) for end in ends)
 
 
 def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
@@ -155,78 +169,87 @@ def head_gain(evidence: Evidence) -> Finding:
 
 
 def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = ()) -> Finding:
-    """Whether a model beats all of these arms; what is shown decides nothing."""
-    deciding = evidence.of(_MODELS, against)
-    beside = evidence.of(_MODELS, shown)
-    verdicts = [each.verdict(0.0) for each in deciding]
-    verdict = (
-        Verdict.UNDECIDED
-        if not verdicts
-        else Verdict.REFUTED
-        if Verdict.REFUTED in verdicts
-        else Verdict.REPRODUCED
-        if set(verdicts) == {Verdict.REPRODUCED}
-        else Verdict.UNDECIDED
-    )
-    said = "; ".join(f"{each.model} {_short(each)}: {_interval(each)}" for each in deciding)
-    return Finding(
+    """Whether the model whose parts are tried beats all of these arms; what is shown decides nothing."""
+    found = evidence.cases(_IN_PARTS, against, "AttnConv")
+    verdicts = {case.verdict(0.0) for case in found}
+    if Verdict.REFUTED in verdicts:
+        verdict = Verdict.REFUTED
+    else:
+        verdict = Verdict.REPRODUCED if verdicts == {Verdict.REPRODUCED} else Verdict.UNDECIDED
+    return _finding(
+        found,
+        claimed=0.0,
         verdict=verdict,
-        sentence=f"{_where(deciding)}{said} mAP50-95." if said else "Nothing has been trained for it yet.",
-        figures=_figures(deciding),
-        rows=tuple(each.cells(0.0, evidence.family) for each in (*deciding, *beside)),
-        caption=_CAPTION,
-        to_decide=_to_decide(evidence, deciding, 0.0) if verdict is Verdict.UNDECIDED else "",
-        command=_FULL,
-        scope=_scope(deciding),
+        said="; ".join(
+            [
+                *(f"{each.model} {_short(each)}: {_interval(each)}" for case in found for each in case.measured),
+                *(str(each) for case in found for each in case.missing),
+            ]
+        )
+        + " mAP50-95",
+        beside=evidence.of([_IN_PARTS], shown),
     )
 
 
 _FULL = "nox -s reproduce -- --data coco.yaml --device 0,1,2,3 --epochs 300 --seeds 3"
-_MODELS = ("backbone-last", "backbone", "head")
+_IN_PARTS = "head"
+"""The model that the protocols try with other operators, gates and feed-forward networks."""
 _PLACEBOS = ("base widened to its params", "base widened to its macs")
 
 
 def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
     """Whether a model gains at least one point against the baseline and against both placebos, in either reading."""
-    readings: dict[str, list[Comparison]] = {}
-    for name, reading in ((model, "Clo block with residuals"), (f"{model}-bare", "bare CloAttention layer")):
-        for each in evidence.of([name], [BASELINE, *_PLACEBOS]):
-            readings.setdefault(f"{reading}, {each.start}", []).append(each)
-    verdicts = {reading: _of_reading(compared) for reading, compared in readings.items()}
-    verdict = (
-        Verdict.REPRODUCED
-        if Verdict.REPRODUCED in verdicts.values()
-        else Verdict.REFUTED
-        if verdicts and set(verdicts.values()) == {Verdict.REFUTED}
-        else Verdict.UNDECIDED
+    against = [BASELINE, *_PLACEBOS]
+    titles = ((model, "Clo block with residuals"), (f"{model}-bare", "bare CloAttention layer"))
+    found = [case for name, title in titles for case in evidence.cases(name, against, title)]
+    verdicts = {case.verdict(CLAIMED) for case in found}
+    if Verdict.REPRODUCED in verdicts:
+        verdict = Verdict.REPRODUCED
+    else:
+        verdict = Verdict.REFUTED if verdicts == {Verdict.REFUTED} else Verdict.UNDECIDED
+    return _finding(
+        found,
+        claimed=CLAIMED,
+        verdict=verdict,
+        said="; ".join(f"{case.name}: {_of_case(case)}" for case in found),
+        beside=evidence.of(others, against),
     )
-    deciding = [each for compared in readings.values() for each in compared]
-    beside = evidence.of(others, [BASELINE, *_PLACEBOS])
-    open_ones = [
-        each for reading, compared in readings.items() if verdicts[reading] is Verdict.UNDECIDED for each in compared
-    ]
-    said = "; ".join(
-        f"{reading}: {verdicts[reading]} ({_short(compared[0])} {_interval(compared[0])})"
-        for reading, compared in readings.items()
-    )
+
+
+def _of_case(case: Case) -> str:
+    """A reading of the insertion in half a sentence: its verdict, its first difference, and what is missing."""
+    first = [f"{_short(each)} {_interval(each)}" for each in case.measured[:1]]
+    return f"{case.verdict(CLAIMED)} ({'; '.join([*first, *map(str, case.missing)])})"
+
+
+def _finding(
+    found: Sequence[Case], *, claimed: float, verdict: Verdict, said: str, beside: Sequence[Comparison]
+) -> Finding:
+    """The finding that a rule comes to.
+
+    Args:
+        found: What the rule rests on.
+        claimed: At least so much is claimed.
+        verdict: What follows.
+        said: The evidence in a sentence, without its end.
+        beside: What decides nothing and is shown.
+    """
+    deciding = [each for case in found for each in case.measured]
     return Finding(
         verdict=verdict,
-        sentence=f"{_where(deciding)}{said}." if said else "Nothing has been trained for it yet.",
+        sentence=f"{_where(deciding)}{said}." if deciding else "Nothing has been trained for it yet.",
         figures=_figures(deciding),
-        rows=tuple(each.cells(CLAIMED, evidence.family) for each in (*deciding, *beside)),
+        rows=(
+            *(each.cells(claimed) for each in deciding),
+            *({"model": case.model, "minus": each.arm, "missing": each.why} for case in found for each in case.missing
+              if deciding),
+            *(each.cells(claimed) for each in beside),
+        ),
         caption=_CAPTION,
-        to_decide=_to_decide(evidence, open_ones, CLAIMED) if verdict is Verdict.UNDECIDED else "",
+        to_decide=what_is_left(found, claimed) if verdict is Verdict.UNDECIDED else "",
         command=_FULL,
         scope=_scope(deciding),
-    )
-
-
-def _of_reading(compared: Sequence[Comparison]) -> Verdict:
-    """Reproduced where all comparisons say so, refuted where one does: a gain has to be one over everything."""
-    verdicts = [each.verdict(CLAIMED) for each in compared]
-    if Verdict.REFUTED in verdicts:
-        return Verdict.REFUTED
-    return Verdict.REPRODUCED if set(verdicts) == {Verdict.REPRODUCED} else Verdict.UNDECIDED
+    )  # fmt: skip
 
 
 def _where(compared: Sequence[Comparison]) -> str:
@@ -251,7 +274,8 @@ def _short(each: Comparison) -> str:
 
 
 def _interval(each: Comparison) -> str:
-    return f"{each.row['mean']:+.4f} [{each.row['low_corrected']:+.4f}, {each.row['high_corrected']:+.4f}]"
+    ends = f"[{each.row['low_corrected']:+.4f}, {each.row['high_corrected']:+.4f}]"
+    return f"{each.row['mean']:+.4f} {f'({each.unknown})' if each.unknown else ends}"
 
 
 def _figures(compared: Sequence[Comparison]) -> tuple[Figure, ...]:
@@ -273,22 +297,6 @@ def _figures(compared: Sequence[Comparison]) -> tuple[Figure, ...]:
         )
         for each in compared
     )
-
-
-def _to_decide(evidence: Evidence, compared: Sequence[Comparison], claimed: float) -> str:
-    """How many seeds, for those comparisons that are open."""
-    if not compared:
-        return "the trainings themselves: run the command below"
-    needed = [each.needed(claimed, evidence.family) for each in compared if each.verdict(claimed) is Verdict.UNDECIDED]
-    if not needed or None in needed:
-        why = (
-            "which lies almost exactly on what is claimed: more seeds first have to show on which side it falls"
-            if claimed
-            else "which is nothing for any practical purpose"
-        )
-        return f"more than 10,000 seeds for at least one comparison, if its true difference is the measured one, {why}"
-    most = max(number for number in needed if number is not None)
-    return f"{most} seeds an arm for the hardest of the open comparisons, if its true difference is the measured one"
 
 
 ACCURACY_CHECKS = {

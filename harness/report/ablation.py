@@ -10,6 +10,8 @@ import pandas as pd
 
 from harness.analysis.ablation import arms_of, gains, worths
 from harness.analysis.contrasts import Verdict
+from harness.analysis.noise import ALPHA, NO_VARIATION
+from harness.analysis.power import NoNumber, Seeds, from_table, growing_df, sample_size
 from harness.analysis.statistics import ended
 from harness.architecture import BASELINE
 from harness.arms import Role
@@ -182,10 +184,43 @@ def _digits(rows: pd.DataFrame) -> int:
 
 
 def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
-    """The scatter behind the intervals."""
-    kinds = rows.dropna(subset=["sd"]).drop_duplicates("sd")
+    """The scatter behind the intervals, and what is not known of it."""
+    measured = rows[rows["verdict"] != Verdict.UNMEASURED]
+    known = measured[measured["sd"] > NO_VARIATION]
+    kinds = known.drop_duplicates("sd")
     said = ", ".join(f"{row['sd']:.4f} ({row['df']:.0f} degrees of freedom)" for _, row in kinds.iterrows())
-    return (f"Standard deviation of one paired difference, by kind: {said} mAP50-95.",) if said else ()
+    sentences = [f"Standard deviation of one paired difference, by kind: {said} mAP50-95."] if said else []
+    single, alike = int(measured["sd"].isna().sum()), int((measured["sd"] <= NO_VARIATION).sum())
+    if single:
+        sentences.append(
+            f"Of {words.count(single, 'difference')} the noise is unknown: one seed. They have no interval, and "
+            "nothing can be told of their size; a second seed of every arm is needed first."
+        )
+    if alike:
+        sentences.append(
+            f"Of {words.count(alike, 'difference')} the noise is unknown: the seeds do not differ at all, which is no "
+            "evidence of precision. They have no interval."
+        )
+    return (*sentences, *_seeds_promised(measured))
+
+
+def _seeds_promised(measured: pd.DataFrame) -> tuple[str, ...]:
+    """What the estimated noise makes of the numbers of seeds in the table."""
+    powers = []
+    for _, row in measured[(measured["verdict"] == Verdict.UNDECIDED) & (measured["readings"] > 0)].iterrows():
+        freedom = growing_df(row["df"], row["readings"], row["df_per_reading"])
+        powers.append(
+            sample_size(row["sd"], row["df"], row["mean"], freedom, ALPHA / row["comparisons"]).expected_power
+        )
+    shown = [power for power in powers if math.isfinite(power)]
+    if not shown:
+        return ()
+    ends = dict.fromkeys(words.part(power) for power in (min(shown), max(shown)))
+    return (
+        "The number of seeds that would tell a difference from 0 is for one as large as measured, with power 80 % of "
+        "the corrected test if that standard deviation is the true one; over what it may be, given its degrees of "
+        f"freedom, the power is {' to '.join(ends)} on average.",
+    )
 
 
 def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
@@ -208,7 +243,7 @@ def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, ca
 
 
 def _row(arm: dict[str, Any], base: dict[str, Any], row: Any, digits: int, at: _Strip) -> Row:
-    needed = row["readings_needed"]
+    needed = from_table(row["readings_needed"])
     undecided = row["verdict"] == Verdict.UNDECIDED
     return Row(
         kind=str(row["verdict"]),
@@ -235,8 +270,10 @@ def _row(arm: dict[str, Any], base: dict[str, Any], row: Any, digits: int, at: _
     )
 
 
-def _needed(readings: float) -> str:
-    return f"of {readings:,.0f}" if math.isfinite(readings) else "of > 10,000"
+def _needed(readings: Seeds) -> str:
+    if readings is NoNumber.UNKNOWN:
+        return "noise unknown"
+    return f"of {readings}" if isinstance(readings, NoNumber) else f"of {readings:,}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,15 +287,18 @@ class _Strip:
         """A row's positions."""
         if not math.isfinite(row["mean"]):
             return None
-        ends = {name: row[name] for name in ("low", "high", "low_corrected", "high_corrected")}
-        ends = {name: value if math.isfinite(value) else row["mean"] for name, value in ends.items()}
+        low, high, outer_low, outer_high = (
+            self._at(row[name]) if math.isfinite(row[name]) else None
+            for name in ("low", "high", "low_corrected", "high_corrected")
+        )
         return Spark(
-            low=self._at(ends["low"]),
+            low=low,
             mid=self._at(row["mean"]),
-            high=self._at(ends["high"]),
+            high=high,
             zero=self._at(0.0),
-            outer_low=self._at(ends["low_corrected"]),
-            outer_high=self._at(ends["high_corrected"]),
+            outer_low=outer_low,
+            outer_high=outer_high,
+            wide=True,
         )
 
     def _at(self, value: float) -> float:

@@ -171,7 +171,8 @@ def _statement(
         return (
             "No gain can be claimed yet.",
             f"{baseline}. Of {words.count(compared, 'architecture')}{region} compared with it, {named} reads highest: "
-            f"{gain}. The highest of several noisy readings is too high on average. " + phrases.noise_sentence(noise),
+            f"{gain}. The highest of several noisy readings is too high on average. "
+            + phrases.noise_sentence(noise, summary),
         )
     judged = int((summary["standing"] == Standing.JUDGED).sum())
     every = words.count(judged, "judged architecture") + region
@@ -188,7 +189,7 @@ def _statement(
         f"None of {every} is shown to beat the baseline{_screened(summary)}."
         if judged > 1
         else f"The one architecture{region} that was judged is not shown to beat the baseline{_screened(summary)}.",
-        f"{baseline}. {largest} {gain}, of {named}. " + phrases.noise_sentence(noise),
+        f"{baseline}. {largest} {gain}, of {named}. " + phrases.noise_sentence(noise, summary),
     )
 
 

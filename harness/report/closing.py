@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.analysis.power import NoNumber
 from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
 from harness.report import words
@@ -63,5 +65,13 @@ def _of_ablation(record: StudyRecord) -> dict[str, Any]:
         "finished": int(done.sum()),
         "failed": int((~done & ~record.trials.state.isin(["interrupted"])).sum()),
         "answer": f"{said.page.headline} {said.page.lead}".strip(),
-        **{name: rows.astype(object).where(rows.notna(), None).to_dict("records") for name, rows in families.items()},
+        **{name: _jsonable(rows) for name, rows in families.items()},
     }
+
+
+def _jsonable(rows: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Rows without what JSON has no number for: what is unknown is null, too many seeds are said in words."""
+    known = rows.astype(object).where(rows.notna(), None)
+    return known.assign(readings_needed=known["readings_needed"].replace(math.inf, str(NoNumber.TOO_MANY))).to_dict(
+        "records"
+    )

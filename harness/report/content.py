@@ -142,7 +142,7 @@ def content(
         failure_table=tables.failures(record.trials),
         matters=what_matters(record.choices, digits),
         progress=how_far(record),
-        noise=phrases.noise_sentence(noise),
+        noise=phrases.noise_sentence(noise, summary),
         judging=notes.JUDGING,
         measured=(
             *notes.measured(record),

@@ -28,6 +28,11 @@ _RULES = (
     "A gain is reproduced when its corrected 95 % interval lies above the lower end of what is claimed, refuted when "
     "it lies below it, else undecided, with the number of seeds that would decide. Corrected: Bonferroni, over all "
     "comparisons that the ledger reads from a study.",
+    "A verdict needs every comparison that its rule names. Reproduced is what passes all of them: an arm that failed, "
+    "cannot be built or has not run leaves the claim undecided, and is named. Refuted is what one of them refutes, in "
+    "each reading of the claim; a reading that was not trained is not refuted.",
+    "A number of seeds is for a difference as large as measured, tested with the correction of its study: power 80 % "
+    "if the noise is as estimated. Beside it stands its power on average over what the noise may be.",
     "What is counted or measured down to rounding is reproduced or refuted; where a negative control does not fail as "
     "it must, the check is worth nothing and the claim stays undecided.",
     "A verdict on accuracy is about the data, base and budget that stand in it. On the embedded digits it is a verdict "

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.analysis.bounds import broken
-from harness.analysis.noise import Noise
-from harness.analysis.power import seeds_needed
+from harness.analysis.noise import ALPHA, Noise
+from harness.analysis.power import NoNumber, SampleSize, df_of_a_seed, growing_df, sample_size
 from harness.analysis.progress import enough, further_gain
 from harness.analysis.statistics import Standing, Verdict, best_by_chance
 from harness.architecture import BASELINE
@@ -26,7 +26,7 @@ WORTH_GOING_ON = 0.01
 """Hypervolume, as a share of what there is, below which more candidates are said not to pay."""
 
 
-def noise_sentence(noise: Noise) -> str:
+def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
     """How much one seed's paired difference scatters, and what that costs in seeds."""
     if noise.df == 0:
         return (
@@ -43,13 +43,50 @@ def noise_sentence(noise: Noise) -> str:
         f"The paired difference of one seed has a standard deviation of {words.plain(noise.sd, digits)} "
         f"{words.interval(noise.low, noise.high, digits)} mAP50-95"
     )
-    seeds = seeds_needed(noise.sd, WANTED_GAIN, df=noise.df)
-    if seeds is None:
-        return sentence + "."
+    needed = _seeds_for(WANTED_GAIN, noise, summary)
+    if isinstance(needed.seeds, NoNumber):
+        return f"{sentence}; to see a true gain of {WANTED_GAIN} takes {needed.seeds} seeds."
     return (
-        f"{sentence}; to see a true gain of {WANTED_GAIN} takes {words.count(seeds, 'seed')} "
-        "per architecture besides the one that picks it (power 80 %, test at 5 %)."
+        f"{sentence}; to see a true gain of {WANTED_GAIN} takes {words.count(needed.seeds, 'seed')} "
+        f"per judged architecture besides the one that picks it ({_with_power(needed, summary)})."
     )
+
+
+def _seeds_for(gain: float, noise: Noise, summary: pd.DataFrame) -> SampleSize:
+    """Seeds, besides the one that picks, that give a true gain the verdict *gain*, every judged candidate having them.
+
+    The verdict is Holm's; a gain that stands alone has to pass his first and strictest step, α over all judged.
+    """
+    judged = summary[summary["standing"] == Standing.JUDGED]
+    longest = judged[judged["epochs"] == judged["epochs"].max()]
+    # with one fresh seed each the noise is that of two, the one that picked being the other
+    seeds = max(2.0, float(longest["gain_seeds"].mean())) if len(longest) else 2.0
+    return sample_size(
+        noise.sd,
+        noise.df,
+        gain,
+        growing_df(noise.df, seeds, df_of_a_seed(noise.architectures)),
+        ALPHA / _tests(summary),
+    )
+
+
+def _tests(summary: pd.DataFrame) -> int:
+    """Over how many candidates the verdict *gain* is corrected."""
+    return max(1, int(summary["p_value"].notna().sum()))
+
+
+def _with_power(needed: SampleSize, summary: pd.DataFrame) -> str:
+    """Of which test a number of seeds speaks, and what the estimated noise makes of its power."""
+    corrected = f", Holm-corrected over {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
+    return (
+        f"t-test at 5 %{corrected}; power 80 % if that standard deviation is the true one, "
+        f"{words.part(needed.expected_power)} on average over what it may be, and "
+        f"{_seeds(needed.cautious)} where it is at the upper end"
+    )
+
+
+def _seeds(number: int | NoNumber) -> str:
+    return f"{number} seeds" if isinstance(number, NoNumber) else words.count(number, "seed")
 
 
 def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
@@ -60,13 +97,13 @@ def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
     open_cases = open_cases[open_cases["epochs"] == open_cases["epochs"].max()]
     best = str(open_cases["gain_map50_95"].idxmax())
     gain: Any = open_cases.loc[best, "gain_map50_95"]
-    seeds = seeds_needed(noise.sd, float(gain), df=noise.df)
-    if seeds is None:
+    needed = _seeds_for(float(gain), noise, summary)
+    if isinstance(needed.seeds, NoNumber) or not gain > 0:
         return ""
     return (
         f"If the gain of {best}, the largest undecided one, is as large as it reads, "
-        f"{words.count(seeds, 'seed')} besides the one that picked it would tell it from zero "
-        "(power 80 %, test at 5 %, uncorrected)."
+        f"{words.count(needed.seeds, 'seed')} besides the one that picked it would tell it from zero "
+        f"({_with_power(needed, summary)})."
     )
 
 

@@ -23,14 +23,16 @@ class Spark:
     """A gain and its interval as positions on a strip that all rows of a table share, 0 to 100.
 
     A forest plot's strip is wide and has a thinner bar, too, from `outer_low` to `outer_high`: the corrected interval.
+    Where an interval is not known its ends are None, and nothing is drawn: one of no length would be a certain one.
     """
 
-    low: float
+    low: float | None
     mid: float
-    high: float
+    high: float | None
     zero: float
     outer_low: float | None = None
     outer_high: float | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +310,5 @@ def _spark(row: Any, span: tuple[float, float]) -> Spark | None:
     def at(value: float) -> float:
         return round(4 + 92 * (value - low) / (high - low), 2)
 
-    ends = (row["gain_low"], row["gain_high"])
-    left, right = ends if all(math.isfinite(end) for end in ends) else (mid, mid)
-    return Spark(low=at(left), mid=at(mid), high=at(right), zero=at(0.0))
+    left, right = (at(end) if math.isfinite(end) else None for end in (row["gain_low"], row["gain_high"]))
+    return Spark(low=left, mid=at(mid), high=right, zero=at(0.0))

@@ -7,6 +7,7 @@ seed by seed, so that whenever it stops every arm has been tried about as often.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -86,7 +87,7 @@ def _kind(ablation: Ablation) -> str:
 
 
 def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> None:
-    """Write down what the study is of; arms of an earlier run stay in it."""
+    """Write down what the study is of; arms of an earlier run stay in it, and what it left out."""
     file = ablation.settings.file
     before = study.optuna.user_attrs.get(ABLATION)
     recipe = Recipe(before["file"].get("recipe", Recipe.SHORT)) if before else file.recipe
@@ -99,7 +100,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
     described = {
         "file": file.model_dump(mode="json"),
         "arms": [*(earlier | arms).values()],
-        "left_out": list(ablation.left_out),
+        "left_out": list(dict.fromkeys((*still_left_out(before or {}, arms), *ablation.left_out))),
     }
     study.optuna.set_user_attr(ABLATION, described)
     study.optuna.set_user_attr(LAST_RUN, study.settings.model_dump(mode="json"))
@@ -121,6 +122,11 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
             **{key: known[key] for key in (LATENCY_THREADS,) if key in known},
         },
     )
+
+
+def still_left_out(before: Mapping[str, Any], arms: Collection[str]) -> list[str]:
+    """What earlier runs left out and this one has no arm for."""
+    return [said for said in before.get("left_out", ()) if not any(said.startswith(f"'{arm}' ") for arm in arms)]
 
 
 def _plain(model: ArmModel) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class Lines:
         self._end.finished(record, trial)
         row = record.trials.set_index("trial").loc[trial]
         if row.state == "complete":
-            text = f"mAP50-95 {row.map50_95:.4f}, gain {row.gain_map50_95:+.4f}, {row.train_seconds:.0f} s"
+            gain = f", gain {row.gain_map50_95:+.4f}" if row.gain_map50_95 == row.gain_map50_95 else ""
+            text = f"mAP50-95 {row.map50_95:.4f}{gain}, {row.train_seconds:.0f} s"
             ratio = f", latency ×{row.latency_ratio:.2f}" if row.latency_ratio == row.latency_ratio else ""
         else:
             text, ratio = f"{row.state}: {row.reason}", ""

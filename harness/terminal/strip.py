@@ -19,11 +19,9 @@ def strip(spark: Spark | None, width: int) -> str:
     def at(position: float) -> int:
         return min(width - 1, int(position / 100 * width))
 
-    outer_low = spark.low if spark.outer_low is None else spark.outer_low
-    outer_high = spark.high if spark.outer_high is None else spark.outer_high
     letters[at(spark.zero)] = "│"
-    for low, high, letter in ((outer_low, outer_high, "─"), (spark.low, spark.high, "━")):
-        for place in range(at(low), at(high) + 1):
+    for low, high, letter in ((spark.outer_low, spark.outer_high, "─"), (spark.low, spark.high, "━")):
+        for place in range(at(low), at(high) + 1) if low is not None and high is not None else ():
             letters[place] = letter if place != at(spark.zero) else "┼"
     letters[at(spark.mid)] = "●"
     return "".join(letters)

@@ -108,12 +108,25 @@ def test_one_seed_has_a_difference_and_no_interval() -> None:
 def test_readings_needed_reach_the_power_they_promise() -> None:
     found = contrasts(trials(SMALL), against_baseline("b", "a")).iloc[0]
     needed, effect = int(found["readings_needed"]), abs(found["mean"])
-    critical = stats.t.ppf(1 - 0.025 / 2, found["df"])
 
     def power(n: int) -> float:
-        return float(stats.nct.sf(critical, found["df"], effect / found["sd"] * math.sqrt(n)))
+        """Two differences that correlate by one half, of n seeds each: 2(n − 1) / (1 + 1/4) degrees of freedom."""
+        df = 2 * (n - 1) / 1.25
+        return float(stats.nct.sf(stats.t.ppf(1 - 0.025 / 2, df), df, effect / found["sd"] * math.sqrt(n)))
 
     assert power(needed) >= 0.8 > power(needed - 1)
+    assert (found["df_per_reading"], found["comparisons"]) == (pytest.approx(2 / 1.25), 2)
+
+
+def test_too_many_readings_are_not_mistaken_for_an_unknown_noise() -> None:
+    alike = {BASELINE: [0.5, 0.5], "a": [0.6, 0.6]}
+    hidden = {BASELINE: [0.50, 0.52, 0.51], "a": [0.52, 0.51, 0.50]}
+    readings = {
+        name: contrasts(trials(values), against_baseline("a")).iloc[0]["readings_needed"]
+        for name, values in {"one seed": {BASELINE: [0.5], "a": [0.6]}, "alike": alike, "hidden": hidden}.items()
+    }
+    assert math.isnan(readings["one seed"]) and math.isnan(readings["alike"])
+    assert readings["hidden"] == math.inf
 
 
 def test_of_null_effects_the_corrected_intervals_of_a_family_miss_in_one_of_twenty_families() -> None:

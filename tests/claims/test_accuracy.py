@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from harness.architecture import BASELINE
+from harness.choices import Recipe
 from harness.claims.accuracy import (
     ACCURACY_CHECKS,
     Evidence,
@@ -16,7 +20,9 @@ from harness.claims.accuracy import (
     head_gain,
 )
 from harness.claims.ledger import ClaimKind, load_claims
-from harness.claims.verdict import Verdict
+from harness.claims.reproduce import ReproduceSettings, ablation_files
+from harness.claims.required import is_called
+from harness.claims.verdict import Finding, Verdict
 from harness.records import StudyRecord
 from tests.report.example import frame, record, row
 
@@ -44,7 +50,17 @@ def study(means: Mapping[str, float], *, scatter: Sequence[float] = NEAR, from_s
     return record(frame(*rows), name="scratch" if from_scratch else "base", ablation=described)
 
 
-PLACEBOS = {f"{HEAD}: base widened to its params": 0.0, f"{HEAD}: base widened to its macs": 0.0}
+BARE = f"{HEAD}-bare"
+
+
+def placebos(model: str, gain: float = 0.0) -> dict[str, float]:
+    """Both, of a model."""
+    return {f"{model}: base widened to its {size}": gain for size in ("params", "macs")}
+
+
+PLACEBOS = placebos(HEAD)
+NO_GAIN = {BARE: 0.0, **placebos(BARE)}
+"""The other reading of the insertion, which fails."""
 
 
 def test_every_accuracy_claim_has_its_check() -> None:
@@ -91,18 +107,137 @@ def test_gates_that_are_only_shown_decide_nothing() -> None:
 def test_a_gain_has_to_be_a_point_over_the_baseline_and_over_both_placebos(
     gain: float, placebo: float, verdict: Verdict
 ) -> None:
-    finding = head_gain(Evidence([study({HEAD: gain, **dict.fromkeys(PLACEBOS, placebo)})]))
+    finding = head_gain(Evidence([study({HEAD: gain, **placebos(HEAD, placebo), **NO_GAIN})]))
     assert finding.verdict is verdict
 
 
-def test_one_reading_of_the_insertion_that_gains_is_enough_and_both_must_fail() -> None:
+def test_one_reading_of_the_insertion_that_gains_over_everything_is_enough_and_both_must_fail() -> None:
     def verdict(residual: float, bare: float) -> Verdict:
-        arms = {HEAD: residual, f"{HEAD}-bare": bare, **PLACEBOS}
+        arms = {HEAD: residual, BARE: bare, **PLACEBOS, **placebos(BARE)}
         return head_gain(Evidence([study(arms, from_scratch=True)])).verdict
 
     assert verdict(0.0, 0.02) is Verdict.REPRODUCED
     assert verdict(0.0, 0.0) is Verdict.REFUTED
     assert verdict(0.0, 0.01) is Verdict.UNDECIDED
+
+
+# --- A verdict needs every comparison that its rule names ------------------------------------------
+
+WHOLE = {HEAD: 0.02, **PLACEBOS, **NO_GAIN}
+
+
+def without(record: StudyRecord, name: str, *, state: str = "", left_out: str = "") -> StudyRecord:
+    """A study one of whose arms was not trained, ended otherwise, or could not be built."""
+    arms = record.ablation["arms"]
+    identity = next(arm["identity"] for arm in arms if arm["name"] == name)
+    its = record.trials["architecture"] == identity
+    if state:
+        rows = record.trials.assign(
+            state=record.trials["state"].mask(its, state), reason=record.trials["reason"].mask(its, "NaN loss")
+        )
+        return replace(record, trials=rows)
+    described = dict(record.ablation)
+    if left_out:
+        described["arms"] = [arm for arm in arms if arm["name"] != name]
+        described["left_out"] = [f"'{name}' is left out: {left_out}"]
+    return replace(record, trials=record.trials[~its], ablation=described)
+
+
+def test_with_everything_measured_it_is_reproduced() -> None:
+    assert head_gain(Evidence([study(WHOLE)])).verdict is Verdict.REPRODUCED
+
+
+@pytest.mark.parametrize("size", ["params", "macs"])
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({}, "not trained yet in study base"),
+        ({"state": "failed"}, "all its trainings in study base ended as failed: NaN loss"),
+        ({"state": "out_of_memory"}, "all its trainings in study base ended as out of memory: NaN loss"),
+        ({"state": "interrupted"}, "not trained yet in study base"),
+        ({"left_out": "it cannot be widened so little"}, "study base leaves it out: it cannot be widened so little"),
+    ],
+)
+def test_without_a_placebo_no_gain_is_reproduced_and_it_says_which_is_missing(
+    size: str, how: dict[str, str], why: str
+) -> None:
+    finding = head_gain(Evidence([without(study(WHOLE), f"{HEAD}: base widened to its {size}", **how)]))
+    assert finding.verdict is Verdict.UNDECIDED
+    arm = {"params": "the base widened to its parameters", "macs": "the base widened to its MACs"}[size]
+    assert f"{arm} is missing ({why})" in finding.sentence
+    assert finding.to_decide.startswith(f"of {HEAD} {arm} is missing ({why}): ")
+    assert any(row.get("missing") == why for row in finding.rows)
+
+
+def test_a_missing_placebo_cannot_save_what_another_comparison_refutes() -> None:
+    gainless = study({**WHOLE, HEAD: 0.0})
+    finding = head_gain(Evidence([without(gainless, f"{HEAD}: base widened to its macs")]))
+    assert finding.verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize("missing", [{}, {f"{HEAD}: base widened to its params": 0.0}, {BARE: 0.0, **placebos(BARE)}])
+def test_a_model_alone_is_never_reproduced(missing: Mapping[str, float]) -> None:
+    assert head_gain(Evidence([study({HEAD: 0.02, **missing})])).verdict is Verdict.UNDECIDED
+
+
+def test_a_reading_that_never_ran_is_not_refuted() -> None:
+    finding = head_gain(Evidence([study({HEAD: 0.003, **PLACEBOS})]))
+    assert finding.verdict is Verdict.UNDECIDED
+    assert finding.to_decide.startswith("of head-bare the model itself is missing (no study here trains it): ")
+    failed = head_gain(Evidence([without(study({**WHOLE, HEAD: 0.0}), BARE, state="failed")]))
+    assert failed.verdict is Verdict.UNDECIDED
+    assert "the model itself is missing (all its trainings in study base ended as failed: NaN loss)" in failed.sentence
+
+
+def test_both_kinds_of_local_attention_have_to_be_there_to_be_beaten() -> None:
+    def found(**others: float) -> Finding:
+        arms = {HEAD: 0.0} | {f"{HEAD}: operator {name}": gain for name, gain in others.items()}
+        return attnconv_beats_local_attention(Evidence([study(arms)]))
+
+    alone = found(window=-0.01)
+    assert alone.verdict is Verdict.UNDECIDED
+    assert "the arm 'operator neighbourhood' is missing (study base was run without it)" in alone.sentence
+    assert found(window=0.01).verdict is Verdict.REFUTED, "who loses to one kind does not beat both"
+    assert found(window=-0.01, neighbourhood=-0.01).verdict is Verdict.REPRODUCED
+
+
+def test_a_study_that_does_not_try_a_part_says_nothing_of_it() -> None:
+    parts = study({HEAD: 0.0, f"{HEAD}: operator conv": -0.01})
+    whole = study({HEAD: 0.0}, from_scratch=True)
+    assert attnconv_beats_convolution(Evidence([parts, whole])).verdict is Verdict.REPRODUCED
+
+
+@pytest.mark.parametrize("recipe", list(Recipe))
+def test_the_protocols_train_all_that_the_rules_name(recipe: Recipe) -> None:
+    """Else a claim stays undecided for ever, for want of an arm that no command trains."""
+    settings = ReproduceSettings(protocol=recipe, device="cpu", train=False)
+    files = ablation_files(settings)
+    for model in ("head", "head-bare", "backbone-last", "backbone-last-bare"):
+        trying = [file for file in files if any(is_called(name, model) for name in file.models)]
+        trying = [file for file in trying if file.placebos]
+        assert trying and all(set(file.placebos) == {"params", "macs"} for file in trying), model
+
+
+# --- Unknown noise ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", [attnconv_beats_convolution, head_gain])
+@pytest.mark.parametrize(
+    ("seeds", "scatter", "why"),
+    [(1, NEAR, "one seed"), (3, [0.0, 0.0, 0.0], "its seeds do not differ at all")],
+)
+def test_of_unknown_noise_nothing_is_said_but_that_it_is_unknown(
+    check: Callable[[Evidence], Finding], seeds: int, scatter: Sequence[float], why: str
+) -> None:
+    whole = study({**WHOLE, HEAD: 0.05, f"{HEAD}: operator conv": 0.0}, scatter=scatter)
+    finding = check(Evidence([replace(whole, trials=whole.trials[whole.trials["seed"] < seeds])]))
+    said = f"{finding.sentence} {finding.to_decide}"
+    assert finding.verdict is Verdict.UNDECIDED
+    assert f"the noise is unknown: {why}" in finding.to_decide
+    assert re.search(rf"\+0\.0(498|500) \(the noise is unknown: {why}\)", finding.sentence)
+    assert not re.search(r"nan|10,000|practical purpose|almost exactly", said)
+    assert "NaN" not in json.dumps(finding.to_dict())
+    assert finding.rows[0]["readings needed"] == "unknown"
 
 
 def test_a_per_cent_of_map_is_judged_beside_a_point() -> None:
@@ -113,7 +248,7 @@ def test_a_per_cent_of_map_is_judged_beside_a_point() -> None:
 
 
 def test_noise_leaves_it_undecided_and_says_how_many_seeds_would_do() -> None:
-    finding = head_gain(Evidence([study({HEAD: 0.002, **PLACEBOS}, scatter=[-0.02, 0.0, 0.02])]))
+    finding = head_gain(Evidence([study({**WHOLE, HEAD: 0.002}, scatter=[-0.02, 0.0, 0.02])]))
     assert finding.verdict is Verdict.UNDECIDED
     seeds = int(finding.to_decide.split()[0])
     assert seeds > 3
@@ -122,7 +257,7 @@ def test_noise_leaves_it_undecided_and_says_how_many_seeds_would_do() -> None:
 
 def test_what_lies_on_the_claim_is_not_said_to_be_alike() -> None:
     """Its distance from a point is nothing; its gain is not."""
-    on_it = head_gain(Evidence([study({HEAD: 0.01, **PLACEBOS}, scatter=[-0.02, 0.0, 0.02])]))
+    on_it = head_gain(Evidence([study({**WHOLE, HEAD: 0.01}, scatter=[-0.02, 0.0, 0.02])]))
     assert "lies almost exactly on what is claimed" in on_it.to_decide
     alike = attnconv_beats_convolution(Evidence([study({HEAD: 0.0, f"{HEAD}: operator conv": 0.0})]))
     assert "nothing for any practical purpose" in alike.to_decide
@@ -139,7 +274,25 @@ def test_a_verdict_says_what_data_it_is_about() -> None:
     assert finding.sentence.startswith("On digits: ")
 
 
-def test_the_family_is_every_comparison_that_a_study_offers() -> None:
+def test_seeds_are_counted_with_the_correction_of_their_own_study() -> None:
+    """Twenty comparisons in another study make no interval of this one wider."""
+    small = study({HEAD: 0.0, f"{HEAD}: operator conv": -0.0001})
     many = {HEAD: 0.0} | {f"{HEAD}: kernel {kernel}": -0.001 for kernel in range(1, 40, 2)}
-    assert Evidence([study({HEAD: 0.0, f"{HEAD}: operator conv": -0.001})]).family == 2
-    assert Evidence([study(many)]).family == 21
+    alone, beside = (
+        attnconv_beats_convolution(Evidence(records)) for records in ([small], [small, study(many, from_scratch=True)])
+    )
+    assert alone.to_decide == beside.to_decide
+    assert {row["comparisons"] for row in (each.row for each in Evidence([small]).comparisons)} == {2}
+
+
+def test_what_was_not_measured_is_corrected_for_neither_in_the_interval_nor_in_the_seeds() -> None:
+    arms = {HEAD: 0.0, f"{HEAD}: operator conv": -0.0001}
+    whole, lost = study(arms), without(study({**arms, f"{HEAD}: se": 0.0}), f"{HEAD}: se")
+    alone, beside = (attnconv_beats_convolution(Evidence([record])) for record in (whole, lost))
+    assert (alone.figures, alone.to_decide) == (beside.figures, beside.to_decide)
+
+
+def test_the_number_of_seeds_says_what_the_estimated_noise_makes_of_it() -> None:
+    finding = head_gain(Evidence([study({**WHOLE, HEAD: 0.002}, scatter=[-0.02, 0.0, 0.02])]))
+    share = re.search(r"power 80 % if the noise is as estimated, (\d+) % on average", finding.to_decide)
+    assert share and 50 < int(share[1]) < 80

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from harness.report.forest import draw_forest
 from harness.report.html import render_page
 from harness.report.markdown import render_page_markdown
 from harness.report.page import Page
+from harness.terminal.strip import strip
 from tests.report.ablated import ARMS, GAINS, ablation
 
 
@@ -66,9 +68,46 @@ def test_the_strip_holds_each_interval_in_its_order() -> None:
     for row in table.rows:
         spark = row.cells[3].spark
         assert spark is not None and spark.outer_low is not None and spark.outer_high is not None
+        assert spark.low is not None and spark.high is not None
         assert 0 <= spark.outer_low <= spark.low <= spark.mid <= spark.high <= spark.outer_high <= 100
     firm = table.rows[0].cells[3].spark
     assert firm is not None and firm.outer_low is not None and firm.outer_low > firm.zero, "above zero, as it says"
+
+
+# --- Unknown noise ----------------------------------------------------------------------------------
+
+UNKNOWN = {
+    "one seed": {name: gains[:1] for name, gains in GAINS.items()},
+    "the seeds do not differ at all": {name: gains[:1] * 3 for name, gains in GAINS.items()},
+}
+
+
+@pytest.mark.parametrize(("why", "gains"), UNKNOWN.items())
+def test_of_unknown_noise_no_interval_is_drawn_and_no_number_of_seeds_named(
+    why: str, gains: dict[str, list[float]]
+) -> None:
+    record = ablation(gains)
+    page = ablation_content(record).page
+    table = next(section for section in page.sections if section.key == "gains").tables[0]
+    for row in table.rows:
+        spark, seeds = row.cells[3].spark, row.cells[6]
+        assert spark is not None and (spark.low, spark.high, spark.outer_low, spark.outer_high) == (None,) * 4
+        assert set(strip(spark, 40)) == {" ", "│", "●"}
+        assert seeds.details == ("noise unknown",)
+    sure = " ".join(next(section for section in page.sections if section.key == "sure").sentences)
+    assert f"the noise is unknown: {why}" in sure
+    html = render_page(page)
+    assert 'class="thin"' not in html and 'class="bar"' not in html and 'class="mid"' in html
+    for text in (re.sub(r"data:[^\"]*", "", html), render_page_markdown(page)):
+        assert not re.search(r"\bnan\b|10,000|power 80", text.partition("<script>")[0], re.IGNORECASE)
+    assert draw_forest([("gain", ablation_content(record).gains)], "a").startswith(b"\x89PNG")
+
+
+def test_the_numbers_of_seeds_say_what_the_estimated_noise_makes_of_their_power() -> None:
+    page = ablation_content(ablation({"aaaaaaaa": [0.02, -0.03, 0.02], "bbbbbbbb": [0.01, -0.01, 0.02]})).page
+    sure = " ".join(next(section for section in page.sections if section.key == "sure").sentences)
+    shares = re.search(r"the power is (\d+) %(?: to (\d+) %)? on average", sure)
+    assert shares and all(50 < int(share) < 80 for share in shares.groups() if share)
 
 
 def test_one_wild_arm_does_not_press_the_others_together() -> None:
@@ -123,6 +162,15 @@ def test_the_picture_has_a_row_an_arm() -> None:
 
 def test_a_script_gets_the_same_numbers() -> None:
     found = closing(ablation())
+    json.dumps(found, allow_nan=False)
     assert (found["finished"], found["failed"]) == (15, 0)
     assert found["gains"][0]["mean"] == pytest.approx(0.021)
     assert found["answer"].startswith("yolov5n-clo-head beats the baseline.")
+
+
+def test_a_script_can_tell_too_many_seeds_from_an_unknown_noise() -> None:
+    hidden = {**GAINS, "bbbbbbbb": [0.02, 0.01, -0.03]}
+    for gains, needed in ((hidden, "more than 10,000"), (UNKNOWN["one seed"], None)):
+        found = closing(ablation(gains))
+        json.dumps(found, allow_nan=False)
+        assert next(each for each in found["gains"] if each["minuend"] == "bbbbbbbb")["readings_needed"] == needed

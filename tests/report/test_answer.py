@@ -9,13 +9,21 @@ import pytest
 
 from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.noise import Noise
-from harness.analysis.power import seeds_needed
+from harness.analysis.power import df_of_a_seed, growing_df, seeds_needed
 from harness.analysis.statistics import best_by_chance, gain_noise, summarise
 from harness.records import StudyRecord
 from harness.report import phrases
 from harness.report.answer import Answer, Outcome, answer, failure_counts
 from harness.report.tables import failures
 from tests.report import example
+
+
+def with_holm(noise: Noise, gain: float) -> int:
+    """Fresh seeds for a verdict on one of three judged candidates, whose noise each further seed makes better known."""
+    fresh, a_seed = 3, df_of_a_seed(3)
+    seeds = seeds_needed(noise.sd, gain, growing_df(noise.df, fresh, a_seed), 0.05 / 3)
+    assert isinstance(seeds, int)
+    return seeds
 
 
 def answered(record: StudyRecord) -> Answer:
@@ -50,7 +58,7 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
     record = example.none_gains()
     said = answered(record)
     noise = gain_noise(record.trials)
-    seeds = seeds_needed(noise.sd, 0.01, df=noise.df)
+    seeds = with_holm(noise, 0.01)
     assert said.outcome is Outcome.NO_GAIN
     assert said.headline == "None of 3 judged architectures is shown to beat the baseline."
     shown = phrases.gain_of(corrected_for_choice(summarise(record.trials)).loc["aaaaaaaa"], 3)
@@ -142,10 +150,11 @@ def test_failures_are_counted_by_state_the_most_frequent_first() -> None:
 def test_the_largest_undecided_gain_says_how_many_seeds_would_decide_it() -> None:
     record = example.none_gains()
     noise = gain_noise(record.trials)
-    seeds = seeds_needed(noise.sd, 0.002, df=noise.df)  # aaaaaaaa: (0.004 − 0.003 + 0.005) / 3
-    assert seeds is not None and seeds > 10
+    seeds = with_holm(noise, 0.002)  # aaaaaaaa: (0.004 − 0.003 + 0.005) / 3
+    assert seeds > 10
     (said,) = [text for text in answered(record).remarks if "undecided" in text]
     assert f"gain of aaaaaaaa, the largest undecided one, is as large as it reads, {seeds} seeds" in said
+    assert "Holm-corrected over 3 judged candidates; power 80 % if that standard deviation is the true one" in said
 
 
 def test_many_candidates_say_what_chance_alone_would_show() -> None:

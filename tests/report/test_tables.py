@@ -50,7 +50,9 @@ def test_strips_share_one_scale_with_zero_on_it() -> None:
     sparks = [row.cells[2].spark for row in candidates(example.winning()).rows]
     drawn = [spark for spark in sparks if spark]
     assert len({spark.zero for spark in drawn}) == 1
-    assert all(0 <= spark.low <= spark.mid <= spark.high <= 100 for spark in drawn)
+    for spark in drawn:
+        assert spark.low is not None and spark.high is not None
+        assert 0 <= spark.low <= spark.mid <= spark.high <= 100
 
 
 def test_front_rows_say_of_which_front_they_are() -> None:

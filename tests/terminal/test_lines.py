@@ -25,6 +25,12 @@ def test_logs_get_one_line_an_event(clock: list[float]) -> None:
     assert all(line.startswith("[0:00] ") for line in lines)
 
 
+def test_a_training_without_a_control_has_no_gain_to_tell() -> None:
+    console = plain()
+    Lines(console).finished(record(frame([row("aaaaaaaa", 0, map50_95=0.5)])), 0)
+    assert "aaaaaaaa seed 0: mAP50-95 0.5000, 30 s" in written(console)
+
+
 def test_a_finished_training_is_told_with_its_figures() -> None:
     console = plain()
     Lines(console).finished(record(frame(baseline(0), candidate("aaaaaaaa", [0.02], ratio=1.25))), 1)

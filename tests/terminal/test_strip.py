@@ -19,3 +19,7 @@ def test_the_ends_of_the_scale_are_within_the_strip() -> None:
 
 def test_what_was_not_measured_has_an_empty_strip() -> None:
     assert strip(None, 5) == "     "
+
+
+def test_an_unknown_interval_is_no_bar_at_all() -> None:
+    assert strip(Spark(low=None, mid=60, high=None, zero=10, wide=True), 10) == " │    ●   "
