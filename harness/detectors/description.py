@@ -17,6 +17,8 @@ from harness.yaml_file import MOST_BYTES, parse_yaml
 
 _OWN_YAMLS = Path(__file__).parent
 """Folder of the model YAMLs that Ultralytics lacks."""
+_COLOURS = 3
+"""Channels of an image: data, measurements and trainings here have no others."""
 _HEADS = frozenset({"Detect", "v10Detect"})
 """Heads of detectors that see the image alone."""
 _NEED_TEXT = ("World", "YOLOE")
@@ -69,6 +71,12 @@ def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
         UserError: The scale does not exist, or the description is not of a detector that can be searched.
     """
     _check_head(_rows(config, spec), spec)
+    channels = config.get("channels", config.get("ch", _COLOURS))
+    if channels != _COLOURS:
+        raise UserError(
+            f"base {spec}: takes images of {channels} channel{'s' * (channels != 1)}; "
+            f"a model here takes colour images, {_COLOURS} channels"
+        )
     scales = config.get("scales")
     if scales:
         if not isinstance(scales, dict):
