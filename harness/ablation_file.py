@@ -12,6 +12,7 @@ from harness.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.choices import Recipe, Size, first_twice
 from harness.errors import UserError
 from harness.ladder import MOST_SEEDS
+from harness.rates import FROM_BASE, with_default_rates
 from harness.resources import search_space_folder
 from harness.settings import EMBEDDED_DATA
 from harness.yaml_file import read_yaml
@@ -38,7 +39,7 @@ class AblationFile(BaseModel):
         recipe: `short`, or `published`: Ultralytics' own training, which takes all devices for one training at a time,
             keeps every arm's weights, and has an optimiser of its own, so that the two rates are unused.
         learning_rate: Peak rate of AdamW for the base's weights.
-        block_rate_factor: Rate of what is new over that.
+        block_rate_factor: Learning-rate multiplier for inserted blocks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -50,8 +51,8 @@ class AblationFile(BaseModel):
     epochs: int = Field(default=3, ge=1)
     base_epochs: int = Field(default=20, ge=1)
     batch: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    block_rate_factor: float = Field(default=5.0, gt=0)
+    learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
+    block_rate_factor: float = Field(default=FROM_BASE.block_rate_factor, gt=0)
     from_scratch: bool = False
     recipe: Recipe = Recipe.SHORT
     models: tuple[str, ...] = Field(min_length=1)
@@ -61,6 +62,8 @@ class AblationFile(BaseModel):
     placebos: tuple[Size, ...] = (Size.PARAMS, Size.MACS)
     seeds: tuple[Seed, ...] = Field(default=(0, 1, 2), min_length=1)
     bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+
+    _rates = model_validator(mode="before")(with_default_rates)
 
     @field_validator("seeds", "bases", mode="before")
     @classmethod

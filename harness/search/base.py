@@ -19,6 +19,7 @@ from harness.errors import UserError
 from harness.half_written import part_of, remove_left_overs
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Accuracy, Schedule, Training
+from harness.rates import FROM_SCRATCH
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.trial import train_base
@@ -173,7 +174,7 @@ def known_pace(base: Base, data: DatasetInfo, imgsz: int, folder: Path | None = 
 
 def base_schedule(schedule: Schedule, base_epochs: int) -> Schedule:
     """The schedule of the base itself: from random weights, at the rate that suits them."""
-    return replace(schedule, epochs=base_epochs, learning_rate=2e-3, block_rate_factor=1.0)
+    return replace(schedule, epochs=base_epochs, **FROM_SCRATCH._asdict())
 
 
 def _layers(base: Base) -> int:

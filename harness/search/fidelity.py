@@ -25,6 +25,7 @@ from harness.detectors import index_map, insert
 from harness.errors import UserError
 from harness.measure.accuracy import Accuracy, Schedule, Training, train
 from harness.measure.environment import environment
+from harness.rates import with_default_rates
 from harness.records import DATA_REPAIRS
 from harness.resources import search_space_folder
 from harness.search.base import CommonBase, base_schedule, common_base
@@ -58,6 +59,8 @@ class Rung(_Model):
     averaged_tail: float = Field(default=0.3, ge=0, le=1)
     from_scratch: bool = False
     architectures: int | None = Field(default=None, ge=2)
+
+    _rates = model_validator(mode="before")(with_default_rates)
 
 
 class FidelityPlan(_Model):

@@ -22,6 +22,7 @@ from harness.data.check import check_dataset
 from harness.detectors import find_sites, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.rates import Rates, default_rates
 from harness.records import StudyRecord
 from harness.search.ablate import common_bases
 from harness.search.ablation import Ablation, AblationSettings
@@ -139,7 +140,8 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
     from_scratch = options.from_scratch or settings.from_scratch
     after = settings.seed + settings.seeds
     seeds = tuple(range(after, after + options.seeds)) if isinstance(options.seeds, int) else options.seeds
-    changes_start = from_scratch and not settings.from_scratch  # then the study's rates are not for it
+    of_study = Rates(settings.learning_rate, settings.block_rate_factor)
+    rates = of_study if from_scratch == settings.from_scratch else default_rates(from_scratch=from_scratch)
     file = AblationFile(
         name=settings.study,
         base=settings.base,
@@ -152,8 +154,8 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
         models=(options.identity,),
         seeds=seeds,
         bases=(settings.seed,),
-        learning_rate=2e-3 if changes_start else settings.learning_rate,
-        block_rate_factor=1.0 if changes_start else settings.block_rate_factor,
+        learning_rate=rates.learning_rate,
+        block_rate_factor=rates.block_rate_factor,
     )
     arms = [baseline_arm(base.name)]
     if options.identity != BASELINE:
