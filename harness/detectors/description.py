@@ -12,6 +12,7 @@ from ultralytics.utils import LOGGER
 
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
+from harness.detectors.forks import in_our_form
 from harness.errors import UserError
 from harness.yaml_file import MOST_BYTES, parse_yaml
 
@@ -61,7 +62,7 @@ def describe(spec: str) -> dict[str, Any]:
         if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
             raise UserError(f"base {spec}: its '{BLOCK_FILES}' is {files!r}; expected a list of files, [my_blocks.py]")
         config[BLOCK_FILES] = [str(path.absolute().parent / file) for file in files]
-    return in_one_scale(config, spec)
+    return in_our_form(in_one_scale(config, spec), spec) if is_file else in_one_scale(config, spec)
 
 
 def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:

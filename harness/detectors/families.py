@@ -17,6 +17,7 @@ from harness import yaml_file
 from harness.detectors.checkpoints import BLOCK_FILES, refused
 from harness.detectors.description import describe, in_one_scale, silence
 from harness.detectors.examined import fault_of_content, fault_of_file, fault_of_network, without_left_overs
+from harness.detectors.rows import BUILD_ERRORS, faulty_row
 from harness.errors import UserError, lacks_memory
 
 
@@ -113,12 +114,12 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     try:
         with silence():
             model = DetectionModel(config, nc=classes, verbose=False)
-    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
+    except BUILD_ERRORS as error:
         if lacks_memory(error):  # nothing is wrong with the description
             raise
-        raise UserError(
-            f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}"
-        ) from error
+        with silence():
+            why = faulty_row(config, error)
+        raise UserError(f"{config.get('yaml_file', 'model')}: cannot be built: {why}") from error
     return model
 
 
