@@ -53,6 +53,25 @@ def read_yaml(path: Path) -> Document:
         raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
 
 
+_KINDS = (
+    ({"placements", "base"}, "an architecture file"),
+    ({"backbone", "head"}, "a model YAML"),
+    ({"placement", "sites"}, "a search space"),
+    ({"train", "val"}, "the YAML of a data set, which --data takes"),
+    ({"names", "path"}, "the YAML of a data set, which --data takes"),
+    ({"cohort", "long"}, "a fidelity plan"),
+    ({"models"}, "an ablation"),
+)
+
+
+def kind_of(data: Any) -> str:
+    """What a YAML is of those that people give here, by its keys, for a message."""
+    if not isinstance(data, dict):
+        return "no mapping of keys to values"
+    found = [kind for keys, kind in _KINDS if keys <= set(data)]
+    return found[0] if found else f"a YAML with the keys {', '.join(map(str, list(data)[:6]))}"
+
+
 def parse_yaml(text: str) -> Document:
     """The document in a text.
 
