@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.base_file import base_of
 from harness.cli_options import Json, Results, Storage, choice, study_record
 from harness.errors import UserError
 from harness.printing import print_json
@@ -48,12 +50,13 @@ def export(
             there = ", ".join(record.architectures) or "none"
             raise UserError(f"study {study} has no architecture '{architecture}'; it has {there}")
         path = out or folder / "export" / f"{architecture}.architecture.yaml"
-        text = yaml.safe_dump(record.architectures[architecture].to_dict(), sort_keys=False)
+        described = record.architectures[architecture].to_dict() | {"base": base_of(record)}
+        text = yaml.safe_dump(described, sort_keys=False)
         write_whole(path, text.encode())
         if as_json:
             print_json({**known, "file": str(path)})
         else:
-            print(f"{path}\nTrain it: clo train {path} --data your.yaml")
+            print(f"{path}\nTrain it: clo train {shlex.quote(str(path.absolute()))} --data your.yaml")
         return
 
     from harness.data.whole_folder import replace_folder

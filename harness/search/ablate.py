@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from harness.base_file import BASE_FILE, file_of
 from harness.choices import Recipe
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
@@ -103,6 +104,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
         {
             **details,
             **(ablation.cluster.conditions if ablation.cluster else {}),
+            BASE_FILE: file_of(file.base),
             "workers": ablation.workers,
             "torch_threads": ablation.threads,
             "train_images": ablation.data.train_images,
@@ -132,7 +134,6 @@ def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase
         return {0: CommonBase(weights=None, origin="none: every training starts from random weights")}
     found = {}
     for seed in file.bases:
-        observer.phase(f"training the common base {ablation.base.name}, seed {seed} ({file.base_epochs} epochs, kept)")
         found[seed] = common_base(
             ablation.base,
             ablation.data,
@@ -142,6 +143,7 @@ def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase
             threads=ablation.threads_alone,
             loader_workers=ablation.settings.loader_workers,
             on_progress=observer.progress,
+            on_phase=observer.phase,
             log=ablation.settings.as_search.folder / LOG,
             run=ablation.run_alone,
             folder=ablation.bases_folder,

@@ -55,6 +55,7 @@ def common_base(
     threads: int,
     loader_workers: int,
     on_progress: Callable[[Any], None],
+    on_phase: Callable[[str], None] = lambda _: None,
     log: Path | None = None,
     run: Run | None = None,
     folder: Path | None = None,
@@ -73,6 +74,7 @@ def common_base(
         threads: CPU threads.
         loader_workers: Image-loading processes on CUDA.
         on_progress: Called in this process.
+        on_phase: Told before it is trained, and only then.
         log: Takes what the training prints.
         run: Trains it; here by default.
         folder: Where trained bases are kept; the cache folder's by default.
@@ -106,6 +108,7 @@ def common_base(
     with FileLock(f"{path}.lock"):
         remove_left_overs(path.parent)
         if not _is_whole(path, note):
+            on_phase(f"training the common base {base.name}, seed {seed} ({schedule.epochs} epochs, kept)")
             result = (run or run_in_child)(
                 train_base,
                 Training(

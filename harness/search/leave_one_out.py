@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.architecture import BASELINE, Architecture
+from harness.base_file import base_of
 from harness.constraints import SITE_FIELDS
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.errors import UserError
@@ -105,7 +106,7 @@ def _settled(record: StudyRecord) -> set[str]:
 
 def _space(record: StudyRecord) -> SearchSpace:
     settings: Any = record.settings
-    base = resolve_base(settings["base"])
+    base = resolve_base(base_of(record))
     sites = find_sites(base)
     return SearchSpace(
         load_space(settings["space"]),
@@ -122,7 +123,7 @@ def _options(record: StudyRecord) -> list[str]:
     fields = SearchSettings.model_fields
     typed: list[str] = []
     for name in (*COMPARABLE, *_KEPT):
-        value = record.settings.get(name)
+        value = base_of(record) if name == "base" else record.settings.get(name)
         if value is None or _listed(value) == _listed(fields[name].default):
             continue
         typed.append(f"--{name.replace('_', '-')}")

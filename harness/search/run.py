@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from harness.base_file import BASE_FILE, file_of
 from harness.cluster_settings import ExecutorKind
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
@@ -24,6 +25,7 @@ from harness.search.setting import Setting, included, prepare
 from harness.search.shared_base import shared_base
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import SearchStudy
+from harness.search.trainable import check_trainable
 from harness.settings import SearchSettings, is_server
 
 
@@ -57,6 +59,16 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     for repair in setting.data.repairs:
         observer.note(f"data: {repair}")
     first = included(setting)
+    check_trainable(
+        [
+            *(each for site in setting.space.placements.values() for each in site if not each.is_clo),
+            *(each for architecture in first for each in architecture.placements),
+        ],
+        setting.sites,
+        imgsz=settings.imgsz,
+        batch=settings.batch,
+        images=setting.data.train_images,
+    )
     observer.phase("counting the cost of the whole search space")
     cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
     region = Region(setting.space, cost, settings.constraints) if settings.constraints.bounds_cost else None
@@ -127,6 +139,7 @@ def _describe(
                 "torch_threads": setting.threads,
                 "torch_threads_alone": setting.threads_alone,
                 "base_origin": common.origin,
+                BASE_FILE: file_of(setting.settings.base),
                 "base_map50_95": common.map50_95,
                 "uncounted": cost.base.uncounted,
                 "train_images": setting.data.train_images,
@@ -142,9 +155,6 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
     settings = setting.settings
     if settings.from_scratch:
         return CommonBase(weights=None, origin="none: every training starts from random weights")
-    observer.phase(
-        f"training the common base {setting.base.name} ({settings.base_epochs} epochs, kept for later searches)"
-    )
 
     def make() -> CommonBase:
         return common_base(
@@ -156,6 +166,7 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
             threads=setting.threads_alone,
             loader_workers=settings.loader_workers,
             on_progress=observer.progress,
+            on_phase=observer.phase,
             log=settings.folder / LOG,
             run=setting.run_alone,
             folder=settings.results.absolute() / SHARED_BASES if setting.cluster else None,

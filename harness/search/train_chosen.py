@@ -18,6 +18,7 @@ import torch
 from harness.ablation_file import AblationFile
 from harness.architecture import BASELINE
 from harness.arms import Arm, Role, baseline_arm
+from harness.base_file import base_of
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, resolve_base
 from harness.errors import UserError
@@ -34,6 +35,7 @@ from harness.search.opening import continue_study
 from harness.search.setting import default_workers, resolve_device
 from harness.search.shared_base import shared_base
 from harness.search.study import SearchStudy
+from harness.search.trainable import check_trainable
 from harness.settings import SearchSettings, is_server, search_settings
 
 
@@ -128,7 +130,7 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
             f"--epochs {options.epochs}: the study's own trainings have so many; give another number, so that the two "
             "are told apart"
         )
-    base = resolve_base(settings.base)
+    base = resolve_base(base_of(record))
     data = check_dataset(settings.data, settings.imgsz, cache=cache_folder())
     for name, now in (("base_fingerprint", base.fingerprint), ("data_fingerprint", data.fingerprint)):
         if record.settings.get(name, now) != now:
@@ -144,7 +146,7 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
     rates = of_study if from_scratch == settings.from_scratch else default_rates(from_scratch=from_scratch)
     file = AblationFile(
         name=settings.study,
-        base=settings.base,
+        base=base_of(record),
         data=settings.data,
         imgsz=settings.imgsz,
         epochs=options.epochs,
@@ -161,7 +163,10 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
     if options.identity != BASELINE:
         chosen = record.architectures[options.identity]
         arms.append(Arm(name=options.identity, role=Role.MODEL, architecture=chosen, identity=options.identity))
-    models, _ = arm_models(arms, base, find_sites(base), imgsz=settings.imgsz, classes=len(data.names))
+    sites = find_sites(base)
+    used = [placement for arm in arms for placement in arm.architecture.placements]
+    check_trainable(used, sites, imgsz=settings.imgsz, batch=settings.batch, images=data.train_images)
+    models, _ = arm_models(arms, base, sites, imgsz=settings.imgsz, classes=len(data.names))
     return Ablation(
         settings=AblationSettings(
             file=file, device=options.device, workers=workers, threads=options.threads,

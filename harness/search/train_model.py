@@ -18,6 +18,7 @@ from harness.rates import default_rates
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.setting import resolve_device
+from harness.search.trainable import check_trainable
 from harness.search.trial import train_base
 
 
@@ -77,6 +78,13 @@ def train_model(
     data = check_dataset(options.data, options.imgsz, cache=cache_folder())
     for repair in data.repairs:
         on_note(f"data: {repair}")
+    check_trainable(
+        detector.architecture.placements,
+        detector.sites,
+        imgsz=options.imgsz,
+        batch=options.batch,
+        images=data.train_images,
+    )
     result = run_in_child(
         train_base,
         Training(
