@@ -56,6 +56,6 @@ def probe_training(
             block = RegisteredBlock(channels, {"name": name, **dict(options)}).train()
             image = torch.randn(batch, channels, *map_size, requires_grad=True)
             block(image * 1).sum().backward()  # in a network it is no leaf, so that a block may work in place
-    except Exception as error:  # whatever a user's block raises is one sentence to them
+    except Exception as error:  # noqa: BLE001 - whatever a user's block raises is a reason to them
         return " ".join(str(error).split()) or type(error).__name__
     return ""

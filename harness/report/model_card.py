@@ -38,9 +38,9 @@ _OUTPUT = (
     "suppressed"
 )
 _HEADS = (
-    "Its description says end2end: true. The model has a one-to-one head beside the one-to-many head; its mAP was "
-    "measured, and the outputs here are, of the one-to-many head, as Ultralytics does by default: overlapping "
-    "detections are still to be suppressed. An ONNX file holds that head alone."
+    "It has a one-to-one head (end2end: true in its description) beside the one-to-many head. As Ultralytics does by "
+    "default, its mAP was measured, and outputs here are, of the one-to-many head: overlapping detections are still to "
+    "be suppressed. An ONNX file holds that head alone."
 )
 _DATA_LICENCES = {
     "digits": "CC BY 4.0: composed from the UCI optical recognition of handwritten digits, which scikit-learn ships",

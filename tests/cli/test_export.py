@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import cli_export
+from harness import cli_export, cli_options
 from harness.architecture import BASELINE, Architecture
 from harness.detectors import find_detector, load_model, resolve_base
 from harness.errors import UserError
@@ -100,7 +100,7 @@ def test_an_architecture_of_a_checkpoint_is_built_from_any_folder(
     """Its file said `base: plain16.pt`, and `clo train` of it found no such checkpoint."""
     Path("ck").mkdir()
     save_checkpoint(resolve_base("yolov5n").build(2), Path("ck/plain16.pt"))
-    read_it = cli_export.study_record
+    read_it = cli_options.study_record
 
     def with_checkpoint(*where: Any) -> Any:
         record, folder = read_it(*where)

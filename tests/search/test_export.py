@@ -147,10 +147,11 @@ def test_a_script_is_python_and_short(form: Form) -> None:
     assert len(lines) <= 16
 
 
-@pytest.mark.parametrize(("name", "unused"), [("yolo26n", True), ("yolov5n", False), ("yolov10n", False)])
+@pytest.mark.parametrize(("name", "unused"), [("yolo26n", True), ("yolov5n", False), ("yolov10n", True)])
 def test_an_export_knows_whether_a_head_is_left_out(name: str, unused: bool) -> None:
-    """YOLO26 asks for end2end, and Ultralytics validates its one-to-many head; YOLOv10 runs its one-to-one head."""
+    """YOLO26 and YOLOv10 train a one-to-one head too, and Ultralytics validates the one-to-many head."""
     network = resolve_base(name).build(2)
     assert export_module._has_unused_head(network) is unused
     fused: Any = deployed(network).model[-1]  # type: ignore[index]
-    assert (fused.cv2 is None) is (name == "yolov10n")
+    assert fused.cv2 is not None
+    assert getattr(fused, "one2one_cv2", None) is None

@@ -22,7 +22,8 @@ class _PoolsAndNorms(nn.Module):
         self.weigh = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.weigh(x)
+        weighed: Tensor = x * self.weigh(x)
+        return weighed
 
 
 @register_block("fails_at_any_batch")
