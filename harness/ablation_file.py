@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harness.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.choices import Recipe, Size, first_twice
 from harness.errors import UserError
+from harness.field_errors import sentence
 from harness.ladder import MOST_SEEDS
 from harness.rates import FROM_BASE, with_default_rates
 from harness.resources import search_space_folder
 from harness.settings import EMBEDDED_DATA
-from harness.yaml_file import read_yaml
+from harness.yaml_file import kind_of, line_of, read_yaml
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -121,16 +122,22 @@ def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> Ablati
     if not path.is_file():
         path = search_space_folder() / _FOLDER / f"{spec.removesuffix('.yaml')}.yaml"
     try:
-        written = read_yaml(path).data
+        written, tree = read_yaml(path)
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise UserError(f"ablation {spec}: no such file, and none ships under that name; there are: {names}") from error
     if not isinstance(written, dict):
         raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
+    if (kind := kind_of(written)) != "an ablation" and "models" not in (changes or {}):
+        raise UserError(f"ablation {path}: this is {kind}; an ablation has at least name and models")
     try:
         return AblationFile.model_validate(written | dict(changes or {}))
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else ""
-        where = f"--{field.replace('_', '-')}" if changes and field in changes else f"{path}, {field or 'the file'}"
-        raise UserError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        said = sentence(first)
+        if first["type"] == "extra_forbidden":
+            said = f"{field}: unknown key; known keys: {', '.join(AblationFile.model_fields)}"
+        if changes and field in changes:
+            raise UserError(f"--{said.replace('_', '-', field.count('_'))}") from error
+        raise UserError(f"{path}, line {line_of(tree, first['loc'])}: {said}") from error

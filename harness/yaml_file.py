@@ -53,6 +53,21 @@ def read_yaml(path: Path) -> Document:
         raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
 
 
+def line_of(node: Any, path: tuple[Any, ...]) -> int:
+    """Line of the YAML node that a path of keys and numbers points at, or of its nearest existing parent."""
+    line = node.start_mark.line if node is not None else 0
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+    return int(line) + 1
+
+
 _KINDS = (
     ({"placements", "base"}, "an architecture file"),
     ({"backbone", "head"}, "a model YAML"),
