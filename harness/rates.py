@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from harness.choices import Recipe
-
 
 class Rates(NamedTuple):
     """Rates of one training.
@@ -39,7 +37,7 @@ def with_default_rates(values: Any) -> Any:
 
     The published recipe has an optimiser of its own, and no use for them.
     """
-    is_short = isinstance(values, Mapping) and values.get("recipe") != Recipe.PUBLISHED
+    is_short = isinstance(values, Mapping) and values.get("recipe") != "published"
     if not is_short or not values.get("from_scratch"):
         return values
     return FROM_SCRATCH._asdict() | {name: value for name, value in values.items() if value is not None}
