@@ -40,4 +40,4 @@ def with_default_rates(values: Any) -> Any:
     is_short = isinstance(values, Mapping) and values.get("recipe") != "published"
     if not is_short or not values.get("from_scratch"):
         return values
-    return FROM_SCRATCH._asdict() | {name: value for name, value in values.items() if value is not None}
+    return FROM_SCRATCH._asdict() | dict(values)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.base_file import BASE_FILE, base_of, file_of
+from harness.base_file import base_of
 
 
 def record(base: str, **environment: Any) -> Any:
@@ -17,17 +17,16 @@ def record(base: str, **environment: Any) -> Any:
 
 def test_a_name_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert file_of("yolov5n") is None
-    assert base_of(record("yolov5n", **{BASE_FILE: None})) == "yolov5n"
+    assert base_of(record("yolov5n", folder=str(tmp_path))) == "yolov5n"
 
 
 def test_a_file_is_where_the_search_found_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ck").mkdir()
     (tmp_path / "ck" / "plain.pt").touch()
-    monkeypatch.chdir(tmp_path)
     there = str(tmp_path / "ck" / "plain.pt")
-    assert file_of("ck/plain.pt") == there
-    assert base_of(record("ck/plain.pt")) == there  # a study from before it was kept
+    monkeypatch.chdir(tmp_path)
+    assert base_of(record("ck/plain.pt")) == there  # a study from before the folder was kept
+    assert base_of(record(there, folder="/elsewhere")) == there
     monkeypatch.chdir(tmp_path / "ck")
-    assert base_of(record("ck/plain.pt", **{BASE_FILE: there})) == there
+    assert base_of(record("ck/plain.pt", folder=str(tmp_path))) == there
     assert base_of(record("ck/plain.pt")) == "ck/plain.pt"  # what is said to be missing is what was typed

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from ultralytics.data import dataset as ultralytics_dataset
+from ultralytics.data import utils as ultralytics_utils
 from ultralytics.engine import trainer as ultralytics_trainer
 from ultralytics.utils import LOGGER
 
@@ -19,6 +20,8 @@ def make_ultralytics_quiet() -> None:
     Of this process; idempotent.
     """
     LOGGER.setLevel("ERROR")
+    # Nothing is plotted, and a class name beyond ASCII would have a font looked up on the network.
+    ultralytics_utils.check_font = lambda _font=None: None
     ultralytics_trainer.callbacks.add_integration_callbacks = lambda _instance: None
     if not hasattr(ultralytics_dataset, "_clo_nas_redirected"):
         load, save = ultralytics_dataset.load_dataset_cache_file, ultralytics_dataset.save_dataset_cache_file

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from harness.base_file import BASE_FILE, file_of
 from harness.choices import Recipe
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
@@ -104,7 +103,6 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
         {
             **details,
             **(ablation.cluster.conditions if ablation.cluster else {}),
-            BASE_FILE: file_of(file.base),
             "workers": ablation.workers,
             "torch_threads": ablation.threads,
             "train_images": ablation.data.train_images,

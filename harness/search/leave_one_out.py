@@ -120,11 +120,12 @@ def _space(record: StudyRecord) -> SearchSpace:
 
 def _options(record: StudyRecord) -> list[str]:
     """The study's settings that are not a search's defaults, as options."""
-    fields = SearchSettings.model_fields
+    usual = SearchSettings(from_scratch=bool(record.settings.get("from_scratch")))  # rates depend on it
     typed: list[str] = []
     for name in (*COMPARABLE, *_KEPT):
         value = base_of(record) if name == "base" else record.settings.get(name)
-        if value is None or _listed(value) == _listed(fields[name].default):
+        default = False if name == "from_scratch" else getattr(usual, name)
+        if value is None or _listed(value) == _listed(default):
             continue
         typed.append(f"--{name.replace('_', '-')}")
         typed += [] if value is True else [",".join(_listed(value))]

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.base_file import BASE_FILE, file_of
 from harness.cluster_settings import ExecutorKind
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
@@ -139,7 +138,6 @@ def _describe(
                 "torch_threads": setting.threads,
                 "torch_threads_alone": setting.threads_alone,
                 "base_origin": common.origin,
-                BASE_FILE: file_of(setting.settings.base),
                 "base_map50_95": common.map50_95,
                 "uncounted": cost.base.uncounted,
                 "train_images": setting.data.train_images,
