@@ -36,13 +36,13 @@ _EXPECTED = {
 
 
 def each_once(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without faults of a whole list that follow from those of its entries."""
+    """Leave out faults of a whole list that follow from those of its entries."""
     places = [problem["loc"] for problem in problems]
     return [one for one in problems if not any(one["loc"] == place[: len(one["loc"])] != place for place in places)]
 
 
 def sentence(problem: Mapping[str, Any]) -> str:
-    """Where a fault is, what is wrong, and what would be right.
+    """Say where a fault is, what is wrong, and what would be right.
 
     Args:
         problem: One of pydantic's `errors()`.
@@ -61,7 +61,7 @@ def _in_words(problem: Mapping[str, Any]) -> str:
 
 
 def where(location: tuple[int | str, ...]) -> str:
-    """A field's place in a file: its keys with dots between them, and which entry of a list."""
+    """Name a field's place in a file: its keys with dots between them, and which entry of a list."""
     text = ""
     for part in location:
         if isinstance(part, str) and "[" in part:
@@ -71,7 +71,7 @@ def where(location: tuple[int | str, ...]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a person writes it, if it is short."""
+    """Show a value as a person writes it, if it is short."""
     if isinstance(value, Mapping):
         text = f"{{{', '.join(f'{key}: {one}' for key, one in value.items())}}}"
     elif isinstance(value, list | tuple):

@@ -28,12 +28,12 @@ FROM_SCRATCH = Rates(2e-3, 1.0)
 
 
 def default_rates(*, from_scratch: bool) -> Rates:
-    """Rates of a training that starts from random weights, or from a trained base's."""
+    """Return the rates of a training that starts from random weights, or from a trained base's."""
     return FROM_SCRATCH if from_scratch else FROM_BASE
 
 
 def with_default_rates(values: Any) -> Any:
-    """Settings as a person gave them, with the rates that fit their start where they name none themselves.
+    """Return settings as a person gave them, with the rates that fit their start where they name none themselves.
 
     The published recipe has an optimiser of its own, and no use for them.
     """

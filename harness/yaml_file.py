@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> Document:
 
 
 def line_of(node: Any, path: tuple[Any, ...]) -> int:
-    """Line of the YAML node that a path of keys and numbers points at, or of its nearest existing parent."""
+    """Return the line of the YAML node that a path of keys and numbers points at, or of its nearest existing parent."""
     line = node.start_mark.line if node is not None else 0
     for part in path:
         if isinstance(node, yaml.MappingNode):
@@ -80,7 +80,7 @@ _KINDS = (
 
 
 def kind_of(data: Any) -> str:
-    """What a YAML is of those that people give here, by its keys, for a message."""
+    """Say what a YAML is of those that people give here, by its keys, for a message."""
     if not isinstance(data, dict):
         return "no mapping of keys to values"
     found = [kind for keys, kind in _KINDS if keys <= set(data)]

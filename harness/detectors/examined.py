@@ -25,11 +25,11 @@ _TEXTS = (
     ("version https://git-lfs", _POINTER),
     *((start, _PAGE) for start in ("<!doctype", "<html", "<head", "<?xml", "<!--")),
 )
-"""How a text begins that stands in a checkpoint's place, in small letters, and what it is."""
+"""The beginnings of texts that stands in a checkpoint's place, in small letters, and what it is."""
 
 
 def fault_of_file(path: Path) -> str | None:
-    """What a file is instead of a checkpoint, by its first bytes; None where it may be one."""
+    """Say what a file is instead of a checkpoint, by its first bytes; None where it may be one."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     text = head.decode("utf-8", errors="ignore").lstrip("\ufeff \t\r\n").lower()
@@ -55,7 +55,7 @@ def _fault_of_archive(path: Path) -> str | None:
 
 
 def fault_of_content(path: Path) -> str:
-    """Why a file that torch reads as far as it can holds no detector; nothing of the file's is run."""
+    """Say why a file that torch reads as far as it can holds no detector; nothing of the file's is run."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # noqa: BLE001 - each kind of damage has an exception of its own
@@ -70,7 +70,7 @@ def fault_of_content(path: Path) -> str:
 
 
 def fault_of_names(unknown: list[str]) -> str | None:
-    """Which other program wrote a checkpoint, by the names of layers in it that are not known here."""
+    """Say which other program wrote a checkpoint, by the names of layers in it that are not known here."""
     modules = {name.rpartition(".")[0] for name in unknown}
     if modules & {"models.yolo", "models.common", "models.experimental"}:
         return (
@@ -99,7 +99,7 @@ def without_left_overs(model: nn.Module) -> nn.Module:
 
 
 def fault_of_network(model: nn.Module, described: nn.Module) -> str | None:
-    """Why a checkpoint's network is not the one that its description builds; None where all tensors agree.
+    """Say why a checkpoint's network is not the one that its description builds; None where all tensors agree.
 
     Args:
         model: The checkpoint's, `without_left_overs`.
@@ -129,14 +129,14 @@ def _shapes(network: nn.Module) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _is_merged(name: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
-    """Whether a bias stands where the description has none, in a unit whose norm is gone: the norm was merged."""
+    """Tell whether a bias stands where the description has none, in a unit whose norm is gone: the norm was merged."""
     unit = name.removesuffix(".bias").rpartition(".")[0]
     lost = (other for other in ours.keys() - theirs.keys() if other.endswith(".running_mean"))
     return name.endswith(".bias") and name not in ours and any(other.startswith(f"{unit}.") for other in lost)
 
 
 def _named(tensor: str, there: tuple[int, ...] | None, described: tuple[int, ...] | None) -> str:
-    """One differing tensor as a person speaks of it: by its layer's number and its channels."""
+    """Describe one differing tensor as a person speaks of it: by its layer's number and its channels."""
     _, number, *_ = tensor.split(".")
     if there is None or described is None:
         return f"layer {number} has other parts"

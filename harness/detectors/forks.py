@@ -30,7 +30,7 @@ _MOST_KERNEL = 15
 
 
 def in_our_form(config: dict[str, Any], spec: str) -> dict[str, Any]:
-    """The description without anchors, and with its attention layers spelled out.
+    """Return the description without anchors, and with its attention layers spelled out.
 
     Args:
         config: Of one scale.
@@ -56,7 +56,7 @@ def in_our_form(config: dict[str, Any], spec: str) -> dict[str, Any]:
 
 
 def _is_forks(row: Row) -> bool:
-    """A CloAttention row of ours lists its heads by group, third."""
+    """Tell whether a row is a fork's; a CloAttention row of ours lists its heads by group, third."""
     _, _, module, arguments = row
     return module in FORKS_OWN and not any(isinstance(one, list) for one in arguments)
 
@@ -73,7 +73,7 @@ def _ours(row: Row, channels: int, config: dict[str, Any], where: str) -> Row:
 
 
 def _without_channels(arguments: Sequence[int], channels: int, config: dict[str, Any]) -> list[int]:
-    """What stands behind the channels, of input and perhaps of output; the width may have been applied already."""
+    """Return what stands behind the channels, of input and perhaps of output; the width may have been applied already."""
     scales = config.get("scales")
     width, most = scales[config["scale"]][1:3] if scales else (config.get("width_multiple", 1.0), float("inf"))
     own = list(arguments)

@@ -26,7 +26,7 @@ _Found = tuple[tuple[int, Mode, str, list[Any]], ...]
 
 
 def recognised(config: Mapping[str, Any], base: Base, sites: Mapping[str, Site]) -> Architecture | None:
-    """The architecture whose model a description is; None if it is no model of this base.
+    """Find the architecture whose model a description is; None if it is no model of this base.
 
     Args:
         config: As in the file, with absolute names of block files.
@@ -51,7 +51,7 @@ def recognised(config: Mapping[str, Any], base: Base, sites: Mapping[str, Site])
 
 
 def _alignments(ours: Sequence[Any], theirs: Sequence[Any], layer: int, row: int) -> Iterator[_Found]:
-    """Every way to see `theirs` as `ours` with blocks; `from` is left to the proof."""
+    """Yield every way to see `theirs` as `ours` with blocks; `from` is left to the proof."""
     if layer == len(ours):
         if row == len(theirs):
             yield ()
@@ -63,7 +63,7 @@ def _alignments(ours: Sequence[Any], theirs: Sequence[Any], layer: int, row: int
 
 
 def _readings(own: Any, theirs: Sequence[Any], row: int) -> Iterator[tuple[Mode, tuple[str, list[Any]] | None, int]]:
-    """What may have become of one layer: mode, block and how many rows."""
+    """Yield what may have become of one layer: mode, block and how many rows."""
     if row >= len(theirs):
         return
     _, _, module, arguments = theirs[row]
@@ -81,7 +81,7 @@ def _readings(own: Any, theirs: Sequence[Any], row: int) -> Iterator[tuple[Mode,
 
 
 def _placement(site: str, mode: Mode, name: str, row: Sequence[Any], config: Mapping[str, Any]) -> Placement:
-    """The placement that a block's row was written for; `insert.block_row` is the way there."""
+    """Return the placement that a block's row was written for; `insert.block_row` is the way there."""
     if name == "RegisteredBlock":
         options = dict(row[1])
         kind = _kind(str(options.pop("name")), config)
@@ -112,7 +112,7 @@ def _placement(site: str, mode: Mode, name: str, row: Sequence[Any], config: Map
 
 
 def _kind(name: str, config: Mapping[str, Any]) -> str:
-    """A registered block's kind: its name, with its file where a user's file registers it."""
+    """Return a registered block's kind: its name, with its file where a user's file registers it."""
     for file in config.get(BLOCK_FILES) or ():
         import_block_file(file)
         if name in block_names() and block_entry(name).build.__module__ == str(file).rpartition("/")[2].removesuffix(
@@ -127,7 +127,7 @@ def _at(values: Sequence[Any], index: int, default: Any) -> Any:
 
 
 def _same(again: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether two descriptions build one network."""
+    """Tell whether two descriptions build one network."""
     kept = {"backbone", "head", "activation", "scales", "depth_multiple", "width_multiple", "reg_max", "end2end"}
     one, other = (copy.deepcopy({k: v for k, v in d.items() if k in kept}) for d in (again, config))
     return one == other

@@ -34,7 +34,7 @@ def check_names(rows: Sequence[Row], spec: str) -> None:
 
 
 def faulty_row(config: Mapping[str, Any], error: Exception) -> str:
-    """Why a description is not built, in a sentence that names the row if one is to blame.
+    """Say why a description is not built, in a sentence that names the row if one is to blame.
 
     Args:
         config: The description, which could not be built.
@@ -55,7 +55,7 @@ def faulty_row(config: Mapping[str, Any], error: Exception) -> str:
 
 
 def input_channels(config: Mapping[str, Any], rows: Sequence[Row], numbers: Sequence[int]) -> dict[int, int]:
-    """Channels that reach some rows, each of which keeps them.
+    """Find the channels that reach some rows, each of which keeps them.
 
     Args:
         config: The description without its rows.
@@ -89,7 +89,7 @@ def _parsed(config: Mapping[str, Any], rows: Sequence[Row]) -> Any:
 
 
 def _run(layers: Any) -> int:
-    """Run layers as Ultralytics does; how many ran."""
+    """Run layers as Ultralytics does; return how many ran."""
     outputs: list[Any] = []
     x: Any = torch.zeros(1, 3, _SIDE, _SIDE)
     with torch.no_grad():
@@ -120,7 +120,7 @@ def _is_layer(name: Any) -> bool:
 
 
 def _names() -> str:
-    """All layers by name; those that are whole models are none."""
+    """List all layers by name; those that are whole models are none."""
     found = {
         name
         for name, value in vars(tasks).items()

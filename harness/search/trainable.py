@@ -16,7 +16,7 @@ from harness.placement import Placement
 
 
 def smallest_batch(images: int, batch: int) -> int:
-    """Images of the smallest batch of an epoch: Ultralytics' loader keeps the rest that no full batch is left for."""
+    """Return the images of the smallest batch of an epoch: Ultralytics' loader keeps the rest that no full batch is left for."""
     return images % batch or batch if images >= batch else images
 
 
@@ -53,7 +53,7 @@ def check_trainable(
 
 
 def _near(batch: int) -> list[int]:
-    """Other batches, the nearest first."""
+    """List other batches, the nearest first."""
     return sorted({*range(max(1, batch - 8), batch + 9), 2 * batch}, key=lambda other: abs(other - batch))
 
 
