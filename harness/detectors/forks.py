@@ -73,7 +73,7 @@ def _ours(row: Row, channels: int, config: dict[str, Any], where: str) -> Row:
 
 
 def _without_channels(arguments: Sequence[int], channels: int, config: dict[str, Any]) -> list[int]:
-    """Return what stands behind the channels, of input and perhaps of output; the width may have been applied already."""
+    """Return what stands behind the channels, of input and perhaps of output; the width may be applied already."""
     scales = config.get("scales")
     width, most = scales[config["scale"]][1:3] if scales else (config.get("width_multiple", 1.0), float("inf"))
     own = list(arguments)

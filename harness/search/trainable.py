@@ -16,7 +16,7 @@ from harness.placement import Placement
 
 
 def smallest_batch(images: int, batch: int) -> int:
-    """Return the images of the smallest batch of an epoch: Ultralytics' loader keeps the rest that no full batch is left for."""
+    """Return the images of an epoch's smallest batch: Ultralytics' loader keeps the rest that fills no batch."""
     return images % batch or batch if images >= batch else images
 
 
