@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harness.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.choices import Recipe, Size, first_twice
 from harness.errors import UserError
+from harness.field_errors import sentence
 from harness.ladder import MOST_SEEDS
+from harness.rates import FROM_BASE, with_default_rates
 from harness.resources import search_space_folder
 from harness.settings import EMBEDDED_DATA, default_imgsz
-from harness.yaml_file import read_yaml
+from harness.yaml_file import kind_of, line_of, read_yaml
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -41,7 +43,7 @@ class AblationFile(BaseModel):
         recipe: `short`, or `published`: Ultralytics' own training, which takes all devices for one training at a time,
             keeps every arm's weights, and has an optimiser of its own, so that the two rates are unused.
         learning_rate: Peak rate of AdamW for the base's weights.
-        block_rate_factor: Rate of what is new over that.
+        block_rate_factor: Learning-rate multiplier for inserted blocks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -55,8 +57,8 @@ class AblationFile(BaseModel):
     epochs: int = Field(default=3, ge=1)
     base_epochs: int = Field(default=20, ge=1)
     batch: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    block_rate_factor: float = Field(default=5.0, gt=0)
+    learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
+    block_rate_factor: float = Field(default=FROM_BASE.block_rate_factor, gt=0)
     from_scratch: bool = False
     recipe: Recipe = Recipe.SHORT
     models: tuple[str, ...] = Field(min_length=1)
@@ -66,6 +68,8 @@ class AblationFile(BaseModel):
     placebos: tuple[Size, ...] = (Size.PARAMS, Size.MACS)
     seeds: tuple[Seed, ...] = Field(default=(0, 1, 2), min_length=1)
     bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+
+    _rates = model_validator(mode="before")(with_default_rates)
 
     @field_validator("seeds", "bases", mode="before")
     @classmethod
@@ -123,7 +127,7 @@ def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> Ablati
     if not path.is_file():
         path = search_space_folder() / _FOLDER / f"{spec.removesuffix('.yaml')}.yaml"
     try:
-        written = read_yaml(path).data
+        written, tree = read_yaml(path)
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise UserError(f"ablation {spec}: no such file, and none ships under that name; there are: {names}") from error
@@ -132,10 +136,16 @@ def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> Ablati
     changed = dict(changes or {})
     if written.get("data", EMBEDDED_DATA) == EMBEDDED_DATA != changed.get("data", EMBEDDED_DATA):
         written = {name: value for name, value in written.items() if name != "imgsz"}  # that was the embedded data's
+    if (kind := kind_of(written)) != "an ablation" and "models" not in changed:
+        raise UserError(f"ablation {path}: this is {kind}; an ablation has at least name and models")
     try:
         return AblationFile.model_validate(written | changed)
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else ""
-        where = f"--{field.replace('_', '-')}" if changes and field in changes else f"{path}, {field or 'the file'}"
-        raise UserError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        said = sentence(first)
+        if first["type"] == "extra_forbidden":
+            said = f"{field}: unknown key; known keys: {', '.join(AblationFile.model_fields)}"
+        if changes and field in changes:
+            raise UserError(f"--{said.replace('_', '-', field.count('_'))}") from error
+        raise UserError(f"{path}, line {line_of(tree, first['loc'])}: {said}") from error

@@ -92,7 +92,7 @@ class Architecture:
 
         Args:
             data: An architecture as plain data.
-            folder: Where relative files of a user's own blocks lie.
+            folder: Where relative files of a user's own blocks lie, and a base that is a file.
 
         Raises:
             UserError: The data is not an architecture.
@@ -101,4 +101,7 @@ class Architecture:
         is_list = isinstance(placements, Sequence) and all(isinstance(p, Mapping) for p in placements)
         if "base" not in data or not is_list:
             raise UserError("an architecture file has 'base' (a model name) and 'placements' (a list of mappings)")
-        return cls(base=str(data["base"]), placements=tuple(Placement.from_dict(p, folder) for p in placements))
+        base = str(data["base"])
+        if folder is not None and (folder / base).is_file():
+            base = str((folder / base).resolve())
+        return cls(base=base, placements=tuple(Placement.from_dict(p, folder) for p in placements))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.base_file import base_of
 from harness.cli_options import Json, Results, Storage, choice, study_record
 from harness.errors import UserError
 from harness.own_files import MADE_BY, refuse_others
@@ -51,13 +53,13 @@ def export(
         if out is not None:
             refuse_others("--out", out, (".yaml", ".yml"), "an architecture file")
         path = out or folder / "export" / f"{architecture}.architecture.yaml"
-        placements = yaml.safe_dump(record.architectures[architecture].to_dict(), sort_keys=False)
-        text = f"# Architecture {architecture}, {MADE_BY}\n{placements}"
+        described = record.architectures[architecture].to_dict() | {"base": base_of(record)}
+        text = f"# Architecture {architecture}, {MADE_BY}\n{yaml.safe_dump(described, sort_keys=False)}"
         write_whole(path, text.encode())
         if as_json:
             print_json({**known, "file": str(path)})
         else:
-            print(f"{path}\nTrain it: clo train {path} --data your.yaml")
+            print(f"{path}\nTrain it: clo train {shlex.quote(str(path.absolute()))} --data your.yaml")
         return
 
     from harness.data.whole_folder import replace_folder

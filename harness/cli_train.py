@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,16 @@ def train(
     allow_unusable: AllowUnusable = False,
     allow_val_in_train: AllowValInTrain = False,
     batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16]", min=1)] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak rate of AdamW. \\[default: a search's: 1e-3, from random weights 2e-3]"),
+    ] = None,
+    block_rate_factor: Annotated[
+        float | None,
+        typer.Option(
+            help="Learning-rate multiplier for inserted blocks. \\[default: a search's: 5, from random weights 1]"
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. \\[default: 0]", min=0)] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Of a study's architecture: how many seeds, or which. \\[default: 3 new ones]")
@@ -62,7 +73,11 @@ def train(
     """Train one detector with the trainer of a search; or STUDY ARCHITECTURE, with the baseline and seeds."""
     of_a_model = {
         "--data": data, "--weights": weights, "--imgsz": imgsz, "--batch": batch, "--seed": seed, "--out": out,
+        "--learning-rate": learning_rate, "--block-rate-factor": block_rate_factor,
     }  # fmt: skip
+    for option, rate in (("--learning-rate", learning_rate), ("--block-rate-factor", block_rate_factor)):
+        if rate is not None and not 0 < rate < math.inf:
+            raise UserError(f"{option} {rate}: it is above 0, and a number")
     of_a_study = {"--seeds": seeds, "--from-scratch": from_scratch or None, "--workers": workers}
     is_of_study = architecture is not None
     why = "an architecture of a study has the study's" if is_of_study else "it is for STUDY ARCHITECTURE"
@@ -94,9 +109,10 @@ def train(
     refuse_others("--out", target, (".pt",), "a checkpoint")
     options = TrainOptions(
         model=model, data=data or EMBEDDED_DATA, weights=weights, epochs=epochs or 20,
-        imgsz=imgsz or default_imgsz(data or EMBEDDED_DATA),
-        batch=batch or 16, seed=seed or 0, device=device, threads=threads, loader_workers=loader_workers, out=target,
-        allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
+        imgsz=imgsz or default_imgsz(data or EMBEDDED_DATA), batch=batch or 16, learning_rate=learning_rate,
+        block_rate_factor=block_rate_factor, seed=seed or 0, device=device, threads=threads,
+        loader_workers=loader_workers, out=target, allow_unusable=allow_unusable,
+        allow_val_in_train=allow_val_in_train,
     )  # fmt: skip
     with observer(f"clo train · {model}", quiet=False, machine=as_json) as watch:
         watch.phase(f"training {model}, {options.epochs} epochs on {options.data} at {options.imgsz} px")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator, Option
 from harness.errors import UserError
+from harness.field_errors import sentence, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,9 +224,11 @@ class Placement:
         if unknown:
             known = ", ".join(cls.__dataclass_fields__)
             raise UserError(f"placement has an unknown key '{unknown[0]}'; known keys: {known}")
+        if isinstance(values.get("groups"), Sequence):
+            values["groups"] = [_group(one, str(values.get("site"))) for one in values["groups"]]
         try:
             values["kind"] = absolute_kind(str(values.get("kind", Kind.BLOCK)), folder)
-            values["groups"] = [{"kernel": kernel, "heads": heads} for kernel, heads in values.get("groups", ())]
+            values["groups"] = list(values.get("groups", ()))
             values["options"] = list(dict(values.get("options", {})).items())
         except (TypeError, ValueError) as error:
             raise UserError(
@@ -238,6 +241,7 @@ class Placement:
 
 
 _READER = TypeAdapter(Placement)
+_PAIR = 2
 _SHAPE = {"groups", "global_heads", "kv_pool", "ffn_ratio", "ffn_kernel", "options"}
 """Fields that `to_dict` writes by the kind, not by their default."""
 
@@ -246,11 +250,14 @@ def _sentence(error: ValidationError | TypeError) -> str:
     """The first fault: where, what would be right, what was given."""
     if isinstance(error, TypeError):
         return str(error)
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    if first["type"] == "missing":
-        return f"{where} is missing"
-    return f"{where}: {first['msg']} (given: {first['input']!r})"
+    return sentence(error.errors()[0])
+
+
+def _group(given: Any, site: str) -> dict[str, Any]:
+    """A local group as `to_dict` writes it."""
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != _PAIR:
+        raise UserError(f"{site}: each of its groups is [kernel, heads], such as [5, 2], not {shown(given)}")
+    return {"kernel": given[0], "heads": given[1]}
 
 
 def absolute_kind(kind: str, folder: Path | None) -> str:

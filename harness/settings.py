@@ -23,6 +23,7 @@ from harness.cluster_settings import ClusterSettings, ExecutorKind, require_equa
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
+from harness.rates import FROM_BASE, with_default_rates
 
 Parsed = TypeVar("Parsed")
 EMBEDDED_DATA = "digits"
@@ -84,8 +85,10 @@ class SearchSettings(BaseModel):
     epochs: int = Field(default=3, ge=1, description="epochs of each candidate and of the baseline's control")
     base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
     batch: int = Field(default=16, ge=1, description="images a step")
-    learning_rate: float = Field(default=1e-3, gt=0)
-    block_rate_factor: float = Field(default=5.0, gt=0, description="rate of the new blocks over the base's")
+    learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
+    block_rate_factor: float = Field(
+        default=FROM_BASE.block_rate_factor, gt=0, description="learning-rate multiplier for inserted blocks"
+    )
     from_scratch: bool = False
     objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
     sampler: Sampler = Field(default=Sampler.COST_AWARE, validate_default=True)
@@ -121,6 +124,7 @@ class SearchSettings(BaseModel):
     @classmethod
     def _what_rungs_and_budget_decide(cls, values: Any) -> Any:
         """A ladder names epochs and seeds itself and lets one in three climb; a budget finds the candidates."""
+        values = with_default_rates(values)
         if not isinstance(values, dict):
             return values
         decided: dict[str, Any] = {}

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.blocks.registry import BlockEntry, BlockError, block_entry, import_block_file
 from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Option, first_twice
 from harness.errors import UserError
+from harness.field_errors import each_once, sentence, where
 from harness.placement import absolute_kind
 from harness.resources import search_space_folder
-from harness.yaml_file import read_yaml
+from harness.yaml_file import kind_of, line_of, read_yaml
 
 MOST_SHAPES = 60_000
 """Of a block at one site, before those that compute the same are struck out."""
@@ -145,35 +145,22 @@ def load_space(spec: str) -> SpaceFile:
             names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
             raise UserError(f"space {spec}: no such file, and none ships under that name; there are: {names}")
     data, tree = read_yaml(path)
+    if not isinstance(data, dict) or not {"sites", "placement"} & set(data):
+        raise UserError(
+            f"space {path}: this is {kind_of(data)}; a search space has {', '.join(SpaceFile.model_fields)}"
+        )
     try:
         return SpaceFile.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:
-        problems = [f"line {_line(tree, one['loc'])}: {_say(one)}" for one in error.errors()]
+        problems = [f"line {line_of(tree, one['loc'])}: {_say(one)}" for one in each_once(error.errors())]
         raise UserError(f"{path}, {'; '.join(problems)}") from error
 
 
 def _say(problem: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in problem["loc"] if isinstance(part, str)) or "the file"
     if problem["type"] == "extra_forbidden":
         model = PlacementChoices if problem["loc"][0] == "placement" else SpaceFile
-        return f"{where}: unknown key; known keys here: {', '.join(model.model_fields)}"
-    message = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
-    return f"{where}: {message} (given: {problem['input']!r})"
-
-
-def _line(node: Any, path: tuple[Any, ...]) -> int:
-    """Line of the YAML node that a pydantic error location points at, or of its nearest existing parent."""
-    line = node.start_mark.line if node is not None else 0
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            match = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if match is None:
-                break
-            line, node = match[0].start_mark.line, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-    return int(line) + 1
+        return f"{where(problem['loc'])}: unknown key; known keys here: {', '.join(model.model_fields)}"
+    return sentence(problem)
 
 
 def _registered(kind: str) -> BlockEntry:

@@ -53,6 +53,40 @@ def read_yaml(path: Path) -> Document:
         raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
 
 
+def line_of(node: Any, path: tuple[Any, ...]) -> int:
+    """Return the line of the YAML node that a path of keys and numbers points at, or of its nearest existing parent."""
+    line = node.start_mark.line if node is not None else 0
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+    return int(line) + 1
+
+
+_KINDS = (
+    ({"placements", "base"}, "an architecture file"),
+    ({"backbone", "head"}, "a model YAML"),
+    ({"placement", "sites"}, "a search space"),
+    ({"train", "val"}, "the YAML of a data set, which --data takes"),
+    ({"names", "path"}, "the YAML of a data set, which --data takes"),
+    ({"cohort", "long"}, "a fidelity plan"),
+    ({"models"}, "an ablation"),
+)
+
+
+def kind_of(data: Any) -> str:
+    """Say what a YAML is of those that people give here, by its keys, for a message."""
+    if not isinstance(data, dict):
+        return "no mapping of keys to values"
+    found = [kind for keys, kind in _KINDS if keys <= set(data)]
+    return found[0] if found else f"a YAML with the keys {', '.join(map(str, list(data)[:6]))}"
+
+
 def parse_yaml(text: str) -> Document:
     """The document in a text.
 

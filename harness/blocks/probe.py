@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from harness.blocks.registry import BlockError, block_entry
+from harness.blocks.operators import MapSize
+from harness.blocks.registry import BlockError, RegisteredBlock, block_entry
 
 _SIDE = 32
 """Side of the map, in pixels."""
@@ -32,3 +33,29 @@ def probe(name: str, options: tuple[tuple[str, Any], ...], channels: int) -> Non
         raise BlockError(f"{block} cannot be used: {type(error).__name__}: {error}") from error
     if shape != tuple(x.shape):
         raise BlockError(f"{block} turns a map {tuple(x.shape)} into {shape}; a block keeps the map's shape")
+
+
+@lru_cache(maxsize=1024)
+def probe_training(
+    name: str, options: tuple[tuple[str, Any], ...], channels: int, map_size: MapSize, batch: int
+) -> str:
+    """Train a registered block for one step on a batch of random maps; random numbers drawn later are not disturbed.
+
+    Args:
+        name: The block's.
+        options: Its options.
+        channels: Of the map.
+        map_size: Height and width of the map, in pixels.
+        batch: Images.
+
+    Returns:
+        Why it cannot be trained so; empty if it can.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            block = RegisteredBlock(channels, {"name": name, **dict(options)}).train()
+            image = torch.randn(batch, channels, *map_size, requires_grad=True)
+            block(image * 1).sum().backward()  # in a network it is no leaf, so that a block may work in place
+    except Exception as error:  # noqa: BLE001 - whatever a user's block raises is a reason to them
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""

@@ -29,6 +29,7 @@ from harness.settings import EMBEDDED_DATA as EMBEDDED
 from harness.yaml_file import MOST_BYTES, parse_yaml
 
 LARGE = 5_000  # images from which not every label is read
+_COLOURS = 3  # channels of an image
 _STRIDE = 32  # of the coarsest feature map of every base
 _KINDS = {"train": "training", "val": "validation"}
 _FEW_OBJECTS = 30
@@ -256,6 +257,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             raise UserError(f"Data set {path} has no key {key!r}; it must name the folder of its {key} images.")
         if not _is_text_or_texts(content[key]):
             raise UserError(f"Data set {path}: {key!r} must be a path or a list of paths, not {content[key]!r}.")
+    if (channels := content.get("channels", _COLOURS)) != _COLOURS:  # Ultralytics would build a network of so many
+        raise UserError(
+            f"Data set {path} says channels: {channels}; a model here takes colour images. Take that line out: images "
+            "of one channel are read as colour images with three equal ones."
+        )
     return content
 
 

@@ -6,6 +6,7 @@ from harness.detectors.growth import transfer_widened
 from harness.detectors.insert import index_map, insert, to_yaml
 from harness.detectors.named import Detector, find_detector, load_model, read_architecture
 from harness.detectors.parser import import_block_files
+from harness.detectors.recognise import recognised
 from harness.detectors.sites import Site, find_sites, map_sizes, mode_channels
 from harness.detectors.weights import Transfer, transfer
 from harness.detectors.widen import Widening, widened
@@ -29,6 +30,7 @@ __all__ = [
     "read_architecture",
     "read_checkpoint",
     "read_yaml",
+    "recognised",
     "resolve_base",
     "to_yaml",
     "transfer",

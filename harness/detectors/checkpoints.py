@@ -29,6 +29,7 @@ import torch
 from torch import nn
 
 from harness.blocks import block_modules, import_block_file
+from harness.detectors.examined import fault_of_names
 from harness.errors import UserError
 
 SWITCH = "ULTRALYTICS_SAFE_LOAD"
@@ -66,7 +67,10 @@ def load_safely(tasks: ModuleType) -> None:
 
 def refused(path: Path) -> str | None:
     """Why a checkpoint that did not load was refused, for a user; None where nothing in it is unknown."""
-    for name in _unknown(path):
+    unknown = _unknown(path)
+    if writer := fault_of_names(unknown):
+        return writer
+    for name in unknown:
         module = name.partition(".")[0]
         if not _is_library(module):
             return (

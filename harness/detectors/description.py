@@ -12,11 +12,14 @@ from ultralytics.utils import LOGGER
 
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
+from harness.detectors.forks import in_our_form
 from harness.errors import UserError
 from harness.yaml_file import MOST_BYTES, parse_yaml
 
 _OWN_YAMLS = Path(__file__).parent
 """Folder of the model YAMLs that Ultralytics lacks."""
+_COLOURS = 3
+"""Channels of an image: data, measurements and trainings here have no others."""
 _HEADS = frozenset({"Detect", "v10Detect"})
 """Heads of detectors that see the image alone."""
 _NEED_TEXT = ("World", "YOLOE")
@@ -59,7 +62,7 @@ def describe(spec: str) -> dict[str, Any]:
         if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
             raise UserError(f"base {spec}: its '{BLOCK_FILES}' is {files!r}; expected a list of files, [my_blocks.py]")
         config[BLOCK_FILES] = [str(path.absolute().parent / file) for file in files]
-    return in_one_scale(config, spec)
+    return in_our_form(in_one_scale(config, spec), spec) if is_file else in_one_scale(config, spec)
 
 
 def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
@@ -69,6 +72,12 @@ def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
         UserError: The scale does not exist, or the description is not of a detector that can be searched.
     """
     _check_head(_rows(config, spec), spec)
+    channels = config.get("channels", config.get("ch", _COLOURS))
+    if channels != _COLOURS:
+        raise UserError(
+            f"base {spec}: takes images of {channels} channel{'s' * (channels != 1)}; "
+            f"a model here takes colour images, {_COLOURS} channels"
+        )
     scales = config.get("scales")
     if scales:
         if not isinstance(scales, dict):

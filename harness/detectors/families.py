@@ -16,6 +16,8 @@ from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 from harness import yaml_file
 from harness.detectors.checkpoints import BLOCK_FILES, refused
 from harness.detectors.description import describe, in_one_scale, silence
+from harness.detectors.examined import fault_of_content, fault_of_file, fault_of_network, without_left_overs
+from harness.detectors.rows import BUILD_ERRORS, faulty_row
 from harness.errors import UserError, lacks_memory
 
 
@@ -47,8 +49,22 @@ class Base:
         return build(self.config, classes)
 
     def load(self) -> DetectionModel:
-        """The network with its checkpoint's weights, or random ones where it has none."""
-        return read_checkpoint(self.checkpoint)[0] if self.checkpoint else self.build()
+        """The network of the description with its checkpoint's weights, or random ones where it has none.
+
+        Raises:
+            UserError: The checkpoint holds another network than the description builds.
+        """
+        return self._with_weights(read_checkpoint(self.checkpoint)[0]) if self.checkpoint else self.build()
+
+    def _with_weights(self, model: DetectionModel) -> DetectionModel:
+        """What a checkpoint holds, rebuilt: it is then the very network that a search or training would build."""
+        head: Any = model.model[-1]
+        network = self.build(getattr(head, "nc", None))
+        if why := fault_of_network(model, network):
+            raise UserError(f"{self.checkpoint}: {why}")
+        network.load_state_dict(model.state_dict())
+        network.names = model.names
+        return network.eval()
 
 
 def resolve_base(spec: str) -> Base:
@@ -68,7 +84,9 @@ def resolve_base(spec: str) -> Base:
                 f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n"
             )
         model, _ = read_checkpoint(path)
-        return Base(name=path.name, config=in_one_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
+        base = Base(name=path.name, config=in_one_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
+        base._with_weights(model)  # refused here, whatever it is wanted for
+        return base
     return Base(name=path.stem if path.suffix else path.name, config=describe(spec))
 
 
@@ -96,12 +114,12 @@ def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
     try:
         with silence():
             model = DetectionModel(config, nc=classes, verbose=False)
-    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
+    except BUILD_ERRORS as error:
         if lacks_memory(error):  # nothing is wrong with the description
             raise
-        raise UserError(
-            f"{config.get('yaml_file', 'model')}: cannot be built: {type(error).__name__}: {error}"
-        ) from error
+        with silence():
+            why = faulty_row(config, error)
+        raise UserError(f"{config.get('yaml_file', 'model')}: cannot be built: {why}") from error
     return model
 
 
@@ -111,17 +129,16 @@ def read_checkpoint(path: Path) -> tuple[DetectionModel, dict[str, Any]]:
     Raises:
         UserError: It is no checkpoint of a detector, or needs something that is not known to be a layer.
     """
+    if why := fault_of_file(Path(path)):
+        raise UserError(f"{path}: {why}")
     try:
         with silence():
             model, rest = load_checkpoint(path)
     except UserError:
         raise
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to a user
-        if why := refused(path):
-            raise UserError(f"{path}: {why}") from error
-        raise UserError(
-            f"{path}: not a loadable checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error
+        raise UserError(f"{path}: {refused(path) or fault_of_content(path)}") from error
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):
         raise UserError(f"{path}: holds no Ultralytics detection model")
+    without_left_overs(model)
     return model, rest

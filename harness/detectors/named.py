@@ -21,10 +21,12 @@ from typing import Any
 
 from ultralytics.nn.tasks import DetectionModel
 
+from harness import yaml_file
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
-from harness.detectors.families import Base, build, read_yaml, resolve_base
+from harness.detectors.families import Base, build, resolve_base
 from harness.detectors.insert import index_map, insert
 from harness.detectors.sites import Site, find_sites
+from harness.errors import UserError
 
 _ARTICLE = re.compile(r"(?P<base>.+?)-clo-(?P<part>backbone-last|backbone|head)(?P<bare>-bare)?")
 _PARTS = {
@@ -91,9 +93,31 @@ def read_architecture(spec: str) -> Architecture | None:
     """
     path = Path(spec)
     if path.suffix in {".yaml", ".yml"} and path.is_file():
-        data = read_yaml(path)
-        return Architecture.from_dict(data, path.parent) if "placements" in data else None
+        return _from_file(path)
     return article_architecture(spec)
+
+
+def _from_file(path: Path) -> Architecture | None:
+    data, tree = yaml_file.read_yaml(path)
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: holds no mapping; expected `key: value` lines")
+    if "placements" not in data:
+        return None
+    try:
+        return Architecture.from_dict(data, path.parent)
+    except UserError as error:
+        raise UserError(f"{path}, line {_faulty_line(data, tree, path.parent)}: {error}") from error
+
+
+def _faulty_line(data: dict[str, Any], tree: Any, folder: Path) -> int:
+    """Of the placement that cannot be read, or of the file where none is to blame alone."""
+    placements = data["placements"]
+    for index, one in enumerate(placements if isinstance(placements, list) else ()):
+        try:
+            Placement.from_dict(one, folder)
+        except (UserError, TypeError, ValueError):
+            return yaml_file.line_of(tree, ("placements", index))
+    return yaml_file.line_of(tree, ("placements",))
 
 
 def find_detector(spec: str) -> Detector:

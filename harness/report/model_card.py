@@ -37,6 +37,11 @@ _OUTPUT = (
     "a column each detection: centre x, y, width, height in pixels, then a score a class; overlapping ones are not "
     "suppressed"
 )
+_HEADS = (
+    "It has a one-to-one head (end2end: true in its description) beside the one-to-many head. As Ultralytics does by "
+    "default, its mAP was measured, and outputs here are, of the one-to-many head: overlapping detections are still to "
+    "be suppressed. An ONNX file holds that head alone."
+)
 _DATA_LICENCES = {
     "digits": "CC BY 4.0: composed from the UCI optical recognition of handwritten digits, which scikit-learn ships",
 }
@@ -134,7 +139,8 @@ def _use(exported: Exported) -> tuple[str, ...]:
         else ()
     )
     pickled = ("The .pt file is a pickle, as all of Ultralytics' are: load it only if you trust where it comes from.",)
-    return (files, *own, *(pickled if exported.form is Form.PT else ()))
+    heads = (_HEADS,) if exported.has_unused_head else ()
+    return (files, *own, *heads, *(pickled if exported.form is Form.PT else ()))
 
 
 def _use_commands(exported: Exported) -> Pairs:

@@ -149,7 +149,6 @@ def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase
         return {0: CommonBase(weights=None, origin="none: every training starts from random weights")}
     found = {}
     for seed in file.bases:
-        observer.phase(f"training the common base {ablation.base.name}, seed {seed} ({file.base_epochs} epochs, kept)")
         found[seed] = common_base(
             ablation.base,
             ablation.data,
@@ -159,6 +158,7 @@ def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase
             threads=ablation.threads_alone,
             loader_workers=ablation.settings.loader_workers,
             on_progress=observer.progress,
+            on_phase=observer.phase,
             log=ablation.settings.as_search.folder / LOG,
             run=ablation.run_alone,
             folder=ablation.bases_folder,

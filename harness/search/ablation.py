@@ -22,6 +22,7 @@ from harness.search.arm_models import ArmModel, arm_models
 from harness.search.base import SHARED_BASES
 from harness.search.place import Place, connect
 from harness.search.setting import default_workers, find_architecture, resolve_device
+from harness.search.trainable import check_trainable
 from harness.settings import Objective, Sampler, SearchSettings
 
 if TYPE_CHECKING:
@@ -172,6 +173,8 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
     sites = find_sites(base)
     models = {spec: find_architecture(spec, base, settings.results, option="--model") for spec in file.models}
     arms, same = make_arms(models, file.wanted, map_sizes(sites, file.imgsz))
+    used = [placement for arm in arms for placement in arm.architecture.placements]
+    check_trainable(used, sites, imgsz=file.imgsz, batch=file.batch, images=data.train_images)
     built, impossible = arm_models(arms, base, sites, imgsz=file.imgsz, classes=len(data.names))
     if cluster is not None:
         blocks = {Path(path) for model in models.values() for path in model.block_files}

@@ -20,6 +20,7 @@ from harness.errors import UserError
 from harness.half_written import part_of, remove_left_overs
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Accuracy, Schedule, Training
+from harness.rates import FROM_SCRATCH
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.trial import train_base
@@ -55,6 +56,7 @@ def common_base(
     threads: int,
     loader_workers: int,
     on_progress: Callable[[Any], None],
+    on_phase: Callable[[str], None] = lambda _: None,
     log: Path | None = None,
     run: Run | None = None,
     folder: Path | None = None,
@@ -73,6 +75,7 @@ def common_base(
         threads: CPU threads.
         loader_workers: Image-loading processes on CUDA.
         on_progress: Called in this process.
+        on_phase: Told before it is trained, and only then.
         log: Takes what the training prints.
         run: Trains it; here by default.
         folder: Where trained bases are kept; the cache folder's by default.
@@ -106,6 +109,7 @@ def common_base(
     with FileLock(f"{path}.lock"):
         remove_left_overs(path.parent)
         if not _is_whole(path, note):
+            on_phase(f"training the common base {base.name}, seed {seed} ({schedule.epochs} epochs, kept)")
             result = (run or run_in_child)(
                 train_base,
                 Training(
@@ -176,7 +180,7 @@ def known_pace(base: Base, data: DatasetInfo, imgsz: int, folder: Path | None = 
 
 def base_schedule(schedule: Schedule, base_epochs: int) -> Schedule:
     """The schedule of the base itself: from random weights, at the rate that suits them."""
-    return replace(schedule, epochs=base_epochs, learning_rate=2e-3, block_rate_factor=1.0)
+    return replace(schedule, epochs=base_epochs, **FROM_SCRATCH._asdict())
 
 
 def _layers(base: Base) -> int:

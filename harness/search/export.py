@@ -165,7 +165,13 @@ def write_export(export: Export, folder: Path) -> Exported:
         opset=OPSET if export.form is Form.ONNX else None,
         engine=compared.engine,
         max_difference=compared.max_difference,
+        has_unused_head=_has_unused_head(export.network),
     )
+
+
+def _has_unused_head(network: Any) -> bool:
+    """Whether its description asks for a one-to-one head that Ultralytics trains, and does not validate or run."""
+    return getattr(network.model[-1], "one2one_cv2", None) is not None and not network.end2end
 
 
 def _load(network: nn.Module, config: Mapping[str, Any], weights: TrainedWeights) -> None:

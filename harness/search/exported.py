@@ -58,6 +58,7 @@ class Exported:
         engine: Name and version of what ran the written files.
         max_difference: Largest absolute difference between outputs of the files, run in a fresh process, and those of
             the model in the process that wrote them: boxes in pixels, scores 0 to 1.
+        has_unused_head: Whether the model has a one-to-one head beside the one-to-many head that its outputs are of.
     """
 
     form: Form
@@ -71,6 +72,7 @@ class Exported:
     opset: int | None = None
     engine: str
     max_difference: float
+    has_unused_head: bool = False
 
     @property
     def agreement(self) -> str:

@@ -23,8 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from harness.architecture import BASELINE, Architecture
 from harness.detectors import index_map, insert
 from harness.errors import UserError
+from harness.field_errors import sentence
 from harness.measure.accuracy import Accuracy, Schedule, Training
 from harness.measure.environment import environment
+from harness.rates import with_default_rates
 from harness.resources import search_space_folder
 from harness.search.base import CommonBase, base_schedule, common_base
 from harness.search.child import Report
@@ -34,7 +36,7 @@ from harness.search.outcome import Failure, State
 from harness.search.setting import Setting, prepare
 from harness.search.trial import train_base
 from harness.settings import SearchSettings
-from harness.yaml_file import read_yaml
+from harness.yaml_file import kind_of, line_of, read_yaml
 
 TRAININGS = "trainings.csv"
 COLUMNS = ("schedule", "seed", "architecture", "space", "blocks", "state", "reason", "map50_95", "cpu_seconds")
@@ -59,6 +61,8 @@ class Rung(_Model):
     averaged_tail: float = Field(default=0.3, ge=0, le=1)
     from_scratch: bool = False
     architectures: int | None = Field(default=None, ge=2)
+
+    _rates = model_validator(mode="before")(with_default_rates)
 
 
 class FidelityPlan(_Model):
@@ -123,7 +127,10 @@ def load_plan(spec: str) -> FidelityPlan:
     if not path.is_file():
         path = search_space_folder() / "fidelity" / f"{spec.removesuffix('.yaml')}.yaml"
     try:
-        return FidelityPlan.model_validate(read_yaml(path).data)
+        data, tree = read_yaml(path)
+        if not isinstance(data, dict) or not {"cohort", "long", "short"} & set(data):
+            raise UserError(f"fidelity plan {path}: this is {kind_of(data)}; a plan has cohort, long and short")
+        return FidelityPlan.model_validate(data)
     except OSError as error:
         names = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise UserError(
@@ -131,8 +138,7 @@ def load_plan(spec: str) -> FidelityPlan:
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}, {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise UserError(f"{path}, line {line_of(tree, first['loc'])}: {sentence(first)}") from error
 
 
 def study_setting(plan: FidelityPlan, command: list[str]) -> dict[str, Any]:

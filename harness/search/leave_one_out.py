@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.architecture import BASELINE, Architecture
+from harness.base_file import base_of
 from harness.constraints import SITE_FIELDS
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.errors import UserError
@@ -107,7 +108,7 @@ def _settled(record: StudyRecord) -> set[str]:
 
 def _space(record: StudyRecord) -> SearchSpace:
     settings: Any = record.settings
-    base = resolve_base(settings["base"])
+    base = resolve_base(base_of(record))
     sites = find_sites(base)
     return SearchSpace(
         load_space(settings["space"]),
@@ -121,11 +122,12 @@ def _space(record: StudyRecord) -> SearchSpace:
 
 def _options(record: StudyRecord) -> list[str]:
     """The study's settings that are not a search's defaults, as options."""
-    fields = SearchSettings.model_fields
+    usual = SearchSettings(from_scratch=bool(record.settings.get("from_scratch")))  # rates depend on it
     typed: list[str] = []
     for name in (*COMPARABLE, *_KEPT):
-        value = record.settings.get(name)
-        if value is None or _listed(value) == _listed(fields[name].default):
+        value = base_of(record) if name == "base" else record.settings.get(name)
+        default = False if name == "from_scratch" else getattr(usual, name)
+        if value is None or _listed(value) == _listed(default):
             continue
         typed.append(f"--{name.replace('_', '-')}")
         typed += [] if value is True else [",".join(_listed(value))]

@@ -26,6 +26,7 @@ from harness.search.setting import Setting, included, prepare
 from harness.search.shared_base import shared_base
 from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import SearchStudy
+from harness.search.trainable import check_trainable
 from harness.settings import SearchSettings, is_server
 
 
@@ -59,6 +60,16 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     for note in data_notes(setting.data, settings.imgsz, settings.batch):
         observer.note(note)
     first = included(setting)
+    check_trainable(
+        [
+            *(each for site in setting.space.placements.values() for each in site if not each.is_clo),
+            *(each for architecture in first for each in architecture.placements),
+        ],
+        setting.sites,
+        imgsz=settings.imgsz,
+        batch=settings.batch,
+        images=setting.data.train_images,
+    )
     observer.phase("counting the cost of the whole search space")
     cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=settings.imgsz)
     region = Region(setting.space, cost, settings.constraints) if settings.constraints.bounds_cost else None
@@ -148,9 +159,6 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
     settings = setting.settings
     if settings.from_scratch:
         return CommonBase(weights=None, origin="none: every training starts from random weights")
-    observer.phase(
-        f"training the common base {setting.base.name} ({settings.base_epochs} epochs, kept for later searches)"
-    )
 
     def make() -> CommonBase:
         return common_base(
@@ -162,6 +170,7 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
             threads=setting.threads_alone,
             loader_workers=settings.loader_workers,
             on_progress=observer.progress,
+            on_phase=observer.phase,
             log=settings.folder / LOG,
             run=setting.run_alone,
             folder=settings.results.absolute() / SHARED_BASES if setting.cluster else None,

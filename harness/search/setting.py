@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,17 @@ import torch
 
 from harness.architecture import Architecture
 from harness.data.check import DatasetInfo, check_dataset
-from harness.detectors import Base, Site, find_sites, map_sizes, mode_channels, read_architecture, resolve_base
+from harness.detectors import (
+    Base,
+    Site,
+    find_sites,
+    map_sizes,
+    mode_channels,
+    read_architecture,
+    read_yaml,
+    recognised,
+    resolve_base,
+)
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
@@ -20,6 +31,7 @@ from harness.search.place import Place, connect
 from harness.settings import SearchSettings, sqlite_url
 from harness.space import SearchSpace, load_space
 from harness.study_form import check_block_files
+from harness.yaml_file import kind_of
 
 _MEMORY_OF_A_TRAINING = 1.2e9
 """Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
@@ -167,24 +179,60 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str, stor
     study, _, identity = spec.rpartition("/")
     named = read_architecture(spec)
     if named is not None:
-        if not Path(spec).is_file() and named.base != base.name:
-            raise UserError(
-                f"{option} {spec}: this model's base is {named.base}, not {base.name}; "
-                f"name {spec.replace(named.base, base.name, 1)}"
-            )
-        return named
+        is_file = Path(spec).is_file()
+        hint = "" if is_file else f"; name {spec.replace(named.base, base.name, 1)}"
+        _check_base(named.base, None, base, f"{option} {spec}", hint)
+        return replace(named, base=base.name)
+    if Path(spec).is_file():
+        return _of_model_yaml(spec, base, option)
     file = results / study / "study.db"
     url = sqlite_url(file) if file.is_file() else storage
     if study and url is not None and study in study_names(url):
         record = load_record(url, study)
         if identity not in record.architectures:
             raise UserError(f"{option} {spec}: study {study} has no architecture '{identity}'")
-        check_block_files(study, record.architectures[identity].block_files, results / study)
-        return record.architectures[identity]
+        found = record.architectures[identity]
+        _check_base(found.base, record.settings.get("base_fingerprint"), base, f"{option} {spec}", "")
+        check_block_files(study, found.block_files, results / study)
+        return found
     raise UserError(
         f"{option} {spec}: neither an architecture file, nor a model of the article such as "
         f"{base.name}-clo-head, nor STUDY/ID of a study in the results folder"
     )
+
+
+def _check_base(named: str, fingerprint: str | None, base: Base, where: str, hint: str) -> None:
+    """Refuse an architecture of another base: its sites and channels would mean something else here.
+
+    Raises:
+        UserError: The bases differ, by description or weights where these are known, else by name.
+    """
+    if fingerprint is None:
+        with suppress(UserError):  # a checkpoint that is not where the file was written
+            fingerprint = resolve_base(named).fingerprint
+    same = fingerprint == base.fingerprint if fingerprint else Path(named).name == base.name
+    if not same:
+        other = f"is {Path(named).name}, not {base.name}"
+        if Path(named).name == base.name:
+            other = f"is another {base.name}, with other layers or weights"
+        raise UserError(f"{where}: this model's base {other}{hint or '; only architectures of one base are compared'}")
+
+
+def _of_model_yaml(spec: str, base: Base, option: str) -> Architecture:
+    """The architecture of a model YAML, as reports hold them."""
+    data = read_yaml(Path(spec))
+    if not {"backbone", "head"} <= set(data):
+        raise UserError(
+            f"{option} {spec}: this is {kind_of(data)}; an architecture file has 'base' and 'placements', as "
+            "`clo export STUDY ID --to architecture` writes it"
+        )
+    found = recognised(resolve_base(spec).config, base, find_sites(base))
+    if found is None:
+        raise UserError(
+            f"{option} {spec}: this model YAML is none of {base.name} with blocks at its sites; give the architecture "
+            "file that `clo export STUDY ID --to architecture` writes, or STUDY/ID"
+        )
+    return found
 
 
 def resolve_device(device: str) -> str:

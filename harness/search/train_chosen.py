@@ -18,10 +18,12 @@ import torch
 from harness.ablation_file import AblationFile
 from harness.architecture import BASELINE
 from harness.arms import Arm, Role, baseline_arm
+from harness.base_file import base_of
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.rates import Rates, default_rates
 from harness.records import StudyRecord
 from harness.search.ablate import common_bases
 from harness.search.ablation import Ablation, AblationSettings
@@ -34,6 +36,7 @@ from harness.search.opening import continue_study
 from harness.search.setting import default_workers, resolve_device
 from harness.search.shared_base import shared_base
 from harness.search.study import SearchStudy
+from harness.search.trainable import check_trainable
 from harness.settings import SearchSettings, is_server, search_settings
 
 
@@ -135,7 +138,7 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
             f"--epochs {options.epochs}: the study's own trainings have so many; give another number, so that the two "
             "are told apart"
         )
-    base = resolve_base(settings.base)
+    base = resolve_base(base_of(record))
     data = check_dataset(
         settings.data,
         settings.imgsz,
@@ -153,10 +156,11 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
     from_scratch = options.from_scratch or settings.from_scratch
     after = settings.seed + settings.seeds
     seeds = tuple(range(after, after + options.seeds)) if isinstance(options.seeds, int) else options.seeds
-    changes_start = from_scratch and not settings.from_scratch  # then the study's rates are not for it
+    of_study = Rates(settings.learning_rate, settings.block_rate_factor)
+    rates = of_study if from_scratch == settings.from_scratch else default_rates(from_scratch=from_scratch)
     file = AblationFile(
         name=settings.study,
-        base=settings.base,
+        base=base_of(record),
         data=settings.data,
         imgsz=settings.imgsz,
         allow_unusable=settings.allow_unusable,
@@ -168,14 +172,17 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
         models=(options.identity,),
         seeds=seeds,
         bases=(settings.seed,),
-        learning_rate=2e-3 if changes_start else settings.learning_rate,
-        block_rate_factor=1.0 if changes_start else settings.block_rate_factor,
+        learning_rate=rates.learning_rate,
+        block_rate_factor=rates.block_rate_factor,
     )
     arms = [baseline_arm(base.name)]
     if options.identity != BASELINE:
         chosen = record.architectures[options.identity]
         arms.append(Arm(name=options.identity, role=Role.MODEL, architecture=chosen, identity=options.identity))
-    models, _ = arm_models(arms, base, find_sites(base), imgsz=settings.imgsz, classes=len(data.names))
+    sites = find_sites(base)
+    used = [placement for arm in arms for placement in arm.architecture.placements]
+    check_trainable(used, sites, imgsz=settings.imgsz, batch=settings.batch, images=data.train_images)
+    models, _ = arm_models(arms, base, sites, imgsz=settings.imgsz, classes=len(data.names))
     return Ablation(
         settings=AblationSettings(
             file=file, device=options.device, workers=workers, threads=options.threads,

@@ -14,11 +14,12 @@ from harness.detectors import Detector, find_detector, resolve_base, transfer
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Accuracy, Schedule, Training
-from harness.search.base import base_schedule
+from harness.rates import default_rates
 from harness.search.data_notes import data_notes
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
 from harness.search.setting import resolve_device
+from harness.search.trainable import check_trainable
 from harness.search.trial import train_base
 
 
@@ -33,6 +34,8 @@ class TrainOptions:
         epochs: Passes over the training images.
         imgsz: Side of the square input, in pixels.
         batch: Images a step.
+        learning_rate: Peak rate of AdamW for the base's weights; None is a search's.
+        block_rate_factor: Learning-rate multiplier for inserted blocks; None is a search's.
         seed: Seed of everything random.
         device: `auto`, `cpu` or a CUDA device's number.
         threads: CPU threads; None takes all cores.
@@ -48,6 +51,8 @@ class TrainOptions:
     epochs: int
     imgsz: int
     batch: int
+    learning_rate: float | None
+    block_rate_factor: float | None
     seed: int
     device: str
     threads: int | None
@@ -84,7 +89,13 @@ def train_model(
     )
     for note in data_notes(data, options.imgsz, options.batch):
         on_note(note)
-    schedule = Schedule(epochs=options.epochs, batch=options.batch, imgsz=options.imgsz, learning_rate=1e-3)
+    check_trainable(
+        detector.architecture.placements,
+        detector.sites,
+        imgsz=options.imgsz,
+        batch=options.batch,
+        images=data.train_images,
+    )
     result = run_in_child(
         train_base,
         Training(
@@ -95,7 +106,7 @@ def train_model(
             data=str(data.path),
             data_fingerprint=data.fingerprint,
             classes=len(data.names),
-            schedule=schedule if weights else base_schedule(schedule, options.epochs),
+            schedule=_schedule(options, from_scratch=weights is None),
             seed=options.seed,
             device=device,
             threads=options.threads or torch.get_num_threads(),
@@ -109,12 +120,25 @@ def train_model(
     return result
 
 
+def _schedule(options: TrainOptions, *, from_scratch: bool) -> Schedule:
+    """That of a search's candidate which starts likewise."""
+    rates = default_rates(from_scratch=from_scratch)
+    return Schedule(
+        epochs=options.epochs,
+        batch=options.batch,
+        imgsz=options.imgsz,
+        learning_rate=options.learning_rate or rates.learning_rate,
+        block_rate_factor=options.block_rate_factor or rates.block_rate_factor,
+    )
+
+
 def _check_weights(path: Path, detector: Detector) -> None:
-    """Refuse a checkpoint of another model; one of the base with other classes lacks no more than class outputs."""
+    """Refuse a checkpoint of another model; one of the base with other classes differs in the head alone."""
     base = detector.base.build()
     layers = {index: index for index in range(len(base.model))}
     moved = transfer(resolve_base(str(path)).load(), base, layers)
-    if moved.arrived < moved.total / 2:
+    head = f"model.{len(base.model) - 1}."
+    if not all(name.startswith(head) for name in moved.left_behind):
         raise UserError(
             f"--weights {path}: {moved.arrived} of its {moved.total} tensors fit {detector.base.name}; "
             "give a checkpoint of that model"

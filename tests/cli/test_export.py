@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from harness import cli_export, cli_options
 from harness.architecture import BASELINE, Architecture
-from harness.detectors import load_model
+from harness.detectors import find_detector, load_model, resolve_base
 from harness.errors import UserError
+from harness.measure.accuracy import save_checkpoint
 from harness.search import export as export_module
 from harness.search.exported import Form
 from harness.search.verify_export import Compared
@@ -86,7 +90,29 @@ def test_an_architecture_is_one_file(clo: Clo, study: Path) -> None:
     assert said == {"study": "x", "architecture": IDENTITY, "file": "deep/mine.yaml"}
     plain = yaml.safe_load(Path("deep/mine.yaml").read_text())
     assert Architecture.from_dict(plain) == Architecture(base="yolov5n", placements=(BLOCK,))
-    assert "clo train results/x/export" in clo("export", "x", IDENTITY, "--to", "architecture").out
+    there = Path("results/x/export").absolute()
+    assert f"clo train {there}" in clo("export", "x", IDENTITY, "--to", "architecture").out
+
+
+def test_an_architecture_of_a_checkpoint_is_built_from_any_folder(
+    clo: Clo, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file said `base: plain16.pt`, and `clo train` of it found no such checkpoint."""
+    Path("ck").mkdir()
+    save_checkpoint(resolve_base("yolov5n").build(2), Path("ck/plain16.pt"))
+    read_it = cli_options.study_record
+
+    def with_checkpoint(*where: Any) -> Any:
+        record, folder = read_it(*where)
+        return replace(record, settings={**record.settings, "base": "ck/plain16.pt"}), folder
+
+    monkeypatch.setattr(cli_export, "study_record", with_checkpoint)
+    written = Path(read(clo("export", "x", IDENTITY, "--to", "architecture", "--json"))["file"]).absolute()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    detector = find_detector(str(written))
+    assert detector.base.checkpoint == Path("../ck/plain16.pt").resolve()
+    assert [row[2] for row in detector.config()["head"]].count("CloBlock") == 1
 
 
 @pytest.mark.parametrize(

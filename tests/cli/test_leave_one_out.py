@@ -98,6 +98,7 @@ def test_the_command_continues_the_study_with_every_new_variant_and_no_more(clo:
     for option, value in (("--epochs", "5"), ("--objectives", "map50_95,macs"), ("--finalists", "4")):
         assert typed[typed.index(option) + 1] == value
     assert "--from-scratch" in typed and "--seed" not in typed and "--batch" not in typed
+    assert "--learning-rate" not in typed and "--block-rate-factor" not in typed  # those of a start from scratch
     assert str(Path("my loo") / "without-neck.P3.yaml") in typed
 
 

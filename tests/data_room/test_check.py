@@ -254,6 +254,11 @@ def test_both_splits_must_be_named(data: Path, key: str) -> None:
     assert f"has no key {key!r}; it must name the folder" in sentence(edit(data, **{key: None}))
 
 
+def test_images_have_three_channels(data: Path) -> None:
+    assert "says channels: 1; a model here takes colour images. Take that line out" in sentence(edit(data, channels=1))
+    assert check_dataset(str(edit(data, channels=3)), 64).train_images == 3
+
+
 def test_a_split_must_be_a_path(data: Path) -> None:
     assert "'val' must be a path or a list of paths, not 3" in sentence(edit(data, val=3))
 

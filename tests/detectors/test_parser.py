@@ -214,7 +214,7 @@ def test_too_little_memory_to_build_is_not_the_descriptions_fault(
 
 
 def test_an_activation_is_a_layer_of_torch_and_no_other_expression() -> None:
-    with pytest.raises(UserError, match="cannot be built: TypeError"):
+    with pytest.raises(UserError, match=r"cannot be built: its activation .* is no torch.nn layer"):
         build(yolov7_tiny_with("print('any code')", 2, [64, 64, 32, 32, 2, 1]))
 
 

@@ -58,6 +58,12 @@ def value(card: str, name: str) -> str:
     return re.sub(r"\\(.)", r"\1", str(found))
 
 
+def test_a_head_that_is_not_used_is_said() -> None:
+    said = "outputs here are, of the one-to-many head"
+    assert said in model_card(trained_long(), exported(Form.ONNX, has_unused_head=True))
+    assert said not in model_card(trained_long(), exported(Form.ONNX))
+
+
 # --- What it is -----------------------------------------------------------------------------------
 
 

@@ -79,6 +79,15 @@ def test_the_base_is_trained_once(trained: list[Training]) -> None:
     assert first.origin == "yolov5n, trained 2 epochs"
 
 
+def test_only_a_base_that_is_trained_is_said_to_be(trained: list[Training], tmp_path: Path) -> None:
+    said: list[str] = []
+    find(checkpoint(tmp_path, 10), on_phase=said.append)  # trained already
+    assert (said, trained) == ([], [])
+    for _ in range(2):  # the second is found
+        find(on_phase=said.append)
+    assert said == ["training the common base yolov5n, seed 0 (2 epochs, kept)"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
-from harness.detectors import build
+from harness.detectors import build, resolve_base
 from harness.errors import UserError
+from harness.measure.runtimes import deployed
+from harness.search import export as export_module
 from harness.search.export import check_replaceable, prepare_export
 from harness.search.exported import Form
 from harness.search.fresh_process import fill
@@ -142,3 +145,13 @@ def test_a_script_is_python_and_short(form: Form) -> None:
     compile(script, "load.py", "exec")
     lines = [line for line in script.splitlines() if line.strip()]
     assert len(lines) <= 16
+
+
+@pytest.mark.parametrize(("name", "unused"), [("yolo26n", True), ("yolov5n", False), ("yolov10n", True)])
+def test_an_export_knows_whether_a_head_is_left_out(name: str, unused: bool) -> None:
+    """YOLO26 and YOLOv10 train a one-to-one head too, and Ultralytics validates the one-to-many head."""
+    network = resolve_base(name).build(2)
+    assert export_module._has_unused_head(network) is unused
+    fused: Any = deployed(network).model[-1]  # type: ignore[index]
+    assert fused.cv2 is not None
+    assert getattr(fused, "one2one_cv2", None) is None
