@@ -55,7 +55,8 @@ class LiveView:
 
     def phase(self, text: str) -> None:
         """Show it below the trainings that run, with a fresh bar."""
-        others = {number: each for number, each in self._running.items() if number is not None}
+        others = self._running.copy()
+        others.pop(None, None)
         self._running = {**others, None: Running(text)}
 
     def begin(self, trial: int, text: str) -> None:

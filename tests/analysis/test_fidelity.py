@@ -113,7 +113,8 @@ def test_pairs_that_one_architecture_carries_have_no_interval() -> None:
     long = np.r_[draw.uniform(0, 0.005, 20), 0.5]
     short = np.r_[draw.uniform(0, 0.005, 19), 0.7, 0.6]  # one of the twenty pairs is ordered wrongly
     found = told_apart(short, long, rng())
-    assert (found.pairs, found.carriers, found.share.value) == (20, 1, pytest.approx(19 / 20))
+    assert (found.pairs, found.carriers) == (20, 1)
+    assert found.share.value == pytest.approx(19 / 20)
     assert math.isnan(found.share.low) and math.isnan(found.share.high)
 
 

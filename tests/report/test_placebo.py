@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli_report import _together
+from harness.records import StudyRecord
 from harness.report.closing import closing
 from harness.report.content import content
 from harness.report.figures import LATENCY, MACS, Mark, with_placebos
@@ -126,11 +127,15 @@ def test_page_and_markdown_have_placebo_and_forest() -> None:
 def test_a_search_with_its_ablation_is_one_report_and_with_anothers_side_by_side(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _together([example.winning(), of_search("3fa9c1d2")], tmp_path, as_json=False)
+    def side_by_side(*records: StudyRecord) -> None:
+        found = [(record, tmp_path / record.name) for record in records]
+        _together(found, tmp_path / "+".join(record.name for record in records), as_json=False)
+
+    side_by_side(example.winning(), of_search("3fa9c1d2"))
     page = (tmp_path / "demo+ablation" / "report.html").read_text(encoding="utf-8")
     assert "Take 77e0b1aa: " in page and "The block, or its size?" in page
     assert "not in its report" not in capsys.readouterr().out
-    _together([example.winning(), ablation(name="other")], tmp_path, as_json=False)
+    side_by_side(example.winning(), ablation(name="other"))
     page = (tmp_path / "demo+other" / "report.html").read_text(encoding="utf-8")
     assert "2 studies side by side." in page
     assert "not in its report: none of its models is an architecture of the search." in capsys.readouterr().out
