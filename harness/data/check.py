@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,13 +172,21 @@ def description(dataset: str | Path, **_: object) -> dict[str, Any]:
 def _description(
     content: Mapping[str, Any], names: dict[int, str], root: Path, splits: Mapping[str, Split], yaml: Path
 ) -> dict[str, Any]:
-    """In Ultralytics' form: a split is one path where it can be, for names of COCO's folders are looked for in it."""
+    """In Ultralytics' form: a split is one path where it can be, for names of COCO's folders are looked for in it.
+
+    Of the YAML's other keys none is passed on but those that bear on how images and labels are read.
+    """
+    channels, points = content.get("channels", 3), content.get("kpt_shape")
+    if type(channels) is not int or channels < 1:
+        raise UserError(f"Data set {yaml}: 'channels' must be a number of colour channels such as 3, not {channels!r}.")
+    if points is not None and not (isinstance(points, list) and [type(value) for value in points] == [int, int]):
+        raise UserError(f"Data set {yaml}: 'kpt_shape' must be two whole numbers such as [17, 3], not {points!r}.")
     sources = {name: [str(source) for source in split.sources] for name, split in splits.items()}
     return {
-        **{key: value for key, value in content.items() if key != "download"},
         "names": names,
         "nc": len(names),
-        "channels": content.get("channels", 3),
+        "channels": channels,
+        **({"kpt_shape": points} if points else {}),
         "path": root,
         "yaml_file": str(yaml),
         **{name: paths[0] if len(paths) == 1 else paths for name, paths in sources.items()},
@@ -288,12 +297,14 @@ def _names(content: Mapping[str, Any], yaml: Path) -> dict[int, str]:
 
 def _apart(names: Sequence[str]) -> dict[int, str]:
     """Names by number; whose name is an earlier one's gets a number behind it, so that figures by name lose none."""
+    given, taken, copies = set(names), set[str](), Counter[str]()
     apart: dict[int, str] = {}
     for index, name in enumerate(names):
-        wanted, copy = name, 1
-        while wanted in apart.values() or (copy > 1 and wanted in names):
-            copy += 1
-            wanted = f"{name} ({copy})"
+        wanted = name
+        while wanted in taken or (wanted != name and wanted in given):
+            copies[name] += 1
+            wanted = f"{name} ({copies[name] + 1})"
+        taken.add(wanted)
         apart[index] = wanted
     return apart
 

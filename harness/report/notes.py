@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[str, str], ...]
 
+_NOTHING = 0.0005
+"""mAP50-95 that is printed as 0.000."""
 JUDGING = (
     "Gain: a candidate's mAP50-95 minus the baseline's, of the same seed and number of epochs.",
     "Interval: 95 %, Student's t, from the scatter between seeds pooled over all candidates that have "
@@ -119,6 +121,7 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
     settings = record.settings
     return (
         *map(str, record.environment.get("data_cautions") or ()),
+        *_blind_baseline(record),
         f"One data set ({settings.get('data', 'not recorded')}): a gain there need not be one elsewhere.",
         f"One device ({device(record)}): another one's front is another front.",
         "Validation images are the same for all seeds; the intervals hold the scatter of training, not "
@@ -126,6 +129,18 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
         "Only the architectures in the table were tried; the space holds more than these."
         if _holds_more(record)
         else "Architectures outside the search space were not tried.",
+    )
+
+
+def _blind_baseline(record: StudyRecord) -> tuple[str, ...]:
+    """A sentence where the baseline finds no object, so that everything is as good as it."""
+    trials = record.trials
+    read = trials[(trials["architecture"] == BASELINE) & (trials["state"] == "complete")]["map50_95"]
+    if read.empty or read.max() >= _NOTHING:
+        return ()
+    return (
+        f"The baseline detects nothing: its mAP50-95 is 0.000 in all of its {words.count(len(read), 'training')}. "
+        "Without one that does, no gain over it can be judged: look at the labels, or train longer.",
     )
 
 

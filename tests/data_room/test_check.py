@@ -123,6 +123,18 @@ def test_nothing_is_written(data: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in data.parent.rglob("*")} == before
 
 
+@pytest.mark.parametrize("change", [{"channels": [3]}, {"channels": "3"}, {"kpt_shape": 17}, {"kpt_shape": ["a", 3]}])
+def test_what_would_crash_the_loader_is_a_sentence(data: Path, change: dict[str, object]) -> None:
+    assert f"'{next(iter(change))}' must be " in sentence(edit(data, **change))
+
+
+def test_labels_of_poses_are_boxes_with_points(data: Path) -> None:
+    label(data.parent, "train", 0).write_text("0 0.5 0.5 0.25 0.25 0.5 0.5 2\n", encoding="utf-8")
+    assert check_dataset(edit(data, kpt_shape=[1, 3]), 64).train_images == 3
+    with pytest.raises(UserError, match="of 8 columns instead of 5"):
+        check_dataset(edit(data, kpt_shape=None), 64)
+
+
 # --- The fingerprint ------------------------------------------------------------------------------
 
 

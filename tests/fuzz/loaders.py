@@ -125,7 +125,7 @@ def _labels(content: bytes, folder: Path) -> object:
 def _image(path: Path) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(path)
+        Image.fromarray(np.full((32, 32, 3), "val" in path.parts, np.uint8)).save(path)
 
 
 DATASETS: tuple[Any, ...] = (

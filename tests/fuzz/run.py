@@ -18,8 +18,9 @@ from tests.fuzz.command_lines import COMMAND_LINES, RefusedError, without_work
 from tests.fuzz.loaders import LOADERS, Fuzzed
 from tests.fuzz.outcome import SECONDS, DefectError, check_sentence, deadline
 from tests.fuzz.studies import STUDIES
+from tests.fuzz.tables import TABLES
 
-KINDS: Mapping[str, Fuzzed] = {**LOADERS, "study": STUDIES, "command line": COMMAND_LINES}
+KINDS: Mapping[str, Fuzzed] = {**LOADERS, "study": STUDIES, "study's tables": TABLES, "command line": COMMAND_LINES}
 _MOST_SHOWN = 12
 
 

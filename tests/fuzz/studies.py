@@ -80,14 +80,15 @@ def _plain(value: Any) -> Any:
     return str(value)[:200].replace("\0", "") if isinstance(value, str) else value
 
 
-def _whole(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """The value as JSON holds it."""
     return json.loads(json.dumps(_plain(value)).encode("utf-8", "replace"))
 
 
 CASES = st.fixed_dictionaries({
-    "row": mutated(ROW_OF, ("baseline", "../x", "complete")).map(_whole),
-    "architecture": mutated(ARCHITECTURES[1], ("neck.P4", "../../x")).map(_whole),
-    "attributes": mutated(ATTRIBUTES).map(_whole).filter(lambda value: isinstance(value, dict)),
+    "row": mutated(ROW_OF, ("baseline", "../x", "complete")).map(plain_json),
+    "architecture": mutated(ARCHITECTURES[1], ("neck.P4", "../../x")).map(plain_json),
+    "attributes": mutated(ATTRIBUTES).map(plain_json).filter(lambda value: isinstance(value, dict)),
 })  # fmt: skip
 
 
