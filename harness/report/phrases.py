@@ -61,13 +61,8 @@ def _seeds_for(gain: float, noise: Noise, summary: pd.DataFrame) -> SampleSize:
     longest = judged[judged["epochs"] == judged["epochs"].max()]
     # with one fresh seed each the noise is that of two, the one that picked being the other
     seeds = max(2.0, float(longest["gain_seeds"].mean())) if len(longest) else 2.0
-    return sample_size(
-        noise.sd,
-        noise.df,
-        gain,
-        growing_df(noise.df, seeds, df_of_a_seed(noise.architectures)),
-        ALPHA / _tests(summary),
-    )
+    freedom = growing_df(noise.df, seeds, df_of_a_seed(noise.architectures))
+    return sample_size(noise.sd, noise.df, gain, lambda number: freedom(max(2, number)), ALPHA / _tests(summary))
 
 
 def _tests(summary: pd.DataFrame) -> int:
