@@ -84,6 +84,9 @@ class _Clock:
         work()
         return self.now - before
 
+    def pause(self, seconds: float) -> None:
+        self.now += 1000 * seconds
+
     def _advance(self, work: float) -> float:
         """Go on until the work is done or the disturbance begins or ends; give how much was done, in undisturbed ms."""
         period, on_ms = self.disturbance.period_ms, self.disturbance.duty * self.disturbance.period_ms
@@ -124,12 +127,12 @@ def periodic_coverage(disturbance: Disturbance, *, renews: bool, runs: int, seed
 
 def _measured(disturbance: Disturbance, renews: bool, rng: np.random.Generator) -> tuple[float, float, float]:
     clock, ms = _Clock(disturbance, rng), disturbance.pass_ms
-    turns = Turns(clock.passes(TRUE_RATIO * ms), clock.passes(ms), clock, rng)
+    turns = Turns(clock.passes(TRUE_RATIO * ms), clock.passes(ms), clock, rng, renews=renews)
     deadline = clock.seconds() + MAX_SECONDS
     turns.warm_up(clock.seconds() + _WARM_UP_SECONDS)
-    group = turns.rounds_a_copy(MAX_SECONDS) if renews else None
+    group = turns.rounds_a_group(MAX_SECONDS)
     rounds, _ = turns.measure(deadline, MIN_ROUNDS, TARGET, 0, group)
-    return ratio_with_interval(times_of(rounds), 0, group or 1)
+    return ratio_with_interval(times_of(rounds), 0, group)
 
 
 def main(

@@ -18,6 +18,9 @@ class Clock(Protocol):
     def milliseconds(self, work: Callable[[], object]) -> float:
         """Do the work, all of it, and say how long it took."""
 
+    def pause(self, seconds: float) -> None:
+        """Do nothing for so long."""
+
 
 class WallClock:
     """The host's monotonic clock."""
@@ -34,6 +37,10 @@ class WallClock:
         start = time.perf_counter_ns()
         work()
         return (time.perf_counter_ns() - start) / 1e6
+
+    def pause(self, seconds: float) -> None:
+        """See `Clock.pause`."""
+        time.sleep(seconds)
 
 
 _UNKNOWN_L2_BYTES = 256 * 2**20

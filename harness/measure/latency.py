@@ -87,6 +87,7 @@ class Latency:
         rounds: Rounds A B B A or B A A B, warm-up not included.
         candidate_first: Which of the two each round was, in the order of measuring, (rounds,); true is A B B A.
         warm_up_rounds: Rounds before, whose times were thrown away.
+        rounds_a_group: Rounds after which there was a pause of random length; the interval's independent pieces.
         rounds_a_copy: Rounds after which both models were copied to another place in memory; None where the engine
             keeps its own copy.
         mode: What ran both models, see `harness.measure.runtimes.Mode`.
@@ -118,6 +119,7 @@ class Latency:
     rounds: int
     candidate_first: npt.NDArray[np.bool_]
     warm_up_rounds: int
+    rounds_a_group: int
     rounds_a_copy: int | None
     mode: str
     engine: str
@@ -198,16 +200,16 @@ def interleaved_latency(
     with _on(place):
         a, b = prepare({"candidate": candidate, "baseline": baseline}, image, runtime)
         renewable = runtime.mode is Mode.EAGER
-        course = Turns(a, b, clock or clock_for(place), np.random.default_rng(seed))
+        course = Turns(a, b, clock or clock_for(place), np.random.default_rng(seed), renews=renewable)
         before = Conditions.now(place)
         with torch.inference_mode(), _no_garbage_collection():
             deadline = course.clock.seconds() + max_seconds
             warm_up_rounds = course.warm_up(course.clock.seconds() + _WARM_UP_SHARE * max_seconds)
-            group = course.rounds_a_copy(max_seconds) if renewable else None
+            group = course.rounds_a_group(max_seconds)
             rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed, group)
         after = Conditions.now(place)
     times = times_of(rounds)
-    low, ratio, high = ratio_with_interval(times, seed, group or 1)
+    low, ratio, high = ratio_with_interval(times, seed, group)
     return Latency(
         ratio=ratio,
         ratio_ci95=(low, high),
@@ -219,7 +221,8 @@ def interleaved_latency(
         rounds=len(rounds),
         candidate_first=np.array([each.candidate_first for each in rounds]),
         warm_up_rounds=warm_up_rounds,
-        rounds_a_copy=group,
+        rounds_a_group=group,
+        rounds_a_copy=group if renewable else None,
         mode=runtime.mode.value,
         engine=runtime.engine,
         device=torch.cuda.get_device_name(place) if on_cuda else "cpu",

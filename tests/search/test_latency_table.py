@@ -63,6 +63,9 @@ class CountingClock(TorchDispatchMode):  # type: ignore[no-untyped-call]
             work()
         return (self.worked - before) / 1000
 
+    def pause(self, seconds: float) -> None:
+        """Nothing to wait for."""
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         self.worked += output.numel() if isinstance(output, Tensor) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.search.observer import Observer
+from harness.search.step import Step
 from harness.terminal.lines import Lines, Quiet
 from tests.report.example import baseline, candidate, failed, frame, record, row, winning
 from tests.terminal.consoles import SPACE, plain, step, work, written
@@ -92,3 +93,22 @@ def test_the_last_training_leaves_nothing_to_expect(clock: list[float]) -> None:
     lines.plan(work(trainings=0, epochs=0))
     lines.finished(winning(), 0)
     assert written(console).splitlines()[-1].endswith(", 30 s, latency ×1.00")
+
+
+def test_what_a_phase_consists_of_and_what_is_waited_for_is_a_line_each_time_it_begins() -> None:
+    console = plain()
+    lines = Lines(console)
+    for done, doing in enumerate(
+        ["timing blocks", "timing blocks", "waiting for another measurement", "timing blocks"]
+    ):
+        lines.progress(Step(doing, done, 4))
+    lines.progress(Step("waiting for trainings to pause", 0, 1), 3)
+    lines.progress(Step("latency", 0, 1), 3)
+    lines.progress(step(1, 10), 3)
+    said = [line.split("] ")[1] for line in written(console).splitlines()]
+    assert said == [
+        "timing blocks",
+        "waiting for another measurement",
+        "timing blocks",
+        "#3 waiting for trainings to pause",
+    ]

@@ -75,6 +75,19 @@ def test_a_word_that_comes_after_the_end_of_its_training_is_let_pass(clock: list
     assert "candidate 1: a" not in text(view.render())
 
 
+def test_what_a_phase_consists_of_and_what_is_waited_for_is_in_view(clock: list[float]) -> None:
+    view = LiveView(plain(), "search")
+    view.phase("estimating the latency")
+    view.progress(Step("timing blocks", 128, 620))
+    assert "128/620 timing blocks" in text(view.render())
+    view.progress(Step("waiting for another search", 0, 0))
+    assert "waiting for another search" in text(view.render())
+    for trial in range(4):
+        view.begin(trial, "candidate")
+        view.progress(Step("waiting for trainings to pause", 0, 1), trial)
+    assert "waiting for trainings to pause · candidate" in text(view.render())
+
+
 def test_a_new_phase_begins_without_progress(clock: list[float]) -> None:
     view = LiveView(plain(), "x")
     view.progress(step(10, 40))
