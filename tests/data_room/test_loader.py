@@ -38,6 +38,7 @@ def test_a_users_npy_beside_an_image_is_neither_read_nor_written(
 ) -> None:
     yaml = photographs(tmp_path, train=2, val=2)
     pixels = cv2.imread(str(image(tmp_path, split, 0)))
+    assert pixels is not None
     beside = image(tmp_path, split, 0).with_suffix(".npy")
     np.save(beside, np.full((16, 16, channels), 200, np.uint8))
     image(tmp_path, split, 1).with_suffix(".npy").write_bytes(b"no array")

@@ -28,7 +28,12 @@ def test_images_are_the_same_by_path_by_link_and_by_content(tmp_path: Path) -> N
 def test_only_files_of_equal_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     digest = overlap._digest
-    monkeypatch.setattr(overlap, "_digest", lambda path: (read.append(path), digest(path))[1])
+
+    def counted_digest(path: str) -> bytes:
+        read.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(overlap, "_digest", counted_digest)
     train = write(tmp_path / "train", a="1", b="22", c="333")
     val = write(tmp_path / "val", x="44", y="55555")
     assert shared_images(train, val) == []
