@@ -12,6 +12,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import nox
@@ -156,16 +158,23 @@ def _become_clo(session: nox.Session, *arguments: str) -> None:
     code into 1.
     """
     _install(session)
-    if any("postgres" in argument for argument in arguments):
+    if any(url.startswith("postgres") for url in _given(arguments, "--storage")):
         _add(session, POSTGRES)
-    if "ray" in arguments or "--executor=ray" in arguments:
+    if "ray" in _given(arguments, "--executor"):
         _add(session, RAY)
     command = [str(PYTHON), "-m", "harness", *arguments]
+    os.environ["CLO_NAS_PROGRAM"] = "nox -s clo --"  # what it prints can be typed
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "nt":
         sys.exit(subprocess.call(command))  # Windows has no exec that keeps the console
     os.execv(command[0], command)
+
+
+def _given(arguments: Sequence[str], option: str) -> list[str]:
+    """Return the values that an option is given, as `--option value` or `--option=value`."""
+    apart = [value for name, value in pairwise(arguments) if name == option]
+    return apart + [each.partition("=")[2] for each in arguments if each.startswith(f"{option}=")]
 
 
 def _install(session: nox.Session) -> None:

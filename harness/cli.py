@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from harness.cache import enter as enter_cache
 from harness.cli_ablate import ablate
+from harness.cli_cache import cache
 from harness.cli_dashboard import dashboard
 from harness.cli_export import export
 from harness.cli_leave_one_out import leave_one_out
-from harness.cli_options import MODEL_HELP, ImageSize, Json, choice
+from harness.cli_options import MODEL_HELP, ImageSize, Json, choice, typed_command
 from harness.cli_report import report
 from harness.cli_reproduce import reproduce
 from harness.cli_search import search
@@ -20,18 +22,37 @@ from harness.cli_simulate import simulate
 from harness.cli_train import train
 from harness.errors import UserError, lacks_memory
 from harness.isolation import isolate_ultralytics
+from harness.own_files import MADE_BY, refuse_foreign_folder, refuse_others
 from harness.printing import counts, print_json, print_latency, print_ledger, print_table
 from harness.search.interrupts import Interrupts
 
 app = typer.Typer(
     name="clo",
-    help="Search where and in which shape Clo blocks pay in a detector, and read the answer.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-for command in (search, report, train, ablate, reproduce, simulate, leave_one_out, export, dashboard):
+
+def _print_versions(wanted: bool) -> None:
+    if wanted:
+        from harness._version import versions
+
+        print("\n".join(f"{name} {number}" for name, number in versions().items()))
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_versions, help="Print the versions that matter."),
+    ] = False,
+) -> None:
+    """Search where and in which shape Clo blocks pay in a detector, and read the answer."""
+
+
+for command in (search, report, train, ablate, reproduce, simulate, leave_one_out, export, dashboard, cache):
     app.command()(command)
 
 
@@ -48,13 +69,14 @@ def fidelity(
 
     Reports of searches at the same setting quote what it finds.
     """
-    from harness.report.fidelity import read_setting, write_fidelity, write_setting
+    from harness.report.fidelity import FILES, read_setting, write_fidelity, write_setting
     from harness.search.fidelity import check_same, load_plan, run_fidelity, study_setting
 
     chosen = load_plan(plan)
     folder = out / chosen.name
-    setting = study_setting(chosen, ["clo", *sys.argv[1:]])
+    setting = study_setting(chosen, typed_command())
     before = read_setting(folder)
+    refuse_foreign_folder(folder, FILES, before is not None, "--out")
     if before:
         check_same(setting, before, folder)
     write_setting(setting, folder)
@@ -99,15 +121,17 @@ def model(
 ) -> None:
     """Print a model as an Ultralytics model YAML; it trains with plain Ultralytics once `harness` is imported."""
     from harness.detectors import build, find_detector, to_yaml
+    from harness.report.whole_file import write_whole
 
+    if out is not None:
+        refuse_others("--out", out, (".yaml", ".yml"), "a model YAML")
     detector = find_detector(name)
     config = detector.config(classes)
     build(config)
     shown = {key: value for key, value in config.items() if key not in {"yaml_file", "scale", "ch", "names"}}
-    text = to_yaml(shown, f"{name}: {detector.architecture.describe()}\nmade by clo-nas; needs `import harness`")
+    text = to_yaml(shown, f"{name}: {detector.architecture.describe()}\n{MADE_BY}; needs `import harness`")
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
+        write_whole(out, text.encode())
     if as_json:
         print_json({"model": name, "file": str(out) if out else None, "yaml": shown})
     else:
@@ -165,6 +189,8 @@ def latency(
     from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime
     from harness.search.setting import resolve_device
 
+    if samples is not None:
+        refuse_others("--samples", samples, (".parquet",), "a Parquet file")
     if not precision > 0:
         raise UserError(f"--precision {precision}: it is above 0, in percent")
     runtime = Runtime(
@@ -198,6 +224,7 @@ def main() -> None:
     with Interrupts(end_at_second=True) as ctrl_c:
         try:
             isolate_ultralytics()
+            enter_cache()
             app(prog_name="clo")
         except UserError as error:
             _fail(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +20,7 @@ from harness.cli_options import (
     Results,
     Storage,
     choice,
+    typed_command,
 )
 from harness.cli_report import close, write
 from harness.cli_search import duration
@@ -97,7 +97,6 @@ def ablate(
         from harness.search.ablate import ablate as run
         from harness.search.ablation import AblationSettings, prepare_ablation
         from harness.search.ablation_cost import plan_of
-        from harness.settings import without_password
 
         settings = AblationSettings(
             file=chosen, device=device, workers=workers, threads=threads, loader_workers=loader_workers,
@@ -112,7 +111,7 @@ def ablate(
             return
         watch.note(f"plan: {planned}")
         try:
-            record = run(ablation, watch, ["clo", *map(without_password, sys.argv[1:])])
+            record = run(ablation, watch, typed_command())
         except KeyboardInterrupt:
             interrupted = True
             try:

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli_options import Json, Results, Storage, choice, study_record
 from harness.errors import UserError
+from harness.own_files import MADE_BY, refuse_others
 from harness.printing import print_json
 
 
@@ -47,8 +48,11 @@ def export(
         if architecture not in record.architectures:
             there = ", ".join(record.architectures) or "none"
             raise UserError(f"study {study} has no architecture '{architecture}'; it has {there}")
+        if out is not None:
+            refuse_others("--out", out, (".yaml", ".yml"), "an architecture file")
         path = out or folder / "export" / f"{architecture}.architecture.yaml"
-        text = yaml.safe_dump(record.architectures[architecture].to_dict(), sort_keys=False)
+        placements = yaml.safe_dump(record.architectures[architecture].to_dict(), sort_keys=False)
+        text = f"# Architecture {architecture}, {MADE_BY}\n{placements}"
         write_whole(path, text.encode())
         if as_json:
             print_json({**known, "file": str(path)})

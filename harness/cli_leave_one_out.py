@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli_options import Json, Results, Storage, study_record
+from harness.own_files import MADE_BY, refuse_others
 from harness.printing import print_json
 
 
@@ -28,6 +29,8 @@ def leave_one_out(
     """
     import yaml
 
+    from harness.report.whole_file import write_whole
+
     record, folder = study_record(study, storage, results)
 
     from harness.search.leave_one_out import Status, command
@@ -40,7 +43,9 @@ def leave_one_out(
     for variant in variants:
         if variant.status not in {Status.BASELINE, Status.OUTSIDE}:
             path = target / (f"without-{variant.without}.yaml" if variant.without else "whole.yaml")
-            path.write_text(yaml.safe_dump(variant.architecture.to_dict(), sort_keys=False), encoding="utf-8")
+            refuse_others("--out", path, (".yaml",), "an architecture file")
+            text = yaml.safe_dump(variant.architecture.to_dict(), sort_keys=False)
+            write_whole(path, f"# Architecture {variant.identity}, {MADE_BY}\n{text}".encode())
             files[variant.identity] = path
     place = ["--storage", storage] if storage else []
     if results != Path("results"):

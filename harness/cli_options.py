@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from harness.errors import UserError
+from harness.isolation import program
+from harness.settings import sqlite_url, without_password
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -51,6 +54,11 @@ AllowValInTrain = Annotated[
     typer.Option("--allow-val-in-train", help="Train although validation images are training images, too."),
 ]
 Results = Annotated[Path, typer.Option(help="Folder that holds one folder a study.")]
+
+
+def typed_command() -> list[str]:
+    """Return the command line as it may be kept: without passwords."""
+    return [*program().split(), *map(without_password, sys.argv[1:])]
 
 
 def choice(option: str, choices: type[Choice], text: str) -> Choice:
@@ -101,4 +109,4 @@ def study_url(study: str, storage: str | None, results: Path) -> str:
     if storage is None and not (folder / "study.db").is_file():
         names = sorted(path.parent.name for path in results.glob("*/study.db"))
         raise UserError(f"study {study}: no {folder / 'study.db'}; studies here: {', '.join(names) or 'none'}")
-    return storage or f"sqlite:///{(folder / 'study.db').as_posix()}"
+    return storage or sqlite_url(folder / "study.db")

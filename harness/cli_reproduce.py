@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +21,7 @@ from harness.cli_options import (
     Resource,
     Results,
     choice,
+    typed_command,
 )
 from harness.cli_search import duration
 from harness.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
@@ -105,7 +105,7 @@ def reproduce(
             results=results,
         )
         try:
-            ledger = run(settings, watch, ["clo", *sys.argv[1:]])
+            ledger = run(settings, watch, typed_command())
         except KeyboardInterrupt:
             interrupted = True
             watch.phase("writing what there is")
@@ -119,7 +119,7 @@ def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
     from harness.report.ledger import write_ledger
 
     environment = ledger.studies[0].environment if ledger.studies else {}
-    typed = _command() if settings.train else shlex.join(map(str, environment.get("command", [])))
+    typed = shlex.join(typed_command()) if settings.train else shlex.join(map(str, environment.get("command", [])))
     path = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
     if as_json:
         entries = [{"claim": claim.id, **finding.to_dict()} for claim, finding in ledger.entries]
@@ -128,10 +128,6 @@ def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
     for claim, finding in ledger.entries:
         print(f"{finding.verdict:<11} {claim.id}: {finding.sentence}")
     print(f"Ledger: {path}")
-
-
-def _command() -> str:
-    return shlex.join(["clo", *sys.argv[1:]])
 
 
 def _list(as_json: bool) -> None:

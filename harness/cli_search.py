@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from harness.cli_options import (
     Resource,
     Results,
     Storage,
+    typed_command,
 )
 from harness.cli_report import close, write
 from harness.cluster_settings import cluster_settings
@@ -167,10 +167,9 @@ def search(
         watch.phase("loading torch and Ultralytics")
         from harness.search.run import StoppedError
         from harness.search.run import search as run
-        from harness.settings import without_password
 
         try:
-            record = run(settings, watch, ["clo", *map(without_password, sys.argv[1:])])
+            record = run(settings, watch, typed_command())
         except StoppedError as stopped:
             record, interrupted = stopped.record, True
         watch.phase("writing the report")
@@ -179,6 +178,10 @@ def search(
     close(record, folder, as_json, said)
     if interrupted:
         raise typer.Exit(130)
+
+
+_LEAST_COUNT = 1000
+"""No detector has fewer parameters or MACs: a smaller number is one of millions whose M was left out."""
 
 
 def duration(text: str | None, option: str = "--timeout") -> float | None:
@@ -203,7 +206,10 @@ def count(option: str, text: str | None) -> float | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kMG]?)", text.strip())
+    match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kKMG]?)", text.strip())
     if not match:
         raise UserError(f"{option} {text}: not a count; write 1770000, 1.77e6 or 1.77M")
-    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+    number = float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2].replace("K", "k")]
+    if number < _LEAST_COUNT:
+        raise UserError(f"{option} {text}: a detector has far more; for {match[1]} million write {match[1]}M")
+    return number

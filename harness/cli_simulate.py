@@ -14,6 +14,7 @@ import typer
 
 from harness.cli_options import Json, choice
 from harness.errors import UserError
+from harness.own_files import refuse_others
 from harness.printing import print_json, print_table
 from harness.settings import Sampler
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from harness.search.simulation_summary import SimulationSummary
 
-_KINDS = ("png", "svg")
+_PICTURES = (".png", ".svg")
 _SHOWN = (10, 20, 50, 100, 200, 500, 1000)
 """Budgets in the table on the terminal; JSON has more."""
 
@@ -75,8 +76,8 @@ def simulate(
         if not (math.isfinite(share) and share >= 0):
             raise UserError(f"{option} {share}: a share is 0 or more, such as 0.1")
     kind = "" if plot is None else plot.suffix.removeprefix(".").lower()
-    if plot is not None and kind not in _KINDS:
-        raise UserError(f"--plot {plot}: its name ends in .png or .svg")
+    if plot is not None:
+        refuse_others("--plot", plot, _PICTURES, "a picture")
 
     from harness.search.simulate import Conditions
     from harness.search.simulation_summary import curves, summarize
@@ -95,9 +96,9 @@ def simulate(
     title = f"{table.name}: {len(trainings.cost)} models, {maximize} against {minimize}, {seeds} seeds"
     if plot is not None:
         from harness.report.curves import draw_curves
+        from harness.report.whole_file import write_whole
 
-        plot.parent.mkdir(parents=True, exist_ok=True)
-        plot.write_bytes(draw_curves(curves(by_name), title, kind))
+        write_whole(plot, draw_curves(curves(by_name), title, kind))
     if as_json:
         print_json(
             {

@@ -11,6 +11,7 @@ from harness.cli_ablate import seed_list
 from harness.cli_options import MODEL_HELP, AllowUnusable, AllowValInTrain, Json, Results, Storage, study_record
 from harness.cli_report import write
 from harness.errors import UserError
+from harness.own_files import refuse_others
 from harness.printing import print_json
 from harness.settings import EMBEDDED_DATA, default_imgsz
 
@@ -90,6 +91,7 @@ def train(
     from harness.terminal import observer
 
     target = out or results / "train" / f"{Path(model).stem}.pt"
+    refuse_others("--out", target, (".pt",), "a checkpoint")
     options = TrainOptions(
         model=model, data=data or EMBEDDED_DATA, weights=weights, epochs=epochs or 20,
         imgsz=imgsz or default_imgsz(data or EMBEDDED_DATA),

@@ -15,12 +15,19 @@ import platformdirs
 from harness.errors import UserError
 
 _CACHE_VARIABLE = "CLO_NAS_CACHE"
+_PROGRAM_VARIABLE = "CLO_NAS_PROGRAM"
+"""Set by the noxfile."""
 
 
 def cache_folder() -> Path:
     """Where data sets and trained bases are kept; `CLO_NAS_CACHE` moves it."""
     chosen = os.environ.get(_CACHE_VARIABLE)
     return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("clo-nas"))
+
+
+def program() -> str:
+    """Return what to type for `clo` here: under nox, which installs nothing beside its environment, a session of it."""
+    return os.environ.get(_PROGRAM_VARIABLE) or "clo"
 
 
 def isolate_ultralytics() -> None:

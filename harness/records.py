@@ -25,7 +25,7 @@ from harness.choices import NO_BLOCK, Option
 from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.patient_storage import PatientStorage
-from harness.settings import is_server, with_driver, without_password
+from harness.settings import is_server, require_storage_url, with_driver, without_password
 from harness.study_form import check_names, check_study, check_trial
 
 LOCK_SECONDS = 30.0
@@ -162,6 +162,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     Raises:
         UserError: It cannot be reached, is locked or is no database.
     """
+    require_storage_url(url)
     if is_server(url) and importlib.util.find_spec("psycopg") is None:
         raise UserError(f"storage {without_password(url)}: needs psycopg; pip install 'clo-nas[postgres]'")
     says_so = "timeout" in sqlalchemy.make_url(url).query if url.startswith("sqlite") else True
@@ -169,7 +170,8 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     try:
         if is_server(url):
             return PatientStorage(with_driver(url))
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=engine)
+        # Optuna formats the URL, for a placeholder of its own: braces of a path would be taken for one.
+        storage = optuna.storages.RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine)
         if url.startswith("sqlite"):
             # Write-ahead log: a report can be read while a search writes, and a commit costs no disk flush.
             # A killed process loses nothing; a power cut may cost the last trial.
@@ -177,6 +179,11 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
             storage.engine.dispose()
         return storage
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        if "table schema" in str(error):
+            raise UserError(
+                f"storage {without_password(url)}: was made by another version of Optuna than the installed "
+                f"{optuna.__version__}; read it with the clo-nas that made it, or name another storage"
+            ) from error
         raise UserError(
             f"storage {without_password(url)}: cannot be opened ({storage_failure(error)}); "
             f"is it an Optuna database, not locked, on a disk with room?"
@@ -261,9 +268,10 @@ def _mapping(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def sqlite_file(url: str) -> Path | None:
     """The file behind a plain SQLite URL; None where there is none."""
-    _, scheme, path = url.partition("sqlite:///")
-    path = path.partition("?")[0]
-    return Path(path) if scheme and path and not path.startswith((":memory:", "file:")) else None
+    if not url.startswith("sqlite:///"):
+        return None
+    path = sqlalchemy.make_url(url).database or ""
+    return Path(path) if path and not path.startswith((":memory:", "file:")) else None
 
 
 def record_of(study: optuna.Study) -> StudyRecord:

@@ -167,6 +167,13 @@ class SearchSettings(BaseModel):
             )
         return study
 
+    @field_validator("storage")
+    @classmethod
+    def _is_a_url(cls, storage: str | None) -> str | None:
+        if storage is not None:
+            require_storage_url(storage)
+        return storage
+
     @field_serializer("storage")
     def _keep_no_password(self, storage: str | None) -> str | None:
         return storage and without_password(storage)
@@ -213,7 +220,7 @@ class SearchSettings(BaseModel):
     @property
     def storage_url(self) -> str:
         """Optuna's storage; a SQLite file in the study's folder by default."""
-        return self.storage or f"sqlite:///{(self.folder / 'study.db').as_posix()}"
+        return self.storage or sqlite_url(self.folder / "study.db")
 
 
 COMPARABLE = (
@@ -272,6 +279,34 @@ def with_driver(url: str) -> str:
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a SQLite file; `?` and `%` of its path are no part of the URL's own grammar."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=file.as_posix()).render_as_string(hide_password=False)
+
+
+_SECRETS = r"pass(?:word|wd)?|pwd|sslpassword|secret|token|api_?key"
+
+
 def without_password(text: str) -> str:
-    """The text with the password of every URL in it masked: reports and error messages are passed on."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]+@", r"\1:***@", text)
+    """Return the text with the password of every URL in it masked: reports and error messages are passed on.
+
+    A password ends at the last `@` of its word, so that one which holds an `@` is masked whole.
+    """
+    masked = re.sub(r"(://[^:/\s]*):\S*@", r"\1:***@", text)
+    return re.sub(rf"([?&](?:{_SECRETS})=)[^&\s]*", r"\1***", masked, flags=re.IGNORECASE)
+
+
+def require_storage_url(url: str) -> None:
+    """Refuse what is no storage URL, before a library says so in its own words and repeats a password.
+
+    Raises:
+        UserError: It is a plain path, or its password has characters that end it early.
+    """
+    if not re.match(r"[a-z][a-z0-9+.]*://", url):
+        right = without_password(sqlite_url(Path(url).absolute()))
+        raise UserError(f"storage {without_password(url)}: not a URL; of a SQLite file write {right}")
+    authority = url.partition("://")[2].partition("?")[0]
+    if authority.count("@") > 1:
+        raise UserError(f"storage {without_password(url)}: user or password holds an '@'; write %40 for it")

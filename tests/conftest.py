@@ -66,10 +66,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
-    """Refuse every connection that would leave this machine."""
+    """Refuse every connection that would leave this machine, and every look-up of another's name."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, _only_to_this_machine(getattr(socket.socket, name)))
+        for name in ("getaddrinfo", "gethostbyname"):
+            patch.setattr(socket, name, _only_this_machine(getattr(socket, name)))
         yield
 
 
@@ -93,6 +95,16 @@ def digits() -> Path:
     from harness.data.digits import ensure_digits
 
     return ensure_digits(_CACHE)
+
+
+def _only_this_machine(look_up: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(host: Any, *rest: Any, **named: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host or "localhost")
+        if not name.startswith((*_THIS_MACHINE, "0.0.0.0")) and name != socket.gethostname():
+            raise RuntimeError(f"a test looked up {name}; tests run without a network")
+        return look_up(host, *rest, **named)
+
+    return guarded
 
 
 def _only_to_this_machine(connect: Callable[..., Any]) -> Callable[..., Any]:

@@ -32,8 +32,11 @@ from harness.records import (
     load_record,
     open_storage,
     record_of,
+    sqlite_file,
     storage_failure,
+    study_names,
 )
+from harness.settings import SearchSettings
 from tests.report.example import failed, frame, row
 
 BLOCK = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=2),))
@@ -277,7 +280,7 @@ def test_a_file_that_is_no_database_is_named_and_left_as_it_is(tmp_path: Path, c
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("url", ["nonsense", "redis://me:s3cret@host", "postgresql://me:s3cret@host/db"])
+@pytest.mark.parametrize("url", ["redis://me:s3cret@host", "postgresql://me:s3cret@host/db"])
 def test_a_storage_that_cannot_be_opened_is_named_without_its_password(url: str) -> None:
     with pytest.raises(UserError, match=r"cannot be opened|needs psycopg") as error:  # which tests go without
         open_storage(url)
@@ -292,3 +295,42 @@ def test_a_failure_is_told_in_the_databases_own_words() -> None:
     assert storage_failure(deep) == storage_failure(wrapped) == "database or disk is full"
     assert storage_failure(ValueError("first\nsecond")) == "first"
     assert storage_failure(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize("name", ["what?", "50%25 x", "a#b", "100 %", "{curly}", "空间 x", "a&b=c"])
+def test_a_study_is_where_its_path_says_whatever_characters_it_has(tmp_path: Path, name: str) -> None:
+    settings = SearchSettings(results=tmp_path / name, study="x")
+    settings.folder.mkdir(parents=True)
+    optuna.create_study(study_name="x", storage=open_storage(settings.storage_url))
+    assert (tmp_path / name / "x" / "study.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert sqlite_file(settings.storage_url) == settings.folder / "study.db"
+    assert study_names(settings.storage_url) == ["x"]
+
+
+def test_a_plain_path_for_a_storage_is_answered_with_its_url(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a URL; of a SQLite file write sqlite:////") as error:
+        open_storage(str(tmp_path / "study.db"))
+    assert str(error.value).endswith(f"write sqlite:///{tmp_path / 'study.db'}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:pa@ss@host/clo", "mysql://me:a@b@c@host:1/clo", "postgresql://me@home:p@host/clo"]
+)
+def test_a_password_that_would_be_read_as_a_host_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UserError, match="holds an '@'; write %40 for it") as error:
+        load_record(url, "x")
+    for part in ("pa", "ss@", "a@b", "b@c", "p@"):
+        assert part not in str(error.value).replace("password", "")
+
+
+def test_a_database_of_another_optuna_is_said_to_be_one(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.create_study(study_name="x", storage=open_storage(url))
+    with closing(sqlite3.connect(tmp_path / "study.db")) as other, other:
+        other.execute("UPDATE version_info SET schema_version = 7")
+        other.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
+    with pytest.raises(UserError, match="was made by another version of Optuna than the installed") as error:
+        load_record(url, "x")
+    assert "locked" not in str(error.value)

@@ -27,7 +27,7 @@ DIFFERENCE = 0.01
 COLUMNS = (
     "schedule", "cohort", "seeds", "architectures", "cpu_seconds", "noise_sd", "noise_sd_low", "noise_sd_high",
     "signal_sd", "signal_over_noise", "tau", "tau_low", "tau_high", "told_apart", "told_apart_low", "told_apart_high",
-    "pairs",
+    "pairs", "carriers",
 )  # fmt: skip
 """Columns of the table that `fidelity` gives."""
 EVERYTHING = "all"
@@ -75,7 +75,8 @@ def fidelity(trainings: pd.DataFrame, long: str, *, seed: int = 0) -> pd.DataFra
         control left out), `noise_sd` with `_low` and `_high` (of one seed's gain, pooled over architectures and all
         seeds of the schedule), `signal_sd` (spread of the true gains), `signal_over_noise` (of a mean over these
         seeds; the noise between two candidates, which share the baseline's), `tau` with `_low` and `_high`, `pairs`
-        (that differ by `DIFFERENCE` or more after long training), `told_apart` with `_low` and `_high` (share of these
+        (that differ by `DIFFERENCE` or more after long training), `carriers` (the fewest architectures of which every
+        such pair holds one: so many observations the pairs are), `told_apart` with `_low` and `_high` (share of these
         that the short training orders in the same way). What cannot be known is NaN. The long schedule's own row
         compares its last seed with those before.
     """
@@ -106,8 +107,23 @@ def kendall(short: Values, long: Values, rng: np.random.Generator) -> Agreement:
     return _with_interval(tau, len(short), rng)
 
 
-def told_apart(short: Values, long: Values, rng: np.random.Generator) -> tuple[Agreement, int]:
-    """Of the pairs that differ by `DIFFERENCE` or more in `long`, the share that `short` orders alike; their number.
+class ToldApart(NamedTuple):
+    """Pairs that differ after long training.
+
+    Attributes:
+        share: Of these, how many a short training orders alike; without an interval where one architecture carries
+            them all, since a bootstrap over architectures cannot vary what it is conditional on.
+        pairs: Their number.
+        carriers: The fewest architectures of which every pair holds one.
+    """
+
+    share: Agreement
+    pairs: int
+    carriers: int
+
+
+def told_apart(short: Values, long: Values, rng: np.random.Generator) -> ToldApart:
+    """Count the pairs that differ by `DIFFERENCE` or more in `long`, and how many of them `short` orders alike.
 
     A pair that is equal in `short` is not told apart.
     """
@@ -120,7 +136,20 @@ def told_apart(short: Values, long: Values, rng: np.random.Generator) -> tuple[A
             result: Values = _pair_sums(weights, alike) / _pair_sums(weights, far)
         return result
 
-    return _with_interval(share, len(short), rng), int(far.sum()) // 2
+    found, carriers = _with_interval(share, len(short), rng), _carriers(long)
+    if carriers < 2:
+        found = Agreement(found.value, np.nan, np.nan)
+    return ToldApart(found, int(far.sum()) // 2, carriers)
+
+
+def _carriers(long: Values) -> int:
+    """Count the fewest architectures of which every pair that differs by `DIFFERENCE` or more holds one.
+
+    The others are the most that all lie within less than `DIFFERENCE` of each other: a window of the sorted values.
+    """
+    ordered = np.sort(long)
+    beyond = np.searchsorted(ordered, ordered + DIFFERENCE - 1e-9)
+    return len(ordered) - int((beyond - np.arange(len(ordered))).max(initial=0))
 
 
 def _parts(own: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -162,12 +191,12 @@ def _row(part: pd.DataFrame, seeds: list[int], truth: pd.DataFrame, rng: np.rand
     }
     short, long = means[common].to_numpy(float), long_means[common].to_numpy(float)
     nothing = Agreement(np.nan, np.nan, np.nan)
-    tau, (apart, pairs) = nothing, (nothing, 0)
+    tau, apart = nothing, ToldApart(nothing, 0, 0)
     if len(common) >= _FEWEST:
-        tau, (apart, pairs) = kendall(short, long, rng), told_apart(short, long, rng)
-    for name, agreement in (("tau", tau), ("told_apart", apart)):
+        tau, apart = kendall(short, long, rng), told_apart(short, long, rng)
+    for name, agreement in (("tau", tau), ("told_apart", apart.share)):
         row |= {name: agreement.value, f"{name}_low": agreement.low, f"{name}_high": agreement.high}
-    return row | {"pairs": pairs}
+    return row | {"pairs": apart.pairs, "carriers": apart.carriers}
 
 
 def _pair_sums(weights: Values, matrix: Values) -> Values:
@@ -177,11 +206,16 @@ def _pair_sums(weights: Values, matrix: Values) -> Values:
 
 
 def _with_interval(statistic: Callable[[Values], Values], n: int, rng: np.random.Generator) -> Agreement:
-    """The statistic of n architectures, each counted once, and resampled with replacement."""
+    """Compute the statistic of n architectures, each counted once, and resampled with replacement.
+
+    Where all resamples agree there is no interval: that few architectures happen to agree is no evidence of precision.
+    """
     value = float(statistic(np.ones((1, n)))[0])
     resampled = statistic(rng.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES).astype(float))
     known = resampled[np.isfinite(resampled)]
     if not np.isfinite(value) or len(known) < _RESAMPLES / 2:
         return Agreement(value, float("nan"), float("nan"))
     low, high = np.percentile(known, [100 * ALPHA / 2, 100 * (1 - ALPHA / 2)])
+    if low == high:
+        low = high = np.nan
     return Agreement(value, float(low), float(high))

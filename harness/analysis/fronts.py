@@ -88,8 +88,10 @@ def _front(points: NDArray[np.float64], rule: Keep) -> NDArray[np.bool_]:
     if points.shape[1] == 1:  # moocore asks for two objectives
         strict: NDArray[np.bool_] = points[:, 0] == points[:, 0].min()
     else:
+        # Ranks have the dominance of the values they stand for, and moocore 0.3 crashes on infinities of both signs.
+        ranks = np.column_stack([np.unique(column, return_inverse=True)[1] for column in points.T])
         # moocore's keep_weakly only says that copies of a front point stay.
-        strict = np.asarray(moocore.is_nondominated(points, keep_weakly=True), dtype=bool)
+        strict = np.asarray(moocore.is_nondominated(ranks.astype(float), keep_weakly=True), dtype=bool)
     if rule is Keep.STRICT:
         return strict
     # Whoever is beaten everywhere is beaten everywhere by a member of the strict front too.

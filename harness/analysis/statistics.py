@@ -172,6 +172,14 @@ def judging_rows(trials: pd.DataFrame) -> pd.DataFrame:
     return paired[fresh | ~fresh.groupby(paired["architecture"]).transform("any")]
 
 
+def ended(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of trainings that have ended, however they did: one that still runs has not failed.
+
+    A training is written down as interrupted when it begins, so that a kill leaves its name; it has no end then.
+    """
+    return trials[trials["finished"].fillna("") != ""] if "finished" in trials else trials
+
+
 def _complete(trials: pd.DataFrame) -> pd.DataFrame:
     """Complete rows with an accuracy, one per architecture, seed and number of epochs."""
     rows = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
@@ -290,7 +298,8 @@ def _add_costs(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
 
 
 def _add_states(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
-    """Add how many rows are complete and how many are not, and why the last of these is not."""
+    """Add how many rows are complete and how many failed, and why the last of these did."""
+    trials = ended(trials)
     done = (trials["state"] == "complete").groupby(trials["architecture"])
     summary["complete"] = done.sum().reindex(summary.index, fill_value=0).astype(int)
     rows = done.size().reindex(summary.index, fill_value=0).astype(int)

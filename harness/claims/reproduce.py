@@ -28,6 +28,7 @@ from harness.cluster_settings import ClusterSettings, ExecutorKind
 from harness.data.check import check_dataset, image_paths
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.own_files import refuse_foreign_folder
 from harness.records import StudyRecord, load_record
 from harness.report.whole_file import write_whole
 from harness.report.write import write_report
@@ -36,7 +37,7 @@ from harness.search.ablation import Ablation, AblationSettings, prepare_ablation
 from harness.search.ablation_cost import plan_of
 from harness.search.arm_loop import weights_path
 from harness.search.observer import Observer
-from harness.settings import EMBEDDED_DATA
+from harness.settings import EMBEDDED_DATA, sqlite_url
 
 FINDINGS = "findings.json"
 FOLDER = "reproduce"
@@ -196,6 +197,8 @@ def reproduce(settings: ReproduceSettings, observer: Observer, command: list[str
         KeyboardInterrupt: Ctrl-C; everything finished is kept, and the same command goes on.
     """
     claims = choose_claims(settings.claims)
+    files = ("report.html", "report.md", "environment.json")
+    refuse_foreign_folder(settings.folder, files, (settings.folder / FINDINGS).is_file(), "--results")
     ablations = prepare(settings) if settings.train else []
     for name, own in _by_study(ablations).items():
         observer.phase(f"reckoning what {name} takes")
@@ -238,7 +241,7 @@ def stored(settings: ReproduceSettings) -> list[StudyRecord]:
     """The ablations' studies as far as they exist, each once."""
     names = dict.fromkeys(file.name for file in ablation_files(settings))
     files = {name: settings.folder / name / "study.db" for name in names}
-    return [load_record(f"sqlite:///{file.as_posix()}", name) for name, file in files.items() if file.is_file()]
+    return [load_record(sqlite_url(file), name) for name, file in files.items() if file.is_file()]
 
 
 def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dict[str, Finding]:

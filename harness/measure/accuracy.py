@@ -47,6 +47,7 @@ from harness.measure.element_rate import scale_steps
 from harness.measure.quiet import make_ultralytics_quiet
 from harness.measure.training import Accuracy, NotANumberError, OutOfMemoryError, Progress, Schedule, Training
 from harness.measure.validation import Validator, require_finite, require_number
+from harness.own_files import MADE_BY
 from harness.scratch import scratch_folder
 from harness.torchvision_compat import ensure_torchvision
 
@@ -168,7 +169,8 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
         del model.criterion  # it may hold buffers of the training; Ultralytics makes another when it needs one
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # Ultralytics fuses with `.view()`
     content = io.BytesIO()  # torch's own writer says no more of a full disk than that writing failed
-    torch.save({"model": model, "ema": None, "epoch": -1, "train_args": {"task": "detect"}}, content)
+    about = {"epoch": -1, "train_args": {"task": "detect"}, "about": MADE_BY}
+    torch.save({"model": model, "ema": None, **about}, content)
     try:
         part.write_bytes(content.getbuffer())
         part.replace(path)

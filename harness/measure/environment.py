@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from harness._version import version
+from harness.isolation import program
+from harness.printable import quoted
 
 PACKAGES = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "optuna", "fvcore", "numpy", "pandas")
 """Distributions whose version bears on the figures."""
@@ -50,7 +51,9 @@ def environment(
     """
     return {
         "time": (now or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(without_home(word) for word in command),
+        "command": " ".join(quoted(without_home(word)) for word in command),
+        "program": program(),
+        "folder": without_home(str(Path.cwd())),
         "clo_nas": version(),
         "git": _git(source),
         "python": platform.python_version(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ultralytics.data import utils as ultralytics_utils
 from ultralytics.engine import trainer as ultralytics_trainer
 from ultralytics.engine import validator as ultralytics_validator
 from ultralytics.utils import LOGGER
@@ -16,6 +17,8 @@ def make_ultralytics_quiet() -> None:
     Of this process; idempotent.
     """
     LOGGER.setLevel("ERROR")
+    # Nothing is plotted, and a class name beyond ASCII would have a font looked up on the network.
+    ultralytics_utils.check_font = lambda _font=None: None
     ultralytics_trainer.callbacks.add_integration_callbacks = lambda _instance: None
     read_data_our_way()
     for module in (ultralytics_trainer, ultralytics_validator):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from harness.half_written import part_of
 from harness.measure.latency import Latency
+from harness.own_files import MADE_BY
 
 METADATA_KEY = b"clo_nas_latency"
 """Key of the Parquet schema's metadata under which the figures and conditions lie, as JSON."""
@@ -48,7 +49,7 @@ def write_parquet(latency: Latency, path: Path, **about: Any) -> None:
         about: More for the metadata, such as the models' names.
     """
     table = pa.Table.from_pandas(to_frame(latency), preserve_index=False)
-    described = json.dumps({**about, **latency.to_dict()}).encode()
+    described = json.dumps({"about": MADE_BY, **about, **latency.to_dict()}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
     try:

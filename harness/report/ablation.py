@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from harness.analysis.ablation import arms_of, gains, worths
 from harness.analysis.contrasts import Verdict
+from harness.analysis.statistics import ended
 from harness.architecture import BASELINE
 from harness.arms import Role
 from harness.report import notes, tables, words
@@ -53,8 +53,9 @@ def ablation_content(record: StudyRecord) -> AblationContent:
     gained, worth = gains(record), worths(record)
     digits = _digits(gained)
     headline, lead, outcome = _answer(record, gained, worth, digits)
-    done = record.trials["state"] == "complete"
-    failed = record.trials[~done & record.trials["finished"].ne("")]
+    failures = tables.failures(record.trials)
+    states = ended(record.trials)["state"]
+    done = int((states == "complete").sum())
     sections = [
         Section(
             title="Every arm against the baseline",
@@ -71,7 +72,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
             "better as it is. Against the widened bases: what the blocks give beyond their size.",
             tables=(_table(record, worth, digits, key="worths", caption="Model minus arm, mAP50-95"),),
         ),
-        *([Section(title="Failures", key="failures", tables=(tables.failures(failed),))] if len(failed) else []),
+        *([Section(title="Failures", key="failures", tables=(failures,))] if failures.rows else []),
         Section(title="How sure this is", key="sure", sentences=(*_noise(gained), *_RULES)),
         Section(
             title="What is not known",
@@ -88,7 +89,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
                 ),
             ),
         ),
-        Section(title="Reproduce", key="reproduce", commands=_commands(record)),
+        Section(title="Reproduce", key="reproduce", commands=notes.commands(record, "ablation")),
         Section(title="Provenance", key="provenance", pairs=notes.settings_and_surroundings(record)),
     ]
     page = Page(
@@ -98,7 +99,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
         headline=headline,
         lead=lead,
         tiles=_tiles(record, gained, worth, digits),
-        remarks=(f"{int(done.sum())} trainings are complete, {len(failed)} failed.",),
+        remarks=(f"{done} trainings are complete, {len(states) - done} failed.",),
         sections=tuple(sections),
     )
     return AblationContent(page=page, gains=gained, worths=worth)
@@ -281,12 +282,3 @@ def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
     limit = max(6 * middle, 2 * float(widths.median()) if len(widths) else 0.0, 1e-4)
     values = [0.0, *means, *ends]
     return max(-limit, min(values)), min(limit, max(values)) if max(values) > 0 else limit / 10
-
-
-def _commands(record: StudyRecord) -> notes.Pairs:
-    typed = record.environment.get("command", "")
-    again = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
-    return (
-        *((("Finish or repeat this ablation (nothing is trained twice)", again),) if again else ()),
-        ("Make this report again", f"clo report {shlex.quote(record.name)}"),
-    )

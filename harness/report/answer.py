@@ -16,7 +16,7 @@ import pandas as pd
 
 from harness.analysis.bounds import within
 from harness.analysis.noise import Noise
-from harness.analysis.statistics import Standing, Verdict
+from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
 from harness.report import phrases, words
 from harness.report.pick import Pick, pick
@@ -196,6 +196,8 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
         listed = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in failures.items())
         total = sum(failures.values())
         remarks.append(f"{words.count(total, 'training')} did not finish ({listed}); see Failures.")
+    if running := len(record.trials) - len(ended(record.trials)):
+        remarks.append(f"{words.count(running, 'training')} had not ended when this was written.")
     remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
     wanted: Any = record.settings.get("trials")
     tried = record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique()
@@ -206,8 +208,9 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
 
 
 def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
-    """How many rows are in each state other than complete, the most frequent first."""
-    return dict(Counter(trials.loc[trials["state"] != "complete", "state"].astype(str)).most_common())
+    """Count the trainings that ended in each state other than complete, the most frequent first."""
+    states = ended(trials)["state"].astype(str)
+    return dict(Counter(states[states != "complete"]).most_common())
 
 
 def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:

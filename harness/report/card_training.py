@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from harness.report import words
-from harness.report.notes import Pairs
+from harness.report.notes import Pairs, to_type, typed_before
 from harness.search.exported import Exported, TrainedWeights
 
 if TYPE_CHECKING:
@@ -93,21 +92,20 @@ def data_pairs(record: StudyRecord) -> Pairs:
 
 def commands(record: StudyRecord, exported: Exported) -> Pairs:
     """What to type to get the study, the weights and this folder again."""
-    study, identity = shlex.quote(record.name), shlex.quote(exported.identity)
-    typed = record.environment.get("command", "")
-    searched = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+    searched = typed_before(record)
     said = [("The study", searched)] if searched else []
     if exported.weights is not None and not record.ablation:
         row = row_of(record, exported.identity, exported.weights)
         seeds = long_seeds(record, exported.identity, exported.weights.epochs)
-        train = ["clo", "train", record.name, exported.identity, "--epochs", str(exported.weights.epochs)]
+        train = [record.name, exported.identity, "--epochs", str(exported.weights.epochs)]
         train += ["--seeds", _typed(seeds, record)]
         if _is_from_scratch(row) and not record.settings.get("from_scratch"):
             train.append("--from-scratch")
-        said.append(("The weights", shlex.join(train)))
+        said.append(("The weights", to_type(record, "train", *train)))
     elif exported.weights is None:
-        said.append(("Trained weights", f"clo train {study} {identity}"))
-    return (*said, ("This folder", f"clo export {study} {identity} --to {exported.form}"))
+        said.append(("Trained weights", to_type(record, "train", record.name, exported.identity)))
+    export = to_type(record, "export", record.name, exported.identity, "--to", exported.form)
+    return (*said, ("This folder", export))
 
 
 def _typed(seeds: tuple[int, ...], record: StudyRecord) -> str:

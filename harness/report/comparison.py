@@ -125,7 +125,7 @@ def _entry(
             ]
         ),
         "0 by definition" if name == BASELINE else f"{phrases.gain_of(row, digits)} mAP50-95",
-        f"{phrases.map_of(row, digits)} after {words.plain(row['epochs'], 0)} epochs",
+        f"{phrases.map_of(row, digits)} after {words.epochs(row['epochs'])}",
         "1× by definition"
         if name == BASELINE
         else "not measured"

@@ -9,8 +9,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from harness.own_files import MADE_BY
+
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, told apart by colour-blind people as well; as many as there are samplers."""
+_ABOUT = {"png": {"Software": MADE_BY}, "svg": {"Date": None, "Creator": MADE_BY}}
 
 
 def draw_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
@@ -34,5 +37,5 @@ def draw_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right", title="median and quartiles over seeds", title_fontsize=8)
     out = io.BytesIO()
-    canvas.savefig(out, format=kind, facecolor="white", metadata={"Date": None} if kind == "svg" else None)
+    canvas.savefig(out, format=kind, facecolor="white", metadata=_ABOUT[kind])
     return out.getvalue()

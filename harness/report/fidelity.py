@@ -15,6 +15,8 @@ from harness.report import words
 from harness.report.whole_file import write_whole
 
 SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
+FILES = (SETTING, TABLE, PAGE, "trainings.csv")
+"""Of a fidelity study's folder."""
 _OF_PLAN = ("base", "imgsz", "batch", "base_epochs")
 _OF_SCHEDULE = ("epochs", "learning_rate", "block_rate_factor", "from_scratch")
 _OF_A_SEARCH = 0.3
@@ -52,8 +54,8 @@ def write_fidelity(trainings: pd.DataFrame, plan: Mapping[str, Any], folder: Pat
     return table
 
 
-def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str:
-    """What is known of how a study's short trainings rank, in a few sentences.
+def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str | None:
+    """Say what is known of how a study's short trainings rank, in a few sentences; None where nothing is.
 
     Args:
         settings: The study's.
@@ -70,7 +72,7 @@ def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str:
             rows = rows[rows["tau"].notna()].sort_values("seeds")
             if len(rows):
                 return _sentences(rows, table[table["cohort"] == cohort], setting["plan"], schedule)
-    return unknown_fidelity(settings)
+    return None
 
 
 def unknown_fidelity(settings: Mapping[str, Any]) -> str:
@@ -112,8 +114,8 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
     if last.pairs:
         text += (
             f" Of {last.pairs:.0f} pairs that differ by {DIFFERENCE} mAP or more after the long training, "
-            f"{words.part(last.told_apart)} [{words.part(last.told_apart_low)}, "
-            f"{words.part(last.told_apart_high)}] are ordered alike ({words.count(int(last.seeds), 'seed')})."
+            f"{words.part(last.told_apart)}{_part_interval(last)} are ordered alike "
+            f"({words.count(int(last.seeds), 'seed')}); {_carried(int(last.carriers))}."
         )
     else:
         text += f" No two of them differ by {DIFFERENCE} mAP after the long training."
@@ -143,6 +145,18 @@ def _page(trainings: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any])
         difference=DIFFERENCE,
         parts=[(cohort, rows.to_dict("records")) for cohort, rows in by_cohort],
     )
+
+
+def _carried(carriers: int) -> str:
+    """On how many architectures the pairs rest."""
+    if carriers == 1:
+        return "all of them hold one architecture, so that this is one observation"
+    return f"{carriers} architectures carry them: every pair holds one of these"
+
+
+def _part_interval(row: Any) -> str:
+    low, high = row["told_apart_low"], row["told_apart_high"]
+    return "" if pd.isna(low) else f" [{words.part(low)}, {words.part(high)}]"
 
 
 def _with_interval(row: Any, name: str) -> str:

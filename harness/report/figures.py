@@ -232,7 +232,7 @@ def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bo
         f"gain {words.signed(row['gain_map50_95'], digits)} {ends} mAP50-95, {row['gain_basis']}",
         f"mAP50-95 {words.plain(row['map50_95'], digits)} "
         f"{words.interval(row['map50_95_low'], row['map50_95_high'], digits)}, "
-        f"after {words.plain(row['epochs'], 0)} epochs",
+        f"after {words.epochs(row['epochs'])}",
         f"latency {ratio}, {words.milliseconds(row['latency_ms_p50'])}",
         f"{words.amount(row['macs'])} MACs, {words.amount(row['params'])} parameters",
         *(f"beyond a bound: {bound}" for bound in beyond),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.contrasts import Pair, contrasts
+from harness.analysis.statistics import Verdict
 from harness.architecture import BASELINE
 from harness.report import words
 
@@ -24,7 +25,7 @@ class LongTraining:
         gain_low: Lower end of the 95 % interval, of these seeds alone; NaN with fewer than two.
         gain_high: Upper end.
         seeds: How many seeds both have.
-        verdict: `better`, `worse`, `undecided` or `unmeasured`.
+        verdict: `better`, `worse`, `undecided` or `unmeasured`; `reference` of the baseline itself.
     """
 
     architecture: str
@@ -43,9 +44,13 @@ class LongTraining:
         return {name: None if name in absent else value for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
+        after = f"After {words.count(self.epochs, 'epoch')}"
+        if self.architecture == BASELINE:
+            own = f"{words.plain(self.map50_95, 4)} ({words.count(self.seeds, 'seed')})"
+            return f"{after} the baseline reaches mAP50-95 {own}; nothing is compared with it."
         interval = words.interval(self.gain_low, self.gain_high, 4, sign=True)
         return (
-            f"After {self.epochs} epochs {self.architecture} reaches mAP50-95 {words.plain(self.map50_95, 4)}, the "
+            f"{after} {self.architecture} reaches mAP50-95 {words.plain(self.map50_95, 4)}, the "
             f"baseline {words.plain(self.baseline_map50_95, 4)}: a gain of {words.signed(self.gain_map50_95, 4)} "
             f"{interval} over {words.count(self.seeds, 'seed')}, {self.verdict}."
         )
@@ -58,14 +63,18 @@ def long_training(record: StudyRecord, architecture: str, epochs: int, seeds: Se
     pair = Pair(name=architecture, minuend=architecture, subtrahend=BASELINE, kind="long")
     found = contrasts(rows, [pair]).iloc[0]
     means = rows[rows["state"] == "complete"].groupby("architecture")["map50_95"].mean()
+    gain, low, high, verdict = found["mean"], found["low"], found["high"], str(found["verdict"])
+    if architecture == BASELINE:  # it is compared with nothing, least of all with itself
+        gain = low = high = float("nan")
+        verdict = Verdict.REFERENCE
     return LongTraining(
         architecture=architecture,
         epochs=epochs,
         map50_95=float(means.get(architecture, float("nan"))),
         baseline_map50_95=float(means.get(BASELINE, float("nan"))),
-        gain_map50_95=float(found["mean"]),
-        gain_low=float(found["low"]),
-        gain_high=float(found["high"]),
+        gain_map50_95=float(gain),
+        gain_low=float(low),
+        gain_high=float(high),
         seeds=int(found["readings"]),
-        verdict=str(found["verdict"]),
+        verdict=verdict,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.architecture import BASELINE, Init, Kind, Mode
+from harness.printable import quoted
 from harness.report import words
 
 if TYPE_CHECKING:
@@ -155,26 +156,52 @@ def device(record: StudyRecord) -> str:
     return f"{processor}, {words.count(int(threads), 'thread')}" if threads else str(processor)
 
 
-def commands(record: StudyRecord) -> Pairs:
-    """What to type to get the study and its report again."""
-    typed = record.environment.get("command", "")
-    search = shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+def commands(record: StudyRecord, what: str = "search") -> Pairs:
+    """Return what to type to get the study and its report again."""
+    again = typed_before(record)
+    first = (f"Finish or repeat this {what} (nothing is trained twice)", in_its_folder(record, again))
     return (
-        *((("Finish or repeat this search (nothing is trained twice)", search),) if search else ()),
-        ("Make this report again", f"clo report {shlex.quote(record.name)}"),
+        *((first,) if again else ()),
+        ("Make this report again", in_its_folder(record, to_type(record, "report", record.name))),
     )
+
+
+def typed_before(record: StudyRecord) -> str:
+    """Return the command that began the study; empty where it is not known."""
+    typed = record.environment.get("command", "")
+    return shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+
+
+def to_type(record: StudyRecord, command: str, *words: str) -> str:
+    """Return a command about a study, with where the study lies if that is not the default."""
+    place = [
+        (f"--{name}", str(value))
+        for name, default in (("results", "results"), ("storage", None))
+        if (value := record.settings.get(name)) not in {None, default}
+    ]
+    program = record.environment.get("program") or "clo"
+    return " ".join([str(program), shlex.join([command, *words, *(word for pair in place for word in pair)])])
+
+
+def in_its_folder(record: StudyRecord, command: str) -> str:
+    """Return a command that works from everywhere: paths of a study's settings are relative to where it was begun."""
+    folder = record.environment.get("folder")
+    if not folder:  # a study from before it was kept
+        return command
+    return f"cd {quoted(str(folder))} && {command}"
 
 
 def row_commands(record: StudyRecord, architecture: str) -> Pairs:
     """What to type for one architecture: to measure it again, to train it on a full schedule, to take it home."""
-    named = f"{shlex.quote(record.name)} {shlex.quote(architecture)}"
-    export = ("Export", f"clo export {named}")
+    export, train = (
+        in_its_folder(record, to_type(record, command, record.name, architecture)) for command in ("export", "train")
+    )
     if architecture == BASELINE:
-        return (export,)
+        return (("Export", export),)
     return (
-        ("Measure again, beside the baseline", _again(record, architecture)),
-        ("Train on a full schedule, beside the baseline", f"clo train {named}"),
-        export,
+        ("Measure again, beside the baseline", in_its_folder(record, _again(record, architecture))),
+        ("Train on a full schedule, beside the baseline", train),
+        ("Export", export),
     )
 
 
@@ -187,14 +214,14 @@ _OPTIONS = (
 
 def _again(record: StudyRecord, architecture: str) -> str:
     """A search of this one candidate under the study's own settings: the same rows on the same machine."""
-    typed = ["clo", "search", "--include", f"{record.name}/{architecture}", "--study", f"{record.name}-{architecture}"]
+    typed = ["--include", f"{record.name}/{architecture}", "--study", f"{record.name}-{architecture}"]
     for name in _OPTIONS:
         if record.settings.get(name) is not None:
             typed += [f"--{name.replace('_', '-')}", str(record.settings[name])]
     for name in ("from_scratch", "allow_unusable", "allow_val_in_train"):
         if record.settings.get(name):
             typed.append(f"--{name.replace('_', '-')}")
-    return shlex.join([*typed, "--trials", "1", "--finalists", "1"])
+    return to_type(record, "search", *typed, "--trials", "1", "--finalists", "1")
 
 
 def _aa_check(environment: Mapping[str, Any]) -> str:

@@ -89,7 +89,7 @@ def lengths(summary: pd.DataFrame) -> list[int]:
 
 def after(row: Any, summary: pd.DataFrame) -> str:
     """` after 12 epochs`, where not all architectures have the same number."""
-    return f" after {int(row['epochs'])} epochs" if len(lengths(summary)) > 1 else ""
+    return f" after {words.epochs(row['epochs'])}" if len(lengths(summary)) > 1 else ""
 
 
 def several_lengths(summary: pd.DataFrame) -> str:

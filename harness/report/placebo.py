@@ -87,7 +87,8 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
                 high=float(row["high"]),
                 notes=(
                     f"placebo of {models[arm['model']]}: {arm['name'].removeprefix(arm['model'] + ': ')}",
-                    f"gain {words.signed(row['mean'], digits)} {ends} mAP50-95, {int(row['readings'])} seeds",
+                    f"gain {words.signed(row['mean'], digits)} {ends} mAP50-95, "
+                    f"{words.count(int(row['readings']), 'seed')}",
                     f"{words.amount(arm['macs'])} MACs, {words.amount(arm['params'])} parameters",
                     f"ablation {ablation.name}, over its own baseline",
                 ),

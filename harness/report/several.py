@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
-from harness.report import words
+from harness.report import notes, words
 from harness.report.ablation import ablation_content
 from harness.report.content import content
 from harness.report.forest import draw_forest
@@ -133,7 +133,7 @@ def _row(record: StudyRecord) -> Row:
             Cell(text=str(settings.get("base", words.DASH))),
             Cell(text=str(settings.get("data", words.DASH))),
             Cell(text=str(settings.get("imgsz", words.DASH))),
-            Cell(text=str(record.environment.get("device", settings.get("device", words.DASH)))),
+            Cell(text=notes.device(record)),
             Cell(text=", ".join(map(str, epochs)) or words.DASH, sort=float(max(epochs, default=0))),
             Cell(text=str(done["architecture"].nunique()), sort=float(done["architecture"].nunique())),
             Cell(text=str(len(done)), sort=float(len(done))),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from harness.analysis.statistics import Standing
+from harness.analysis.statistics import Standing, ended
 from harness.architecture import BASELINE
 from harness.report import phrases, words
 
@@ -156,8 +156,9 @@ def candidates(
 
 
 def failures(trials: pd.DataFrame) -> Table:
-    """Trainings that did not finish, grouped by state and reason."""
-    rows = trials[trials["state"] != "complete"]
+    """Group the trainings that ended without a result by state and reason; one that still runs is not among them."""
+    rows = ended(trials)
+    rows = rows[rows["state"] != "complete"]
     counts = Counter(zip(rows["state"].astype(str), rows["reason"].fillna("").astype(str), strict=True))
     examples = rows.fillna({"reason": ""}).groupby(["state", "reason"])["architecture"].unique()
     return Table(

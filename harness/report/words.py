@@ -86,6 +86,11 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def epochs(number: float) -> str:
+    """`1 epoch`, `12 epochs`; a dash where nothing is complete."""
+    return DASH if math.isnan(number) else count(int(number), "epoch")
+
+
 def listed(names: Sequence[str], most: int = 4) -> str:
     """Some names and how many more."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.half_written import remove_left_overs
+from harness.own_files import refuse_foreign_study
 from harness.report.content import Content, content
 from harness.report.fidelity import known_fidelity
 from harness.report.html import render_html
@@ -67,6 +68,7 @@ def write_report(
         UserError: The folder cannot be written to, for instance because the disk is full.
         ValueError: An identity that is no file name.
     """
+    refuse_foreign_study(folder)
     said = None if record.ablation else _said(record, folder, latency or folder / LATENCY, ablations)
     files: dict[str, bytes] = {
         "trials.csv": trials_csv(record.trials).encode(),

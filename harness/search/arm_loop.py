@@ -92,8 +92,9 @@ class ArmLoop:
                     self._end(number, result)
                 self.children.stop()
                 reason = self.interrupts.reason if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
-                for running in self.running.values():
+                for trial, running in self.running.items():
                     self.study.end(running.trial, State.INTERRUPTED, running.figures, reason)
+                    self.observer.finished(self.study.record(), trial)
                 raise
 
     def _start(self, key: Key, number: int, total: int) -> None:

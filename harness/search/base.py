@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from harness._version import version
+from harness.cache import BASES, hold, trim
 from harness.data.check import DatasetInfo
 from harness.detectors import Base, build, transfer
 from harness.errors import UserError
@@ -99,7 +100,7 @@ def common_base(
         },
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    path = (folder or cache_folder() / "bases") / f"{base.name}-{digest}.pt"
+    path = (folder or cache_folder() / BASES) / f"{base.name}-{digest}.pt"
     note = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
@@ -137,7 +138,9 @@ def common_base(
             part.write_text(json.dumps(about, default=str))
             part.replace(note)
         accuracy = json.loads(note.read_text())["map50_95"]
-    origin = f"{base.name}, trained {schedule.epochs} epochs"
+        hold(path)
+    trim(path.parent)
+    origin = f"{base.name}, trained {schedule.epochs} epoch{'s'[: schedule.epochs != 1]}"
     return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)
 
 
@@ -163,7 +166,7 @@ def known_pace(base: Base, data: DatasetInfo, imgsz: int, folder: Path | None = 
         imgsz: Side of the image, in pixels.
         folder: Where trained bases are kept; the cache folder's by default.
     """
-    for note in sorted((folder or cache_folder() / "bases").glob(f"{base.name}-*.json")):
+    for note in sorted((folder or cache_folder() / BASES).glob(f"{base.name}-*.json")):
         about = json.loads(note.read_text())
         key = about["key"]
         if (key["base"], key["data"], key["schedule"]["imgsz"]) == (base.fingerprint, data.fingerprint, imgsz):

@@ -95,8 +95,9 @@ class Loop:
                     self._end(number, result)
                 self.children.stop()
                 reason = self.interrupts.reason if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
-                for running in self.running.values():
+                for number, running in self.running.items():
                     self.study.end(running.trial, State.INTERRUPTED, running.figures, reason)
+                    self.observer.finished(self.study.record(), number)
                 raise
 
     def _run(self, wanted: Sequence[Architecture]) -> None:

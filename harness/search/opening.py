@@ -16,6 +16,7 @@ from optuna.storages import RDBStorage
 
 from harness.constraints import SITE_FIELDS
 from harness.errors import UserError
+from harness.own_files import refuse_foreign_study
 from harness.patient_storage import PatientStorage
 from harness.records import SETTINGS, checked_record, open_storage
 from harness.search.good_copy import GoodCopy
@@ -124,6 +125,7 @@ def _members(settings: SearchSettings, tell: Callable[[str], None]) -> Iterator[
 
 
 def _make_folder(settings: SearchSettings) -> None:
+    refuse_foreign_study(settings.folder)
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

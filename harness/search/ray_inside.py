@@ -20,6 +20,7 @@ from harness.isolation import isolate_ultralytics
 from harness.measure.environment import device_kind
 from harness.search.child import Report, Say, outcome_of
 from harness.search.cluster import go_to, several_kinds
+from harness.search.step import Throttle
 
 _TELL_S = 0.5
 """Pause between two words of a task."""
@@ -78,14 +79,11 @@ def run_order(order: Order, board: Any) -> tuple[Say, Any]:
     kind = device_kind(device)
     if kind != order.kind:
         return Say.USER_ERROR, several_kinds({order.kind: ["the others"], kind: [here]})
-    told_at, told = 0.0, None
+    throttle = Throttle(_TELL_S)
 
     def tell(content: Any) -> None:
         """Not every step, and without waiting for an answer."""
-        nonlocal told_at, told
-        phase = getattr(content, "phase", content)
-        if phase != told or time.monotonic() > told_at + _TELL_S:
-            told_at, told = time.monotonic(), phase
+        if throttle.lets_through(content, time.monotonic()):
             with contextlib.suppress(RayError):
                 board.put.remote(order.key, content)
 

@@ -17,7 +17,7 @@ from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
 from harness.records import load_record, study_names
 from harness.search.place import Place, connect
-from harness.settings import SearchSettings
+from harness.settings import SearchSettings, sqlite_url
 from harness.space import SearchSpace, load_space
 from harness.study_form import check_block_files
 
@@ -171,7 +171,7 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str, stor
             )
         return named
     file = results / study / "study.db"
-    url = f"sqlite:///{file.as_posix()}" if file.is_file() else storage
+    url = sqlite_url(file) if file.is_file() else storage
     if study and url is not None and study in study_names(url):
         record = load_record(url, study)
         if identity not in record.architectures:

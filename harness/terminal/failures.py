@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 def failures(record: StudyRecord) -> tuple[str, ...]:
-    """A line a reason, the most frequent first; what still runs has not failed."""
-    ended = record.trials[record.trials["finished"] != ""]
+    """Return a line a reason, the most frequent first."""
     lines = []
-    for row in tables.failures(ended).rows:
+    for row in tables.failures(record.trials).rows:
         state, reason, count, architectures = (cell.text for cell in row.cells)
         lines.append(printable(f"{count} × {state}: {reason} ({architectures})"))
     return tuple(lines)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from harness.report import words
 from harness.report.ablation import ablation_content
 from harness.report.progress import growth
 from harness.terminal.arms import arms_table
@@ -51,4 +52,5 @@ def hypervolume_line(record: StudyRecord) -> str:
     if grown is None or grown.steps.empty:
         return ""
     values = [float(value) for value in grown.steps["hypervolume"]]
-    return f"hypervolume {sparkline(values, _WIDTH)} {values[-1]:.3g} {grown.unit} after {len(values)} trainings"
+    after = words.count(len(values), "training")
+    return f"hypervolume {sparkline(values, _WIDTH)} {values[-1]:.3g} {grown.unit} after {after}"

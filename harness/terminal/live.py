@@ -54,8 +54,9 @@ class LiveView:
         self._live.stop()
 
     def phase(self, text: str) -> None:
-        """Show it alone, with a fresh bar."""
-        self._running = {None: Running(text)}
+        """Show it below the trainings that run, with a fresh bar."""
+        others = {number: each for number, each in self._running.items() if number is not None}
+        self._running = {**others, None: Running(text)}
 
     def begin(self, trial: int, text: str) -> None:
         """Show it below the trainings that run, in place of the phase."""
@@ -65,9 +66,10 @@ class LiveView:
         self._end.begin(trial)
 
     def progress(self, step: Step, trial: int | None = None) -> None:
-        """Move its bar."""
-        self._running[trial].progress(step)
-        self._end.progress(step, trial)
+        """Move its bar; the last word of a training that has ended may come after its end."""
+        if trial in self._running:
+            self._running[trial].progress(step)
+            self._end.progress(step, trial)
 
     def plan(self, work: Work) -> None:
         """Keep what is left in view."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -78,14 +79,63 @@ def test_the_interval_of_tau_is_that_of_resampled_architectures() -> None:
 def test_only_pairs_a_hundredth_apart_count() -> None:
     long = np.array([0.000, 0.005, 0.012, 0.030])  # 5 of 6 pairs but 0-1; 1-2 differ by 0.007
     short = np.array([0.002, 0.001, 0.003, 0.0025])  # 2-3 the wrong way round
-    share, pairs = told_apart(short, long, rng())
+    share, pairs, _ = told_apart(short, long, rng())
     assert pairs == 4  # 0-2, 0-3, 1-3, 2-3
     assert share.value == pytest.approx(3 / 4)
 
 
 def test_a_tie_tells_nothing_apart() -> None:
-    share, pairs = told_apart(np.zeros(3), np.array([0.0, 0.1, 0.2]), rng())
+    share, pairs, _ = told_apart(np.zeros(3), np.array([0.0, 0.1, 0.2]), rng())
     assert (share.value, pairs) == (0.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("long", "carriers"),
+    [
+        ([0.0, 0.001, 0.002, 0.003, 0.1], 1),  # all pairs hold the last
+        ([0.0, 0.001, 0.05, 0.051, 0.052], 2),  # each pair holds one of the first two
+        ([0.0, 0.01, 0.02, 0.03, 0.04], 4),  # neighbours differ: one alone may be left out
+        ([0.0, 0.001, 0.002, 0.003, 0.004], 0),
+    ],
+)
+def test_the_carriers_are_the_fewest_architectures_of_which_every_pair_holds_one(
+    long: list[float], carriers: int
+) -> None:
+    found = told_apart(np.array(long), np.array(long), rng())
+    assert found.carriers == carriers
+    far = [pair for pair in combinations(range(5), 2) if abs(long[pair[0]] - long[pair[1]]) > 0.0099]
+    covers = (set(some) for size in range(6) for some in combinations(range(5), size))
+    assert carriers == len(next(some for some in covers if all(some & set(pair) for pair in far)))  # by brute force
+
+
+def test_pairs_that_one_architecture_carries_have_no_interval() -> None:
+    draw = np.random.default_rng(2)
+    long = np.r_[draw.uniform(0, 0.005, 20), 0.5]
+    short = np.r_[draw.uniform(0, 0.005, 19), 0.7, 0.6]  # one of the twenty pairs is ordered wrongly
+    found = told_apart(short, long, rng())
+    assert (found.pairs, found.carriers, found.share.value) == (20, 1, pytest.approx(19 / 20))
+    assert math.isnan(found.share.low) and math.isnan(found.share.high)
+
+
+def test_there_is_no_interval_where_every_resample_agrees() -> None:
+    order = np.arange(5.0)
+    for found in (kendall(order, order, rng()), told_apart(order, 0.02 * order, rng()).share):
+        assert found.value == pytest.approx(1)
+        assert math.isnan(found.low) and math.isnan(found.high)
+
+
+def test_an_interval_of_tau_that_is_given_holds_the_truth() -> None:
+    """With five architectures a quarter of all samples are in perfect order: theirs was [1.00, 1.00], and wrong."""
+    draw = np.random.default_rng(5)
+    truth = 2 / np.pi * np.arcsin(0.9)  # of a bivariate normal distribution with this correlation
+    given = held = 0
+    for _ in range(150):
+        x = draw.normal(size=5)
+        found = kendall(x, 0.9 * x + np.sqrt(1 - 0.81) * draw.normal(size=5), rng())
+        given += not math.isnan(found.low)
+        held += found.low <= truth <= found.high
+    assert given > 90
+    assert held / given >= 0.93
 
 
 # --- The table ----------------------------------------------------------------------------------

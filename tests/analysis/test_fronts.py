@@ -123,3 +123,12 @@ def test_any_table_agrees_with_the_definition(points: list[tuple[int, int, int]]
     ]
     on_front = non_dominated(frame, maximize=["up"], minimize=["down", "low"], keep=keep)
     assert list(on_front) == [not each for each in beaten]
+
+
+@pytest.mark.parametrize("keep", list(Keep))
+def test_infinities_of_both_signs_in_three_objectives_are_compared_like_others(keep: Keep) -> None:
+    inf = math.inf
+    points = [[inf, -2, -inf], [3, -inf, -3], [inf, -inf, 0], [inf, inf, inf], [-inf, inf, -inf]]
+    found = non_dominated(pd.DataFrame(points, columns=list("abc")), minimize=list("abc"), keep=keep)
+    # [3, −∞, −3] is better than [∞, −∞, 0] in two objectives and equal in one, and than [∞, ∞, ∞] in all.
+    assert found.tolist() == [True, True, keep is Keep.WEAK, False, True]

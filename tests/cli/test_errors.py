@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from harness import records
+from harness.cli_search import count
 from harness.records import load_record
 from harness.search import run as search_run
 from harness.search.outcome import Failure, State
@@ -50,6 +51,8 @@ from tests.cli.pretended import Trainings
         ("--base", "mine.pt", "no such checkpoint; give the path of an existing .pt file"),
         ("--max-params", "2 million", "not a count; write 1770000, 1.77e6 or 1.77M"),
         ("--max-macs", "-5", "not a count"),
+        ("--max-params", "2.6", "a detector has far more; for 2.6 million write 2.6M"),
+        ("--storage", "study.db", "not a URL; of a SQLite file write sqlite:///"),
         ("--max-latency-ratio", "0", "greater than 0"),
         ("--min-map50-95", "40", "less than or equal to 1"),
         ("--with", "neck.P9", "space 'default' on yolov5n has no site 'neck.P9' to require or forbid; its sites: back"),
@@ -113,6 +116,39 @@ def test_a_validation_set_without_labels(clo: Clo, data: Path) -> None:
     for label in (data.parent / "labels" / "val").iterdir():
         label.unlink()
     assert f"The validation set of {data} has images but not a single label" in search(clo, "--data", str(data))
+
+
+# --- Somebody's files ---
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (("train", "yolov5n", "--epochs", "1", "--out"), "data.yaml"),
+        (("train", "yolov5n", "--epochs", "1", "--out"), "mine.pt"),
+        (("latency", "yolov5n", "yolov5n", "--samples"), "mine.parquet"),
+        (("model", "yolov5n", "--out"), "data.yaml"),
+        (("export", "x", "baseline", "--to", "architecture", "--out"), "data.yaml"),
+        (("simulate", "t.csv", "--parameters", "a", "--maximize", "b", "--minimize", "c", "--plot"), "mine.png"),
+    ],
+)
+def test_no_command_writes_over_somebodys_file(clo: Clo, begun: Path, command: tuple[str, ...], name: str) -> None:
+    Path(name).write_text("mine")
+    said = sentence(clo(*command, name))
+    assert "clo-nas did not write it; name another file" in said or "end its name in .pt" in said
+    assert Path(name).read_text() == "mine"
+
+
+def test_a_search_does_not_write_into_somebodys_folder(clo: Clo, data: Path) -> None:
+    Path("results/mine").mkdir(parents=True)
+    Path("results/mine/report.html").write_text("mine")
+    said = search(clo, "--study", "mine", "--data", str(data), "--imgsz", "64")
+    assert "holds report.html, which clo-nas did not write; choose another folder with --results" in said
+    assert [path.name for path in Path("results/mine").iterdir()] == ["report.html"]
+
+
+def test_a_thousand_may_be_written_with_either_k() -> None:
+    assert count("--max-macs", "1K") == count("--max-macs", "1k") == 1000
 
 
 # --- Spaces and architectures ---------------------------------------------------------------------

@@ -105,7 +105,7 @@ def test_nothing_is_written_unless_asked(clo: Clo, tmp_path: Path) -> None:
     [
         (["--known-cost", "score"], "--known-cost score: what is known beforehand is the cost that is minimised, ms"),
         (["--sampler", "tpe,best"], "--sampler best: choose one of cost-aware, tpe, nsga2, nsga3, gp, random"),
-        (["--plot", "curves.pdf"], "--plot curves.pdf: its name ends in .png or .svg"),
+        (["--plot", "curves.pdf"], "--plot curves.pdf: a picture is written there; end its name in .png or .svg"),
         (["--noise", "inf"], "--noise inf: a share is 0 or more, such as 0.1"),
         (["--noise", "-1"], "--noise -1.0: a share is 0 or more, such as 0.1"),
         (["--seed", "-1"], "--seed -1: 0 or more"),

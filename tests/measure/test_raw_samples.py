@@ -12,6 +12,7 @@ import pytest
 from harness.measure.intervals import ratio_with_interval
 from harness.measure.latency import Latency, interleaved_latency
 from harness.measure.raw_samples import METADATA_KEY, to_frame, write_parquet
+from harness.own_files import MADE_BY
 from tests.measure.test_latency import FakeClock, FakeModel
 
 
@@ -45,7 +46,7 @@ def test_a_parquet_file_has_the_rows_and_the_conditions(latency: Latency, tmp_pa
     write_parquet(latency, path, candidate_model="mine")
     pd.testing.assert_frame_equal(pd.read_parquet(path), to_frame(latency), check_dtype=False)
     described = json.loads(pq.read_schema(path).metadata[METADATA_KEY])
-    assert described == {"candidate_model": "mine", **latency.to_dict()}
+    assert described == {"about": MADE_BY, "candidate_model": "mine", **latency.to_dict()}
     assert [entry.name for entry in path.parent.iterdir()] == ["down.parquet"]
 
 

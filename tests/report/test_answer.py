@@ -13,6 +13,7 @@ from harness.analysis.statistics import best_by_chance, gain_noise, summarise
 from harness.records import StudyRecord
 from harness.report import phrases
 from harness.report.answer import Answer, Outcome, answer, failure_counts
+from harness.report.tables import failures
 from tests.report import example
 
 
@@ -250,3 +251,14 @@ def test_whether_going_on_pays_is_said_where_the_sampler_can_tell() -> None:
         "Of 2 more candidates the sampler expects 3.0 % more hypervolume: going on may pay."
     )
     assert phrases.going_on([0.004] + [0.0005] * 9).endswith("expects 0.9 % more hypervolume: little is left to find.")
+
+
+def test_a_training_that_still_runs_has_not_failed() -> None:
+    running = example.row("aaaaaaaa", 1, state="interrupted", finished="")
+    record = example.record(example.frame(example.baseline(0, 1), example.candidate("aaaaaaaa", [0.01]), [running]))
+    assert failure_counts(record.trials) == {}
+    assert failures(record.trials).rows == ()
+    assert summarise(record.trials).loc["aaaaaaaa", "failed"] == 0
+    remarks = answered(record).remarks
+    assert "1 training had not ended when this was written." in remarks
+    assert not [said for said in remarks if "did not finish" in said]

@@ -49,6 +49,13 @@ def trainings(long: bool = True) -> pd.DataFrame:
     return pd.DataFrame(rows("short", 0, 1) + (rows("long", 9, 1) + rows("long", 10, 1) if long else []))
 
 
+def said_of(study: dict[str, Any], folders: list[Path]) -> str:
+    """What is known; for studies of which something is."""
+    said = known_fidelity(study, folders)
+    assert said is not None
+    return said
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_setting(SETTING, tmp_path / "demo")
@@ -57,13 +64,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_study_at_the_same_setting_quotes_it(folder: Path) -> None:
-    said = known_fidelity(STUDY, [folder / "empty", folder])
+    said = said_of(STUDY, [folder / "empty", folder])
     assert "3 epochs order 6 random architectures of default as 24 epochs do" in said
-    assert "Kendall's τ 1.00 [1.00, 1.00] with one seed" in said
-    assert (
-        "Of 15 pairs that differ by 0.01 mAP or more" in said
-        and "100 % [100 %, 100 %] are ordered alike (1 seed)" in said
-    )
+    assert "Kendall's τ 1.00 no interval with one seed" in said  # all resamples agree
+    assert "Of 15 pairs that differ by 0.01 mAP or more" in said
+    assert "100 % are ordered alike (1 seed); 5 architectures carry them: every pair holds one of these." in said
     assert "different seeds agree with τ 1.00" in said
 
 
@@ -72,7 +77,7 @@ def test_a_study_at_the_same_setting_quotes_it(folder: Path) -> None:
     [{"epochs": 4}, {"data_fingerprint": "other"}, {"imgsz": 640}, {"base": "yolov8n"}, {"device_kind": "NVIDIA"}],
 )
 def test_a_study_at_another_setting_says_that_none_is_known(folder: Path, change: dict[str, Any]) -> None:
-    assert "nobody has measured at this setting" in known_fidelity(STUDY | change, [folder])
+    assert known_fidelity(STUDY | change, [folder]) is None
 
 
 def test_a_study_of_another_space_hears_which_spaces_the_architectures_are_of(tmp_path: Path) -> None:
@@ -81,8 +86,8 @@ def test_a_study_of_another_space_hears_which_spaces_the_architectures_are_of(tm
     rows.loc[rows.architecture.isin(["a0", "a1"]), "space"] = "inside"
     write_setting(setting, tmp_path / "demo")
     write_fidelity(rows, setting["plan"], tmp_path / "demo")
-    assert "6 random architectures of default and inside" in known_fidelity(STUDY | {"space": "mine"}, [tmp_path])
-    assert "nobody has measured" in known_fidelity(STUDY, [tmp_path])  # four of its own space are too few
+    assert "6 random architectures of default and inside" in said_of(STUDY | {"space": "mine"}, [tmp_path])
+    assert known_fidelity(STUDY, [tmp_path]) is None  # four of its own space are too few
 
 
 def test_architectures_that_do_not_differ_are_said_to(tmp_path: Path) -> None:
@@ -90,7 +95,7 @@ def test_architectures_that_do_not_differ_are_said_to(tmp_path: Path) -> None:
     rows["map50_95"] = 0.4 + (rows["map50_95"] - 0.4) / 100
     write_setting(SETTING, tmp_path / "demo")
     write_fidelity(rows, SETTING["plan"], tmp_path / "demo")
-    assert "No two of them differ by 0.01 mAP" in known_fidelity(STUDY, [tmp_path])
+    assert "No two of them differ by 0.01 mAP" in said_of(STUDY, [tmp_path])
 
 
 def test_a_long_training_without_its_baseline_is_no_conclusion(tmp_path: Path) -> None:
@@ -106,7 +111,7 @@ def test_the_long_schedule_with_another_seed_says_what_noise_leaves(tmp_path: Pa
     setting = SETTING | {"plan": SETTING["plan"] | {"short": short}}
     write_setting(setting, tmp_path / "demo")
     write_fidelity(again, setting["plan"], tmp_path / "demo")
-    assert "different seeds agree with τ 1.00 [1.00, 1.00] on 6 of them" in known_fidelity(STUDY, [tmp_path])
+    assert "different seeds agree with τ 1.00 no interval on 6 of them" in said_of(STUDY, [tmp_path])
 
 
 def test_before_the_first_long_training_nothing_is_known(tmp_path: Path) -> None:
@@ -114,13 +119,13 @@ def test_before_the_first_long_training_nothing_is_known(tmp_path: Path) -> None
     table = write_fidelity(trainings(long=False), SETTING["plan"], tmp_path / "demo")
     assert table.empty
     assert "7 trainings" in (tmp_path / "demo" / "README.md").read_text()
-    assert "nobody has measured" in known_fidelity(STUDY, [tmp_path])
+    assert known_fidelity(STUDY, [tmp_path]) is None
 
 
 def test_the_page_has_a_table_for_the_cohort_and_for_each_space(folder: Path) -> None:
     page = (folder / "demo" / "README.md").read_text()
     assert "## The whole cohort" in page and "## Architectures of space `default` alone" in page
-    assert "| short | 1 | 6 | 20 | — | — | — | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 15 |" in page
+    assert "| short | 1 | 6 | 20 | — | — | — | 1.00 no interval | 1.00 no interval | 15 | 5 |" in page
     assert json.loads((folder / "demo" / "setting.json").read_text()) == SETTING
 
 
@@ -131,3 +136,14 @@ def test_the_reference_study_is_what_its_trainings_say() -> None:
     computed = fidelity(pd.read_csv(folder / "trainings.csv"), long)
     committed = pd.read_csv(folder / "fidelity.csv")
     pd.testing.assert_frame_equal(computed, committed, check_dtype=False, atol=2e-5)
+
+
+def test_pairs_that_all_hold_one_architecture_are_said_to_be_one_observation(tmp_path: Path) -> None:
+    rows = trainings()
+    other = rows.architecture.isin([BASELINE, "a5"])
+    rows.loc[~other, "map50_95"] = 0.4 + (rows.loc[~other, "map50_95"] - 0.4) / 100
+    write_setting(SETTING, tmp_path / "demo")
+    write_fidelity(rows, SETTING["plan"], tmp_path / "demo")
+    said = said_of(STUDY, [tmp_path])
+    assert "Of 5 pairs that differ by 0.01 mAP or more after the long training, 100 % are ordered alike" in said
+    assert "all of them hold one architecture, so that this is one observation." in said

@@ -49,3 +49,11 @@ def test_a_hostile_device_is_text() -> None:
     from harness.report.html import render_page
 
     assert "<img src=x" not in render_page(several_page([record, ablation()]))
+
+
+def test_a_device_as_a_study_keeps_it_is_named_and_not_printed_as_data() -> None:
+    record = winning()
+    record.environment["device"] = {"asked": "cpu", "name": "cpu", "threads": 2}
+    record.environment["cpu"] = {"model": "Example CPU"}
+    cells = several_page([record, ablation()]).sections[0].tables[0].rows[0].cells
+    assert cells[4].text == "Example CPU, 2 threads"

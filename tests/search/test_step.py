@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.search.step import Step
+from harness.search.step import Step, Throttle
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,15 @@ from harness.search.step import Step
 )
 def test_the_epoch_under_way_is_told(done: int, total: int, epochs: int, before: int, shown: str) -> None:
     assert Step("training", done, total, epochs, before).epoch == shown
+
+
+def test_of_the_steps_of_one_kind_a_throttle_lets_one_through_a_pause() -> None:
+    throttle = Throttle(0.5)
+    passed = [throttle.lets_through(Step("training", done, 100), 0.01 * done) for done in range(100)]
+    assert [done for done, let in enumerate(passed) if let] == [0, 50]
+
+
+def test_another_kind_of_step_passes_a_throttle_at_once() -> None:
+    throttle = Throttle(0.5)
+    words = [Step("latency", 0, 1), Step("training", 0, 9), Step("training", 1, 9), "validating", "validating"]
+    assert [throttle.lets_through(word, 10.0) for word in words] == [True, True, False, True, False]

@@ -51,8 +51,28 @@ def test_every_training_has_a_line_and_a_bar_of_its_own_until_it_ends(clock: lis
     view.finished(winning(), 3)
     said = text(view.render())
     assert "candidate 3: a" not in said and "candidate 4: b" in said
+    view.finished(winning(), 4)
     view.phase("writing the report")
     assert "candidate 4: b" not in text(view.render())
+
+
+def test_a_phase_beside_a_training_leaves_it_in_view_and_takes_its_next_step(clock: list[float]) -> None:
+    view = LiveView(plain(), "x")
+    view.begin(1, "candidate 1: a")
+    view.phase("estimating the latency of all architectures")
+    view.progress(step(10, 40), 1)
+    view.progress(step(3, 9))
+    said = text(view.render())
+    assert "candidate 1: a" in said and "10/40" in said
+    assert "estimating the latency" in said and "3/9" in said
+
+
+def test_a_word_that_comes_after_the_end_of_its_training_is_let_pass(clock: list[float]) -> None:
+    view = LiveView(plain(), "x")
+    view.begin(1, "candidate 1: a")
+    view.finished(winning(), 1)
+    view.progress(step(40, 40), 1)
+    assert "candidate 1: a" not in text(view.render())
 
 
 def test_a_new_phase_begins_without_progress(clock: list[float]) -> None:
