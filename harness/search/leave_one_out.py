@@ -15,7 +15,7 @@ from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.errors import UserError
 from harness.records import StudyRecord
 from harness.search.outcome import State
-from harness.settings import COMPARABLE, SearchSettings
+from harness.settings import COMPARABLE, EMBEDDED_DATA, SearchSettings, default_imgsz
 from harness.space import SearchSpace, load_space
 
 _KEPT = (
@@ -121,11 +121,12 @@ def _space(record: StudyRecord) -> SearchSpace:
 
 def _options(record: StudyRecord) -> list[str]:
     """The study's settings that are not a search's defaults, as options."""
-    fields = SearchSettings.model_fields
+    defaults = {name: field.default for name, field in SearchSettings.model_fields.items()}
+    defaults["imgsz"] = default_imgsz(record.settings.get("data", EMBEDDED_DATA))
     typed: list[str] = []
     for name in (*COMPARABLE, *_KEPT):
         value = record.settings.get(name)
-        if value is None or _listed(value) == _listed(fields[name].default):
+        if value is None or _listed(value) == _listed(defaults[name]):
             continue
         typed.append(f"--{name.replace('_', '-')}")
         typed += [] if value is True else [",".join(_listed(value))]
