@@ -16,7 +16,7 @@ from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.errors import UserError
 from harness.records import StudyRecord
 from harness.search.outcome import State
-from harness.settings import COMPARABLE, SearchSettings
+from harness.settings import COMPARABLE, EMBEDDED_DATA, SearchSettings
 from harness.space import SearchSpace, load_space
 
 _KEPT = (
@@ -122,11 +122,13 @@ def _space(record: StudyRecord) -> SearchSpace:
 
 def _options(record: StudyRecord) -> list[str]:
     """The study's settings that are not a search's defaults, as options."""
-    usual = SearchSettings(from_scratch=bool(record.settings.get("from_scratch")))  # rates depend on it
+    data = record.settings.get("data", EMBEDDED_DATA)
+    usual = SearchSettings(data=data, from_scratch=bool(record.settings.get("from_scratch")))  # defaults depend on it
+    unlike_usual = {"data": EMBEDDED_DATA, "from_scratch": False}
     typed: list[str] = []
     for name in (*COMPARABLE, *_KEPT):
         value = base_of(record) if name == "base" else record.settings.get(name)
-        default = False if name == "from_scratch" else getattr(usual, name)
+        default = unlike_usual[name] if name in unlike_usual else getattr(usual, name)
         if value is None or _listed(value) == _listed(default):
             continue
         typed.append(f"--{name.replace('_', '-')}")

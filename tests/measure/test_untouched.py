@@ -36,7 +36,7 @@ def test_a_training_leaves_the_users_folder_as_it_is(
     trainer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "pets"
-    yaml = photographs(folder, train=4, val=4, suffix=".jpg")
+    yaml = photographs(folder, train=5, val=4, suffix=".jpg")
     for split in ("train", "val"):
         beside = [image(folder, split, number, ".npy") for number in range(3)]
         np.save(beside[0], np.full((16, 16, 1), 9, np.uint8))  # Ultralytics would write it anew with three channels
@@ -56,7 +56,7 @@ def test_a_training_leaves_the_users_folder_as_it_is(
         data=str(info.path),
         data_fingerprint=info.fingerprint,
         classes=2,
-        schedule=Schedule(epochs=1, batch=2, imgsz=32, learning_rate=1e-3),
+        schedule=Schedule(epochs=1, batch=2, imgsz=64, learning_rate=1e-3),
         seed=0,
         device="cpu",
         threads=1,
