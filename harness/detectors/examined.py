@@ -7,6 +7,7 @@ refused by its reason where they are not: then what is measured would not be wha
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ _COUNTERS = ("total_ops", "total_params")
 _AS_TRAINED = "give the checkpoint that its training wrote, such as best.pt or last.pt"
 _PAGE = "is a web page under the name of a checkpoint, as a failed download leaves it; download the file anew"
 _POINTER = "is a Git LFS pointer, a few lines of text in the place of the file; fetch the file with `git lfs pull`"
+_DAMAGED = "is damaged, or a part of a checkpoint, as a broken download leaves it; download or copy it anew"
 _TEXTS = (
     ("version https://git-lfs", _POINTER),
     *((start, _PAGE) for start in ("<!doctype", "<html", "<head", "<?xml", "<!--")),
@@ -47,8 +49,11 @@ def fault_of_file(path: Path) -> str | None:
 
 
 def _fault_of_archive(path: Path) -> str | None:
-    with zipfile.ZipFile(path) as archive:
-        names = {name.rpartition("/")[2] for name in archive.namelist()}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError, struct.error):
+        return _DAMAGED
     if "constants.pkl" in names:
         return f"is an exported model (TorchScript), which has no description to build from; {_AS_TRAINED}"
     return None if "data.pkl" in names else f"is a zip archive without a checkpoint; unpack it, and {_AS_TRAINED}"
@@ -59,7 +64,7 @@ def fault_of_content(path: Path) -> str:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # noqa: BLE001 - each kind of damage has an exception of its own
-        return "is damaged, or a part of a checkpoint, as a broken download leaves it; download or copy it anew"
+        return _DAMAGED
     inner = content.get("model", content.get("state_dict", content)) if isinstance(content, Mapping) else content
     if isinstance(inner, Mapping) and any(isinstance(value, torch.Tensor) for value in inner.values()):
         return (

@@ -29,6 +29,8 @@ def check_names(rows: Sequence[Row], spec: str) -> None:
         UserError: The row, the name, and the names that there are.
     """
     for number, row in enumerate(rows):
+        if not isinstance(row[3], list):
+            raise UserError(f"base {spec}: {_shown(number, row)}: its arguments, last, are not a list")
         if not _is_layer(row[2]):
             raise UserError(f"base {spec}: {_shown(number, row)}: no layer '{row[2]}'; there are {_names()}")
 

@@ -15,7 +15,7 @@ import yaml
 from torch import nn
 
 from harness.blocks import BlockError
-from harness.detectors import Base, build, import_block_files
+from harness.detectors import build, import_block_files, read_checkpoint
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.errors import UserError
 from harness.measure.accuracy import save_checkpoint
@@ -103,7 +103,7 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
     if weights is None:
         fill(network)
     else:
-        _load(network, config, weights)
+        _load(network, weights)
     return Export(
         identity=identity,
         form=form,
@@ -174,9 +174,9 @@ def _has_unused_head(network: Any) -> bool:
     return getattr(network.model[-1], "one2one_cv2", None) is not None and not network.end2end
 
 
-def _load(network: nn.Module, config: Mapping[str, Any], weights: TrainedWeights) -> None:
+def _load(network: nn.Module, weights: TrainedWeights) -> None:
     """Put a checkpoint's weights and class names into the network of the study's own description."""
-    found = Base(name=weights.path.stem, config=dict(config), checkpoint=weights.path).load()
+    found, _ = read_checkpoint(weights.path)
     try:
         network.load_state_dict(found.state_dict())
     except RuntimeError as error:
