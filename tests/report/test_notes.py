@@ -95,6 +95,29 @@ def test_repairs_of_the_data_are_one_entry_and_none_where_there_are_none() -> No
     assert "data_repairs" not in said("a.json: 1 box clipped.")
 
 
+def test_cautions_about_the_data_are_among_what_is_not_known_and_in_the_provenance() -> None:
+    caution = "4 of 4 validation images are training images."
+    record = dataclasses.replace(RECORD, environment=RECORD.environment | {"data_cautions": [caution]})
+    assert caution in notes.unknowns(record)
+    assert dict(notes.provenance(record))["cautions about the data"] == caution
+    assert dict(notes.settings_and_surroundings(record))["cautions about the data"] == caution  # an ablation's
+
+
+def test_a_baseline_that_detects_nothing_is_said_and_one_that_does_is_not() -> None:
+    def said(*readings: float) -> str:
+        rows = [example.row(BASELINE, seed, map50_95=value) for seed, value in enumerate(readings)]
+        return " ".join(notes.unknowns(example.record(example.frame([*rows, example.failed("a", 0)]))))
+
+    assert "The baseline detects nothing: its mAP50-95 is 0.000 in all of its 4 trainings." in said(0, 0, 4e-4, 0)
+    assert "detects nothing" not in said(0, 0, 6e-4, 0) and "detects nothing" not in said()
+
+
+def test_what_was_allowed_of_the_data_is_typed_again() -> None:
+    allowed = dataclasses.replace(RECORD, settings=RECORD.settings | {"allow_val_in_train": True})
+    typed = dict(notes.row_commands(allowed, "a"))["Measure again, beside the baseline"]
+    assert " --allow-val-in-train" in typed and "--allow-unusable" not in typed
+
+
 def test_a_bare_record_needs_nothing() -> None:
     bare = dataclasses.replace(RECORD, settings={}, environment={}, space={}, proposals={})
     assert notes.measured(bare) and notes.unknowns(bare) and notes.provenance(bare)
