@@ -51,7 +51,7 @@ def test_the_samples_of_a_latency_have_the_columns_that_are_described() -> None:
         samples = np.ones(2)
 
     class Latency:
-        rounds, candidate, baseline = 1, Timing, Timing
+        rounds, candidate, baseline, candidate_first = 1, Timing, Timing, np.array([True])
 
     assert list(to_frame(Latency)) == list(LATENCY_SAMPLES)  # type: ignore[arg-type]
 

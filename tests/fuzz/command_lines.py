@@ -33,6 +33,7 @@ REPLACED = (
     "harness.search.fidelity.study_setting",
     "harness.claims.reproduce.reproduce",
     "harness.measure.latency.interleaved_latency",
+    "harness.measure.threads.stable_threads",
     "harness.search.export.prepare_export",
     "harness.report.write_report",
     "harness.report.several.write_several",
