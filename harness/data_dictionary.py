@@ -91,6 +91,8 @@ FRONT: dict[str, Column] = {
     "gain_low": Column(f"Lower {_CI} of the gain, the noise pooled over all candidates.", _GAIN),
     "gain_high": Column(f"Upper {_CI} of the gain.", _GAIN),
     "gain_seeds": Column("Seeds that the gain rests on."),
+    "gain_se": Column("Standard error of the gain over seeds: its interval is Student's t times this.", _GAIN),
+    "gain_df": Column("Degrees of freedom of `gain_se`.", ""),
     "gain_basis": Column("The same in words."),
     "p_value": Column("Of a gain of 0, uncorrected.", "0 to 1"),
     "p_holm": Column("Corrected by Holm over all judged candidates.", "0 to 1"),

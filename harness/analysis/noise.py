@@ -51,11 +51,21 @@ class Noise:
         """Whether an interval can be made from it: it is known and not zero."""
         return self.df > 0 and self.sd > NO_VARIATION
 
+    @classmethod
+    def of(cls, sd: float, df: float, architectures: int = 1) -> Noise:
+        """A standard deviation with the chi-squared interval that its degrees of freedom give it."""
+        if not df > 0:
+            return cls(sd=float("nan"), low=float("nan"), high=float("nan"), df=0, architectures=0)
+        low, high = (float(sd * np.sqrt(df / stats.chi2.ppf(q, df))) for q in (1 - ALPHA / 2, ALPHA / 2))
+        return cls(sd=float(sd), low=low, high=high, df=float(df), architectures=architectures)
+
+    def standard_error(self, readings: int) -> float:
+        """Of a mean of independent readings; NaN where unknown."""
+        return float(self.sd / np.sqrt(readings)) if self.usable and readings >= 1 else float("nan")
+
     def half_width(self, readings: int) -> float:
         """Half of the 95 % interval of a mean of independent readings; NaN where unknown."""
-        if not self.usable or readings < 1:
-            return float("nan")
-        return float(_quantile(self.df) * self.sd / np.sqrt(readings))
+        return float(_quantile(self.df) * self.standard_error(readings)) if self.usable else float("nan")
 
     def p_value(self, mean: float, readings: int) -> float:
         """Two-sided t-test of a mean against zero; NaN where unknown."""
@@ -84,14 +94,13 @@ def pooled_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> N
     repeated = counts >= 2
     nominal = int((counts[repeated] - 1).sum())
     if nominal == 0:
-        return Noise(sd=float("nan"), low=float("nan"), high=float("nan"), df=0, architectures=0)
+        return Noise.of(float("nan"), 0)
     sd = float(np.sqrt(((counts - 1)[repeated] * variances[repeated]).sum() / nominal))
     df = float(nominal)
     if correlation:
         taken = pd.crosstab(known["seed"], known["architecture"])[counts.index[repeated]]
         df = _degrees_of_freedom(taken.to_numpy(float), correlation)
-    low, high = (sd * np.sqrt(df / stats.chi2.ppf(q, df)) for q in (1 - ALPHA / 2, ALPHA / 2))
-    return Noise(sd=sd, low=float(low), high=float(high), df=df, architectures=int(repeated.sum()))
+    return Noise.of(sd, df, int(repeated.sum()))
 
 
 def _degrees_of_freedom(taken: NDArray[np.float64], correlation: float) -> float:

@@ -89,7 +89,9 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
         Indexed by architecture, the baseline first (present even where it has no row), then in order
         of appearance. Columns: `epochs` (that the row speaks of; NaN where nothing is complete), `standing`,
         `verdict`, `seeds` (complete, of those epochs), `gain_map50_95` (mean),
-        `gain_low`, `gain_high` (95 %), `gain_seeds` (seeds the gain rests on), `gain_basis`,
+        `gain_low`, `gain_high` (95 %), `gain_se` (standard error over seeds) and `gain_df` (its degrees of freedom:
+        the interval is the gain ± Student's t of as many times the standard error; NaN without one),
+        `gain_seeds` (seeds the gain rests on), `gain_basis`,
         `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
         `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
         `macs_ratio`, `params_ratio`, `complete`, `failed` (rows), `reason` (of the last failure).
@@ -118,10 +120,18 @@ def gain_noise(trials: pd.DataFrame, epochs: float | None = None) -> Noise:
     complete = _complete(trials)
     candidates = complete[complete["architecture"] != BASELINE]
     levels = sorted(candidates["epochs"].unique(), reverse=True) if epochs is None else [epochs]
-    noises = [
-        pooled_noise(candidates[candidates["epochs"] == level], "gain_map50_95", SHARED_BASELINE) for level in levels
-    ]
+    noises = [pooled_noise(_scatter(candidates, level), "gain_map50_95", SHARED_BASELINE) for level in levels]
     return next((noise for noise in noises if noise.df > 0), pooled_noise(candidates[:0], "gain_map50_95"))
+
+
+def _scatter(candidates: pd.DataFrame, epochs: float) -> pd.DataFrame:
+    """The rows whose scatter is noise: of seeds that picked nobody, if any candidate has two of these.
+
+    Whoever is picked for one high reading scatters more over all its seeds than over the others.
+    """
+    rows = candidates[(candidates["epochs"] == epochs) & candidates["gain_map50_95"].notna()]
+    fresh = rows[~rows["selected_on"].astype(bool)]
+    return fresh if fresh["architecture"].duplicated().any() else rows
 
 
 def best_by_chance(trials: pd.DataFrame) -> tuple[int, float]:
@@ -229,6 +239,14 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
     summary["gain_low"] = summary["gain_map50_95"] - np.array(half)
     summary["gain_high"] = summary["gain_map50_95"] + np.array(half)
     summary["gain_seeds"] = [each.readings for each in judged]
+    summary["gain_se"] = [
+        0.0 if each.standing is Standing.BASELINE else noise.standard_error(each.readings)
+        for each, noise in zip(judged, noises, strict=True)
+    ]
+    summary["gain_df"] = [
+        noise.df if noise.usable and each.standing in {Standing.JUDGED, Standing.SCREENING} else np.nan
+        for each, noise in zip(judged, noises, strict=True)
+    ]
     summary["gain_basis"] = [
         each.basis + _why_no_interval(each, noise) for each, noise in zip(judged, noises, strict=True)
     ]
@@ -264,18 +282,23 @@ def _verdict(judgement: _Judgement, p_holm: float, high: float) -> Verdict:
 
 
 def _add_mean(summary: pd.DataFrame, complete: pd.DataFrame, column: str) -> None:
-    """Add the mean over complete seeds and its interval from the scatter pooled over architectures."""
-    noises = {epochs: pooled_noise(rows, column) for epochs, rows in complete.groupby("epochs")}
-    groups = complete.groupby("architecture")[column]
-    means = groups.mean().reindex(summary.index)
-    counts = groups.count().reindex(summary.index, fill_value=0)
-    half = np.array(
-        [
-            noises[epochs].half_width(int(count)) if count else np.nan
-            for epochs, count in zip(summary["epochs"], counts, strict=True)
-        ]
+    """Add the mean over complete seeds and its interval, which stays within 0 and 1.
+
+    A seed moves all architectures alike, so that others say next to nothing new of how seeds scatter: the interval is
+    Student's from an architecture's own seeds. Where it has one seed, or equal figures, the scatter of the others
+    stands in, with the degrees of freedom of readings that correlate by 1.
+    """
+    noises = {epochs: pooled_noise(rows, column, 1.0) for epochs, rows in complete.groupby("epochs")}
+    found = complete.groupby("architecture")[column].agg(["mean", "count", "std"]).reindex(summary.index)
+    half = np.full(len(summary), np.nan)
+    for place, (epochs, count, sd) in enumerate(zip(summary["epochs"], found["count"], found["std"], strict=True)):
+        if count >= 1:
+            own = Noise.of(sd, count - 1)
+            half[place] = (own if own.usable else noises[epochs]).half_width(int(count))
+    summary[column] = found["mean"]
+    summary[f"{column}_low"], summary[f"{column}_high"] = (
+        (found["mean"] + side * half).clip(0.0, 1.0) for side in (-1.0, 1.0)
     )
-    summary[column], summary[f"{column}_low"], summary[f"{column}_high"] = means, means - half, means + half
 
 
 def _add_costs(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
