@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 _RULES = (
     "Difference: one arm's mAP50-95 minus another's under the same seed and from the same base; the mean over them.",
-    "Thick bar: 95 % interval, Student's t, from the scatter between seeds pooled over differences of one kind: those "
-    "between arms that both start as the base's own function, and others. Where the base itself was trained several "
-    "times, one base is one reading.",
-    "Thin bar: the same interval, corrected for all differences of its table (Bonferroni): all of them hold at once "
-    "with 95 %. “better” and “worse” need the whole thin bar on one side of zero.",
+    "Thick bar: 95 % interval, Student's t, from the difference's own scatter between seeds, moderated towards that of "
+    "differences of one kind: those between arms that both start as the base's own function, and others. Where the "
+    "base itself was trained several times, one base is one reading.",
+    "Thin bar: the interval corrected for all differences of its table (Bonferroni), with the scatter of its kind and "
+    "with its own, whichever is wider: all of them hold at once with 95 %. “better” and “worse” need the whole thin "
+    "bar on one side of zero.",
     "The baseline is trained as long as every arm, so that no gain is one of more training. The widened bases have as "
     "many parameters, or MACs, as the model: a gain that they give too is one of size.",
 )
@@ -182,9 +183,10 @@ def _digits(rows: pd.DataFrame) -> int:
 
 def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
     """The scatter behind the intervals."""
-    kinds = rows.dropna(subset=["sd"]).drop_duplicates("sd")
-    said = ", ".join(f"{row['sd']:.4f} ({row['df']:.0f} degrees of freedom)" for _, row in kinds.iterrows())
-    return (f"Standard deviation of one paired difference, by kind: {said} mAP50-95.",) if said else ()
+    known = rows.dropna(subset=["sd"]).sort_values("sd")
+    said = [f"{row['sd']:.4f} ({row['df']:.0f} degrees of freedom)" for _, row in known.iterrows()]
+    ends = dict.fromkeys((*said[:1], *said[-1:]))
+    return (f"Standard deviation of one paired difference: {' to '.join(ends)} mAP50-95.",) if ends else ()
 
 
 def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:

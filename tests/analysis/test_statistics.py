@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.analysis.statistics import Standing, Verdict, best_by_chance, front, gain_noise, summarise
+from harness.analysis.statistics import (
+    Standing,
+    Verdict,
+    best_by_chance,
+    front,
+    gain_noise,
+    gain_scatter,
+    summarise,
+)
 
 NAN = math.nan
 
@@ -63,36 +71,33 @@ def test_where_no_candidate_has_two_seeds_that_picked_nobody_all_count() -> None
     assert noise.sd == pytest.approx(1e-3 * math.sqrt((29**2 / 2 + 12**2 / 2) / 2))
 
 
-def test_the_interval_is_the_mean_and_t_standard_errors() -> None:
-    summary = summarise(table(BASE, UP, FLAT))
-    se = 1e-3 * math.sqrt(5) / math.sqrt(2)  # two seeds judge
-    half = stats.t.ppf(0.975, 1.6) * se
-    assert at(summary, "flat", "gain_low") == pytest.approx(0.002 - half, rel=1e-5)
-    assert at(summary, "flat", "gain_high") == pytest.approx(0.002 + half, rel=1e-5)
-    assert (at(summary, "flat", "gain_se"), at(summary, "flat", "gain_df")) == pytest.approx((se, 1.6))
+def test_the_interval_is_the_mean_and_t_standard_errors_of_the_moderated_noise() -> None:
+    trials = table(BASE, UP, FLAT)
+    summary, own = summarise(trials), gain_scatter(trials).of("flat")
+    half = stats.t.ppf(0.975, own.df) * own.sd / math.sqrt(2)  # two seeds judge
+    assert at(summary, "flat", "gain_low") == pytest.approx(0.002 - half)
+    assert at(summary, "flat", "gain_high") == pytest.approx(0.002 + half)
+    assert at(summary, "flat", "gain_se") == pytest.approx(own.sd / math.sqrt(2))
+    assert at(summary, "flat", "gain_df") == pytest.approx(own.df)
 
 
-def test_the_corrected_test_is_holms_over_the_judged_candidates_alone() -> None:
+def test_the_corrected_test_is_over_the_judged_candidates_alone() -> None:
     screened = rows("screened", gains(0.03))
-    summary = summarise(table(BASE, UP, FLAT, screened))
-    sd = gain_noise(table(BASE, UP, FLAT)).sd
-    p_up, p_flat = (2 * stats.t.sf(mean / (sd / math.sqrt(2)), 1.6) for mean in (0.020, 0.002))
-    assert at(summary, "up", "p_holm") == pytest.approx(2 * p_up)
-    assert at(summary, "flat", "p_holm") == pytest.approx(p_flat)
-    assert math.isnan(at(summary, "screened", "p_holm"))
+    alone, beside = (summarise(table(BASE, UP, FLAT, *more)) for more in ([], [screened]))
+    assert at(beside, "up", "p_holm") == at(alone, "up", "p_holm") > at(alone, "up", "p_value")
+    assert math.isnan(at(beside, "screened", "p_holm"))
 
 
-def test_a_plain_interval_above_zero_is_no_gain_when_the_corrected_test_withholds_it() -> None:
-    # sd 0.004 (each: −0.004, 0, +0.004), 32/7 degrees of freedom; interval ± 2.645 · 0.004 / √3 = ± 0.0061
+def test_a_plain_interval_above_zero_is_no_gain_when_the_correction_for_many_looks_withholds_it() -> None:
     steady = {1: -0.004, 2: 0.0, 3: 0.004}
     others = [rows(f"c{n}", steady) for n in range(3)]
-    near = rows("near", {seed: 0.0065 + value for seed, value in steady.items()})
-    alone = summarise(table(rows("baseline", gains(0, 0, 0, 0)), near))
-    summary = summarise(table(rows("baseline", gains(0, 0, 0, 0)), *others, near))
-    assert at(summary, "near", "gain_low") > 0
-    assert at(summary, "near", "p_value") < 0.05 < at(summary, "near", "p_holm")
-    assert at(summary, "near", "verdict") == Verdict.UNDECIDED
-    assert at(alone, "near", "p_holm") == at(alone, "near", "p_value")
+    near = rows("near", {seed: 0.0165 + value for seed, value in steady.items()})
+    trials = table(rows("baseline", gains(0, 0, 0, 0)), *others, near)
+    summary, again = summarise(trials), summarise(trials, look=6)
+    assert at(again, "near", "gain_low") == at(summary, "near", "gain_low") > 0
+    assert at(summary, "near", "verdict") == Verdict.GAIN
+    assert at(again, "near", "p_value") < 0.05 < at(again, "near", "p_holm")
+    assert at(again, "near", "verdict") == Verdict.UNDECIDED
 
 
 def test_verdicts() -> None:
@@ -276,8 +281,8 @@ def test_each_number_of_epochs_has_its_own_noise() -> None:
     assert gain_noise(LADDER, 3) == gain_noise(short)
     assert gain_noise(LADDER) == gain_noise(LADDER, 12) == gain_noise(long)
     summary = summarise(LADDER)
-    assert at(summary, "stayed", "gain_high") == pytest.approx(gain_noise(short).half_width(2))
-    assert at(summary, "climber", "gain_high") - 0.013 == pytest.approx(gain_noise(long).half_width(1))
+    assert at(summary, "stayed", "gain_high") == pytest.approx(gain_scatter(short).of("stayed").half_width(2))
+    assert at(summary, "climber", "gain_high") - 0.013 == pytest.approx(gain_scatter(long).of("climber").half_width(1))
 
 
 def test_the_noise_is_that_of_the_longest_trainings_for_which_it_is_known() -> None:
