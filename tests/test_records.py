@@ -23,6 +23,7 @@ from harness.records import (
     COLUMNS,
     ENVIRONMENT,
     LAST_RUN,
+    LOOKS,
     MODEL_YAML,
     ROLE,
     ROW,
@@ -292,3 +293,28 @@ def test_a_failure_is_told_in_the_databases_own_words() -> None:
     assert storage_failure(deep) == storage_failure(wrapped) == "database or disk is full"
     assert storage_failure(ValueError("first\nsecond")) == "first"
     assert storage_failure(ValueError()) == "ValueError"
+
+
+def judged(study: optuna.Study, seeds: int) -> None:
+    """The baseline and one candidate of so many seeds in all, of which the first picked it."""
+    for seed in range(seeds):
+        for name in (BASELINE, "a"):
+            add(study, name, seed=seed, map50_95=0.5, selected_on=seed == 0)
+
+
+@pytest.mark.parametrize(("looks", "look"), [((), 1), ((2,), 2), ((2, 4), 2), ((1, 2, 4), 3), ((4,), 1), ((9,), 1)])
+def test_a_look_is_one_on_more_evaluation_seeds_than_before(
+    study: optuna.Study, looks: tuple[int, ...], look: int
+) -> None:
+    judged(study, 5)
+    study.set_user_attr(LOOKS, list(looks))
+    record = record_of(study)
+    assert records.evaluation_seeds(record.trials) == 4
+    assert record.look == look
+    assert record.environment.get(LOOKS, []) == list(looks)  # so that a rendering from environment.json knows it
+
+
+def test_a_study_without_evaluation_seeds_was_never_looked_at(study: optuna.Study) -> None:
+    judged(study, 1)
+    record = record_of(study)
+    assert (records.evaluation_seeds(record.trials), record.look, record.environment) == (0, 1, {})

@@ -130,7 +130,7 @@ def test_readings_needed_reach_the_power_they_promise() -> None:
 
 def test_of_null_effects_the_corrected_intervals_of_a_family_miss_in_one_of_twenty_families() -> None:
     rng = np.random.default_rng(0)
-    families, arms = 150, 6
+    families, arms = 60, 6
     wrong = 0
     for _ in range(families):
         level = rng.normal(0.5, 0.02, 3)

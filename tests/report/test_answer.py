@@ -25,7 +25,7 @@ def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() 
     assert said.outcome is Outcome.GAIN
     assert said.headline == "2 of 11 architectures beat the baseline at 95 % confidence."
     assert said.lead.startswith("The baseline reaches mAP50-95 0.497 [")
-    assert "The largest gain is +0.014 [+0.006, +0.022] mAP50-95 for 1.21× [1.19, 1.23] the latency" in said.lead
+    assert "The largest gain is +0.014 [+0.007, +0.021] mAP50-95 for 1.21× [1.19, 1.23] the latency" in said.lead
     assert "+8.0 % MACs and +8.0 % parameters: that of 3fa9c1d2 (neck.P3 attention: " in said.lead
     assert said.best == "3fa9c1d2"
 
@@ -44,7 +44,7 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
     seeds = seeds_needed(noise.sd, 0.01, df=noise.df)
     assert said.outcome is Outcome.NO_GAIN
     assert said.headline == "None of 3 architectures beats the baseline, given this noise."
-    assert "The largest judged gain is +0.002 [−0.006, +0.010] mAP50-95, of aaaaaaaa" in said.lead
+    assert "The largest judged gain is +0.002 [−0.007, +0.011] mAP50-95, of aaaaaaaa" in said.lead
     assert f"to see a true gain of 0.01 takes {seeds} seeds" in said.lead
 
 
@@ -175,7 +175,7 @@ def test_the_best_is_one_that_was_trained_longest_and_says_so() -> None:
     said = answered(ladder())
     assert said.outcome is Outcome.GAIN
     assert said.best == "aaaaaaaa"
-    assert "The baseline reaches mAP50-95 0.4970 [0.4913, 0.5027] after 12 epochs." in said.lead
+    assert "The baseline reaches mAP50-95 0.497 [0.490, 0.504] after 12 epochs." in said.lead
     assert re.search(r"gain is \+0\.020.*: that of aaaaaaaa \(.*\) after 12 epochs\.$", said.lead)
 
 
