@@ -66,7 +66,7 @@ class AblationFile(BaseModel):
     factors: dict[Factor, tuple[Level, ...]] | Literal["all"] = "all"
     controls: tuple[str, ...] = ("se", "cbam")
     placebos: tuple[Size, ...] = (Size.PARAMS, Size.MACS)
-    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
 
     _rates = model_validator(mode="before")(with_default_rates)

@@ -88,13 +88,14 @@ FRONT: dict[str, Column] = {
     "seeds": Column("Complete trainings of so many epochs, one a seed."),
     "standing": Column("`baseline`, `judged` (two or more seeds) or `screening only` (one: it can rule out, not in)."),
     "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
-    "gain_low": Column(f"Lower {_CI} of the gain, the noise pooled over all candidates.", _GAIN),
+    "gain_low": Column(f"Lower {_CI} of the gain, its own noise moderated towards that of the others.", _GAIN),
     "gain_high": Column(f"Upper {_CI} of the gain.", _GAIN),
-    "gain_df": Column("Degrees of freedom of the interval, Student's t's."),
     "gain_seeds": Column("Seeds that the gain rests on."),
+    "gain_se": Column("Standard error of the gain over seeds: its interval is Student's t times this.", _GAIN),
+    "gain_df": Column("Degrees of freedom of `gain_se`.", ""),
     "gain_basis": Column("The same in words."),
     "p_value": Column("Of a gain of 0, uncorrected.", "0 to 1"),
-    "p_holm": Column("Corrected by Holm over all judged candidates.", "0 to 1"),
+    "p_holm": Column("Corrected for all judged candidates (Holm) and for looks: a gain is below 5 %.", "0 to 1"),
     "verdict": Column("`gain`, `loss`, `undecided`, `unmeasured` or `reference` (the baseline)."),
     "map50_95": Column("Mean over the complete seeds.", _MAP),
     "map50_95_low": Column(f"Lower {_CI} of `map50_95`.", _MAP),
@@ -195,7 +196,11 @@ FILES = (
     File(name="importance.csv", about="How much each choice matters; of a search.", columns=IMPORTANCE),
     File(name="effects.csv", about="What each choice is worth; of a search.", columns=EFFECTS),
     File(name="contrasts.csv", about="Differences between arms; of an ablation.", columns=CONTRASTS),
-    File(name="environment.json", about="Machine, versions, data, settings, space and proposals of the study."),
+    File(
+        name="environment.json",
+        about="Machine, versions, data, settings, space and proposals of the study; `looks`: evaluation seeds at each "
+        "look.",
+    ),
     File(
         name="study.json",
         about="What no table holds and a report is made of: the architectures with their blocks, the choices and what "

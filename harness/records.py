@@ -42,6 +42,9 @@ EXPECTED_GAINS = "expected_gains"
 """Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
 BASE = "common_base"
 """Study attribute on a database server: hash, origin and accuracy of the base that all machines share."""
+LOOKS = "looks"
+"""Study attribute, and entry of the environment: evaluation seeds of the candidate that had most, each time that a
+search ended with more of them than before."""
 AA_CHECK = "latency_aa_check"
 """Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
 LATENCY_THREADS = "latency_threads"
@@ -153,6 +156,15 @@ class StudyRecord:
     ablation: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def look(self) -> int:
+        """How many times the study has been judged on more evaluation seeds than before; `noise.spent` wants it.
+
+        A study from before looks were kept counts as looked at once.
+        """
+        now = evaluation_seeds(self.trials)
+        return 1 + sum(before < now for before in self.environment.get(LOOKS, ()))
+
+    @property
     def constraints(self) -> Constraints:
         """What candidates had to fulfil in the last run."""
         return Constraints.model_validate(self.settings.get("constraints", {}))
@@ -161,6 +173,22 @@ class StudyRecord:
     def min_gain(self) -> float:
         """The smallest difference in mAP50-95 that matters, as the last run or the report was told."""
         return float(self.settings.get("min_gain", MIN_GAIN))
+
+
+def evaluation_seeds(trials: pd.DataFrame) -> int:
+    """Seeds that picked nobody and have a gain, of the candidate that has most of them.
+
+    Args:
+        trials: `StudyRecord.trials`.
+    """
+    judging = trials[
+        (trials["state"] == "complete")
+        & (trials["architecture"] != BASELINE)
+        & trials["gain_map50_95"].notna()
+        & ~trials["selected_on"].astype(bool)
+    ]
+    found = judging.groupby(["architecture", "epochs"])["seed"].nunique()
+    return 0 if found.empty else int(found.max())
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:
@@ -294,7 +322,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
             for t in reversed(trained)
         },
         settings={**attributes.get(LAST_RUN, {}), **attributes.get(SETTINGS, {})},
-        environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})),
+        environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})) | _looks(attributes),
         space=cast(dict[str, Any], attributes.get(SPACE, {})),
         proposals={role: sum(t.user_attrs.get(ROLE) == role for t in trials) for role in (DUPLICATE, INFEASIBLE)},
         model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
@@ -313,6 +341,11 @@ def trials_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     baseline_first = table.architecture.ne(BASELINE).astype(int)
     table = table.assign(_order=baseline_first).sort_values(["_order", "trial"], kind="stable").drop(columns="_order")
     return table.reset_index(drop=True)
+
+
+def _looks(attributes: Mapping[str, Any]) -> dict[str, list[int]]:
+    looks = [int(seeds) for seeds in attributes.get(LOOKS, ())]
+    return {LOOKS: looks} if looks else {}
 
 
 def choices_of(study: optuna.Study) -> Choices:

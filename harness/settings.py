@@ -99,7 +99,7 @@ class SearchSettings(BaseModel):
     )
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
     seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
-    seeds: int = Field(default=3, ge=1, le=MOST_SEEDS, description="seeds of the baseline and of each finalist")
+    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS, description="seeds of the baseline and of each finalist")
     finalists: int | None = Field(
         default=3, ge=0, description="candidates that reach the second rung; None is one in three"
     )

@@ -23,6 +23,7 @@ from harness.records import (
     COLUMNS,
     ENVIRONMENT,
     LAST_RUN,
+    LOOKS,
     MODEL_YAML,
     ROLE,
     ROW,
@@ -334,3 +335,28 @@ def test_a_database_of_another_optuna_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was made by another version of Optuna than the installed") as error:
         load_record(url, "x")
     assert "locked" not in str(error.value)
+
+
+def judged(study: optuna.Study, seeds: int) -> None:
+    """The baseline and one candidate of so many seeds in all, of which the first picked it."""
+    for seed in range(seeds):
+        for name in (BASELINE, "a"):
+            add(study, name, seed=seed, map50_95=0.5, selected_on=seed == 0)
+
+
+@pytest.mark.parametrize(("looks", "look"), [((), 1), ((2,), 2), ((2, 4), 2), ((1, 2, 4), 3), ((4,), 1), ((9,), 1)])
+def test_a_look_is_one_on_more_evaluation_seeds_than_before(
+    study: optuna.Study, looks: tuple[int, ...], look: int
+) -> None:
+    judged(study, 5)
+    study.set_user_attr(LOOKS, list(looks))
+    record = record_of(study)
+    assert records.evaluation_seeds(record.trials) == 4
+    assert record.look == look
+    assert record.environment.get(LOOKS, []) == list(looks)  # so that a rendering from environment.json knows it
+
+
+def test_a_study_without_evaluation_seeds_was_never_looked_at(study: optuna.Study) -> None:
+    judged(study, 1)
+    record = record_of(study)
+    assert (records.evaluation_seeds(record.trials), record.look, record.environment) == (0, 1, {})

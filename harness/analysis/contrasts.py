@@ -1,14 +1,15 @@
 """Paired differences between trained arms, each with its interval, corrected for how many are looked at.
 
 A difference is one arm's mAP50-95 minus another's under the same base and seed, averaged over those. Its interval
-rests on the scatter pooled over differences of one kind [1]: those between arms that both start as the base's own
-function scatter several times less than others, so that the two are never pooled. Where the base itself was trained
+rests on its own scatter, moderated towards that of differences of one kind [1] (`moderation`): those between arms that
+both start as the base's own function scatter several times less than others. Where the base itself was trained
 several times, a base counts as one reading (the mean over its seeds): seeds of one base say nothing of another.
 
-The corrected interval is Bonferroni's: all of a family's hold at once with 95 % [2]. Verdicts rest on it.
+The corrected interval is Bonferroni's, and never narrower than the difference's own: all of a family's hold at once
+with 95 % [2] (`Moderated.corrected_half_width`). Verdicts rest on it.
 
 References:
-    1. Snedecor and Cochran, Statistical Methods, 8th ed., section 6.9 (pooled variance).
+    1. Smyth, "Linear models and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3(1), 2004.
     2. Dunn, "Multiple comparisons among means", JASA 56, 1961.
 """
 
@@ -18,12 +19,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, pooled_noise
-from harness.analysis.power import Freedom, df_of_a_seed, growing_df, in_table, seeds_needed
+from harness.analysis.moderation import Moderated, moderated_noise
+from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
+from harness.analysis.power import df_of_a_seed, growing_df, in_table, seeds_needed
 
 COLUMNS = (
     "name", "minuend", "subtrahend", "readings", "mean", "sd", "df", "low", "high", "low_corrected", "high_corrected",
@@ -74,20 +74,19 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
     """
     readings = _readings(trials, pairs)
     noises = {
-        kind: pooled_noise(rows, "difference", SHARED_BASELINE if share else 0.0)
+        kind: moderated_noise(rows, "difference", SHARED_BASELINE if share else 0.0)
         for kind, rows in readings.groupby("kind")
     }
     family = max(1, readings["architecture"].nunique())
-    none = pooled_noise(readings[:0], "difference")
+    none = moderated_noise(readings[:0], "difference")
     counts = readings.groupby(["kind", "architecture"]).size()
     seeds = counts[counts >= 2].groupby(level="kind").mean().to_dict()
     rows = []
     for place, pair in enumerate(pairs):
-        mine = readings.loc[readings["architecture"] == place, "difference"]
-        noise = noises.get(pair.kind, none)
-        a_seed = df_of_a_seed(noise.architectures, SHARED_BASELINE if share else 0.0)
-        freedom = growing_df(noise.df, seeds.get(pair.kind, 1.0), a_seed)
-        rows.append(_row(pair, mine, noise, family, freedom))
+        mine = readings.loc[readings["architecture"] == str(place), "difference"]
+        scatter = noises.get(pair.kind, none)
+        a_seed = df_of_a_seed(scatter.pooled.architectures, SHARED_BASELINE if share else 0.0)
+        rows.append(_row(pair, str(place), mine, scatter, family, (seeds.get(pair.kind, 1.0), a_seed)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -105,17 +104,24 @@ def _readings(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
         by_unit = difference.groupby(level="base_seed" if several else "seed").mean()
         parts.append(
             pd.DataFrame(
-                {"architecture": place, "kind": pair.kind, "seed": by_unit.index, "difference": by_unit.to_numpy()}
+                {"architecture": str(place), "kind": pair.kind, "seed": by_unit.index, "difference": by_unit.to_numpy()}
             )
         )
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def _row(pair: Pair, readings: pd.Series[float], noise: Noise, family: int, freedom: Freedom) -> tuple[object, ...]:
+def _row(
+    pair: Pair, place: str, readings: pd.Series[float], scatter: Moderated, family: int, growth: tuple[float, float]
+) -> tuple[object, ...]:
+    """Judge one difference; `growth` are the seeds that the pooled noise rests on, and what one more adds to its df."""
     count = len(readings)
     mean = float(readings.mean()) if count else float("nan")
-    plain, corrected = (half_width(noise, count, tests) for tests in (1, family))
-    needed = seeds_needed(noise.sd, mean, freedom, ALPHA / family)
+    noise = scatter.of(place)
+    plain, corrected = noise.half_width(count), scatter.corrected_half_width(place, count, family)
+    own = (float(count), noise.df / max(1, count - 1))  # its degrees of freedom grow with its own seeds
+    needed = max(  # of the two tests that have to agree, see `Moderated.corrected_half_width`
+        _needed(scatter.pooled, mean, family, growth), _needed(noise, mean, min(family, scatter.with_own), own)
+    )
     verdict = Verdict.UNMEASURED
     if count:
         below, above = mean + corrected < 0, mean - corrected > 0
@@ -123,12 +129,10 @@ def _row(pair: Pair, readings: pd.Series[float], noise: Noise, family: int, free
     return (
         pair.name, pair.minuend, pair.subtrahend, count, mean, noise.sd, noise.df, mean - plain, mean + plain,
         mean - corrected, mean + corrected, noise.p_value(mean, count), str(verdict),
-        in_table(needed), freedom(1) - freedom(0), family,
+        needed, own[1], family,
     )  # fmt: skip
 
 
-def half_width(noise: Noise, readings: int, tests: int) -> float:
-    """Half of a mean's 95 % interval, corrected for so many tests; NaN where unknown."""
-    if not noise.usable or readings < 1:
-        return float("nan")
-    return float(stats.t.ppf(1 - ALPHA / (2 * tests), noise.df) * noise.sd / np.sqrt(readings))
+def _needed(noise: Noise, mean: float, tests: float, growth: tuple[float, float]) -> float:
+    """Seeds that show a true difference of this size in a test at α over so many tests; see `power.in_table`."""
+    return in_table(seeds_needed(noise.sd, mean, growing_df(noise.df, *growth), ALPHA / tests))

@@ -51,11 +51,21 @@ class Noise:
         """Whether an interval can be made from it: it is known and not zero."""
         return self.df > 0 and self.sd > NO_VARIATION
 
-    def half_width(self, readings: int) -> float:
-        """Half of the 95 % interval of a mean of independent readings; NaN where unknown."""
-        if not self.usable or readings < 1:
-            return float("nan")
-        return float(_quantile(self.df) * self.sd / np.sqrt(readings))
+    @classmethod
+    def of(cls, sd: float, df: float, architectures: int = 1) -> Noise:
+        """A standard deviation with the chi-squared interval that its degrees of freedom give it."""
+        if not df > 0:
+            return cls(sd=float("nan"), low=float("nan"), high=float("nan"), df=0, architectures=0)
+        low, high = (float(sd * np.sqrt(df / stats.chi2.ppf(q, df))) for q in (1 - ALPHA / 2, ALPHA / 2))
+        return cls(sd=float(sd), low=low, high=high, df=float(df), architectures=architectures)
+
+    def standard_error(self, readings: int) -> float:
+        """Of a mean of independent readings; NaN where unknown."""
+        return float(self.sd / np.sqrt(readings)) if self.usable and readings >= 1 else float("nan")
+
+    def half_width(self, readings: int, tests: float = 1) -> float:
+        """Half of a mean's 95 % interval, corrected for so many tests; NaN where unknown."""
+        return float(_quantile(self.df, tests) * self.standard_error(readings)) if self.usable else float("nan")
 
     def p_value(self, mean: float, readings: int) -> float:
         """Two-sided t-test of a mean against zero; NaN where unknown."""
@@ -65,9 +75,9 @@ class Noise:
 
 
 @cache
-def _quantile(df: float) -> float:
+def _quantile(df: float, tests: float) -> float:
     """Student's t at the upper end of a 95 % interval; a study asks for the same one a thousand times."""
-    return float(stats.t.ppf(1 - ALPHA / 2, df))
+    return float(stats.t.isf(ALPHA / (2 * tests), df))
 
 
 def pooled_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> Noise:
@@ -78,20 +88,22 @@ def pooled_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> N
         column: What to pool.
         correlation: Of two architectures' readings of one seed; `SHARED_BASELINE` for paired differences.
     """
-    known = rows.dropna(subset=[column])
-    groups = known.groupby("architecture")[column]
-    counts, variances = groups.count(), groups.var(ddof=1)
-    repeated = counts >= 2
-    nominal = int((counts[repeated] - 1).sum())
+    known = rows[rows[column].notna()]
+    values = known[column].to_numpy(float)
+    places, names = pd.factorize(known["architecture"])
+    counts = np.bincount(places, minlength=len(names))
+    nominal = int((counts - 1).sum())
     if nominal == 0:
-        return Noise(sd=float("nan"), low=float("nan"), high=float("nan"), df=0, architectures=0)
-    sd = float(np.sqrt(((counts - 1)[repeated] * variances[repeated]).sum() / nominal))
+        return Noise.of(float("nan"), 0)
+    means = np.bincount(places, values) / counts
+    variance = float(((values - means[places]) ** 2).sum()) / nominal
     df = float(nominal)
     if correlation:
-        taken = pd.crosstab(known["seed"], known["architecture"])[counts.index[repeated]]
-        df = _degrees_of_freedom(taken.to_numpy(float), correlation)
-    low, high = (sd * np.sqrt(df / stats.chi2.ppf(q, df)) for q in (1 - ALPHA / 2, ALPHA / 2))
-    return Noise(sd=sd, low=float(low), high=float(high), df=df, architectures=int(repeated.sum()))
+        seeds, levels = pd.factorize(known["seed"])
+        taken = np.zeros((len(levels), len(names)))
+        np.add.at(taken, (seeds, places), 1.0)
+        df = _degrees_of_freedom(taken[:, counts >= 2], correlation)
+    return Noise.of(float(np.sqrt(variance)), df, int((counts >= 2).sum()))
 
 
 def _degrees_of_freedom(taken: NDArray[np.float64], correlation: float) -> float:
@@ -109,6 +121,23 @@ def _degrees_of_freedom(taken: NDArray[np.float64], correlation: float) -> float
     shares = common * (1 - 1 / readings - 1 / readings[:, None] + common / np.outer(readings, readings))
     weights = np.where(np.eye(len(readings), dtype=bool), 1.0, correlation**2)
     return float((readings - 1).sum() ** 2 / (weights * shares).sum())
+
+
+def spent(look: int) -> float:
+    """The share of the error rate that may be spent at a look: 6 / (π² k²) at the k-th, 1 over all there ever are.
+
+    Whoever adds seeds until a gain shows would find one sooner or later: the same test at 3, 5, 8, 12 and 18 seeds
+    calls a gain in three times as many null studies as one test does.
+
+    Args:
+        look: Number of the look, from 1.
+
+    Raises:
+        ValueError: It is below 1.
+    """
+    if look < 1:
+        raise ValueError(f"look {look}: the first is 1")
+    return 6 / (np.pi * look) ** 2
 
 
 def holm(p_values: pd.Series[float]) -> pd.Series[float]:

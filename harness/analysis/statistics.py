@@ -1,21 +1,23 @@
 """What the paired differences of a study say, and how sure that is.
 
-A candidate's gain is its mAP50-95 minus the baseline's of the same seed and epochs. Three things could
+A candidate's gain is its mAP50-95 minus the baseline's of the same seed and epochs. Four things could
 make a gain look better than it is; each has its rule here:
 
-- **Noise.** Seeds differ. All candidates are assumed to be equally noisy, so that few seeds each give
-  one usable estimate: the pooled variance of the differences within candidates [1]. The differences of
-  one seed share the baseline's row, which takes away some of its degrees of freedom (`noise`).
+- **Noise.** Seeds differ. Each candidate is judged by its own scatter, moderated towards that of the others
+  (`moderation`) [1]. The differences of one seed share the baseline's row, which takes away some of the
+  degrees of freedom (`noise`).
 - **The winner's curse.** The search picks its finalists on the first seed. The best of many noisy
-  readings is too good on average, so the seed that picked a candidate does not judge it [2].
-- **Many looks.** With twenty candidates one passes a 5 % test by luck. A gain needs Holm's
+  readings is too good on average, so the seed that picked a candidate does not judge it [2], and says nothing of noise.
+- **Many candidates.** With twenty candidates one passes a 5 % test by luck. A gain needs Holm's
   step-down correction over all candidates that were judged [3]; it holds under any dependence.
+- **Many looks.** Whoever adds seeds until a gain shows finds one. The k-th time that a study is judged on more seeds,
+  6 / (π² k²) of the 5 % may be spent (`noise.spent`).
 
 Where candidates climb a ladder, each is summarised by its longest trainings that have a control, and with their
 noise: readings after different numbers of epochs are neither averaged nor pooled.
 
 References:
-    1. Snedecor and Cochran, Statistical Methods, 8th ed., section 6.9 (pooled variance).
+    1. Smyth, "Linear models and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3(1), 2004.
     2. Cawley and Talbot, "On over-fitting in model selection", JMLR 11, 2010.
     3. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979.
 """
@@ -30,7 +32,8 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.fronts import non_dominated
-from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise
+from harness.analysis.moderation import Moderated, moderated_noise
+from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise, spent
 from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
 
@@ -74,7 +77,7 @@ class _Judgement(NamedTuple):
     basis: str
 
 
-def summarise(trials: pd.DataFrame) -> pd.DataFrame:
+def summarise(trials: pd.DataFrame, look: int = 1) -> pd.DataFrame:
     """One row per architecture: its gain with interval and verdict, its costs, its states.
 
     Costs are medians over the rows in which they were measured; the interval of the latency ratio is
@@ -84,12 +87,15 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     Args:
         trials: `StudyRecord.trials`; two complete rows of one architecture and seed count once, the
             later one. Columns that are absent count as not measured; without `epochs` all rows have the same.
+        look: How many times the study has been judged, this time included, each time on more seeds.
 
     Returns:
         Indexed by architecture, the baseline first (present even where it has no row), then in order
         of appearance. Columns: `epochs` (that the row speaks of; NaN where nothing is complete), `standing`,
         `verdict`, `seeds` (complete, of those epochs), `gain_map50_95` (mean),
-        `gain_low`, `gain_high` (95 %), `gain_df` (degrees of freedom), `gain_seeds` (that it rests on), `gain_basis`,
+        `gain_low`, `gain_high` (95 %), `gain_se` (standard error over seeds) and `gain_df` (its degrees of freedom:
+        the interval is the gain ± Student's t of as many times the standard error; NaN without one),
+        `gain_seeds` (seeds the gain rests on), `gain_basis`,
         `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
         `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
         `macs_ratio`, `params_ratio`, `complete`, `failed` (rows), `reason` (of the last failure).
@@ -100,7 +106,7 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     counts = complete.groupby("architecture").size()
     summary["epochs"] = complete.groupby("architecture")["epochs"].first().reindex(names)
     summary["seeds"] = counts.reindex(names, fill_value=0).astype(int)
-    _add_gains(summary, complete, trials)
+    _add_gains(summary, complete, trials, look)
     for column in ("map50_95", "map50"):
         _add_mean(summary, complete, column)
     _add_costs(summary, trials)
@@ -115,13 +121,47 @@ def gain_noise(trials: pd.DataFrame, epochs: float | None = None) -> Noise:
         trials: `StudyRecord.trials`.
         epochs: Of trainings of so many; by default of the most for which it is known.
     """
+    return gain_scatter(trials, epochs).pooled
+
+
+def gain_scatter(trials: pd.DataFrame, epochs: float | None = None) -> Moderated:
+    """The same, with each candidate's own: what a summary's intervals and verdicts rest on.
+
+    Args:
+        trials: `StudyRecord.trials`.
+        epochs: As for `gain_noise`.
+    """
+    return next(
+        (
+            noise
+            for rows in scattering_rows(trials, epochs)
+            if (noise := moderated_noise(rows, "gain_map50_95", SHARED_BASELINE)).pooled.df > 0
+        ),
+        Moderated(pooled=Noise.of(float("nan"), 0), typical=Noise.of(float("nan"), 0)),
+    )
+
+
+def scattering_rows(trials: pd.DataFrame, epochs: float | None = None) -> list[pd.DataFrame]:
+    """The rows whose scatter is noise, for each number of epochs, the most first.
+
+    Args:
+        trials: `StudyRecord.trials`.
+        epochs: Only these.
+    """
     complete = _complete(trials)
     candidates = complete[complete["architecture"] != BASELINE]
     levels = sorted(candidates["epochs"].unique(), reverse=True) if epochs is None else [epochs]
-    noises = [
-        pooled_noise(candidates[candidates["epochs"] == level], "gain_map50_95", SHARED_BASELINE) for level in levels
-    ]
-    return next((noise for noise in noises if noise.df > 0), pooled_noise(candidates[:0], "gain_map50_95"))
+    return [_scatter(candidates, level) for level in levels]
+
+
+def _scatter(candidates: pd.DataFrame, epochs: float) -> pd.DataFrame:
+    """The rows whose scatter is noise: of seeds that picked nobody, if any candidate has two of these.
+
+    Whoever is picked for one high reading scatters more over all its seeds than over the others.
+    """
+    rows = candidates[(candidates["epochs"] == epochs) & candidates["gain_map50_95"].notna()]
+    fresh = rows[~rows["selected_on"].astype(bool)]
+    return fresh if fresh["architecture"].duplicated().any() else rows
 
 
 def best_by_chance(trials: pd.DataFrame) -> tuple[int, float]:
@@ -221,35 +261,61 @@ def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
     return _Judgement(float(fresh["gain_map50_95"].mean()), len(fresh), Standing.JUDGED, basis)
 
 
-def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFrame) -> None:
+def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFrame, look: int) -> None:
     """Add each architecture's gain, its interval, its tests and its verdict."""
-    known = {epochs: gain_noise(trials, epochs) for epochs in complete["epochs"].unique()}
-    none = gain_noise(trials[:0])
-    noises = [known.get(epochs, none) for epochs in summary["epochs"]]
+    known = {epochs: gain_scatter(trials, epochs) for epochs in complete["epochs"].unique()}
+    none = gain_scatter(trials[:0])
+    scatters = [known.get(epochs, none) for epochs in summary["epochs"]]
+    noises = [scatter.of(str(name)) for name, scatter in zip(summary.index, scatters, strict=True)]
     rows = dict(list(complete.groupby("architecture")))
     judged = [_judge(str(name), rows.get(name, complete[:0])) for name in summary.index]
     summary["standing"] = [each.standing for each in judged]
     summary["gain_map50_95"] = [each.mean for each in judged]
-    half = [
-        0.0 if each.standing is Standing.BASELINE else noise.half_width(each.readings)
-        for each, noise in zip(judged, noises, strict=True)
-    ]
-    summary["gain_low"] = summary["gain_map50_95"] - np.array(half)
-    summary["gain_high"] = summary["gain_map50_95"] + np.array(half)
-    summary["gain_df"] = [noise.df for noise in noises]
+    is_baseline = summary["standing"] == Standing.BASELINE
+    for column, found in {
+        "gain_se": [noise.standard_error(each.readings) for each, noise in zip(judged, noises, strict=True)],
+        "gain_df": [noise.df if noise.usable else np.nan for noise in noises],
+    }.items():
+        summary[column] = pd.Series(found, index=summary.index, dtype=float).mask(is_baseline, 0.0)
+    known_half = [noise.half_width(each.readings) for each, noise in zip(judged, noises, strict=True)]
+    half = np.where(is_baseline, 0.0, known_half)
+    summary["gain_low"] = summary["gain_map50_95"] - half
+    summary["gain_high"] = summary["gain_map50_95"] + half
     summary["gain_seeds"] = [each.readings for each in judged]
     summary["gain_basis"] = [
         each.basis + _why_no_interval(each, noise) for each, noise in zip(judged, noises, strict=True)
     ]
-    summary["p_value"] = [
-        noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan
-        for each, noise in zip(judged, noises, strict=True)
-    ]
-    summary["p_holm"] = holm(summary["p_value"])
+    is_judged = summary["standing"] == Standing.JUDGED
+    p_values = [noise.p_value(each.mean, each.readings) for each, noise in zip(judged, noises, strict=True)]
+    summary["p_value"] = pd.Series(p_values, index=summary.index, dtype=float).where(is_judged)
+    summary["p_holm"] = _corrected(summary, scatters, look)
     summary["verdict"] = [
         _verdict(each, p_holm, high)
         for each, p_holm, high in zip(judged, summary["p_holm"], summary["gain_high"], strict=True)
     ]
+
+
+def _corrected(summary: pd.DataFrame, scatters: Sequence[Moderated], look: int) -> pd.Series[float]:
+    """p-values of no gain, corrected for how many candidates are judged and how often: below 5 % is a gain.
+
+    A gain is a one-sided claim. Two of its tests have to agree: Holm's over all candidates with the noise that they
+    have in common, and each candidate's by its own noise, times how many tests those with noise of their own count for.
+    Corrected by Holm alone, the few degrees of freedom of one's own would cost the quiet majority half its power for
+    the sake of the noisy few. None is below the plain two-sided p-value, so that no gain's interval holds 0.
+    """
+    below = (summary["gain_map50_95"] <= 0).to_numpy()
+    typical = [
+        scatter.p_in_common(mean, readings) / 2
+        for mean, readings, scatter in zip(summary["gain_map50_95"], summary["gain_seeds"], scatters, strict=True)
+    ]
+    common, own = (
+        pd.Series(np.where(below, 1 - half, half), index=summary.index, dtype=float).where(summary["p_value"].notna())
+        for half in (np.array(typical, dtype=float), summary["p_value"].to_numpy() / 2)
+    )
+    with_own = np.array([scatter.with_own for scatter in scatters])
+    tests = pd.concat([holm(common) / spent(look), own * with_own / spent(look), summary["p_value"]], axis=1)
+    corrected: pd.Series[float] = tests.max(axis=1).clip(upper=1.0)
+    return corrected
 
 
 def _why_no_interval(judgement: _Judgement, noise: Noise) -> str:
@@ -273,18 +339,23 @@ def _verdict(judgement: _Judgement, p_holm: float, high: float) -> Verdict:
 
 
 def _add_mean(summary: pd.DataFrame, complete: pd.DataFrame, column: str) -> None:
-    """Add the mean over complete seeds and its interval from the scatter pooled over architectures."""
-    noises = {epochs: pooled_noise(rows, column) for epochs, rows in complete.groupby("epochs")}
-    groups = complete.groupby("architecture")[column]
-    means = groups.mean().reindex(summary.index)
-    counts = groups.count().reindex(summary.index, fill_value=0)
-    half = np.array(
-        [
-            noises[epochs].half_width(int(count)) if count else np.nan
-            for epochs, count in zip(summary["epochs"], counts, strict=True)
-        ]
+    """Add the mean over complete seeds and its interval, which stays within 0 and 1.
+
+    A seed moves all architectures alike, so that others say next to nothing new of how seeds scatter: the interval is
+    Student's from an architecture's own seeds. Where it has one seed, or equal figures, the scatter of the others
+    stands in, with the degrees of freedom of readings that correlate by 1.
+    """
+    noises = {epochs: pooled_noise(rows, column, 1.0) for epochs, rows in complete.groupby("epochs")}
+    found = complete.groupby("architecture")[column].agg(["mean", "count", "std"]).reindex(summary.index)
+    half = np.full(len(summary), np.nan)
+    for place, (epochs, count, sd) in enumerate(zip(summary["epochs"], found["count"], found["std"], strict=True)):
+        if count >= 1:
+            own = Noise.of(sd, count - 1)
+            half[place] = (own if own.usable else noises[epochs]).half_width(int(count))
+    summary[column] = found["mean"]
+    summary[f"{column}_low"], summary[f"{column}_high"] = (
+        (found["mean"] + side * half).clip(0.0, 1.0) for side in (-1.0, 1.0)
     )
-    summary[column], summary[f"{column}_low"], summary[f"{column}_high"] = means, means - half, means + half
 
 
 def _add_costs(summary: pd.DataFrame, trials: pd.DataFrame) -> None:

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 _RULES = (
     "Difference: one arm's mAP50-95 minus another's under the same seed and from the same base; the mean over them.",
-    "Thick bar: 95 % interval, Student's t, from the scatter between seeds pooled over differences of one kind: those "
-    "between arms that both start as the base's own function, and others. Where the base itself was trained several "
-    "times, one base is one reading.",
-    "Thin bar: the same interval, corrected for all differences of its table (Bonferroni): all of them hold at once "
-    "with 95 %. “better” and “worse” need the whole thin bar on one side of zero.",
+    "Thick bar: 95 % interval, Student's t, from the difference's own scatter between seeds, moderated towards that of "
+    "differences of one kind: those between arms that both start as the base's own function, and others. Where the "
+    "base itself was trained several times, one base is one reading.",
+    "Thin bar: the interval corrected for all differences of its table (Bonferroni), with the scatter of its kind and "
+    "with its own, whichever is wider: all of them hold at once with 95 %. “better” and “worse” need the whole thin "
+    "bar on one side of zero.",
     "The baseline is trained as long as every arm, so that no gain is one of more training. The widened bases have as "
     "many parameters, or MACs, as the model: a gain that they give too is one of size.",
 )
@@ -187,9 +188,9 @@ def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
     """The scatter behind the intervals, and what is not known of it."""
     measured = rows[rows["verdict"] != Verdict.UNMEASURED]
     known = measured[measured["sd"] > NO_VARIATION]
-    kinds = known.drop_duplicates("sd")
-    said = ", ".join(f"{row['sd']:.4f} ({row['df']:.0f} degrees of freedom)" for _, row in kinds.iterrows())
-    sentences = [f"Standard deviation of one paired difference, by kind: {said} mAP50-95."] if said else []
+    said = [f"{row['sd']:.4f} ({row['df']:.0f} degrees of freedom)" for _, row in known.sort_values("sd").iterrows()]
+    ends = " to ".join(dict.fromkeys((*said[:1], *said[-1:])))
+    sentences = [f"Standard deviation of one paired difference: {ends} mAP50-95."] if ends else []
     single, alike = int(measured["sd"].isna().sum()), int((measured["sd"] <= NO_VARIATION).sum())
     if single:
         sentences.append(

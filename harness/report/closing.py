@@ -50,7 +50,7 @@ def closing(record: StudyRecord, content: Content | None = None) -> dict[str, An
 
 def _answer_and_front(record: StudyRecord) -> tuple[Answer, pd.DataFrame]:
     """What a report says first and the rows of its front, without the rest of it."""
-    summary, noise = summarise(record.trials), gain_noise(record.trials)
+    summary, noise = summarise(record.trials, record.look), gain_noise(record.trials)
     figures = tuple(front_figure(record, summary, axis, words.digits_for(noise)) for axis in AXES)
     return answer(record, summary, noise), front_rows(summary, figures)
 

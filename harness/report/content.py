@@ -96,7 +96,7 @@ def content(
         rounds: What reads the single rounds of an architecture's latency, which are not in storage.
         ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
     """
-    summary = summarise(record.trials)
+    summary = summarise(record.trials, record.look)
     noise = gain_noise(record.trials)
     digits = words.digits_for(noise)
     figures = tuple(front_figure(record, summary, axis, digits) for axis in AXES)
@@ -142,7 +142,7 @@ def content(
         failure_table=tables.failures(record.trials),
         matters=what_matters(record.choices, digits),
         progress=how_far(record),
-        noise=phrases.noise_sentence(noise, summary),
+        noise=" ".join(filter(None, (phrases.noise_sentence(noise, summary), phrases.unequal_noise(record.trials)))),
         judging=notes.JUDGING,
         measured=(
             *notes.measured(record),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.analysis.bounds import broken
-from harness.analysis.noise import ALPHA, Noise
+from harness.analysis.moderation import p_of_equal_noise
+from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
 from harness.analysis.power import NoNumber, SampleSize, df_of_a_seed, growing_df, sample_size
 from harness.analysis.progress import enough, further_gain
-from harness.analysis.statistics import Standing, Verdict, best_by_chance
+from harness.analysis.statistics import Standing, Verdict, best_by_chance, gain_noise, scattering_rows
 from harness.architecture import BASELINE
 from harness.constraints import Bound, Constraints
 from harness.report import words
@@ -82,6 +83,23 @@ def _with_power(needed: SampleSize, summary: pd.DataFrame) -> str:
 
 def _seeds(number: int | NoNumber) -> str:
     return f"{number} seeds" if isinstance(number, NoNumber) else words.count(number, "seed")
+
+
+def unequal_noise(trials: pd.DataFrame) -> str:
+    """Say whether some candidates are noisier than others; empty where fewer than two have repeated seeds."""
+    rows = next((each for each in scattering_rows(trials) if each["architecture"].duplicated().any()), trials[:0])
+    probability = p_of_equal_noise(rows, "gain_map50_95", SHARED_BASELINE)
+    if math.isnan(probability):
+        return ""
+    sds = rows.groupby("architecture")["gain_map50_95"].std().dropna()
+    digits = min(5, max(3, words.digits_for(gain_noise(trials)) + 1))
+    found = f"from {words.plain(float(sds.min()), digits)} to {words.plain(float(sds.max()), digits)}"
+    if probability >= ALPHA:
+        return f"By candidate it is {found}: no more unequal than chance makes it (p = {probability:.2g})."
+    return (
+        f"Candidates are not equally noisy: by candidate it is {found} (p = {probability:.1g}, Cochran's C). Each is "
+        "judged by its own noise as far as its seeds tell it."
+    )
 
 
 def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 from optuna.study import Study, StudyDirection
 from optuna.trial import TrialState
 
+from harness.architecture import BASELINE
+from harness.records import DUPLICATE, ROLE, ROW
 from harness.search.candidates import Candidates, Codes
 from harness.search.improvement import Floats
 
@@ -21,7 +23,8 @@ class History:
         accuracy: Mean of each one's readings, (N,).
         readings: How many, (N,).
         cost: What each was found to cost, (N,); 0 in a study of one objective.
-        noise_sd: Standard deviation of a reading, from candidates that have several; None if none has.
+        noise_sd: Standard deviation of a reading, from candidates that have several; None if none has. The baseline is
+            not among them: its gain is 0 by definition, so that all its readings are told as equal.
         pending: Candidates without a reading that are being trained, (M, D).
         taken: Keys of all candidates that were ever asked for.
     """
@@ -48,6 +51,7 @@ class History:
         signs = [1.0 if direction == StudyDirection.MAXIMIZE else -1.0 for direction in study.directions]
         codes: dict[bytes, Codes] = {}
         running: set[bytes] = set()
+        defined: set[bytes] = set()
         found: dict[bytes, list[tuple[float, float]]] = {}
         for trial in study.get_trials(deepcopy=False):
             code = candidates.code(trial.params)
@@ -56,16 +60,20 @@ class History:
             codes[key_of(code)] = code
             if trial.state == TrialState.RUNNING:
                 running.add(key_of(code))
+            elif trial.user_attrs.get(ROLE) == DUPLICATE:
+                continue  # answered from the record: no reading of its own
             elif trial.state == TrialState.COMPLETE and np.isfinite(trial.values).all():
                 cost = -signs[1 - learnt] * trial.values[1 - learnt] if len(signs) == 2 else 0.0
                 found.setdefault(key_of(code), []).append((signs[learnt] * trial.values[learnt], cost))
+                if trial.user_attrs.get(ROW, {}).get("architecture") == BASELINE:
+                    defined.add(key_of(code))
         readings = [np.array(each) for each in found.values()]
         return cls(
             codes=np.vstack([candidates.no_codes, *(codes[key] for key in found)]),
             accuracy=np.array([each[:, 0].mean() for each in readings]),
             readings=np.array([len(each) for each in readings], dtype=float),
             cost=np.array([each[:, 1].mean() for each in readings]),
-            noise_sd=_pooled_sd([each[:, 0] for each in readings]),
+            noise_sd=_pooled_sd([np.array(each)[:, 0] for key, each in found.items() if key not in defined]),
             pending=np.vstack([candidates.no_codes, *(codes[key] for key in sorted(running - found.keys()))]),
             taken=frozenset(codes),
         )

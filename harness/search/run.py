@@ -103,8 +103,8 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
             _describe(study, setting, common, cost, summary, command)
             Loop(study, setting, common, cost, region, observer, deadline).run(first)
         except KeyboardInterrupt as error:
-            raise StoppedError(study.record()) from error
-        return study.record()
+            raise StoppedError(study.looked()) from error
+        return study.looked()
 
 
 class StoppedError(KeyboardInterrupt):

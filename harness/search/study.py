@@ -15,11 +15,13 @@ from optuna.trial import TrialState
 from harness.architecture import BASELINE, Architecture
 from harness.records import (
     ARCHITECTURE,
+    LOOKS,
     MODEL_YAML,
     ROLE,
     ROW,
     TRAINING,
     StudyRecord,
+    evaluation_seeds,
     record_of,
 )
 from harness.search.climb import Key
@@ -57,6 +59,15 @@ class SearchStudy:
     def record(self) -> StudyRecord:
         """Everything so far, as data."""
         return record_of(self.optuna)
+
+    def looked(self) -> StudyRecord:
+        """Everything at the end of a search, which is a look at it: kept where it is one on more seeds than before."""
+        with self.members.turn():
+            record = self.record()
+            seeds, before = evaluation_seeds(record.trials), list(self.optuna.user_attrs.get(LOOKS, ()))
+            if seeds > max(before, default=0):
+                self.optuna.set_user_attr(LOOKS, [*before, seeds])
+        return self.record()
 
     def begin(
         self,

@@ -35,7 +35,7 @@ def print_answer(record: StudyRecord, console: Console) -> None:
 
 
 def _of_search(record: StudyRecord) -> list[RenderableType]:
-    summary, noise = summarise(record.trials), gain_noise(record.trials)
+    summary, noise = summarise(record.trials, record.look), gain_noise(record.trials)
     said = answer(record, summary, noise)
     sentences = [Text(printable(each)) for each in (said.lead, *said.remarks) if each]
     headline = Text(printable(said.opening), style="bold")

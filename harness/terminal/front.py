@@ -27,7 +27,7 @@ def front_table(record: StudyRecord, *, wrap: bool) -> Table:
         record: The study, however far it has come.
         wrap: Whether long descriptions go on in the next line; else they are cut, and a row is one line.
     """
-    summary = summarise(record.trials)
+    summary = summarise(record.trials, record.look)
     for axis in AXES:
         summary[f"front_{axis.key}"] = summary.index.isin(front_members(record, summary, axis))
     is_shown = (summary.index == BASELINE) & (summary["seeds"] > 0) | summary[[f"front_{a.key}" for a in AXES]].any(

@@ -41,27 +41,39 @@ def test_one_pair_is_the_paired_t_test() -> None:
     )
 
 
-def test_the_corrected_interval_is_bonferronis() -> None:
-    two = contrasts(trials(SMALL), against_baseline("a", "b"), share=False)
-    # d(a) = .01 .02 .01, d(b) = 0 -.01 .02: pooled variance with 2 + 2 degrees of freedom
-    sd = math.sqrt((np.var([0.01, 0.02, 0.01], ddof=1) + np.var([0.0, -0.01, 0.02], ddof=1)) / 2)
-    half = stats.t.ppf(1 - 0.05 / 2 / 2, 4) * sd / math.sqrt(3)
-    assert two.iloc[0]["high_corrected"] - two.iloc[0]["mean"] == pytest.approx(half)
-    assert list(two["df"]) == [4, 4]
+def with_sds(*sds: float, seeds: int = 5) -> dict[str, list[float]]:
+    """Arms 0, 1, … whose differences from the baseline have these standard deviations, in thousandths."""
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((len(sds), seeds))
+    drawn = (drawn - drawn.mean(axis=1, keepdims=True)) / drawn.std(axis=1, ddof=1, keepdims=True)
+    return {BASELINE: [0.5] * seeds} | {
+        str(place): list(0.5 + 0.001 * sd * each) for place, (sd, each) in enumerate(zip(sds, drawn, strict=True))
+    }
 
 
-def test_differences_that_share_an_arm_have_fewer_degrees_of_freedom() -> None:
-    found = contrasts(trials(SMALL), against_baseline("a", "b"))
-    # Satterthwaite with correlation 1/2: 4² / (2·(1 + 1) + 2·(1/4)·2 ...) = 16 / (4·(1 + 1/4)) = 3.2
-    assert list(found["df"]) == pytest.approx([3.2, 3.2])
+SIX = tuple(map(str, range(6)))
+
+
+def test_the_corrected_interval_is_about_bonferronis_where_all_scatter_alike() -> None:
+    found = contrasts(trials(with_sds(*[1.0] * 6)), against_baseline(*SIX))
+    half = found["high_corrected"] - found["mean"]
+    bonferroni = stats.t.isf(0.05 / 2 / 6, 24 / (1 + 5 / 4)) * 0.001 / math.sqrt(5)  # Satterthwaite, correlation 1/2
+    assert half.between(0.9 * bonferroni, 1.3 * bonferroni).all()
+    assert (half > found["high"] - found["mean"]).all()
+
+
+def test_an_arm_that_scatters_more_has_its_own_interval_and_leaves_the_others_theirs() -> None:
+    equal, wild = (contrasts(trials(with_sds(first, *[1.0] * 5)), against_baseline(*SIX)) for first in (1.0, 10.0))
+    width = wild["high"] - wild["low"]
+    assert width[0] > 8 * width[1]
+    assert width[1] < 1.4 * (equal["high"] - equal["low"])[1]
 
 
 def test_kinds_do_not_share_their_scatter() -> None:
-    wild = SMALL | {"c": [0.3, 0.6, 0.1]}
-    pairs = [*against_baseline("a", "b"), *against_baseline("c", kind="other")]
-    mixed, apart = contrasts(trials(wild), against_baseline("a", "b", "c")), contrasts(trials(wild), pairs)
-    assert apart["sd"].iloc[0] < 0.02 < apart["sd"].iloc[2]
-    assert apart["sd"].iloc[0] < mixed["sd"].iloc[0]
+    values = with_sds(1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+    mixed = contrasts(trials(values), against_baseline(*SIX))
+    apart = contrasts(trials(values), [*against_baseline(*SIX[:3]), *against_baseline(*SIX[3:], kind="other")])
+    assert apart["sd"][0] < mixed["sd"][0] < mixed["sd"][3] < apart["sd"][3]
 
 
 def test_with_several_bases_a_base_is_one_reading() -> None:
@@ -131,7 +143,7 @@ def test_too_many_readings_are_not_mistaken_for_an_unknown_noise() -> None:
 
 def test_of_null_effects_the_corrected_intervals_of_a_family_miss_in_one_of_twenty_families() -> None:
     rng = np.random.default_rng(0)
-    families, arms = 150, 6
+    families, arms = 60, 6
     wrong = 0
     for _ in range(families):
         level = rng.normal(0.5, 0.02, 3)

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.analysis.statistics import Standing, Verdict, best_by_chance, front, gain_noise, summarise
+from harness.analysis.statistics import (
+    Standing,
+    Verdict,
+    best_by_chance,
+    front,
+    gain_noise,
+    gain_scatter,
+    summarise,
+)
 
 NAN = math.nan
 
@@ -51,42 +59,45 @@ def test_the_gain_leaves_out_the_seed_that_picked_the_candidate() -> None:
     assert at(summary, "up", "seeds") == 3
 
 
-def test_the_noise_is_pooled_over_all_seeds_of_all_candidates() -> None:
-    # up: mean 0.030, squares 400 + 81 + 121 = 602; flat: mean 16/3, squares (20² + 16² + 4²)/9 = 672/9
+def test_the_noise_is_pooled_over_the_seeds_that_picked_nobody() -> None:
+    # up: 0.021, 0.019, squares 1 + 1; flat: 0.000, 0.004, squares 4 + 4
     noise = gain_noise(table(BASE, UP, FLAT))
-    assert noise.df == pytest.approx(16 / 5)  # 4² / (2 + 2 + ¼ · 2 · 2): the two share the baseline
-    assert noise.sd == pytest.approx(1e-3 * math.sqrt((602 + 672 / 9) / 4))
+    assert noise.df == pytest.approx(2**2 / (1 + 1 + 2 / 4))  # the two share the baseline
+    assert noise.sd == pytest.approx(1e-3 * math.sqrt((2 + 8) / 2))
 
 
-def test_the_interval_is_the_mean_and_t_standard_errors() -> None:
-    summary = summarise(table(BASE, UP, FLAT))
-    sd = 1e-3 * math.sqrt((602 + 672 / 9) / 4)
-    half = stats.t.ppf(0.975, 16 / 5) * sd / math.sqrt(2)  # two seeds judge
-    assert at(summary, "flat", "gain_low") == pytest.approx(0.002 - half, rel=1e-5)
-    assert at(summary, "flat", "gain_high") == pytest.approx(0.002 + half, rel=1e-5)
+def test_where_no_candidate_has_two_seeds_that_picked_nobody_all_count() -> None:
+    noise = gain_noise(table(BASE[:2], UP[:2], FLAT[:2]))
+    assert noise.sd == pytest.approx(1e-3 * math.sqrt((29**2 / 2 + 12**2 / 2) / 2))
 
 
-def test_the_corrected_test_is_holms_over_the_judged_candidates_alone() -> None:
+def test_the_interval_is_the_mean_and_t_standard_errors_of_the_moderated_noise() -> None:
+    trials = table(BASE, UP, FLAT)
+    summary, own = summarise(trials), gain_scatter(trials).of("flat")
+    half = stats.t.ppf(0.975, own.df) * own.sd / math.sqrt(2)  # two seeds judge
+    assert at(summary, "flat", "gain_low") == pytest.approx(0.002 - half)
+    assert at(summary, "flat", "gain_high") == pytest.approx(0.002 + half)
+    assert at(summary, "flat", "gain_se") == pytest.approx(own.sd / math.sqrt(2))
+    assert at(summary, "flat", "gain_df") == pytest.approx(own.df)
+
+
+def test_the_corrected_test_is_over_the_judged_candidates_alone() -> None:
     screened = rows("screened", gains(0.03))
-    summary = summarise(table(BASE, UP, FLAT, screened))
-    sd = gain_noise(table(BASE, UP, FLAT)).sd
-    p_up, p_flat = (2 * stats.t.sf(mean / (sd / math.sqrt(2)), 16 / 5) for mean in (0.020, 0.002))
-    assert at(summary, "up", "p_holm") == pytest.approx(2 * p_up)
-    assert at(summary, "flat", "p_holm") == pytest.approx(p_flat)
-    assert math.isnan(at(summary, "screened", "p_holm"))
+    alone, beside = (summarise(table(BASE, UP, FLAT, *more)) for more in ([], [screened]))
+    assert at(beside, "up", "p_holm") == at(alone, "up", "p_holm") > at(alone, "up", "p_value")
+    assert math.isnan(at(beside, "screened", "p_holm"))
 
 
-def test_a_plain_interval_above_zero_is_no_gain_when_the_corrected_test_withholds_it() -> None:
-    # sd 0.004 (each: −0.004, 0, +0.004), 32/7 degrees of freedom; interval ± 2.645 · 0.004 / √3 = ± 0.0061
+def test_a_plain_interval_above_zero_is_no_gain_when_the_correction_for_many_looks_withholds_it() -> None:
     steady = {1: -0.004, 2: 0.0, 3: 0.004}
     others = [rows(f"c{n}", steady) for n in range(3)]
-    near = rows("near", {seed: 0.0065 + value for seed, value in steady.items()})
-    alone = summarise(table(rows("baseline", gains(0, 0, 0, 0)), near))
-    summary = summarise(table(rows("baseline", gains(0, 0, 0, 0)), *others, near))
-    assert at(summary, "near", "gain_low") > 0
-    assert at(summary, "near", "p_value") < 0.05 < at(summary, "near", "p_holm")
-    assert at(summary, "near", "verdict") == Verdict.UNDECIDED
-    assert at(alone, "near", "p_holm") == at(alone, "near", "p_value")
+    near = rows("near", {seed: 0.0165 + value for seed, value in steady.items()})
+    trials = table(rows("baseline", gains(0, 0, 0, 0)), *others, near)
+    summary, again = summarise(trials), summarise(trials, look=6)
+    assert at(again, "near", "gain_low") == at(summary, "near", "gain_low") > 0
+    assert at(summary, "near", "verdict") == Verdict.GAIN
+    assert at(again, "near", "p_value") < 0.05 < at(again, "near", "p_holm")
+    assert at(again, "near", "verdict") == Verdict.UNDECIDED
 
 
 def test_verdicts() -> None:
@@ -190,11 +201,27 @@ def test_states_are_counted_and_the_last_reason_is_kept() -> None:
     assert [at(summary, "baseline", name) for name in ("complete", "failed", "reason")] == [3, 0, ""]
 
 
-def test_an_accuracy_has_an_interval_from_the_scatter_of_all_architectures() -> None:
-    # baseline 0.5 three times: squares 0; up: 602e-6 over 2 degrees of freedom; 4 degrees together
+def test_an_accuracy_has_students_interval_from_its_own_seeds() -> None:
     summary = summarise(table(BASE, UP))
-    half = 2.776445 * math.sqrt(602e-6 / 4) / math.sqrt(3)
-    assert at(summary, "baseline", "map50_95_high") == pytest.approx(0.5 + half, rel=1e-5)
+    readings = [0.550, 0.521, 0.519]
+    oracle = stats.ttest_1samp(readings, 0).confidence_interval(0.95)
+    assert at(summary, "up", "map50_95_low") == pytest.approx(oracle.low)
+    assert at(summary, "up", "map50_95_high") == pytest.approx(oracle.high)
+
+
+def test_an_accuracy_of_one_seed_has_the_interval_of_the_seeds_of_the_others() -> None:
+    # Student's with 2 degrees of freedom, not 4: a seed moves the two alike
+    wavy = [row | {"map50_95": 0.5 + step} for row, step in zip(BASE, (0.0, 0.01, 0.02), strict=True)]
+    other = [row | {"map50_95": 0.6 + step} for row, step in zip(UP, (0.0, 0.01, 0.02), strict=True)]
+    summary = summarise(table(wavy, other, rows("once", gains(0.1))))
+    assert at(summary, "once", "map50_95_high") - 0.6 == pytest.approx(stats.t.ppf(0.975, 2) * 0.01)
+
+
+def test_an_accuracy_ends_at_0_and_1() -> None:
+    high = [row | {"map50_95": value, "map50": 1 - value} for row, value in zip(BASE, (0.99, 0.9, 0.999), strict=True)]
+    summary = summarise(table(high))
+    assert at(summary, "baseline", "map50_95_high") == 1
+    assert at(summary, "baseline", "map50_low") == 0
 
 
 def test_the_front_holds_the_baseline_and_the_judged_that_nothing_beats() -> None:
@@ -254,8 +281,8 @@ def test_each_number_of_epochs_has_its_own_noise() -> None:
     assert gain_noise(LADDER, 3) == gain_noise(short)
     assert gain_noise(LADDER) == gain_noise(LADDER, 12) == gain_noise(long)
     summary = summarise(LADDER)
-    assert at(summary, "stayed", "gain_high") == pytest.approx(gain_noise(short).half_width(2))
-    assert at(summary, "climber", "gain_high") - 0.013 == pytest.approx(gain_noise(long).half_width(1))
+    assert at(summary, "stayed", "gain_high") == pytest.approx(gain_scatter(short).of("stayed").half_width(2))
+    assert at(summary, "climber", "gain_high") - 0.013 == pytest.approx(gain_scatter(long).of("climber").half_width(1))
 
 
 def test_the_noise_is_that_of_the_longest_trainings_for_which_it_is_known() -> None:

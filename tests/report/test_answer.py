@@ -218,7 +218,7 @@ def test_the_best_is_one_that_was_trained_longest_and_says_so() -> None:
     said = answered(ladder())
     assert said.outcome is Outcome.GAIN
     assert said.best == "aaaaaaaa"
-    assert "The baseline reaches mAP50-95 0.4970 [0.4913, 0.5027] after 12 epochs." in said.lead
+    assert "The baseline reaches mAP50-95 0.497 [0.490, 0.504] after 12 epochs." in said.lead
     assert re.search(r"gain is \+0\.020.*: that of aaaaaaaa \(.*\) after 12 epochs\.$", said.lead)
 
 

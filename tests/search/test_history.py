@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from harness.records import DUPLICATE, ROLE, ROW
 from harness.search.candidates import ListedCandidates, ParameterCandidates
 from harness.search.history import History, key_of
 
@@ -72,6 +73,30 @@ def test_several_readings_are_one_candidate_with_their_mean_and_pooled_spread() 
     assert history.cost.tolist() == [2, 2, 9]
     assert history.readings.tolist() == [2, 3, 1]
     assert history.noise_sd == pytest.approx(np.sqrt((2 * 0.1**2 + 2 * 0.1**2 + 0.2**2) / (1 + 2)))
+
+
+def test_the_baseline_whose_gain_is_0_by_definition_is_no_candidate_without_noise() -> None:
+    study = study_of([(1, COMPLETE, (0.4, 1.0)), (1, COMPLETE, (0.6, 1.0))])
+    for _ in range(3):
+        told = optuna.create_trial(
+            state=COMPLETE, values=(0.5, 1.0), params={"x": 0}, distributions={"x": CHOICES},
+            user_attrs={ROW: {"architecture": "baseline"}},
+        )  # fmt: skip
+        study.add_trial(told)
+    history = History.of(study, CANDIDATES, 0)
+    assert history.noise_sd == pytest.approx(np.std([0.4, 0.6], ddof=1))
+    assert sorted(history.readings.tolist()) == [2, 3]
+
+
+def test_an_answer_from_the_record_is_no_reading() -> None:
+    study = study_of([(1, COMPLETE, (0.4, 1.0))])
+    again = optuna.create_trial(
+        state=COMPLETE, values=(0.4, 1.0), params={"x": 1}, distributions={"x": CHOICES}, user_attrs={ROLE: DUPLICATE}
+    )
+    study.add_trial(again)
+    history = History.of(study, CANDIDATES, 0)
+    assert history.readings.tolist() == [1]
+    assert history.noise_sd is None
 
 
 def test_what_has_a_reading_is_not_pending_though_it_is_trained_again() -> None:

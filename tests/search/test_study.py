@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from harness.architecture import BASELINE
 from harness.constraints import Constraints
-from harness.records import ROLE, TRAINING
+from harness.records import LOOKS, ROLE, TRAINING
 from harness.search.climb import Key
 from harness.search.opening import open_study
 from harness.search.outcome import State
@@ -29,6 +29,22 @@ def test_values_are_the_first_controls_plus_what_the_candidate_adds(settings: Se
         assert told(study, control) == pytest.approx([0.50, 10.0])
         assert told(study, first) == pytest.approx([0.50 + (0.53 - 0.50), 10.0 * 1.2])
         assert told(study, later) == pytest.approx([0.50 + (0.57 - 0.56), 10.0 * 1.2])  # latency: the first seed's
+
+
+def test_a_look_is_kept_once_for_each_larger_number_of_evaluation_seeds(settings: SearchSettings) -> None:
+    def seed(number: int) -> None:
+        for identity in (BASELINE, "a"):
+            train(study, identity, number, figures(0.5, latency=10.0, ratio=1.0))
+
+    with open_study(settings, DATA) as study:
+        seed(0)
+        assert study.looked().environment.get(LOOKS) is None  # one that picks judges nobody
+        for number in (1, 2):
+            seed(number)
+        assert study.looked().look == study.looked().look == 1
+        seed(3)
+        assert study.record().look == 2
+        assert (study.looked().environment[LOOKS], study.record().look) == ([2, 3], 2)
 
 
 def test_longer_trainings_are_kept_and_not_told(settings: SearchSettings) -> None:
