@@ -78,6 +78,13 @@ TRIALS: dict[str, Column] = {
     "finished": Column("When it ended, ISO 8601; empty while it runs.", "UTC"),
     "selected_on": Column("Whether this training's reading picks who is trained more: then it does not judge."),
     "transferred": Column("What became of the base's weights."),
+    "image_influence": Column(
+        "How much each validation image moves `ultralytics_map50_95`: its derivative by the image's weight, summed "
+        "over up to 200 blocks of neighbouring images in the order of their names; numbers divided by spaces. The sum "
+        "of squares is the variance by the choice of images. Only in trials.parquet; empty in studies from before it "
+        "was kept.",
+        _MAP,
+    ),
 }
 """Column of `StudyRecord.trials` (`harness.records.COLUMNS`) to what it is."""
 
@@ -88,11 +95,20 @@ FRONT: dict[str, Column] = {
     "seeds": Column("Complete trainings of so many epochs, one a seed."),
     "standing": Column("`baseline`, `judged` (two or more seeds) or `screening only` (one: it can rule out, not in)."),
     "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
-    "gain_low": Column(f"Lower {_CI} of the gain, the noise pooled over all candidates.", _GAIN),
-    "gain_high": Column(f"Upper {_CI} of the gain.", _GAIN),
+    "gain_low": Column(f"Lower {_CI} of the gain on `gain_target`, the noise pooled over all candidates.", _GAIN),
+    "gain_high": Column(f"Upper {_CI} of the gain on `gain_target`.", _GAIN),
+    "gain_se": Column("Standard error of the gain between seeds, on these images.", _GAIN),
+    "gain_df": Column("Degrees of freedom of `gain_se`²."),
     "gain_seeds": Column("Seeds that the gain rests on."),
     "gain_basis": Column("The same in words."),
-    "p_value": Column("Of a gain of 0, uncorrected.", "0 to 1"),
+    "p_value": Column("Of a gain of 0 on `gain_target`, uncorrected.", "0 to 1"),
+    "gain_target": Column(
+        "What the interval, the p-values and the verdict speak of: `new images` like those of the validation set, or "
+        "`these images`, where the study did not keep what each image contributes."
+    ),
+    "image_sd": Column("Standard deviation of the gain by the choice of validation images.", _GAIN),
+    "gain_low_these_images": Column(f"Lower {_CI} of the gain on these images: over seeds alone.", _GAIN),
+    "gain_high_these_images": Column(f"Upper {_CI} of the gain on these images.", _GAIN),
     "p_holm": Column("Corrected by Holm over all judged candidates.", "0 to 1"),
     "verdict": Column("`gain`, `loss`, `undecided`, `unmeasured` or `reference` (the baseline)."),
     "map50_95": Column("Mean over the complete seeds.", _MAP),
@@ -175,8 +191,8 @@ FILES = (
     ),
     File(
         name="trials.parquet",
-        about="The same rows and columns as trials.csv with their types: whole numbers are `int64`, times are "
-        "`timestamp` in UTC, what was not measured is null. The schema's metadata has `schema_version`, and each "
+        about="The same rows and columns as trials.csv, and `image_influence`, with their types: whole numbers are "
+        "`int64`, times are `timestamp` in UTC, what was not measured is null. The schema's metadata has `schema_version`, and each "
         f"field's has `description` and `unit`. This page describes version {TRIALS_SCHEMA_VERSION}: a new column "
         "leaves the version as it is, one that is removed, renamed or changes its meaning raises it.",
     ),
@@ -199,6 +215,12 @@ FILES = (
     ),
     File(name="trainings.log", about="What trainings printed."),
     File(name="weights/", about="What longer trainings go on from; empty once a search is done."),
+    File(
+        name="matches/ID-Nepochs-baseB-seedS.npz",
+        about="Matches of the validation images of a training that judges: per detection its class, confidence and, a "
+        "bit an IoU of 0.50 to 0.95, whether it has an object (`harness.measure.image_matches.read_matches`); "
+        "`image_influence` is made of them. 0.3 MB for 400 images, 6 MB for 5,000 with 250 detections each.",
+    ),
     File(name="trained/", about="Weights of an ablation's models, with `--keep-weights`."),
 )
 """Every file of a study's folder, in the order of the page."""

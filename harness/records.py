@@ -46,7 +46,6 @@ AA_CHECK = "latency_aa_check"
 """Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
 DATA_REPAIRS = "data_repairs"
 """Entry of the environment: what was repaired in the data, a list of sentences."""
-
 COLUMNS: dict[str, str] = {
     "trial": "int64",
     "architecture": "str",
@@ -79,6 +78,7 @@ COLUMNS: dict[str, str] = {
     "finished": "str",
     "selected_on": "bool",
     "transferred": "str",
+    "image_influence": "str",
 }
 """Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline.
 

@@ -1,6 +1,6 @@
 """What the paired differences of a study say, and how sure that is.
 
-A candidate's gain is its mAP50-95 minus the baseline's of the same seed and epochs. Three things could
+A candidate's gain is its mAP50-95 minus the baseline's of the same seed and epochs. Four things could
 make a gain look better than it is; each has its rule here:
 
 - **Noise.** Seeds differ. All candidates are assumed to be equally noisy, so that few seeds each give
@@ -10,6 +10,9 @@ make a gain look better than it is; each has its rule here:
   readings is too good on average, so the seed that picked a candidate does not judge it [2].
 - **Many looks.** With twenty candidates one passes a 5 % test by luck. A gain needs Holm's
   step-down correction over all candidates that were judged [3]; it holds under any dependence.
+
+- **These images.** Another validation set would give another gain. Where the trainings kept what each image
+  contributes, verdicts are about new images like these (`new_images`), else about these.
 
 Where candidates climb a ladder, each is summarised by its longest trainings that have a control, and with their
 noise: readings after different numbers of epochs are neither averaged nor pooled.
@@ -30,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.fronts import non_dominated
+from harness.analysis.new_images import add_new_images
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise
 from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
@@ -89,7 +93,9 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
         Indexed by architecture, the baseline first (present even where it has no row), then in order
         of appearance. Columns: `epochs` (that the row speaks of; NaN where nothing is complete), `standing`,
         `verdict`, `seeds` (complete, of those epochs), `gain_map50_95` (mean),
-        `gain_low`, `gain_high` (95 %), `gain_seeds` (seeds the gain rests on), `gain_basis`,
+        `gain_low`, `gain_high` (95 %, of `gain_target`, as are the tests and the verdict; see `new_images`), `gain_se`,
+        `gain_df`, `gain_low_these_images`, `gain_high_these_images`, `image_sd`, `gain_seeds` (seeds the gain rests
+        on), `gain_basis`,
         `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
         `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
         `macs_ratio`, `params_ratio`, `complete`, `failed` (rows), `reason` (of the last failure).
@@ -228,6 +234,8 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
     ]
     summary["gain_low"] = summary["gain_map50_95"] - np.array(half)
     summary["gain_high"] = summary["gain_map50_95"] + np.array(half)
+    summary["gain_se"] = [noise.sd / np.sqrt(max(1, each.readings)) for each, noise in zip(judged, noises, strict=True)]
+    summary["gain_df"] = [noise.df for noise in noises]
     summary["gain_seeds"] = [each.readings for each in judged]
     summary["gain_basis"] = [
         each.basis + _why_no_interval(each, noise) for each, noise in zip(judged, noises, strict=True)
@@ -236,6 +244,7 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
         noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan
         for each, noise in zip(judged, noises, strict=True)
     ]
+    add_new_images(summary, judging_rows(trials), _complete(trials))
     summary["p_holm"] = holm(summary["p_value"])
     summary["verdict"] = [
         _verdict(each, p_holm, high)
