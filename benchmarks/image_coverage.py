@@ -75,28 +75,10 @@ class Outcome(NamedTuple):
 
 def study(world: World, rng: np.random.Generator) -> Outcome:
     """Simulate a study and summarise it."""
-    architectures, seeds, images = world.candidates + 1, world.seeds, world.images
-    by_image = _effects(world, world.by_image, (architectures, 1, images), rng)
-    by_both = _effects(world, world.by_both, (architectures, seeds, images), rng)
-    by_seed = rng.normal(0, world.by_seed, (architectures, seeds))
-    effects = by_image + by_both
-    truth = np.zeros(architectures)
-    truth[1] = world.gain
-    maps = 0.5 + truth[:, None] + by_seed + effects.mean(axis=2)
-    influence = (effects - effects.mean(axis=2, keepdims=True)) / images
-    blocks = np.add.reduceat(influence, np.linspace(0, images, min(images, MOST_BLOCKS), endpoint=False, dtype=int), 2)
-    names = ["baseline", *(f"c{number}" for number in range(1, architectures))]
-    rows = [
-        {
-            "architecture": names[at], "seed": seed + 1, "base_seed": 0, "epochs": 3, "state": "complete", "reason": "",
-            "map50_95": maps[at, seed], "map50": 0.7, "gain_map50_95": maps[at, seed] - maps[0, seed],
-            "selected_on": False, "image_influence": " ".join(f"{value:.5g}" for value in blocks[at, seed]),
-        }
-        for at in range(architectures) for seed in range(seeds)
-    ]  # fmt: skip
-    summary = summarise(pd.DataFrame(rows))
+    trials = table_of(world, rng)
+    summary = summarise(trials)
     row = summary.loc["c1"]
-    on_these = world.gain + float((by_image[1] - by_image[0]).mean())
+    on_these = float(trials.attrs["on_these_images"])
     found = (summary["verdict"] == Verdict.GAIN).to_numpy()
     return Outcome(
         holds_these=bool(row["gain_low_these_images"] <= on_these <= row["gain_high_these_images"]),
@@ -107,6 +89,30 @@ def study(world: World, rng: np.random.Generator) -> Outcome:
         any_found=bool(found.any()),
         by_seeds_alone=bool(row["gain_low_these_images"] <= world.gain <= row["gain_high_these_images"]),
     )
+
+
+def table_of(world: World, rng: np.random.Generator) -> pd.DataFrame:
+    """Return a simulated study's trials; their `attrs` have the first candidate's true gain on its images."""
+    architectures, seeds, images = world.candidates + 1, world.seeds, world.images
+    by_image = _effects(world, world.by_image, (architectures, 1, images), rng)
+    effects = by_image + _effects(world, world.by_both, (architectures, seeds, images), rng)
+    truth = np.zeros(architectures)
+    truth[1] = world.gain
+    maps = 0.5 + truth[:, None] + rng.normal(0, world.by_seed, (architectures, seeds)) + effects.mean(axis=2)
+    influence = (effects - effects.mean(axis=2, keepdims=True)) / images
+    blocks = np.add.reduceat(influence, np.linspace(0, images, min(images, MOST_BLOCKS), endpoint=False, dtype=int), 2)
+    rows = [
+        {
+            "architecture": f"c{at}" if at else "baseline", "seed": seed + 1, "base_seed": 0, "epochs": 3,
+            "state": "complete", "reason": "", "selected_on": False, "map50_95": maps[at, seed], "map50": 0.7,
+            "gain_map50_95": maps[at, seed] - maps[0, seed],
+            "image_influence": " ".join(f"{value:.5g}" for value in blocks[at, seed]),
+        }
+        for at in range(architectures) for seed in range(seeds)
+    ]  # fmt: skip
+    trials = pd.DataFrame(rows)
+    trials.attrs["on_these_images"] = world.gain + float((by_image[1] - by_image[0]).mean())
+    return trials
 
 
 def _effects(world: World, sd: float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

@@ -97,7 +97,7 @@ FRONT: dict[str, Column] = {
     "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
     "gain_low": Column(f"Lower {_CI} of the gain on `gain_target`, the noise pooled over all candidates.", _GAIN),
     "gain_high": Column(f"Upper {_CI} of the gain on `gain_target`.", _GAIN),
-    "gain_se": Column("Standard error of the gain between seeds, on these images.", _GAIN),
+    "gain_se": Column("Standard error of the gain on `gain_target`: the interval is Student's t times this.", _GAIN),
     "gain_df": Column("Degrees of freedom of `gain_se`²."),
     "gain_seeds": Column("Seeds that the gain rests on."),
     "gain_basis": Column("The same in words."),
@@ -165,6 +165,10 @@ CONTRASTS: dict[str, Column] = {
     "p_value": Column("Of no difference, uncorrected.", "0 to 1"),
     "verdict": Column("`better`, `worse`, `undecided` or `unmeasured`, by the corrected interval."),
     "readings_needed": Column("Readings that would tell a true difference of this size from 0 (power 80 %)."),
+    "target": Column("What the ends, the p-value and the verdict speak of: see `gain_target` of front.csv."),
+    "image_sd": Column("Standard deviation of the mean difference by the choice of validation images.", _GAIN),
+    "low_these_images": Column(f"Lower {_CI} on these images: over readings alone.", _GAIN),
+    "high_these_images": Column(f"Upper {_CI} on these images.", _GAIN),
     "family": Column("`gain` (arm minus baseline) or `worth` (model minus arm)."),
 }
 LATENCY_SAMPLES: dict[str, Column] = {
@@ -192,9 +196,10 @@ FILES = (
     File(
         name="trials.parquet",
         about="The same rows and columns as trials.csv, and `image_influence`, with their types: whole numbers are "
-        "`int64`, times are `timestamp` in UTC, what was not measured is null. The schema's metadata has `schema_version`, and each "
-        f"field's has `description` and `unit`. This page describes version {TRIALS_SCHEMA_VERSION}: a new column "
-        "leaves the version as it is, one that is removed, renamed or changes its meaning raises it.",
+        "`int64`, times are `timestamp` in UTC, what was not measured is null. The schema's metadata has "
+        "`schema_version`, and each field's has `description` and `unit`. This page describes version "
+        f"{TRIALS_SCHEMA_VERSION}: a new column leaves the version as it is, one that is removed, renamed or changes "
+        "its meaning raises it.",
     ),
     File(name="front.csv", about="The architectures on a front, best gain first; of a search.", columns=FRONT),
     File(

@@ -5,6 +5,9 @@ rests on the scatter pooled over differences of one kind [1]: those between arms
 function scatter several times less than others, so that the two are never pooled. Where the base itself was trained
 several times, a base counts as one reading (the mean over its seeds): seeds of one base say nothing of another.
 
+Where both arms kept what each validation image contributes, intervals and verdicts are about new images like these,
+else about these images (`new_images`).
+
 The corrected interval is Bonferroni's: all of a family's hold at once with 95 % [2]. Verdicts rest on it.
 
 References:
@@ -22,12 +25,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from harness.analysis.new_images import ON_IMAGES, contrasts_on_new_images
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, pooled_noise
 from harness.analysis.power import seeds_needed
 
 COLUMNS = (
     "name", "minuend", "subtrahend", "readings", "mean", "sd", "df", "low", "high", "low_corrected", "high_corrected",
-    "p_value", "verdict", "readings_needed",
+    "p_value", "verdict", "readings_needed", *ON_IMAGES,
 )  # fmt: skip
 
 
@@ -82,7 +86,15 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
     for place, pair in enumerate(pairs):
         mine = readings.loc[readings["architecture"] == place, "difference"]
         rows.append(_row(pair, mine, noises.get(pair.kind, none), family))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    found = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ON_IMAGES])
+    return _judged(contrasts_on_new_images(found, trials, [(pair.minuend, pair.subtrahend) for pair in pairs]))
+
+
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """Return contrasts with their verdicts, by the corrected interval."""
+    better, worse = table["low_corrected"] > 0, table["high_corrected"] < 0
+    verdicts = [Verdict.UNMEASURED, Verdict.BETTER, Verdict.WORSE]
+    return table.assign(verdict=np.select([table["readings"] == 0, better, worse], verdicts, Verdict.UNDECIDED))
 
 
 def _readings(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
@@ -110,13 +122,9 @@ def _row(pair: Pair, readings: pd.Series[float], noise: Noise, family: int) -> t
     mean = float(readings.mean()) if count else float("nan")
     plain, corrected = (half_width(noise, count, tests) for tests in (1, family))
     needed = seeds_needed(noise.sd, abs(mean), alpha=ALPHA / family, df=noise.df) if noise.usable and count else None
-    verdict = Verdict.UNMEASURED
-    if count:
-        below, above = mean + corrected < 0, mean - corrected > 0
-        verdict = Verdict.BETTER if above else Verdict.WORSE if below else Verdict.UNDECIDED
     return (
         pair.name, pair.minuend, pair.subtrahend, count, mean, noise.sd, noise.df, mean - plain, mean + plain,
-        mean - corrected, mean + corrected, noise.p_value(mean, count), str(verdict),
+        mean - corrected, mean + corrected, noise.p_value(mean, count), "",
         float("nan") if needed is None else float(needed),
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,9 @@ from harness.architecture import BASELINE
 
 INFLUENCE = "image_influence"
 """Column of trials: the influence of each block of validation images on the mAP50-95, as text."""
+
+ON_IMAGES = ("target", "image_sd", "low_these_images", "high_these_images")
+"""Columns that `contrasts_on_new_images` adds."""
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +96,10 @@ def image_noise(influences: Floats) -> ImageNoise:
 def on_new_images(se: float, df: float, images: ImageNoise) -> tuple[float, float]:
     """Return a mean difference's standard error and degrees of freedom on new images like these.
 
+    They are those on these images where that interval is the longer one: with few degrees of freedom of the seeds,
+    adding a part that is well known can make Student's t fall faster than the standard error grows, and nothing is
+    known of new images that is not known of these.
+
     Args:
         se: Its standard error between seeds, on these images.
         df: Degrees of freedom of `se`².
@@ -103,33 +111,18 @@ def on_new_images(se: float, df: float, images: ImageNoise) -> tuple[float, floa
     if not (images.known and df > 0 and se > 0):
         return math.nan, 0.0
     variance = images.sd**2 + max(0.0, se**2 - images.shared**2)
-    return math.sqrt(variance), variance**2 / (se**4 / df + images.sd**4 / images.df)
+    both = math.sqrt(variance), variance**2 / (se**4 / df + images.sd**4 / images.df)
+    return max((se, df), both, key=lambda found: half_width(*found))
 
 
-def half_width(se: float, df: float, images: ImageNoise, alpha: float = ALPHA) -> float:
-    """Return half of the interval on new images; NaN where it is not known.
-
-    Never less than on these images: with few degrees of freedom of the seeds' part alone, adding a part that is well
-    known can make t's quantile fall faster than the standard error grows.
-
-    Args:
-        se: As in `on_new_images`, as are `df` and `images`.
-        df: See there.
-        images: See there.
-        alpha: One minus the confidence.
-    """
-    total, freedom = on_new_images(se, df, images)
-    if not freedom > 0:
-        return math.nan
-    return max(float(stats.t.ppf(1 - alpha / 2, of)) * error for error, of in ((se, df), (total, freedom)))
+def half_width(se: float, df: float, alpha: float = ALPHA) -> float:
+    """Return half of a mean's interval by Student's t; NaN where it is not known."""
+    return float(stats.t.ppf(1 - alpha / 2, df)) * se if df > 0 else math.nan
 
 
-def p_value(mean: float, se: float, df: float, images: ImageNoise) -> float:
-    """Return the two-sided p-value of no difference on new images, to which `half_width` belongs; NaN where unknown."""
-    total, freedom = on_new_images(se, df, images)
-    if not freedom > 0 or math.isnan(mean):
-        return math.nan
-    return max(float(2 * stats.t.sf(abs(mean) / error, of)) for error, of in ((se, df), (total, freedom)))
+def p_value(mean: float, se: float, df: float) -> float:
+    """Return the two-sided p-value of a mean of 0; NaN where it is not known."""
+    return float(2 * stats.t.sf(abs(mean) / se, df)) if df > 0 else math.nan
 
 
 def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.DataFrame) -> None:
@@ -137,7 +130,7 @@ def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.Da
 
     Args:
         summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df` and `p_value` of these images, by
-            architecture. The ends and the p-value become those of `gain_target`; gets this, `image_sd`, and the ends on
+            architecture. All but the first become those of `gain_target`; gets this, `image_sd`, and the ends on
             these images as `gain_low_these_images` and `gain_high_these_images`.
         judging: The rows of trials that the gains rest on.
         complete: All complete rows, the baseline's among them.
@@ -147,16 +140,57 @@ def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.Da
     noises = [
         image_noise(paired_influence(rows[name], controls)) if name in rows else UNKNOWN for name in summary.index
     ]
-    each = list(zip(summary["gain_map50_95"], summary["gain_se"], summary["gain_df"], noises, strict=True))
-    half = np.array([half_width(se, df, images) for _, se, df, images in each])
-    known = np.isfinite(half)
+    errors = [
+        on_new_images(se, df, images)
+        for se, df, images in zip(summary["gain_se"], summary["gain_df"], noises, strict=True)
+    ]
+    known = np.array([df > 0 for _, df in errors])
+    half = np.array([half_width(*error) for error in errors])
+    p_values = [p_value(mean, *error) for mean, error in zip(summary["gain_map50_95"], errors, strict=True)]
     summary["gain_target"] = [str(Target.NEW_IMAGES if is_known else Target.THESE_IMAGES) for is_known in known]
     summary["image_sd"] = [images.sd for images in noises]
-    for end, sign in (("gain_low", -1), ("gain_high", 1)):
+    for end in ("gain_low", "gain_high"):
         summary[f"{end}_these_images"] = summary[end]
-        summary[end] = summary[end].mask(known, summary["gain_map50_95"] + sign * half)
-    p_values = pd.Series([p_value(*values) for values in each], index=summary.index)
-    summary["p_value"] = summary["p_value"].mask(known & summary["p_value"].notna(), p_values)
+    for name, values in {
+        "gain_low": summary["gain_map50_95"] - half,
+        "gain_high": summary["gain_map50_95"] + half,
+        "gain_se": [se for se, _ in errors],
+        "gain_df": [df for _, df in errors],
+        "p_value": np.where(summary["p_value"].notna(), p_values, np.nan),
+    }.items():
+        summary[name] = summary[name].mask(known, pd.Series(values, index=summary.index))
+
+
+def contrasts_on_new_images(table: pd.DataFrame, trials: pd.DataFrame, arms: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return contrasts whose intervals and p-values speak of new images, where the choice of images is known.
+
+    Args:
+        table: A row a pair of arms, with `readings`, `mean`, `sd` and `df` of one reading, and `low`, `high`,
+            `low_corrected`, `high_corrected` and `p_value` of these images.
+        trials: `StudyRecord.trials`.
+        arms: Identities of minuend and subtrahend, by row.
+
+    Returns:
+        The table with the ends and p-values of `target`, and with `ON_IMAGES`.
+    """
+    complete = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
+    by_arm = dict(list(complete.groupby("architecture")))
+    unit = "base_seed" if len(complete["base_seed"].unique()) > 1 else "seed"
+    nothing, tests = complete[:0], max(1, int((table["readings"] > 0).sum()))
+    rows = []
+    for row, (minuend, subtrahend) in zip(table.to_dict("records"), arms, strict=True):
+        pair = by_arm.get(minuend, nothing), by_arm.get(subtrahend, nothing)
+        images = image_noise(paired_influence(*pair, unit))
+        se, df = on_new_images(row["sd"] / math.sqrt(max(1, row["readings"])), row["df"], images)
+        row |= {"image_sd": images.sd, "low_these_images": row["low"], "high_these_images": row["high"]}
+        row["target"] = str(Target.NEW_IMAGES if df > 0 else Target.THESE_IMAGES)
+        if df > 0:
+            for suffix, alpha in (("", ALPHA), ("_corrected", ALPHA / tests)):
+                half = half_width(se, df, alpha)
+                row |= {f"low{suffix}": row["mean"] - half, f"high{suffix}": row["mean"] + half}
+            row["p_value"] = p_value(row["mean"], se, df)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=[*table.columns, *ON_IMAGES])
 
 
 def paired_influence(minuend: pd.DataFrame, subtrahend: pd.DataFrame, unit: str = "seed") -> Floats:
@@ -164,25 +198,27 @@ def paired_influence(minuend: pd.DataFrame, subtrahend: pd.DataFrame, unit: str 
 
     Args:
         minuend: Complete rows of one arm.
-        subtrahend: Of the other; each has a row for every one of the first's.
+        subtrahend: Of the other.
         unit: What counts as a reading: `seed`, or `base_seed` over whose seeds they are averaged.
 
     Returns:
-        Shape (readings, blocks); without readings where a row or its control lacks them, or they are of other images.
+        Shape (readings, blocks); without readings where a pair lacks them, or they are of other images.
     """
     nothing: Floats = np.zeros((0, 0))
-    if INFLUENCE not in minuend or INFLUENCE not in subtrahend or minuend.empty:
+    if INFLUENCE not in minuend or INFLUENCE not in subtrahend:
         return nothing
     keys = [name for name in ("base_seed", "seed", "epochs") if name in minuend]
-    other = subtrahend.drop_duplicates(keys, keep="last").set_index(keys)[INFLUENCE]
+    pairs = minuend.drop_duplicates(keys, keep="last").merge(
+        subtrahend.drop_duplicates(keys, keep="last")[[*keys, INFLUENCE]], on=keys, suffixes=("", "_control")
+    )
     readings: dict[object, list[Floats]] = {}
-    for row in minuend.to_dict("records"):
-        pair = _numbers(row[INFLUENCE]), _numbers(other.get(tuple(row[key] for key in keys), ""))
-        if not len(pair[0]) or len(pair[0]) != len(pair[1]):
+    for name, own, control in zip(pairs[unit], pairs[INFLUENCE], pairs[f"{INFLUENCE}_control"], strict=True):
+        values, others = _numbers(own), _numbers(control)
+        if not len(values) or len(values) != len(others):
             return nothing
-        readings.setdefault(row[unit], []).append(pair[0] - pair[1])
-    means = [np.mean(values, axis=0) for values in readings.values()]
-    return np.array(means) if len({len(mean) for mean in means}) == 1 else nothing
+        readings.setdefault(name, []).append(values - others)
+    lengths = {len(each) for several in readings.values() for each in several}
+    return np.array([np.mean(each, axis=0) for each in readings.values()]) if len(lengths) == 1 else nothing
 
 
 def _numbers(text: object) -> Floats:
