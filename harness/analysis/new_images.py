@@ -129,8 +129,8 @@ def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.Da
     """Let a summary's intervals and p-values speak of new images, where the choice of images is known.
 
     Args:
-        summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df` and `p_value` of these images, by
-            architecture. All but the first become those of `gain_target`; gets this, `image_sd`, and the ends on
+        summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df`, `p_value` and `gain_basis` of these
+            images, by architecture. All but the first become those of `gain_target`; gets this, `image_sd`, and the ends on
             these images as `gain_low_these_images` and `gain_high_these_images`.
         judging: The rows of trials that the gains rest on.
         complete: All complete rows, the baseline's among them.
@@ -149,6 +149,8 @@ def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.Da
     p_values = [p_value(mean, *error) for mean, error in zip(summary["gain_map50_95"], errors, strict=True)]
     summary["gain_target"] = [str(Target.NEW_IMAGES if is_known else Target.THESE_IMAGES) for is_known in known]
     summary["image_sd"] = [images.sd for images in noises]
+    has_interval = summary["gain_low"].notna() & (summary.index != BASELINE)
+    summary["gain_basis"] += ("; on " + summary["gain_target"]).where(has_interval, "")
     for end in ("gain_low", "gain_high"):
         summary[f"{end}_these_images"] = summary[end]
     for name, values in {

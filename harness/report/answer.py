@@ -18,7 +18,7 @@ from harness.analysis.bounds import within
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
-from harness.report import phrases, words
+from harness.report import phrases, target, words
 from harness.report.pick import Pick, pick
 
 if TYPE_CHECKING:
@@ -158,14 +158,15 @@ def _statement(
         verb = "beats" if winners == 1 else "beat"
         largest = "Its gain is" if winners == 1 else "The largest gain is"
         return (
-            f"{winners} of {every} {verb} the baseline at 95 % confidence.",
+            f"{winners} of {every} {verb} the baseline{target.of_gains(summary)} at 95 % confidence.",
             f"{baseline}. {largest} {gain} mAP50-95{phrases.price_of(row)}: that of {named}.",
         )
     if outcome is Outcome.NO_GAIN:
         return (
-            f"None of {every} beats the baseline, given this noise."
+            f"None of {every} beats the baseline{target.of_gains(summary)}, given this noise."
             if compared > 1
-            else f"The one architecture {region.strip() or 'tried'} does not beat the baseline, given this noise.",
+            else f"The one architecture {region.strip() or 'tried'} does not beat the baseline{target.of_gains(summary)}, "
+            "given this noise.",
             f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. " + phrases.noise_sentence(noise),
         )
     return (
@@ -187,6 +188,8 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
             "an architecture out but not in."
         )
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
+    images = record.environment.get("val_images")
+    remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
         verb = "is" if losses == 1 else "are"

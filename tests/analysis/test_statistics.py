@@ -47,7 +47,7 @@ def test_the_gain_leaves_out_the_seed_that_picked_the_candidate() -> None:
     summary = summarise(table(BASE, UP))
     assert at(summary, "up", "gain_map50_95") == pytest.approx(0.020)
     assert at(summary, "up", "gain_seeds") == 2
-    assert at(summary, "up", "gain_basis") == "2 seeds that did not pick it (1, 2)"
+    assert at(summary, "up", "gain_basis") == "2 seeds that did not pick it (1, 2); on these images"
     assert at(summary, "up", "seeds") == 3
 
 

@@ -23,7 +23,7 @@ def answered(record: StudyRecord) -> Answer:
 def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() -> None:
     said = answered(example.winning())
     assert said.outcome is Outcome.GAIN
-    assert said.headline == "2 of 11 architectures beat the baseline at 95 % confidence."
+    assert said.headline == "2 of 11 architectures beat the baseline on these images at 95 % confidence."
     assert said.lead.startswith("The baseline reaches mAP50-95 0.497 [")
     assert "The largest gain is +0.014 [+0.006, +0.022] mAP50-95 for 1.21× [1.19, 1.23] the latency" in said.lead
     assert "+8.0 % MACs and +8.0 % parameters: that of 3fa9c1d2 (neck.P3 attention: " in said.lead
@@ -43,7 +43,7 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
     noise = gain_noise(record.trials)
     seeds = seeds_needed(noise.sd, 0.01, df=noise.df)
     assert said.outcome is Outcome.NO_GAIN
-    assert said.headline == "None of 3 architectures beats the baseline, given this noise."
+    assert said.headline == "None of 3 architectures beats the baseline on these images, given this noise."
     assert "The largest judged gain is +0.002 [−0.006, +0.010] mAP50-95, of aaaaaaaa" in said.lead
     assert f"to see a true gain of 0.01 takes {seeds} seeds" in said.lead
 
@@ -72,12 +72,12 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
         (
             [example.baseline(0, 1, 2), example.candidate("aaaa", [0.05, -0.01, 0.01])],
             Outcome.NO_GAIN,
-            "The one architecture tried does not beat the baseline, given this noise.",
+            "The one architecture tried does not beat the baseline on these images, given this noise.",
         ),
         (
             [example.baseline(0, 1, 2, 3), example.candidate("aaaa", [0.05, 0.052, 0.049, 0.051])],
             Outcome.GAIN,
-            "1 of 1 architecture beats the baseline at 95 % confidence.",
+            "1 of 1 architecture beats the baseline on these images at 95 % confidence.",
         ),
     ],
 )
@@ -201,7 +201,9 @@ def bounded(record: StudyRecord, **bounds: float) -> StudyRecord:
 
 def test_the_answer_is_about_what_is_within_the_bounds() -> None:
     said = answered(bounded(example.winning(), max_latency_ratio=1.1))
-    assert said.headline == "1 of 4 architectures within the bounds beats the baseline at 95 % confidence."
+    assert (
+        said.headline == "1 of 4 architectures within the bounds beats the baseline on these images at 95 % confidence."
+    )
     assert said.best == "77e0b1aa"  # 3fa9c1d2 gains more, at 1.21×
     assert said.remarks[-1].startswith("7 of 11 measured candidates lie beyond a bound (7 latency above 1.1×).")
 
@@ -225,7 +227,9 @@ def test_nothing_within_the_bounds_is_an_answer_of_its_own() -> None:
 
 def test_bounds_that_nobody_breaks_are_not_spoken_of() -> None:
     said = answered(bounded(example.winning(), max_macs=1e9))
-    assert said.headline == "2 of 11 architectures within the bounds beat the baseline at 95 % confidence."
+    assert (
+        said.headline == "2 of 11 architectures within the bounds beat the baseline on these images at 95 % confidence."
+    )
     assert not [text for text in said.remarks if "beyond a bound" in text]
 
 

@@ -15,7 +15,7 @@ def test_the_answer_stands_at_the_top() -> None:
     assert lines[0] == "# clo-nas study demo"
     assert lines[1].startswith("**Take 77e0b1aa.** It gains +0.011 ")
     assert lines[2].startswith("Rule: ")
-    assert lines[3] == "**2 of 11 architectures beat the baseline at 95 % confidence.**"
+    assert lines[3] == "**2 of 11 architectures beat the baseline on these images at 95 % confidence.**"
     assert lines[4].startswith("The baseline reaches mAP50-95 0.497")
 
 
