@@ -14,7 +14,7 @@ images' influence holds their true difference, 0, by the number of images and cl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def study(world: World, rng: np.random.Generator) -> Outcome:
     """Simulate a study and summarise it."""
     trials = table_of(world, rng)
     summary = summarise(trials)
-    row = summary.loc["c1"]
+    row: Any = summary.loc["c1"]
     on_these = float(trials.attrs["on_these_images"])
     found = (summary["verdict"] == Verdict.GAIN).to_numpy()
     return Outcome(
@@ -181,7 +181,7 @@ def pair(images: int, classes: int, rng: np.random.Generator, objects: float = 3
             "confidence": 1 / (1 + np.exp(-np.concatenate([sure[kept], false]))),
             "predicted": np.concatenate([target[kept], false_class]),
         }
-        parts = {name: np.split(values[order], cuts) for name, values in columns.items()}
+        parts: dict[str, Any] = {name: np.split(values[order], cuts) for name, values in columns.items()}
         found.append(ImageMatches(**parts, target=np.split(target, np.cumsum(count)[:-1])))
     return tuple(found)
 

@@ -129,9 +129,9 @@ def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.Da
     """Let a summary's intervals and p-values speak of new images, where the choice of images is known.
 
     Args:
-        summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df`, `p_value` and `gain_basis` of these
-            images, by architecture. All but the first become those of `gain_target`; gets this, `image_sd`, and the ends on
-            these images as `gain_low_these_images` and `gain_high_these_images`.
+        summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df`, `p_value` and `gain_basis` of
+            these images, by architecture. All but the first become those of `gain_target`; gets this, `image_sd`, and
+            the ends on these images as `gain_low_these_images` and `gain_high_these_images`.
         judging: The rows of trials that the gains rest on.
         complete: All complete rows, the baseline's among them.
     """

@@ -116,10 +116,11 @@ def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digi
         return "No model has been compared with the baseline yet.", "Its trainings are missing or failed.", ""
     firm = measured[measured["verdict"] != Verdict.UNDECIDED]
     row = (firm if len(firm) else measured).sort_values("mean", ascending=False).iloc[0]
+    everywhere = target.on(measured["target"])
     said = {
         Verdict.BETTER: f"{row['name']} beats the baseline{target.on([row['target']])}.",
         Verdict.WORSE: f"{row['name']} is worse than the baseline{target.on([row['target']])}.",
-        Verdict.UNDECIDED: f"{_named(measured)} told from the baseline{target.on(measured['target'])}, given this noise.",
+        Verdict.UNDECIDED: f"{_named(measured)} told from the baseline{everywhere}, given this noise.",
     }[Verdict(row["verdict"])]
     parts = [
         "; ".join(

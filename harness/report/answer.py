@@ -135,7 +135,7 @@ def _statement(
     baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}{phrases.after(base, summary)}"
     compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
     region = " within the bounds" if record.constraints.bounds else ""
-    every = words.count(compared, "architecture") + region
+    every, where = words.count(compared, "architecture") + region, target.of_gains(summary)
     if best is None:
         return {
             Outcome.OUTSIDE: (
@@ -158,14 +158,14 @@ def _statement(
         verb = "beats" if winners == 1 else "beat"
         largest = "Its gain is" if winners == 1 else "The largest gain is"
         return (
-            f"{winners} of {every} {verb} the baseline{target.of_gains(summary)} at 95 % confidence.",
+            f"{winners} of {every} {verb} the baseline{where} at 95 % confidence.",
             f"{baseline}. {largest} {gain} mAP50-95{phrases.price_of(row)}: that of {named}.",
         )
     if outcome is Outcome.NO_GAIN:
         return (
-            f"None of {every} beats the baseline{target.of_gains(summary)}, given this noise."
+            f"None of {every} beats the baseline{where}, given this noise."
             if compared > 1
-            else f"The one architecture {region.strip() or 'tried'} does not beat the baseline{target.of_gains(summary)}, "
+            else f"The one architecture {region.strip() or 'tried'} does not beat the baseline{where}, "
             "given this noise.",
             f"{baseline}. The largest judged gain is {gain} mAP50-95, of {named}. " + phrases.noise_sentence(noise),
         )

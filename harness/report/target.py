@@ -1,4 +1,4 @@
-"""The words for what an interval or a verdict speaks of: new images like those of the validation set, or these alone."""
+"""Words for what an interval or a verdict speaks of: new images like those of the validation set, or these alone."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,10 @@ def test_images_that_change_nothing_and_one_image_alone_are_unknown() -> None:
     assert not image_noise(np.zeros((0, 0))).known
 
 
+def at(summary: pd.DataFrame, column: str) -> Any:
+    return summary.loc["c1", column]
+
+
 def rows(architecture: str, influence: object, seeds: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
     return pd.DataFrame(
         [
@@ -103,12 +108,12 @@ def test_what_was_not_kept_or_is_of_other_images_is_no_pair(other: object) -> No
 
 def test_a_study_without_influences_speaks_of_these_images(trials: pd.DataFrame) -> None:
     with_them, without = summarise(trials), summarise(trials.drop(columns="image_influence"))
-    assert with_them.loc["c1", "gain_target"] == Target.NEW_IMAGES
-    assert without.loc["c1", "gain_target"] == Target.THESE_IMAGES
+    assert at(with_them, "gain_target") == Target.NEW_IMAGES
+    assert at(without, "gain_target") == Target.THESE_IMAGES
     for end in ("gain_low", "gain_high"):
-        assert without.loc["c1", end] == with_them.loc["c1", f"{end}_these_images"]
-    assert with_them.loc["c1", "gain_low"] < without.loc["c1", "gain_low"]
-    assert with_them.loc["c1", "p_value"] > without.loc["c1", "p_value"]
+        assert at(without, end) == at(with_them, f"{end}_these_images")
+    assert at(with_them, "gain_low") < at(without, "gain_low")
+    assert at(with_them, "p_value") > at(without, "p_value")
 
 
 @pytest.fixture
@@ -118,8 +123,8 @@ def trials() -> pd.DataFrame:
 
 
 def test_a_gain_that_these_images_alone_show_is_undecided(trials: pd.DataFrame) -> None:
-    assert summarise(trials.drop(columns="image_influence")).loc["c1", "verdict"] == Verdict.GAIN
-    assert summarise(trials).loc["c1", "verdict"] == Verdict.UNDECIDED
+    assert at(summarise(trials.drop(columns="image_influence")), "verdict") == Verdict.GAIN
+    assert at(summarise(trials), "verdict") == Verdict.UNDECIDED
 
 
 def test_contrasts_speak_of_new_images_too(trials: pd.DataFrame) -> None:

@@ -112,7 +112,7 @@ def test_verdicts() -> None:
         "failed": Verdict.UNMEASURED,
     }
     assert at(summary, "lucky", "gain_low") > 0
-    assert at(summary, "lucky", "gain_basis") == "one seed: only a screening reading"
+    assert at(summary, "lucky", "gain_basis") == "one seed: only a screening reading; on these images"
     assert at(summary, "lucky", "standing") == Standing.SCREENING
 
 
