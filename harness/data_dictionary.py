@@ -107,6 +107,7 @@ FRONT: dict[str, Column] = {
         "`these images`, where the study did not keep what each image contributes."
     ),
     "image_sd": Column("Standard deviation of the gain by the choice of validation images.", _GAIN),
+    "image_sd_limit": Column("The part of `image_sd` that no number of seeds takes away.", _GAIN),
     "gain_low_these_images": Column(f"Lower {_CI} of the gain on these images: over seeds alone.", _GAIN),
     "gain_high_these_images": Column(f"Upper {_CI} of the gain on these images.", _GAIN),
     "p_holm": Column("Corrected by Holm over all judged candidates.", "0 to 1"),

@@ -70,6 +70,11 @@ class ImageNoise:
         """Whether there is anything to add."""
         return self.df > 0 and self.sd > NO_VARIATION
 
+    @property
+    def limit(self) -> float:
+        """The part of `sd` that no number of seeds takes away."""
+        return math.sqrt(max(self.sd**2 - self.shared**2, 0.0))  # in this order NaN stays NaN
+
 
 UNKNOWN = ImageNoise(sd=math.nan, shared=math.nan, df=0)
 
@@ -130,8 +135,8 @@ def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.Da
 
     Args:
         summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df`, `p_value` and `gain_basis` of
-            these images, by architecture. All but the first become those of `gain_target`; gets this, `image_sd`, and
-            the ends on these images as `gain_low_these_images` and `gain_high_these_images`.
+            these images, by architecture. All but the first become those of `gain_target`; gets this, `image_sd`,
+            `image_sd_limit`, and the ends on these images as `gain_low_these_images` and `gain_high_these_images`.
         judging: The rows of trials that the gains rest on.
         complete: All complete rows, the baseline's among them.
     """
@@ -148,7 +153,7 @@ def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.Da
     half = np.array([half_width(*error) for error in errors])
     p_values = [p_value(mean, *error) for mean, error in zip(summary["gain_map50_95"], errors, strict=True)]
     summary["gain_target"] = [str(Target.NEW_IMAGES if is_known else Target.THESE_IMAGES) for is_known in known]
-    summary["image_sd"] = [images.sd for images in noises]
+    summary["image_sd"], summary["image_sd_limit"] = zip(*((each.sd, each.limit) for each in noises), strict=True)
     has_interval = summary["gain_low"].notna() & (summary.index != BASELINE)
     summary["gain_basis"] += ("; on " + summary["gain_target"]).where(has_interval, "")
     for end in ("gain_low", "gain_high"):

@@ -94,8 +94,8 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
         of appearance. Columns: `epochs` (that the row speaks of; NaN where nothing is complete), `standing`,
         `verdict`, `seeds` (complete, of those epochs), `gain_map50_95` (mean),
         `gain_low`, `gain_high` (95 %, of `gain_target`, as are the tests and the verdict; see `new_images`), `gain_se`,
-        `gain_df`, `gain_low_these_images`, `gain_high_these_images`, `image_sd`, `gain_seeds` (seeds the gain rests
-        on), `gain_basis`,
+        `gain_df`, `gain_low_these_images`, `gain_high_these_images`, `image_sd`, `image_sd_limit`,
+        `gain_seeds` (seeds the gain rests on), `gain_basis`,
         `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
         `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
         `macs_ratio`, `params_ratio`, `complete`, `failed` (rows), `reason` (of the last failure).

@@ -16,6 +16,7 @@ from harness.analysis.statistics import Standing, Verdict, best_by_chance
 from harness.architecture import BASELINE
 from harness.constraints import Bound, Constraints
 from harness.report import words
+from harness.report.target import is_beyond_seeds
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -60,6 +61,8 @@ def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
     open_cases = open_cases[open_cases["epochs"] == open_cases["epochs"].max()]
     best = str(open_cases["gain_map50_95"].idxmax())
     gain: Any = open_cases.loc[best, "gain_map50_95"]
+    if is_beyond_seeds(open_cases.loc[best]):
+        return ""
     seeds = seeds_needed(noise.sd, float(gain), df=noise.df)
     if seeds is None:
         return ""

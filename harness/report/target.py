@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from scipy import stats
+
 from harness.analysis.new_images import Target
+from harness.analysis.noise import ALPHA
+from harness.analysis.power import POWER
 from harness.analysis.statistics import Standing, Verdict
 from harness.report import words
 
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
     from harness.records import StudyRecord
 
 _WORDS = {Target.NEW_IMAGES: "on new images like these", Target.THESE_IMAGES: "on these images"}
+_SEEN = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))
+"""Standard deviations that a test at 5 % sees in four of five studies."""
 _COMPARED = (Standing.JUDGED, Standing.SCREENING)
 
 
@@ -45,14 +51,25 @@ def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> st
         digits: Decimals of an mAP.
         images: How many validation images there are, where that is known.
     """
-    sds = summary.loc[summary["standing"].isin(_COMPARED) & (summary["gain_target"] == Target.NEW_IMAGES), "image_sd"]
-    if sds.empty:
+    rows = summary[summary["standing"].isin(_COMPARED) & (summary["gain_target"] == Target.NEW_IMAGES)]
+    if rows.empty:
         return ""
+    sd, limit = (float(rows[name].median()) for name in ("image_sd", "image_sd_limit"))
     of = f"the {images:,} validation images" if isinstance(images, int) else "the validation images"
-    return (
-        f"The choice of {of} moves a gain by a standard deviation of {words.plain(float(sds.median()), digits)} "
-        "(median): the intervals hold it, and more seeds make it no smaller; more images do."
+    least = words.plain(_SEEN * limit, digits)
+    seen = (
+        f" With any number of seeds a true gain below {least} would be seen on new images in fewer than four of five "
+        "studies: that takes more images."
     )
+    return (
+        f"The choice of {of} moves a gain by a standard deviation of {words.plain(sd, digits)} (median); the intervals "
+        f"hold it.{seen if least != words.plain(0.0, digits) else ''}"
+    )
+
+
+def is_beyond_seeds(row: Any) -> bool:
+    """Whether so few validation images hide a gain of this size on new images, however many seeds there are."""
+    return row["gain_target"] == Target.NEW_IMAGES and row["gain_map50_95"] < _SEEN * row["image_sd_limit"]
 
 
 def unknown_images(record: StudyRecord) -> str:

@@ -31,6 +31,7 @@ def test_images_seeds_and_both_add_up_and_nothing_counts_twice() -> None:
     noise = ImageNoise(sd=math.sqrt(images**2 + both**2 / n), shared=math.sqrt(both**2 / n), df=1e9)
     total, df = on_new_images(se, 1e9, noise)
     assert total == pytest.approx(math.sqrt(seeds**2 / n + images**2 + both**2 / n))
+    assert noise.limit == pytest.approx(images)
     assert df > 1e8
 
 

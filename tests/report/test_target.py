@@ -12,15 +12,17 @@ from harness.analysis.statistics import gain_noise, summarise
 from harness.records import StudyRecord
 from harness.report.answer import answer
 from harness.report.notes import unknowns
+from harness.report.phrases import seeds_to_decide
 from harness.report.target import image_sentence, on, unknown_images
 from tests.report import example
 
 
 def with_influence(record: StudyRecord, sd: float) -> StudyRecord:
-    """A study that kept what 100 images contribute, and by which a gain scatters so much."""
+    """A study that kept what 100 images contribute, the same under each seed, and by which a gain scatters so much."""
     rng = np.random.default_rng(0)
-    texts = [" ".join(f"{value:.5g}" for value in rng.normal(0, sd / 2**0.5 / 10, 100)) for _ in record.trials.index]
-    return replace(record, trials=record.trials.assign(image_influence=texts))
+    names = record.trials["architecture"]
+    texts = {name: " ".join(f"{each:.5g}" for each in rng.normal(0, sd / 2**0.5 / 10, 100)) for name in names.unique()}
+    return replace(record, trials=record.trials.assign(image_influence=names.map(texts)))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,14 @@ def test_the_sentence_on_images_has_their_number_and_their_deviation() -> None:
     said = image_sentence(summarise(record.trials), 3, 800)
     assert said.startswith("The choice of the 800 validation images moves a gain by a standard deviation of 0.0")
     assert image_sentence(summarise(example.winning().trials), 3) == ""
+
+
+def test_no_number_of_seeds_is_named_for_a_gain_that_the_images_hide() -> None:
+    record = example.none_gains()
+    summary = summarise(record.trials)
+    assert "would tell it from zero" in seeds_to_decide(summary, gain_noise(record.trials))
+    hidden = with_influence(record, 0.1)
+    assert seeds_to_decide(summarise(hidden.trials), gain_noise(hidden.trials)) == ""
 
 
 def test_what_a_study_did_not_keep_is_what_it_cannot_say() -> None:
