@@ -22,6 +22,7 @@ from harness.measure.accuracy import (
     train,
 )
 from harness.measure.coco import Truth
+from harness.measure.influence import block_influence
 from harness.torchvision_compat import ensure_torchvision
 from tests.measure.watched import BASELINE, Run
 from tests.measure.weighted_map import weighted_map50_95
@@ -125,6 +126,8 @@ def test_a_training_brings_along_all_that_its_validation_saw(run: Callable[..., 
     result = run(BASELINE).result
     assert result is not None and result.matches is not None
     assert len(result.matches.target) == 8  # images
+    assert len(set(result.matches.names)) == 8
+    assert result.image_influence == block_influence(result.matches)
     assert set(result.per_class) == {str(int(n)) for n in np.unique(np.concatenate(result.matches.target))}
     assert math.isfinite(result.coco_map50_95)
 
