@@ -1,27 +1,27 @@
 """How much of a paired difference's noise is the choice of validation images? One table.
 
-Two detectors, a candidate and its control of one seed, are validated once; the images are then drawn with
-replacement, and the difference of mAP50-95 is computed anew from the same detections. Its standard
-deviation is what another sample of validation images would change; compare it with the noise of a fidelity
-study, the scatter over seeds on the same images.
+Two detectors, a candidate and its control of one seed, are validated once; from their matches follows how much each
+image moves the difference of mAP50-95. The standard deviation is what another sample of validation images would
+change; compare it with the noise of a fidelity study, the scatter over seeds on the same images.
 
-    python benchmarks/validation_noise.py --draws 200
+    python benchmarks/validation_noise.py
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.analysis.new_images import image_noise
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, index_map, insert, resolve_base
 from harness.isolation import cache_folder, isolate_ultralytics
 from harness.measure.accuracy import Schedule, Training, train
-from harness.measure.image_bootstrap import bootstrap_difference
 from harness.search.base import base_schedule, common_base
 from harness.settings import SearchSettings
 from harness.torchvision_compat import ensure_torchvision
@@ -43,10 +43,9 @@ ARCHITECTURES = {
 
 
 def main(
-    draws: Annotated[int, typer.Option(help="Bootstrap samples of the validation images.", min=20)] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the trainings.")] = 0,
 ) -> None:
-    """Bootstrap the difference of two detectors over validation images."""
+    """Print how much validation images move the difference of two detectors."""
     isolate_ultralytics()
     ensure_torchvision()
     base = resolve_base(DEFAULTS.base)
@@ -63,7 +62,7 @@ def main(
         base, data, base_schedule(schedule, DEFAULTS.base_epochs), seed=DEFAULTS.seed, device="cpu", threads=2,
         loader_workers=0, on_progress=lambda _: None,
     )  # fmt: skip
-    matches = {}
+    results = {}
     for name, placements in ARCHITECTURES.items():
         architecture = Architecture(base=base.name, placements=placements)
         result = train(
@@ -78,16 +77,16 @@ def main(
                 seed=seed,
                 device="cpu",
                 threads=2,
-                keep_matches=True,
             )
         )
-        matches[name] = result.matches
-    control = matches.pop("control")
-    shown = Table("architecture", "difference", "95 % interval", "sd over validation images", "images")
-    for name, own in matches.items():
-        found = bootstrap_difference(own, control, draws, seed=0)
-        interval = f"[{found.low:+.4f}, {found.high:+.4f}]"
-        shown.add_row(name, f"{found.value:+.4f}", interval, f"{found.deviation:.4f}", str(len(own.target)))
+        results[name] = result
+    control = results.pop("control")
+    shown = Table("architecture", "difference", "sd over validation images", "images")
+    for name, own in results.items():
+        influence = np.subtract(own.image_influence, control.image_influence)
+        difference = own.ultralytics_map50_95 - control.ultralytics_map50_95
+        noise = image_noise(influence[None])
+        shown.add_row(name, f"{difference:+.4f}", f"{noise.sd:.4f}", str(data.val_images))
     Console().print(shown)
 
 

@@ -78,6 +78,13 @@ TRIALS: dict[str, Column] = {
     "finished": Column("When it ended, ISO 8601; empty while it runs.", "UTC"),
     "selected_on": Column("Whether this training's reading picks who is trained more: then it does not judge."),
     "transferred": Column("What became of the base's weights."),
+    "image_influence": Column(
+        "How much each validation image moves `ultralytics_map50_95`: its derivative by the image's weight, summed "
+        "over up to 200 blocks of neighbouring images in the order of their names; numbers divided by spaces. The sum "
+        "of squares is the variance by the choice of images. Only in trials.parquet; empty in studies from before it "
+        "was kept.",
+        _MAP,
+    ),
 }
 """Column of `StudyRecord.trials` (`harness.records.COLUMNS`) to what it is."""
 
@@ -88,13 +95,23 @@ FRONT: dict[str, Column] = {
     "seeds": Column("Complete trainings of so many epochs, one a seed."),
     "standing": Column("`baseline`, `judged` (two or more seeds) or `screening only` (one: it can rule out, not in)."),
     "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
-    "gain_low": Column(f"Lower {_CI} of the gain, its own noise moderated towards that of the others.", _GAIN),
-    "gain_high": Column(f"Upper {_CI} of the gain.", _GAIN),
+    "gain_low": Column(
+        f"Lower {_CI} of the gain on `gain_target`, its own noise moderated towards that of the others.", _GAIN
+    ),
+    "gain_high": Column(f"Upper {_CI} of the gain on `gain_target`.", _GAIN),
     "gain_seeds": Column("Seeds that the gain rests on."),
-    "gain_se": Column("Standard error of the gain over seeds: its interval is Student's t times this.", _GAIN),
+    "gain_se": Column("Standard error of the gain on `gain_target`: its interval is Student's t times this.", _GAIN),
     "gain_df": Column("Degrees of freedom of `gain_se`.", ""),
     "gain_basis": Column("The same in words."),
-    "p_value": Column("Of a gain of 0, uncorrected.", "0 to 1"),
+    "p_value": Column("Of a gain of 0 on `gain_target`, uncorrected.", "0 to 1"),
+    "gain_target": Column(
+        "What the interval, the p-values and the verdict speak of: `new images` like those of the validation set, or "
+        "`these images`, where the study did not keep what each image contributes."
+    ),
+    "image_sd": Column("Standard deviation of the gain by the choice of validation images.", _GAIN),
+    "image_sd_limit": Column("The part of `image_sd` that no number of seeds takes away.", _GAIN),
+    "gain_low_these_images": Column(f"Lower {_CI} of the gain on these images: over seeds alone.", _GAIN),
+    "gain_high_these_images": Column(f"Upper {_CI} of the gain on these images.", _GAIN),
     "p_holm": Column("Corrected for all judged candidates (Holm) and for looks: a gain is below 5 %.", "0 to 1"),
     "verdict": Column("`gain`, `loss`, `undecided`, `unmeasured` or `reference` (the baseline)."),
     "map50_95": Column("Mean over the complete seeds.", _MAP),
@@ -151,11 +168,15 @@ CONTRASTS: dict[str, Column] = {
     "p_value": Column("Of no difference, uncorrected.", "0 to 1"),
     "verdict": Column("`better`, `worse`, `undecided` or `unmeasured`, by the corrected interval."),
     "readings_needed": Column(
-        "Readings of every arm that would tell a true difference of this size from 0 (power 80 %, corrected, were `sd` "
-        "the true one). `inf`: more than 10,000; empty: the noise is not known."
+        "Readings of every arm that would tell a true difference of this size on these images from 0 (power 80 %, "
+        "corrected, were `sd` the true one). `inf`: more than 10,000; empty: the noise is not known."
     ),
     "df_per_reading": Column("Degrees of freedom that one more reading of every arm would add to `df`."),
     "comparisons": Column("Measured differences that the corrected interval is corrected for."),
+    "target": Column("What the ends, the p-value and the verdict speak of: see `gain_target` of front.csv."),
+    "image_sd": Column("Standard deviation of the mean difference by the choice of validation images.", _GAIN),
+    "low_these_images": Column(f"Lower {_CI} on these images: over readings alone.", _GAIN),
+    "high_these_images": Column(f"Upper {_CI} on these images.", _GAIN),
     "family": Column("`gain` (arm minus baseline) or `worth` (model minus arm)."),
 }
 LATENCY_SAMPLES: dict[str, Column] = {
@@ -182,10 +203,11 @@ FILES = (
     ),
     File(
         name="trials.parquet",
-        about="The same rows and columns as trials.csv with their types: whole numbers are `int64`, times are "
-        "`timestamp` in UTC, what was not measured is null. The schema's metadata has `schema_version`, and each "
-        f"field's has `description` and `unit`. This page describes version {TRIALS_SCHEMA_VERSION}: a new column "
-        "leaves the version as it is, one that is removed, renamed or changes its meaning raises it.",
+        about="The same rows and columns as trials.csv, and `image_influence`, with their types: whole numbers are "
+        "`int64`, times are `timestamp` in UTC, what was not measured is null. The schema's metadata has "
+        "`schema_version`, and each field's has `description` and `unit`. This page describes version "
+        f"{TRIALS_SCHEMA_VERSION}: a new column leaves the version as it is, one that is removed, renamed or changes "
+        "its meaning raises it.",
     ),
     File(name="front.csv", about="The architectures on a front, best gain first; of a search.", columns=FRONT),
     File(
@@ -217,6 +239,12 @@ FILES = (
     ),
     File(name="trainings.log", about="What trainings printed."),
     File(name="weights/", about="What longer trainings go on from; empty once a search is done."),
+    File(
+        name="matches/ID-Nepochs-baseB-seedS.npz",
+        about="Matches of the validation images of a training that judges: per detection its class, confidence and, a "
+        "bit an IoU of 0.50 to 0.95, whether it has an object (`harness.measure.image_matches.read_matches`); "
+        "`image_influence` is made of them. 0.3 MB for 400 images, 6 MB for 5,000 with 250 detections each.",
+    ),
     File(name="trained/", about="Weights of an ablation's models, with `--keep-weights`."),
 )
 """Every file of a study's folder, in the order of the page."""

@@ -86,6 +86,7 @@ COLUMNS: dict[str, str] = {
     "finished": "str",
     "selected_on": "bool",
     "transferred": "str",
+    "image_influence": "str",
 }
 """Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline.
 

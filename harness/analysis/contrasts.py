@@ -5,6 +5,9 @@ rests on its own scatter, moderated towards that of differences of one kind [1] 
 both start as the base's own function scatter several times less than others. Where the base itself was trained
 several times, a base counts as one reading (the mean over its seeds): seeds of one base say nothing of another.
 
+Where both arms kept what each validation image contributes, intervals and verdicts are about new images like these,
+else about these images (`new_images`).
+
 The corrected interval is Bonferroni's, and never narrower than the difference's own: all of a family's hold at once
 with 95 % [2] (`Moderated.corrected_half_width`). Verdicts rest on it.
 
@@ -22,12 +25,21 @@ from enum import StrEnum
 import pandas as pd
 
 from harness.analysis.moderation import Moderated, moderated_noise
+from harness.analysis.new_images import (
+    ImageNoise,
+    Target,
+    half_width_on,
+    image_noise,
+    p_value_on,
+    paired_influence,
+)
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
 from harness.analysis.power import df_of_a_seed, growing_df, in_table, seeds_needed
 
 COLUMNS = (
     "name", "minuend", "subtrahend", "readings", "mean", "sd", "df", "low", "high", "low_corrected", "high_corrected",
-    "p_value", "verdict", "readings_needed", "df_per_reading", "comparisons",
+    "p_value", "verdict", "readings_needed", "df_per_reading", "comparisons", "target", "image_sd", "low_these_images",
+    "high_these_images",
 )  # fmt: skip
 
 
@@ -79,6 +91,9 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
     }
     family = max(1, readings["architecture"].nunique())
     none = moderated_noise(readings[:0], "difference")
+    complete = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
+    by_arm = dict(list(complete.groupby("architecture")))
+    unit = "base_seed" if len(complete["base_seed"].unique()) > 1 else "seed"
     counts = readings.groupby(["kind", "architecture"]).size()
     seeds = counts[counts >= 2].groupby(level="kind").mean().to_dict()
     rows = []
@@ -86,7 +101,9 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
         mine = readings.loc[readings["architecture"] == str(place), "difference"]
         scatter = noises.get(pair.kind, none)
         a_seed = df_of_a_seed(scatter.pooled.architectures, SHARED_BASELINE if share else 0.0)
-        rows.append(_row(pair, str(place), mine, scatter, family, (seeds.get(pair.kind, 1.0), a_seed)))
+        arms = (by_arm.get(arm, complete[:0]) for arm in (pair.minuend, pair.subtrahend))
+        images = image_noise(paired_influence(*arms, unit))
+        rows.append(_row(pair, str(place), mine, scatter, images, family, (seeds.get(pair.kind, 1.0), a_seed)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -111,13 +128,21 @@ def _readings(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
 
 
 def _row(
-    pair: Pair, place: str, readings: pd.Series[float], scatter: Moderated, family: int, growth: tuple[float, float]
+    pair: Pair,
+    place: str,
+    readings: pd.Series[float],
+    scatter: Moderated,
+    images: ImageNoise,
+    family: int,
+    growth: tuple[float, float],
 ) -> tuple[object, ...]:
     """Judge one difference; `growth` are the seeds that the pooled noise rests on, and what one more adds to its df."""
     count = len(readings)
     mean = float(readings.mean()) if count else float("nan")
     noise = scatter.of(place)
-    plain, corrected = noise.half_width(count), scatter.corrected_half_width(place, count, family)
+    plain, corrected = half_width_on(noise, count, images), scatter.corrected_half_width(place, count, family, images)
+    these_images = noise.half_width(count)
+    is_of_new = images.known and noise.usable and count > 0
     own = (float(count), noise.df / max(1, count - 1))  # its degrees of freedom grow with its own seeds
     needed = max(  # of the two tests that have to agree, see `Moderated.corrected_half_width`
         _needed(scatter.pooled, mean, family, growth), _needed(noise, mean, min(family, scatter.with_own), own)
@@ -128,8 +153,9 @@ def _row(
         verdict = Verdict.BETTER if above else Verdict.WORSE if below else Verdict.UNDECIDED
     return (
         pair.name, pair.minuend, pair.subtrahend, count, mean, noise.sd, noise.df, mean - plain, mean + plain,
-        mean - corrected, mean + corrected, noise.p_value(mean, count), str(verdict),
-        needed, own[1], family,
+        mean - corrected, mean + corrected, p_value_on(mean, noise, count, images), str(verdict),
+        needed, own[1], family, str(Target.NEW_IMAGES if is_of_new else Target.THESE_IMAGES), images.sd,
+        mean - these_images, mean + these_images,
     )  # fmt: skip
 
 

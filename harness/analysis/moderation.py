@@ -28,6 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from harness.analysis.new_images import UNKNOWN, ImageNoise, half_width_on, p_value_on
 from harness.analysis.noise import NO_VARIATION, Noise, pooled_noise
 
 _OWN = np.array([0.5, 0.7, 0.9])
@@ -71,16 +72,15 @@ class Moderated:
         """How many tests the architectures with noise of their own count for: one, and one for each that stands out."""
         return 1 + sum(max(0.0, (probability - _STANDS_OUT) / (1 - _STANDS_OUT)) for probability in self.apart.values())
 
-    def p_in_common(self, mean: float, readings: int) -> float:
+    def p_in_common(self, mean: float, readings: int, images: ImageNoise = UNKNOWN) -> float:
         """Two-sided p-value of a mean with the noise in common, which a corrected test takes for granted.
 
         Where all are equally noisy the pooled one is known best, where one is not it is too large for the others: the
         smaller of the two p-values counts. It is one of two that have to agree.
         """
-        p_values = (self.pooled.p_value(mean, readings), self.typical.p_value(mean, readings))
-        return min(p_values)
+        return min(p_value_on(mean, noise, readings, images) for noise in (self.pooled, self.typical))
 
-    def corrected_half_width(self, architecture: str, readings: int, tests: int) -> float:
+    def corrected_half_width(self, architecture: str, readings: int, tests: int, images: ImageNoise = UNKNOWN) -> float:
         """Half of a mean's 95 % interval that holds together with those of all other tests; NaN where unknown.
 
         The wider one of Bonferroni's with the noise in common and the architecture's own, which is corrected for how
@@ -90,9 +90,10 @@ class Moderated:
             architecture: Whose.
             readings: That the mean rests on.
             tests: In the family, this one included.
+            images: What the choice of images adds to the mean's uncertainty.
         """
-        common = min(noise.half_width(readings, tests) for noise in (self.pooled, self.typical))
-        return max(common, self.of(architecture).half_width(readings, min(float(tests), self.with_own)))
+        common = min(half_width_on(noise, readings, images, tests) for noise in (self.pooled, self.typical))
+        return max(common, half_width_on(self.of(architecture), readings, images, min(float(tests), self.with_own)))
 
 
 def moderated_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> Moderated:

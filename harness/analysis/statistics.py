@@ -13,6 +13,9 @@ make a gain look better than it is; each has its rule here:
 - **Many looks.** Whoever adds seeds until a gain shows finds one. The k-th time that a study is judged on more seeds,
   6 / (π² k²) of the 5 % may be spent (`noise.spent`).
 
+- **These images.** Another validation set would give another gain. Where the trainings kept what each image
+  contributes, verdicts are about new images like these (`new_images`), else about these.
+
 Where candidates climb a ladder, each is summarised by its longest trainings that have a control, and with their
 noise: readings after different numbers of epochs are neither averaged nor pooled.
 
@@ -33,6 +36,7 @@ import pandas as pd
 
 from harness.analysis.fronts import non_dominated
 from harness.analysis.moderation import Moderated, moderated_noise
+from harness.analysis.new_images import ImageNoise, add_new_images, gain_images
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise, spent
 from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
@@ -93,8 +97,10 @@ def summarise(trials: pd.DataFrame, look: int = 1) -> pd.DataFrame:
         Indexed by architecture, the baseline first (present even where it has no row), then in order
         of appearance. Columns: `epochs` (that the row speaks of; NaN where nothing is complete), `standing`,
         `verdict`, `seeds` (complete, of those epochs), `gain_map50_95` (mean),
-        `gain_low`, `gain_high` (95 %), `gain_se` (standard error over seeds) and `gain_df` (its degrees of freedom:
-        the interval is the gain ± Student's t of as many times the standard error; NaN without one),
+        `gain_low`, `gain_high` (95 %, of `gain_target`, as are the tests and the verdict; see `new_images`), `gain_se`
+        (standard error) and `gain_df` (its degrees of freedom: the interval is the gain ± Student's t of as many times
+        the standard error; NaN without one), `gain_low_these_images`, `gain_high_these_images`, `image_sd`,
+        `image_sd_limit`,
         `gain_seeds` (seeds the gain rests on), `gain_basis`,
         `p_value`, `p_holm`, `map50_95`, `map50` (means over complete seeds) with `_low` and `_high`,
         `latency_ms_p50`, `latency_ms_p90`, `latency_ratio` with `_low` and `_high`, `macs`, `params`,
@@ -288,14 +294,18 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
     is_judged = summary["standing"] == Standing.JUDGED
     p_values = [noise.p_value(each.mean, each.readings) for each, noise in zip(judged, noises, strict=True)]
     summary["p_value"] = pd.Series(p_values, index=summary.index, dtype=float).where(is_judged)
-    summary["p_holm"] = _corrected(summary, scatters, look)
+    images = gain_images(summary.index, judging_rows(trials), _complete(trials))
+    add_new_images(summary, images)
+    summary["p_holm"] = _corrected(summary, scatters, images, look)
     summary["verdict"] = [
         _verdict(each, p_holm, high)
         for each, p_holm, high in zip(judged, summary["p_holm"], summary["gain_high"], strict=True)
     ]
 
 
-def _corrected(summary: pd.DataFrame, scatters: Sequence[Moderated], look: int) -> pd.Series[float]:
+def _corrected(
+    summary: pd.DataFrame, scatters: Sequence[Moderated], images: Sequence[ImageNoise], look: int
+) -> pd.Series[float]:
     """p-values of no gain, corrected for how many candidates are judged and how often: below 5 % is a gain.
 
     A gain is a one-sided claim. Two of its tests have to agree: Holm's over all candidates with the noise that they
@@ -305,8 +315,10 @@ def _corrected(summary: pd.DataFrame, scatters: Sequence[Moderated], look: int) 
     """
     below = (summary["gain_map50_95"] <= 0).to_numpy()
     typical = [
-        scatter.p_in_common(mean, readings) / 2
-        for mean, readings, scatter in zip(summary["gain_map50_95"], summary["gain_seeds"], scatters, strict=True)
+        scatter.p_in_common(mean, readings, noise) / 2
+        for mean, readings, scatter, noise in zip(
+            summary["gain_map50_95"], summary["gain_seeds"], scatters, images, strict=True
+        )
     ]
     common, own = (
         pd.Series(np.where(below, 1 - half, half), index=summary.index, dtype=float).where(summary["p_value"].notna())

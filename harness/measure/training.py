@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.choices import Recipe
-from harness.measure.image_bootstrap import ImageMatches
+from harness.measure.image_matches import ImageMatches
 
 Progress = Callable[[int, int], None]
 """Called with finished and total iterations."""
@@ -84,7 +84,7 @@ class Training:
         save_to: Where the trained weights go; None keeps none.
         recipe: Which trainer runs it: `accuracy`'s, or `recipe`'s, which takes of `schedule` epochs, batch and size.
         folder: Where the published recipe keeps its checkpoints, so that a killed training goes on; None keeps none.
-        keep_matches: Whether the result brings each image's matches along, for `image_bootstrap`.
+        keep_matches: Whether the result brings each image's matches along.
     """
 
     config: dict[str, Any]
@@ -129,6 +129,8 @@ class Accuracy:
         per_class: Class name to AP50-95, for classes that have objects.
         train_seconds: Wall time of training and validation.
         transferred: What became of the base's tensors.
+        image_influence: How much each validation image, or block of images, moves `ultralytics_map50_95`; see
+            `harness.measure.influence`.
         matches: Each image's matches by Ultralytics' rule, where `Training.keep_matches` asked for them.
     """
 
@@ -144,9 +146,10 @@ class Accuracy:
     per_class: Mapping[str, float] = field(default_factory=dict)
     train_seconds: float
     transferred: str
+    image_influence: tuple[float, ...] = field(default=(), repr=False)
     matches: ImageMatches | None = field(default=None, repr=False, compare=False)
 
     def figures(self) -> dict[str, Any]:
-        """Plain data for storage and JSON: what is NaN, which JSON does not know, is left out."""
-        values = {name: value for name, value in vars(self).items() if name != "matches"}
+        """Plain data for storage and JSON, a number an image left out, and what is NaN, which JSON does not know."""
+        values = {name: value for name, value in vars(self).items() if name not in {"matches", "image_influence"}}
         return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}

@@ -17,7 +17,8 @@ from ultralytics.utils import ops
 
 from harness.errors import UserError
 from harness.measure.coco import Detections, Truth, coco_accuracy, find_annotations, read_annotations
-from harness.measure.image_bootstrap import ImageMatches
+from harness.measure.image_matches import ImageMatches
+from harness.measure.influence import block_influence
 from harness.measure.training import NotANumberError
 
 
@@ -101,12 +102,13 @@ class Validator(DetectionValidator):
     def get_stats(self) -> dict[str, Any]:
         """Keep the matches, which Ultralytics forgets here."""
         keys = {"matched": "tp", "confidence": "conf", "predicted": "pred_cls", "target": "target_cls"}
-        self.matches = ImageMatches(**{name: list(self.metrics.stats[key]) for name, key in keys.items()})
+        kept = {name: list(self.metrics.stats[key]) for name, key in keys.items()}
+        self.matches = ImageMatches(**kept, names=[name for name, *_ in self._images])
         stats: dict[str, Any] = super().get_stats()
         return stats
 
     def figures(self) -> dict[str, Any]:
-        """All figures of `Accuracy` that come from the detections."""
+        """Return all figures of `Accuracy` that come from the detections."""
         box = self.metrics.box
         in_order = [image[1:] for image in sorted(self._images, key=lambda image: image[0])]  # COCO ids sort so, too
         coco = coco_accuracy(in_order, self.names)
@@ -123,5 +125,6 @@ class Validator(DetectionValidator):
             "coco_map_small": coco.map_small,
             "coco_map_medium": coco.map_medium,
             "coco_map_large": coco.map_large,
+            "image_influence": block_influence(self.matches),
             "per_class": {str(self.names[int(number)]): float(ap) for number, ap in per_class.items()},
         }

@@ -15,7 +15,7 @@ from harness.analysis.power import NoNumber, Seeds, from_table, growing_df, samp
 from harness.analysis.statistics import ended
 from harness.architecture import BASELINE
 from harness.arms import Role
-from harness.report import notes, tables, words
+from harness.report import notes, tables, target, words
 from harness.report.answer import Tile
 from harness.report.page import Page, Section
 from harness.report.tables import Cell, Column, Row, Spark, Table
@@ -31,6 +31,9 @@ _RULES = (
     "Thin bar: the interval corrected for all differences of its table (Bonferroni), with the scatter of its kind and "
     "with its own, whichever is wider: all of them hold at once with 95 %. “better” and “worse” need the whole thin "
     "bar on one side of zero.",
+    "On new images like these: intervals and verdicts also hold what another sample of as many validation images would "
+    "change, from how much each image moves the difference. On these images: over readings alone, where the trainings "
+    "did not keep that.",
     "The baseline is trained as long as every arm, so that no gain is one of more training. The widened bases have as "
     "many parameters, or MACs, as the model: a gain that they give too is one of size.",
 )
@@ -117,10 +120,11 @@ def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digi
         return "No model has been compared with the baseline yet.", "Its trainings are missing or failed.", ""
     firm = measured[measured["verdict"] != Verdict.UNDECIDED]
     row = (firm if len(firm) else measured).sort_values("mean", ascending=False).iloc[0]
+    everywhere = target.on(measured["target"])
     said = {
-        Verdict.BETTER: f"{row['name']} beats the baseline.",
-        Verdict.WORSE: f"{row['name']} is worse than the baseline.",
-        Verdict.UNDECIDED: f"{_named(measured)} told from the baseline, given this noise.",
+        Verdict.BETTER: f"{row['name']} beats the baseline{target.on([row['target']])}.",
+        Verdict.WORSE: f"{row['name']} is worse than the baseline{target.on([row['target']])}.",
+        Verdict.UNDECIDED: f"{_named(measured)} told from the baseline{everywhere}, given this noise.",
     }[Verdict(row["verdict"])]
     parts = [
         "; ".join(

@@ -19,7 +19,7 @@ from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
-from harness.report import phrases, words
+from harness.report import phrases, target, words
 from harness.report.pick import Pick, pick
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def _statement(
             f"{baseline}, under {seeds}. Look at the labels of the data and their classes, then at how long the "
             "baseline is trained, and on how many images.",
         )
+    where = target.of_gains(summary)
     if best is None:
         return {
             Outcome.OUTSIDE: (
@@ -181,14 +182,13 @@ def _statement(
         verb = "beats" if winners == 1 else "beat"
         largest = "Its gain is" if winners == 1 else "The largest gain is"
         return (
-            f"{winners} of {every} {verb} the baseline at 95 % confidence{_screened(summary)}.",
+            f"{winners} of {every} {verb} the baseline{where} at 95 % confidence{_screened(summary)}.",
             f"{baseline}. {largest} {gain}{phrases.price_of(row)}: that of {named}.",
         )
     largest = "Its gain is" if judged == 1 else "The largest judged gain is"
+    who = f"None of {every} is" if judged > 1 else f"The one architecture{region} that was judged is not"
     return (
-        f"None of {every} is shown to beat the baseline{_screened(summary)}."
-        if judged > 1
-        else f"The one architecture{region} that was judged is not shown to beat the baseline{_screened(summary)}.",
+        f"{who} shown to beat the baseline{where}{_screened(summary)}.",
         f"{baseline}. {largest} {gain}, of {named}. " + phrases.noise_sentence(noise, summary),
     )
 
@@ -221,6 +221,8 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     """What else must be known to believe the headline rightly."""
     remarks = [said] if (said := phrases.several_lengths(summary)) else []
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
+    images = record.environment.get("val_images")
+    remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
         verb = "is" if losses == 1 else "are"

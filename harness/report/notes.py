@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.architecture import BASELINE, Init, Kind, Mode
 from harness.printable import quoted
 from harness.report import words
+from harness.report.target import unknown_images
 from harness.settings import MIN_GAIN
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ JUDGING = (
     "(Smyth), whose differences of one seed share the baseline's training; the degrees of freedom are fewer for that "
     "(Satterthwaite). A candidate of one seed is taken to be as noisy as those with more are on average. Of an mAP: "
     "from its own seeds alone.",
+    "On new images like these: the interval, the tests and the verdict also hold what another sample of as many "
+    "validation images would change, from how much each image moves the gain. On these images: over seeds alone, "
+    "where the trainings did not keep that.",
     "The seed on which the search picked its finalists does not judge them: the highest of many noisy "
     "readings is too high on average. On a ladder of rungs no seed that picked judges on a higher one. "
     "mAP columns are means over all complete seeds and therefore need not differ by the gain.",
@@ -127,8 +131,7 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
         *_blind_baseline(record),
         f"One data set ({settings.get('data', 'not recorded')}): a gain there need not be one elsewhere.",
         f"One device ({device(record)}): another one's front is another front.",
-        "Validation images are the same for all seeds; the intervals hold the scatter of training, not "
-        "that of another sample of images.",
+        *filter(None, [unknown_images(record)]),
         "Only the architectures in the table were tried; the space holds more than these."
         if _holds_more(record)
         else "Architectures outside the search space were not tried.",

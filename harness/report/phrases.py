@@ -17,6 +17,7 @@ from harness.analysis.statistics import Standing, Verdict, best_by_chance, gain_
 from harness.architecture import BASELINE
 from harness.constraints import Bound, Constraints
 from harness.report import words
+from harness.report.target import is_beyond_seeds
 
 if TYPE_CHECKING:
     from harness.records import StudyRecord
@@ -110,6 +111,8 @@ def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
     open_cases = open_cases[open_cases["epochs"] == open_cases["epochs"].max()]
     best = str(open_cases["gain_map50_95"].idxmax())
     gain: Any = open_cases.loc[best, "gain_map50_95"]
+    if is_beyond_seeds(open_cases.loc[best]):
+        return ""
     needed = _seeds_for(float(gain), noise, summary)
     if isinstance(needed.seeds, NoNumber) or not gain > 0:
         return ""

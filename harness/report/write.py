@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from harness.analysis.new_images import INFLUENCE
 from harness.errors import UserError
 from harness.half_written import remove_left_overs
 from harness.own_files import refuse_foreign_study
@@ -87,7 +88,7 @@ def write_report(
             raise ValueError(f"architecture {name!r} cannot name a file")
         files[f"architectures/{name}.yaml"] = text.encode()
     try:
-        for each in (folder, folder / "architectures", folder / "latency"):
+        for each in (folder, folder / "architectures", folder / "latency", folder / "matches"):
             remove_left_overs(each)
         for name, data in files.items():
             write_whole(folder / name, data)
@@ -120,8 +121,8 @@ def _search_files(said: Content) -> dict[str, bytes]:
 
 
 def trials_csv(trials: pd.DataFrame) -> str:
-    """The table of trainings as CSV."""
-    return _csv(_ordered(trials))
+    """Return the table of trainings as CSV, without what is a number an image."""
+    return _csv(_ordered(trials).drop(columns=INFLUENCE, errors="ignore"))
 
 
 def _ordered(trials: pd.DataFrame) -> pd.DataFrame:

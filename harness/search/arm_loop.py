@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import optuna
 
+from harness.architecture import BASELINE
 from harness.arms import Role
 from harness.choices import Recipe
 from harness.errors import UserError
@@ -23,7 +24,7 @@ from harness.search.loop import LOG
 from harness.search.observer import Observer
 from harness.search.outcome import Failure, State
 from harness.search.study import SearchStudy
-from harness.search.trial import Job, Measured, latency_figures, run_trial
+from harness.search.trial import Job, Measured, keep_matches, run_trial, trial_figures
 from harness.search.work import Work
 
 RUNS = "runs"
@@ -133,6 +134,7 @@ class ArmLoop:
             save_to=weights if keeps else None,
             recipe=recipe,
             folder=folder / RUNS / weights.stem if published else None,
+            keep_matches=True,
         )
         return Job(
             training=training,
@@ -151,8 +153,9 @@ class ArmLoop:
         elif isinstance(result, Failure):
             self.study.end(trial, result.state, figures, result.reason)
         else:
-            latency = latency_figures(result.latency, key.identity == "baseline") if result.latency else {}
-            measured = {**result.accuracy.figures(), "cpu_seconds": result.cpu_seconds, **latency}
+            epochs = self.ablation.schedule.epochs
+            keep_matches(result, self.study.settings.folder, key.identity, epochs, key.base_seed, key.seed)
+            measured = trial_figures(result, is_baseline=key.identity == BASELINE)
             self.study.end(trial, State.COMPLETE, {**figures, **measured})
         self.observer.plan(self._left())
         self.observer.finished(self.study.record(), number)

@@ -32,7 +32,7 @@ from harness.search.setting import Setting
 from harness.search.space_cost import AdditiveCost
 from harness.search.starts import Start, Starts
 from harness.search.study import WEIGHTS, SearchStudy
-from harness.search.trial import Job, Measured, latency_figures, run_trial
+from harness.search.trial import Job, Measured, keep_matches, run_trial, trial_figures
 from harness.search.weights import KeptWeights
 from harness.search.work import work_left
 
@@ -201,7 +201,7 @@ class Loop:
             config = insert(setting.base, architecture, sites=setting.sites, classes=setting.classes)
             made = f"base {setting.base.name}; made by clo-nas; needs `import harness`"
             comment = f"{identity}: {architecture.describe()}\n{made}"
-            picks = seed - settings.seed < self.ladder.pickers(epochs)
+            picks = self._picks(epochs, seed)
             row = {"seed": seed, "base_seed": settings.seed, "epochs": epochs, "selected_on": picks}
             trial = trial or ask_for(self.study.optuna, setting.space, architecture)
             self.study.begin(trial, architecture, identity, to_yaml(config, comment), row)
@@ -233,6 +233,7 @@ class Loop:
             device=device,
             threads=setting.threads,
             loader_workers=settings.loader_workers,
+            keep_matches=not self._picks(epochs, seed),
         )
         *before, training = self.weights.chain(training, identity, epochs, self.study.checkpoints(identity, seed))
         for lost in before:
@@ -262,12 +263,18 @@ class Loop:
         else:
             weights = self.weights.digest(identity, epochs, seed)
             kept = {} if weights is None else {WEIGHTS: weights}
+            settings = self.setting.settings
+            keep_matches(result, settings.folder, identity, epochs, settings.seed, seed)
             self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result), **kept})
             self.weights.forget(identity, self.ladder.below(epochs), seed)
             if result.latency:
                 file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
                 write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
         self._tell(number)
+
+    def _picks(self, epochs: int, seed: int) -> bool:
+        """Whether a training takes part in the selection, and does not judge."""
+        return seed - self.setting.settings.seed < self.ladder.pickers(epochs)
 
     def _shares_memory(self) -> bool:
         """Whether others run in the same memory; from here on none does."""
@@ -291,11 +298,7 @@ class Loop:
     def _figures(self, identity: str, result: Measured) -> dict[str, Any]:
         if identity == BASELINE and result.latency:
             self._keep_aa_check(result.latency)
-        return {
-            **result.accuracy.figures(),
-            "cpu_seconds": result.cpu_seconds,
-            **(latency_figures(result.latency, identity == BASELINE) if result.latency else {}),
-        }
+        return trial_figures(result, is_baseline=identity == BASELINE)
 
     def _keep_aa_check(self, latency: Latency) -> None:
         """The baseline was timed against its own copy: a ratio away from 1 would discredit all others."""

@@ -15,10 +15,14 @@ from harness.data.check import require_unchanged
 from harness.detectors import build
 from harness.measure.accuracy import Accuracy, Training, train
 from harness.measure.data_parallel import train_on_several
+from harness.measure.image_matches import matches_path, write_matches
 from harness.measure.latency import Latency, interleaved_latency
 from harness.measure.recipe import train_published
 from harness.search.child import Report
 from harness.search.step import Step
+
+MATCHES = "matches"
+"""Folder in the study's folder that takes the matches of the trainings that judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,22 @@ def train_base(training: Training, report: Report) -> Accuracy:
     finally:
         if training.data_fingerprint:  # whether it succeeded or failed may be the data's doing, not the candidate's
             require_unchanged(Path(training.data), training.data_fingerprint)
+
+
+def trial_figures(measured: Measured, *, is_baseline: bool) -> dict[str, Any]:
+    """Return what a trial's row takes of its measurements."""
+    return {
+        **measured.accuracy.figures(),
+        "image_influence": " ".join(f"{value:.5g}" for value in measured.accuracy.image_influence),
+        "cpu_seconds": measured.cpu_seconds,
+        **(latency_figures(measured.latency, is_baseline) if measured.latency else {}),
+    }
+
+
+def keep_matches(measured: Measured, folder: Path, identity: str, epochs: int, base_seed: int, seed: int) -> None:
+    """Write a training's matches into its study's folder, where it brought them along."""
+    if measured.accuracy.matches is not None:
+        write_matches(measured.accuracy.matches, matches_path(folder / MATCHES, identity, epochs, base_seed, seed))
 
 
 def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:

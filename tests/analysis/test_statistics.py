@@ -55,7 +55,7 @@ def test_the_gain_leaves_out_the_seed_that_picked_the_candidate() -> None:
     summary = summarise(table(BASE, UP))
     assert at(summary, "up", "gain_map50_95") == pytest.approx(0.020)
     assert at(summary, "up", "gain_seeds") == 2
-    assert at(summary, "up", "gain_basis") == "2 seeds that did not pick it (1, 2)"
+    assert at(summary, "up", "gain_basis") == "2 seeds that did not pick it (1, 2); on these images"
     assert at(summary, "up", "seeds") == 3
 
 
@@ -123,7 +123,7 @@ def test_verdicts() -> None:
         "failed": Verdict.UNMEASURED,
     }
     assert at(summary, "lucky", "gain_low") > 0
-    assert at(summary, "lucky", "gain_basis") == "one seed: only a screening reading"
+    assert at(summary, "lucky", "gain_basis") == "one seed: only a screening reading; on these images"
     assert at(summary, "lucky", "standing") == Standing.SCREENING
 
 

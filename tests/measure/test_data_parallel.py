@@ -103,6 +103,7 @@ def test_it_is_judged_on_all_validation_images(shared: Shared) -> None:
     assert 0 <= shared.result.map50_95 <= 1
     assert shared.result.matches is not None
     assert len(shared.result.matches.target) == 8
+    assert len(set(shared.result.matches.names)) == 8  # each image once, whichever process saw it
     assert shared.result.coco_map50_95 == pytest.approx(shared.result.map50_95, abs=0.02)
 
 

@@ -22,9 +22,10 @@ from harness.measure.accuracy import (
     train,
 )
 from harness.measure.coco import Truth
-from harness.measure.image_bootstrap import weighted_map50_95
+from harness.measure.influence import block_influence
 from harness.torchvision_compat import ensure_torchvision
 from tests.measure.watched import BASELINE, Run
+from tests.measure.weighted_map import weighted_map50_95
 
 pytestmark = pytest.mark.usefixtures("torch_as_it_was")
 
@@ -113,7 +114,7 @@ def test_an_earlier_validations_images_are_forgotten(validator: Any) -> None:
     assert show(validator, PERFECT[:1])["coco_map50_95"] == 0.5  # one class found, one not
 
 
-def test_what_is_kept_for_the_bootstrap_gives_ultralytics_figure(validator: Any) -> None:
+def test_the_matches_that_are_kept_give_ultralytics_figure(validator: Any) -> None:
     figures = show(validator, PERFECT[:1])
     one_as_it_is = np.ones((1, 1), int)
     assert weighted_map50_95(validator.matches, one_as_it_is) == pytest.approx([figures["ultralytics_map50_95"]])
@@ -125,6 +126,8 @@ def test_a_training_brings_along_all_that_its_validation_saw(run: Callable[..., 
     result = run(BASELINE).result
     assert result is not None and result.matches is not None
     assert len(result.matches.target) == 8  # images
+    assert len(set(result.matches.names)) == 8
+    assert result.image_influence == block_influence(result.matches)
     assert set(result.per_class) == {str(int(n)) for n in np.unique(np.concatenate(result.matches.target))}
     assert math.isfinite(result.coco_map50_95)
 

@@ -34,7 +34,7 @@ def test_every_arm_is_compared_with_the_baseline_and_the_model_with_what_was_mad
 
 def test_the_answer_names_the_model_its_gain_and_what_size_explains() -> None:
     page = ablation_content(ablation()).page
-    assert (page.headline, page.outcome) == ("yolov5n-clo-head beats the baseline.", "better")
+    assert (page.headline, page.outcome) == ("yolov5n-clo-head beats the baseline on these images.", "better")
     gain = ablation_content(ablation()).gains.iloc[0]
     ends = f"[{gain['low_corrected']:+.3f}, {gain['high_corrected']:+.3f}]"
     assert f"yolov5n-clo-head +0.021 {ends}; over the base widened to its params +0.021 [" in page.lead
@@ -43,12 +43,12 @@ def test_the_answer_names_the_model_its_gain_and_what_size_explains() -> None:
 
 def test_a_model_that_the_noise_hides_is_said_to_be_so() -> None:
     page = ablation_content(ablation({"aaaaaaaa": [0.02, -0.03, 0.01]})).page
-    assert page.headline == "yolov5n-clo-head is not told from the baseline, given this noise."
+    assert page.headline == "yolov5n-clo-head is not told from the baseline on these images, given this noise."
 
 
 def test_a_model_that_loses_is_said_to_lose() -> None:
     page = ablation_content(ablation({"aaaaaaaa": [-0.020, -0.021, -0.022]})).page
-    assert (page.headline, page.outcome) == ("yolov5n-clo-head is worse than the baseline.", "worse")
+    assert (page.headline, page.outcome) == ("yolov5n-clo-head is worse than the baseline on these images.", "worse")
 
 
 def test_an_ablation_that_has_only_begun_says_that() -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from harness.measure.accuracy import Accuracy
+from harness.measure.image_matches import ImageMatches
 from harness.search import loop as search_loop
 from harness.search.base import CommonBase
 from harness.search.opening import open_study
@@ -29,6 +31,11 @@ from tests.cli.pretended import Trainings
 
 SHORT = {"rungs": "2x1, 6x2", "trials": 2}
 """Two candidates and the baseline, then one and the baseline: nine trainings, the last rung's from the fourth on."""
+
+MATCHES = ImageMatches(
+    matched=[np.ones((1, 10), bool)], confidence=[np.array([0.5])], predicted=[np.zeros(1)], target=[np.zeros(1)],
+    names=["1.jpg"],
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -71,7 +78,15 @@ def trained(job: Job) -> Measured:
     timing: Any = SimpleNamespace(p50=9.0, p90=10.0)
     latency: Any = SimpleNamespace(candidate=timing, baseline=timing, ratio=ratio, ratio_ci95=(ratio, ratio))
     return Measured(
-        accuracy=Accuracy(map50_95=accuracy, map50=0.7, evaluator="E", train_seconds=6.0, transferred=""),
+        accuracy=Accuracy(
+            map50_95=accuracy,
+            map50=0.7,
+            evaluator="E",
+            train_seconds=6.0,
+            transferred="",
+            image_influence=tuple(draw(training.config, training.seed, image) - 0.5 for image in range(3)),
+            matches=MATCHES if training.keep_matches else None,
+        ),
         latency=latency if job.measure_latency else None,
         cpu_seconds=1.0,
     )
