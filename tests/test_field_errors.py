@@ -85,6 +85,8 @@ def written(folder: Path, text: str) -> str:
         (load_ablation, DATA, r"given\.yaml: this is the YAML of a data set"),
         (load_plan, DATA, r"given\.yaml: this is the YAML of a data set"),
         (load_plan, SPACE, r"given\.yaml: this is a search space"),
+        (load_space, SPACE[: SPACE.index("placement")] + "placement: 0\n",
+         r"line 4: placement: expected a mapping, \{key: value\}, not 0$"),
         (load_space, "- a\n", r"this is no mapping of keys to values; a search space has"),
         (load_space, SPACE.replace("max_blocks: 1\n", ""), r"given\.yaml, line 1: max_blocks is missing$"),
         (load_space, SPACE.replace("heads: [4]", "heads: 4"), r"line 6: placement\.heads: expected a list, \[a, b\]"),

@@ -71,13 +71,15 @@ def _readings(own: Any, theirs: Sequence[Any], row: int) -> Iterator[tuple[Mode,
         yield Mode.AFTER, None, 1
         if row + 1 < len(theirs) and theirs[row + 1][2] in _BLOCKS:
             yield Mode.AFTER, (theirs[row + 1][2], theirs[row + 1][3]), 2
-    elif (
-        module == own[2] and arguments[:-1] == own[3] and isinstance(arguments[-1], Mapping) and INSIDE in arguments[-1]
-    ):
+    elif module == own[2] and arguments[:-1] == own[3] and _holds_blocks(arguments[-1]):
         [(name, inner)] = arguments[-1][INSIDE].items()
         yield Mode.INSIDE, (name, inner), 1
     elif module in _BLOCKS:
         yield Mode.REPLACE, (module, arguments), 1
+
+
+def _holds_blocks(argument: Any) -> bool:
+    return isinstance(argument, Mapping) and isinstance(argument.get(INSIDE), Mapping) and len(argument[INSIDE]) == 1
 
 
 def _placement(site: str, mode: Mode, name: str, row: Sequence[Any], config: Mapping[str, Any]) -> Placement:

@@ -227,6 +227,14 @@ def test_other_archives_are_told_apart(tmp_path: Path) -> None:
         assert what in refusal(resolve_base, tmp_path / "m.pt")
 
 
+def test_an_archive_with_a_broken_end_is_said_to_be_damaged(tmp_path: Path) -> None:
+    whole = bytearray(saved(tmp_path / "m.pt", network()).read_bytes())
+    start = whole.index(b"PK\x01\x02")  # the first entry of the archive's directory
+    whole[start : start + 4] = b"PKxx"
+    (tmp_path / "broken.pt").write_bytes(whole)
+    assert "is damaged" in refusal(resolve_base, tmp_path / "broken.pt")
+
+
 def test_half_of_a_checkpoint_is_said_to_be_half(tmp_path: Path) -> None:
     whole = saved(tmp_path / "m.pt", network()).read_bytes()
     (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])

@@ -169,6 +169,7 @@ def test_what_is_printed_is_in_our_form_and_builds_again(tmp_path: Path) -> None
     ("row", "sentence"),
     [
         ("[-1, 1, ECA, [1024]]", r"layer 9, \[-1, 1, ECA, \[1024\]\]: no layer 'ECA'; there are A2C2f, .*, CBAM, .*SE"),
+        ("[-1, 1, CBAM, 7]", r"layer 9, \[-1, 1, CBAM, 7\]: its arguments, last, are not a list"),
         ("[-1, 1, nn.Attention, []]", r"layer 9, .*: no layer 'nn.Attention'"),
         ("[-1, 1, CBAM, [512]]", r"layer 9: CBAM says 512, and 256 channels reach it; it takes \[channels, reduction"),
         ("[-1, 1, CBAM, ['all']]", r"layer 9: CBAM takes whole numbers, channels first, not \['all'\]"),
