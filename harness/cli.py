@@ -204,7 +204,7 @@ def latency(
     )
     chosen = resolve_device(device)
     models = load_model(a), load_model(b)
-    with silence(), Machine().alone(lambda what: print(f"waiting for {what}", file=sys.stderr)):
+    with silence(), Machine().alone(lambda what: None if as_json else print(f"waiting for {what}", file=sys.stderr)):
         if threads or chosen != "cpu":
             taken = Threads(count=threads or torch.get_num_threads(), reason="--threads" if threads else "torch's own")
         else:
