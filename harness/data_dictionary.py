@@ -193,7 +193,8 @@ FILES = (
     File(name="contrasts.csv", about="Differences between arms; of an ablation.", columns=CONTRASTS),
     File(
         name="environment.json",
-        about="Machine, versions, data, settings, space and proposals of the study; `looks`: evaluation seeds at each look.",
+        about="Machine, versions, data, settings, space and proposals of the study; `looks`: evaluation seeds at each "
+        "of its looks.",
     ),
     File(name="architectures/ID.yaml", about="Each architecture as an Ultralytics model that can be trained."),
     File(
