@@ -146,7 +146,7 @@ def search(
         effect = _effect(min(count, candidates), seeds - 1, ALPHA / min(count, candidates))
         trials = study(rng, candidates, count, seeds, gain=effect * ONE_SEED)
         if (trials["architecture"] == "c000").sum() > 1:
-            tally.add("power", float(summarise(trials).loc["c000", "verdict"] == "gain"))
+            tally.add("power", float(summarise(trials)["verdict"]["c000"] == "gain"))
             tally.add("pooled power", _pooled_power(trials[~trials["selected_on"]], holm))
 
 
@@ -160,7 +160,8 @@ def _pooled_power(rows: pd.DataFrame, correct: Callable[[pd.Series[float]], pd.S
     noise = pooled_noise(own, "gain_map50_95", SHARED_BASELINE)
     means = own.groupby("architecture")["gain_map50_95"].agg(["mean", "count"])
     p_values = pd.Series({name: noise.p_value(row["mean"], int(row["count"])) for name, row in means.iterrows()})
-    return bool(correct(p_values)["c000"] < ALPHA and means.loc["c000", "mean"] > 0)
+    gain: Any = means.loc["c000", "mean"]
+    return bool(correct(p_values)["c000"] < ALPHA and gain > 0)
 
 
 def _effect(arms: int, readings: int, alpha: float) -> float:
@@ -212,13 +213,13 @@ def ablation(
     tally.add("width", float((null["high"] - null["low"]).median()) / 2 / ONE_SEED)
     if not noisy:
         trials = study(rng, arms, arms, seeds, gain=_effect(arms, seeds, ALPHA / arms) * ONE_SEED).assign(base_seed=0)
-        tally.add("power", float(contrasts(trials, pairs).loc[0, "verdict"] == "better"))
+        tally.add("power", float(contrasts(trials, pairs)["verdict"].iloc[0] == "better"))
         tally.add("pooled power", _pooled_power(trials, lambda p_values: p_values * arms))
 
 
 def alone(rng: np.random.Generator, tally: Tally, *, seeds: int, bootstrap: bool) -> None:
     """The interval of one candidate's own seeds: Student's, or the bootstrap's."""
-    differences = rng.normal(0, ONE_SEED, seeds)
+    differences = rng.normal(0, ONE_SEED, seeds).tolist()
     low, high = bca_interval(differences, resamples=999) if bootstrap else t_interval(differences)
     tally.add("coverage", float(low <= 0 <= high))
     tally.add("width", (high - low) / 2 / ONE_SEED)

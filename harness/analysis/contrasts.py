@@ -101,8 +101,8 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
         mine = readings.loc[readings["architecture"] == str(place), "difference"]
         scatter = noises.get(pair.kind, none)
         a_seed = df_of_a_seed(scatter.pooled.architectures, SHARED_BASELINE if share else 0.0)
-        arms = (by_arm.get(arm, complete[:0]) for arm in (pair.minuend, pair.subtrahend))
-        images = image_noise(paired_influence(*arms, unit))
+        minuend, subtrahend = (by_arm.get(arm, complete[:0]) for arm in (pair.minuend, pair.subtrahend))
+        images = image_noise(paired_influence(minuend, subtrahend, unit))
         rows.append(_row(pair, str(place), mine, scatter, images, family, (seeds.get(pair.kind, 1.0), a_seed)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

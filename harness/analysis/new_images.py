@@ -24,6 +24,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ def p_value_on(mean: float, noise: Noise, readings: int, images: ImageNoise) -> 
     return p_value(mean, se, df) if df > 0 else noise.p_value(mean, readings)
 
 
-def gain_images(names: Iterable[object], judging: pd.DataFrame, complete: pd.DataFrame) -> list[ImageNoise]:
+def gain_images(names: Iterable[Any], judging: pd.DataFrame, complete: pd.DataFrame) -> list[ImageNoise]:
     """Return what the choice of images adds to each architecture's gain.
 
     Args:
