@@ -221,7 +221,9 @@ def pairs(images: int, classes: int, count: int, seed: int = 0) -> list[PairOutc
     return found
 
 
-SETTINGS = ((120, 3), (400, 3), (60, 10), (120, 10), (400, 10), (120, 20), (400, 40))
+SETTINGS = (
+    (120, 3), (400, 3), (400, 10), (120, 10), (400, 40), (60, 10), (120, 20), (60, 20), (20, 3), (30, 10), (60, 40),
+)  # fmt: skip
 
 
 def few_objects(count: int) -> Table:

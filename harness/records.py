@@ -162,7 +162,7 @@ class StudyRecord:
 
         A study from before looks were kept counts as looked at once.
         """
-        now = evaluation_seeds(self.trials)
+        now: int = evaluation_seeds(self.trials)
         return 1 + len([before for before in self.environment.get(LOOKS, ()) if before < now])
 
     @property

@@ -59,6 +59,7 @@ def test_the_sentence_on_images_has_their_number_and_their_deviation() -> None:
     record = with_influence(example.winning(), 0.01)
     said = image_sentence(summarise(record.trials), 3, 800)
     assert said.startswith("The choice of the 800 validation images moves a gain by a standard deviation of 0.0")
+    assert "too short" in image_sentence(summarise(record.trials), 3, 59) and "too short" not in said
     assert image_sentence(summarise(example.winning().trials), 3) == ""
 
 
