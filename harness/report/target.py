@@ -74,7 +74,7 @@ def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> st
 
 def is_beyond_seeds(row: Any) -> bool:
     """Whether so few validation images hide a gain of this size on new images, however many seeds there are."""
-    return bool(row["gain_target"] == Target.NEW_IMAGES) and bool(row["gain_map50_95"] < _SEEN * row["image_sd_limit"])
+    return bool(row["gain_target"] == Target.NEW_IMAGES and row["gain_map50_95"] < _SEEN * row["image_sd_limit"])
 
 
 def unknown_images(record: StudyRecord) -> str:
