@@ -52,6 +52,7 @@ def test_a_noisy_candidates_interval_holds_the_truth_and_the_others_are_no_wider
     assert np.median(quiet) < 0.8
 
 
+@pytest.mark.slow
 def test_a_noisy_candidate_makes_no_false_gains(coverage: ModuleType) -> None:
     # with the pooled noise 9 to 14 % of these studies have one, of 60 five to eight
     tally = coverage.Tally()

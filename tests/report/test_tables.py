@@ -35,7 +35,7 @@ def test_every_row_has_a_cell_for_every_column() -> None:
 def test_a_gain_carries_its_interval_and_a_screening_row_says_so() -> None:
     rows = {row.cells[0].text: row for row in candidates(example.winning()).rows}
     assert rows["3fa9c1d2"].cells[2].text == "+0.014"
-    assert rows["3fa9c1d2"].cells[2].details == ("[+0.006, +0.022]",)
+    assert rows["3fa9c1d2"].cells[2].details == ("[+0.007, +0.021]",)
     assert rows["09ab33f1"].cells[1].details == ("screening only",)
     assert rows["baseline"].cells[2].details == ("by definition",)
 

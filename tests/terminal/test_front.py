@@ -51,7 +51,7 @@ def test_a_study_that_has_only_begun_has_an_empty_table() -> None:
 def test_a_row_is_a_line_on_a_narrow_terminal_and_keeps_its_numbers() -> None:
     lines = text(front_table(example.winning(), wrap=False), 80).splitlines()
     assert len(lines) == 5 and max(map(len, lines)) <= 80
-    assert "3fa9c1d2  gain       +0.014 [+0.006, +0.022]    1.21×  108 M  neck.P3 attention…" in lines
+    assert "3fa9c1d2  gain       +0.014 [+0.007, +0.021]    1.21×  108 M  neck.P3 attention…" in lines
 
 
 def test_in_a_pipe_nothing_is_cut() -> None:
