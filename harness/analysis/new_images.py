@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -30,7 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from harness.analysis.noise import ALPHA, NO_VARIATION
+from harness.analysis.noise import ALPHA, NO_VARIATION, Noise
 from harness.architecture import BASELINE
 
 INFLUENCE = "image_influence"
@@ -120,6 +120,18 @@ def on_new_images(se: float, df: float, images: ImageNoise) -> tuple[float, floa
     return max((se, df), both, key=lambda found: half_width(*found))
 
 
+def stated(noise: Noise, readings: int, images: ImageNoise) -> Noise:
+    """Return the noise that a mean of so many readings has on new images; as it is where the images are not known.
+
+    Args:
+        noise: Of one reading, between seeds.
+        readings: That the mean rests on.
+        images: What the choice of images adds to the mean.
+    """
+    se, df = on_new_images(noise.sd / math.sqrt(max(1, readings)), noise.df, images)
+    return replace(noise, sd=se * math.sqrt(max(1, readings)), df=df) if df > 0 else noise
+
+
 def half_width(se: float, df: float, alpha: float = ALPHA) -> float:
     """Return half of a mean's interval by Student's t; NaN where it is not known."""
     return float(stats.t.ppf(1 - alpha / 2, df)) * se if df > 0 else math.nan
@@ -130,21 +142,28 @@ def p_value(mean: float, se: float, df: float) -> float:
     return float(2 * stats.t.sf(abs(mean) / se, df)) if df > 0 else math.nan
 
 
-def add_new_images(summary: pd.DataFrame, judging: pd.DataFrame, complete: pd.DataFrame) -> None:
+def image_noises(names: Sequence[str], judging: pd.DataFrame, complete: pd.DataFrame) -> list[ImageNoise]:
+    """Return how much the choice of images moves each architecture's mean gain.
+
+    Args:
+        names: Architectures.
+        judging: The rows of trials that the gains rest on.
+        complete: All complete rows, the baseline's among them.
+    """
+    controls = complete[complete["architecture"] == BASELINE]
+    rows = dict(list(judging.groupby("architecture")))
+    return [image_noise(paired_influence(rows[name], controls)) if name in rows else UNKNOWN for name in names]
+
+
+def add_new_images(summary: pd.DataFrame, noises: Sequence[ImageNoise]) -> None:
     """Let a summary's intervals and p-values speak of new images, where the choice of images is known.
 
     Args:
         summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df`, `p_value` and `gain_basis` of
             these images, by architecture. All but the first become those of `gain_target`; gets this, `image_sd`,
             `image_sd_limit`, and the ends on these images as `gain_low_these_images` and `gain_high_these_images`.
-        judging: The rows of trials that the gains rest on.
-        complete: All complete rows, the baseline's among them.
+        noises: From `image_noises`, by row.
     """
-    controls = complete[complete["architecture"] == BASELINE]
-    rows = dict(list(judging.groupby("architecture")))
-    noises = [
-        image_noise(paired_influence(rows[name], controls)) if name in rows else UNKNOWN for name in summary.index
-    ]
     errors = [
         on_new_images(se, df, images)
         for se, df, images in zip(summary["gain_se"], summary["gain_df"], noises, strict=True)

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.fronts import non_dominated
-from harness.analysis.new_images import add_new_images
+from harness.analysis.new_images import add_new_images, image_noises
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise
 from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
@@ -244,7 +244,7 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
         noise.p_value(each.mean, each.readings) if each.standing is Standing.JUDGED else np.nan
         for each, noise in zip(judged, noises, strict=True)
     ]
-    add_new_images(summary, judging_rows(trials), _complete(trials))
+    add_new_images(summary, image_noises([*summary.index], judging_rows(trials), _complete(trials)))
     summary["p_holm"] = holm(summary["p_value"])
     summary["verdict"] = [
         _verdict(each, p_holm, high)
