@@ -28,10 +28,9 @@ from harness.analysis.moderation import Moderated, moderated_noise
 from harness.analysis.new_images import (
     ImageNoise,
     Target,
-    half_width_on,
     image_noise,
-    p_value_on,
     paired_influence,
+    stated,
 )
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
 from harness.analysis.power import df_of_a_seed, growing_df, in_table, seeds_needed
@@ -140,7 +139,9 @@ def _row(
     count = len(readings)
     mean = float(readings.mean()) if count else float("nan")
     noise = scatter.of(place)
-    plain, corrected = half_width_on(noise, count, images), scatter.corrected_half_width(place, count, family, images)
+    on_target = stated(noise, count, images)
+    plain = on_target.half_width(count)
+    corrected = scatter.corrected_half_width(place, count, family, images)
     these_images = noise.half_width(count)
     is_of_new = images.known and noise.usable and count > 0
     own = (float(count), noise.df / max(1, count - 1))  # its degrees of freedom grow with its own seeds
@@ -153,7 +154,7 @@ def _row(
         verdict = Verdict.BETTER if above else Verdict.WORSE if below else Verdict.UNDECIDED
     return (
         pair.name, pair.minuend, pair.subtrahend, count, mean, noise.sd, noise.df, mean - plain, mean + plain,
-        mean - corrected, mean + corrected, p_value_on(mean, noise, count, images), str(verdict),
+        mean - corrected, mean + corrected, on_target.p_value(mean, count), str(verdict),
         needed, own[1], family, str(Target.NEW_IMAGES if is_of_new else Target.THESE_IMAGES), images.sd,
         mean - these_images, mean + these_images,
     )  # fmt: skip

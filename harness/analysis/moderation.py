@@ -28,7 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from harness.analysis.new_images import UNKNOWN, ImageNoise, half_width_on, p_value_on
+from harness.analysis.new_images import UNKNOWN, ImageNoise, stated
 from harness.analysis.noise import NO_VARIATION, Noise, pooled_noise
 
 _OWN = np.array([0.5, 0.7, 0.9])
@@ -78,7 +78,7 @@ class Moderated:
         Where all are equally noisy the pooled one is known best, where one is not it is too large for the others: the
         smaller of the two p-values counts. It is one of two that have to agree.
         """
-        return min(p_value_on(mean, noise, readings, images) for noise in (self.pooled, self.typical))
+        return min(stated(noise, readings, images).p_value(mean, readings) for noise in (self.pooled, self.typical))
 
     def corrected_half_width(self, architecture: str, readings: int, tests: int, images: ImageNoise = UNKNOWN) -> float:
         """Half of a mean's 95 % interval that holds together with those of all other tests; NaN where unknown.
@@ -92,8 +92,11 @@ class Moderated:
             tests: In the family, this one included.
             images: What the choice of images adds to the mean's uncertainty.
         """
-        common = min(half_width_on(noise, readings, images, tests) for noise in (self.pooled, self.typical))
-        return max(common, half_width_on(self.of(architecture), readings, images, min(float(tests), self.with_own)))
+        common = min(
+            stated(noise, readings, images).half_width(readings, tests) for noise in (self.pooled, self.typical)
+        )
+        own = stated(self.of(architecture), readings, images)
+        return max(common, own.half_width(readings, min(float(tests), self.with_own)))
 
 
 def moderated_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> Moderated:

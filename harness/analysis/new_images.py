@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -118,6 +118,18 @@ def on_new_images(se: float, df: float, images: ImageNoise) -> tuple[float, floa
     return max((se, df), both, key=lambda found: half_width(*found))
 
 
+def stated(noise: Noise, readings: int, images: ImageNoise) -> Noise:
+    """Return the noise that a mean of so many readings has on new images; as it is where the images are not known.
+
+    Args:
+        noise: Of one reading, between seeds.
+        readings: That the mean rests on.
+        images: What the choice of images adds to the mean.
+    """
+    se, df = on_new_images(noise.sd / math.sqrt(max(1, readings)), noise.df, images)
+    return replace(noise, sd=se * math.sqrt(max(1, readings)), df=df) if df > 0 else noise
+
+
 def half_width(se: float, df: float, alpha: float = ALPHA) -> float:
     """Return half of a mean's interval by Student's t; NaN where it is not known."""
     return float(stats.t.ppf(1 - alpha / 2, df)) * se if df > 0 else math.nan
@@ -128,26 +140,7 @@ def p_value(mean: float, se: float, df: float) -> float:
     return float(2 * stats.t.sf(abs(mean) / se, df)) if df > 0 else math.nan
 
 
-def half_width_on(noise: Noise, readings: int, images: ImageNoise, tests: float = 1) -> float:
-    """Return half of a mean's interval on new images where the choice of images is known, else on these.
-
-    Args:
-        noise: Between seeds.
-        readings: That the mean rests on.
-        images: What the choice of images adds.
-        tests: For how many it is corrected.
-    """
-    se, df = on_new_images(noise.standard_error(readings), noise.df, images)
-    return half_width(se, df, ALPHA / tests) if df > 0 else noise.half_width(readings, tests)
-
-
-def p_value_on(mean: float, noise: Noise, readings: int, images: ImageNoise) -> float:
-    """Return the two-sided p-value of a mean of 0; its target is that of `half_width_on`."""
-    se, df = on_new_images(noise.standard_error(readings), noise.df, images)
-    return p_value(mean, se, df) if df > 0 else noise.p_value(mean, readings)
-
-
-def gain_images(names: Iterable[Any], judging: pd.DataFrame, complete: pd.DataFrame) -> list[ImageNoise]:
+def image_noises(names: Iterable[Any], judging: pd.DataFrame, complete: pd.DataFrame) -> list[ImageNoise]:
     """Return what the choice of images adds to each architecture's gain.
 
     Args:
@@ -167,7 +160,7 @@ def add_new_images(summary: pd.DataFrame, noises: Sequence[ImageNoise]) -> None:
         summary: With `gain_map50_95`, `gain_low`, `gain_high`, `gain_se`, `gain_df`, `p_value` and `gain_basis` of
             these images, by architecture. All but the first become those of `gain_target`; gets this, `image_sd`,
             `image_sd_limit`, and the ends on these images as `gain_low_these_images` and `gain_high_these_images`.
-        noises: What the choice of images adds, by row; see `gain_images`.
+        noises: What the choice of images adds, by row; see `image_noises`.
     """
     errors = [
         on_new_images(se, df, images)

@@ -36,7 +36,7 @@ import pandas as pd
 
 from harness.analysis.fronts import non_dominated
 from harness.analysis.moderation import Moderated, moderated_noise
-from harness.analysis.new_images import ImageNoise, add_new_images, gain_images
+from harness.analysis.new_images import ImageNoise, add_new_images, image_noises
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise, spent
 from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
@@ -294,7 +294,7 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
     is_judged = summary["standing"] == Standing.JUDGED
     p_values = [noise.p_value(each.mean, each.readings) for each, noise in zip(judged, noises, strict=True)]
     summary["p_value"] = pd.Series(p_values, index=summary.index, dtype=float).where(is_judged)
-    images = gain_images(summary.index, judging_rows(trials), _complete(trials))
+    images = image_noises(summary.index, judging_rows(trials), _complete(trials))
     add_new_images(summary, images)
     summary["p_holm"] = _corrected(summary, scatters, images, look)
     summary["verdict"] = [

@@ -20,7 +20,9 @@ from harness.analysis.new_images import (
     on_new_images,
     p_value,
     paired_influence,
+    stated,
 )
+from harness.analysis.noise import Noise
 from harness.analysis.statistics import Verdict, summarise
 
 
@@ -33,6 +35,16 @@ def test_images_seeds_and_both_add_up_and_nothing_counts_twice() -> None:
     assert total == pytest.approx(math.sqrt(seeds**2 / n + images**2 + both**2 / n))
     assert noise.limit == pytest.approx(images)
     assert df > 1e8
+
+
+def test_the_stated_noise_has_the_interval_and_the_test_of_the_mean_on_new_images() -> None:
+    noise = Noise(sd=0.5, low=0.3, high=1.0, df=6, architectures=3)
+    images = ImageNoise(sd=0.4, shared=0.1, df=150)
+    error = on_new_images(0.5 / 2, 6, images)
+    found = stated(noise, 4, images)
+    assert found.half_width(4) == pytest.approx(half_width(*error))
+    assert found.p_value(0.7, 4) == pytest.approx(p_value(0.7, *error))
+    assert stated(noise, 4, UNKNOWN) is noise
 
 
 def test_the_shared_part_is_never_taken_twice() -> None:
