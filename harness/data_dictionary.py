@@ -95,13 +95,13 @@ FRONT: dict[str, Column] = {
     "seeds": Column("Complete trainings of so many epochs, one a seed."),
     "standing": Column("`baseline`, `judged` (two or more seeds) or `screening only` (one: it can rule out, not in)."),
     "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
+    "gain_se": Column("Standard error of the gain on `gain_target`: its interval is Student's t times this.", _GAIN),
+    "gain_df": Column("Degrees of freedom of `gain_se`.", ""),
     "gain_low": Column(
         f"Lower {_CI} of the gain on `gain_target`, its own noise moderated towards that of the others.", _GAIN
     ),
     "gain_high": Column(f"Upper {_CI} of the gain on `gain_target`.", _GAIN),
     "gain_seeds": Column("Seeds that the gain rests on."),
-    "gain_se": Column("Standard error of the gain on `gain_target`: its interval is Student's t times this.", _GAIN),
-    "gain_df": Column("Degrees of freedom of `gain_se`.", ""),
     "gain_basis": Column("The same in words."),
     "p_value": Column("Of a gain of 0 on `gain_target`, uncorrected.", "0 to 1"),
     "gain_target": Column(

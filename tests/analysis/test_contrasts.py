@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from harness.analysis.contrasts import Pair, contrasts
+from harness.analysis.noise import pooled_noise
 from harness.architecture import BASELINE
 
 # mAP50-95 by arm; columns are seeds 0, 1, 2
@@ -118,16 +119,26 @@ def test_one_seed_has_a_difference_and_no_interval() -> None:
 
 
 def test_readings_needed_reach_the_power_they_promise() -> None:
-    found = contrasts(trials(SMALL), against_baseline("b", "a")).iloc[0]
+    found = contrasts(trials(SMALL), against_baseline("b")).iloc[0]
     needed, effect = int(found["readings_needed"]), abs(found["mean"])
 
     def power(n: int) -> float:
-        """Two differences that correlate by one half, of n seeds each: 2(n − 1) / (1 + 1/4) degrees of freedom."""
-        df = 2 * (n - 1) / 1.25
-        return float(stats.nct.sf(stats.t.ppf(1 - 0.025 / 2, df), df, effect / found["sd"] * math.sqrt(n)))
+        """One difference of n seeds: n − 1 degrees of freedom, and nothing to correct for."""
+        return float(stats.nct.sf(stats.t.ppf(1 - 0.05 / 2, n - 1), n - 1, effect / found["sd"] * math.sqrt(n)))
 
     assert power(needed) >= 0.8 > power(needed - 1)
-    assert (found["df_per_reading"], found["comparisons"]) == (pytest.approx(2 / 1.25), 2)
+    assert (found["df_per_reading"], found["comparisons"]) == (pytest.approx(1), 1)
+
+
+def test_readings_needed_pass_the_corrected_test_with_the_noise_in_common() -> None:
+    found = contrasts(trials(SMALL), against_baseline("b", "a")).iloc[0]
+    needed, seeds = int(found["readings_needed"]), len(SMALL["a"])
+    differences = [(arm, seed, SMALL[arm][seed] - SMALL[BASELINE][seed]) for arm in ("b", "a") for seed in range(seeds)]
+    noise = pooled_noise(pd.DataFrame(differences, columns=["architecture", "seed", "gain"]), "gain", 0.5)
+    df = noise.df + (needed - seeds) * 2 / 1.25  # differences of one seed correlate by one half
+    shift = abs(found["mean"]) / noise.sd * math.sqrt(needed)
+    assert float(stats.nct.sf(stats.t.ppf(1 - 0.025 / 2, df), df, shift)) >= 0.8
+    assert found["comparisons"] == 2
 
 
 def test_too_many_readings_are_not_mistaken_for_an_unknown_noise() -> None:

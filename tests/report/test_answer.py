@@ -34,7 +34,8 @@ def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() 
     said = answered(example.winning())
     assert said.outcome is Outcome.GAIN
     assert said.headline == (
-        "2 of 3 judged architectures beat the baseline at 95 % confidence (8 more were only screened, under one seed)."
+        "2 of 3 judged architectures beat the baseline on these images at 95 % confidence "
+        "(8 more were only screened, under one seed)."
     )
     assert said.lead.startswith("The baseline reaches mAP50-95 0.497 [")
     shown = phrases.gain_of(corrected_for_choice(summarise(example.winning().trials)).loc["3fa9c1d2"], 3)
@@ -60,7 +61,7 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
     noise = gain_noise(record.trials)
     seeds = with_holm(noise, 0.01)
     assert said.outcome is Outcome.NO_GAIN
-    assert said.headline == "None of 3 judged architectures is shown to beat the baseline."
+    assert said.headline == "None of 3 judged architectures is shown to beat the baseline on these images."
     shown = phrases.gain_of(corrected_for_choice(summarise(record.trials)).loc["aaaaaaaa"], 3)
     assert f"The largest judged gain is {shown} mAP50-95 (interval corrected for 3 judged), of aaaaaaaa" in said.lead
     assert f"to see a true gain of 0.01 takes {seeds} seeds" in said.lead
@@ -90,12 +91,12 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
         (
             [example.baseline(0, 1, 2), example.candidate("aaaa", [0.05, -0.01, 0.01])],
             Outcome.NO_GAIN,
-            "The one architecture that was judged is not shown to beat the baseline.",
+            "The one architecture that was judged is not shown to beat the baseline on these images.",
         ),
         (
             [example.baseline(0, 1, 2, 3), example.candidate("aaaa", [0.05, 0.052, 0.049, 0.051])],
             Outcome.GAIN,
-            "1 of 1 judged architecture beats the baseline at 95 % confidence.",
+            "1 of 1 judged architecture beats the baseline on these images at 95 % confidence.",
         ),
     ],
 )
@@ -128,7 +129,9 @@ def test_one_that_every_seed_picked_was_not_screened_under_one_seed() -> None:
     picked = [row | {"selected_on": True} for row in example.candidate("bbbb", [0.01, 0.02, 0.01])]
     judged = example.candidate("aaaa", [0.05, -0.01, 0.01])
     said = answered(example.record(example.frame(example.baseline(0, 1, 2), judged, picked)))
-    assert said.headline.endswith("beat the baseline (1 more was only screened, under seeds that picked).")
+    assert said.headline.endswith(
+        "beat the baseline on these images (1 more was only screened, under seeds that picked)."
+    )
 
 
 def test_a_running_search_says_how_far_it_is() -> None:
@@ -245,7 +248,7 @@ def bounded(record: StudyRecord, **bounds: float) -> StudyRecord:
 def test_the_answer_is_about_what_is_within_the_bounds() -> None:
     said = answered(bounded(example.winning(), max_latency_ratio=1.1))
     assert said.headline == (
-        "1 of 2 judged architectures within the bounds beats the baseline at 95 % confidence "
+        "1 of 2 judged architectures within the bounds beats the baseline on these images at 95 % confidence "
         "(2 more were only screened, under one seed)."
     )
     assert said.best == "77e0b1aa"  # 3fa9c1d2 gains more, at 1.21×
@@ -272,7 +275,7 @@ def test_nothing_within_the_bounds_is_an_answer_of_its_own() -> None:
 def test_bounds_that_nobody_breaks_are_not_spoken_of() -> None:
     said = answered(bounded(example.winning(), max_macs=1e9))
     assert said.headline == (
-        "2 of 3 judged architectures within the bounds beat the baseline at 95 % confidence "
+        "2 of 3 judged architectures within the bounds beat the baseline on these images at 95 % confidence "
         "(8 more were only screened, under one seed)."
     )
     assert not [text for text in said.remarks if "beyond a bound" in text]

@@ -65,9 +65,9 @@ def test_a_gain_that_is_real_but_too_small_to_matter_keeps_the_baseline_and_says
     found = sure(record)
     assert found.architecture == "baseline"
     assert found.headline == (
-        "Keep the baseline: aaaaaaaa beats it, but by +0.00100 mAP50-95, less than the 0.005 that matter (--min-gain)."
+        "Keep the baseline: aaaaaaaa beats it, but by +0.0010 mAP50-95, less than the 0.005 that matter (--min-gain)."
     )
-    assert sure(preferring(record, 0.001)).headline == "Take aaaaaaaa: +0.00100 mAP50-95 for 1.50× the latency."
+    assert sure(preferring(record, 0.001)).headline == "Take aaaaaaaa: +0.0010 mAP50-95 for 1.50× the latency."
 
 
 def test_a_gain_just_below_what_matters_is_not_rounded_up_to_it() -> None:
@@ -95,15 +95,15 @@ def test_nothing_better_means_to_keep_the_baseline() -> None:
 def test_a_cheaper_candidate_that_loses_nothing_that_matters_is_named_with_its_interval() -> None:
     trials = example.frame(
         example.baseline(0, 1, 2, 3),
-        example.candidate("lean", [0.001, 0.002, -0.004, 0.001], ratio=0.9, macs=90e6),
-        example.candidate("near", [0.002, 0.004, -0.002, 0.003], ratio=0.99, macs=99e6),  # 0.97 to 1.01
+        example.candidate("lean", [0.001, 0.0006, -0.0005, 0.0002], ratio=0.9, macs=90e6),
+        example.candidate("near", [0.002, 0.0011, 0.0001, 0.0006], ratio=0.99, macs=99e6),  # 0.97 to 1.01
         example.candidate("worse", [-0.05, -0.05, -0.05, -0.05], ratio=0.5, macs=50e6),
     )
     found = sure(example.record(trials))
     assert found.architecture == "baseline"
     assert "If latency matters more: lean is cheaper for 0.90× [0.88, 0.92] the latency" in found.why
-    assert "and loses less than 0.005 mAP50-95 (95 %): its gain is 0.000 [−0.003, +0.003] mAP50-95" in found.why
-    assert sure(preferring(example.record(trials), 0.002)).why == ""
+    assert "and loses less than 0.005 mAP50-95 (95 %): its gain is +0.0001 [−0.00" in found.why
+    assert sure(preferring(example.record(trials), 0.0005)).why == ""
 
 
 def test_a_cheaper_candidate_with_a_gain_too_small_to_matter_is_named_beside_the_baseline() -> None:
