@@ -125,7 +125,8 @@ def test_nothing_is_written(data: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"channels": [3]}, {"channels": "3"}, {"kpt_shape": 17}, {"kpt_shape": ["a", 3]}])
 def test_what_would_crash_the_loader_is_a_sentence(data: Path, change: dict[str, object]) -> None:
-    assert f"'{next(iter(change))}' must be " in sentence(edit(data, **change))
+    said = sentence(edit(data, **change))
+    assert f"'{next(iter(change))}' must be " in said or "takes colour images" in said
 
 
 def test_labels_of_poses_are_boxes_with_points(data: Path) -> None:

@@ -27,6 +27,7 @@ def row(architecture: str, seed: int, gain: float = NAN, **values: Any) -> dict[
         "map50_95": BASELINE_MAP[seed] + (0.0 if architecture == BASELINE else gain),
         "map50": BASELINE_MAP[seed] + 0.2 + (0.0 if architecture == BASELINE else gain),
         "evaluator": "Ultralytics 8.4.190's validator",
+        "image_influence": "",
         "ultralytics_map50_95": NAN,
         "coco_map50_95": NAN,
         "coco_map50": NAN,

@@ -165,7 +165,7 @@ def test_a_script_gets_the_same_numbers() -> None:
     json.dumps(found, allow_nan=False)
     assert (found["finished"], found["failed"]) == (15, 0)
     assert found["gains"][0]["mean"] == pytest.approx(0.021)
-    assert found["answer"].startswith("yolov5n-clo-head beats the baseline.")
+    assert found["answer"].startswith("yolov5n-clo-head beats the baseline on these images.")
 
 
 def test_a_script_can_tell_too_many_seeds_from_an_unknown_noise() -> None:

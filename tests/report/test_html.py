@@ -118,7 +118,7 @@ def test_the_page_is_small_enough_to_send(text: str) -> None:
 def test_the_answer_is_the_first_heading(page: Page, text: str) -> None:
     assert re.findall(r"<h1>(.*?)</h1>", text) == ["Take 77e0b1aa: +0.011 mAP50\u201195 for 1.06× the latency."]
     assert text.index("of the largest gain, the one of the lowest latency") < text.index(
-        "2 of 3 judged architectures beat the baseline at 95\u00a0% confidence"
+        "2 of 3 judged architectures beat the baseline on these images at 95\u00a0% confidence"
     )
     assert [tag for tag, _ in page.elements if tag in {"h1", "h2"}].index("h1") == 0
 

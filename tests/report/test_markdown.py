@@ -16,7 +16,7 @@ def test_the_answer_stands_at_the_top() -> None:
     assert lines[1].startswith("**Take 77e0b1aa: +0.011 mAP50-95 for 1.06× the latency.** Its gain is +0.011 ")
     assert lines[2].startswith("Rule: ")
     assert lines[3] == (
-        "**2 of 3 judged architectures beat the baseline at 95 % confidence "
+        "**2 of 3 judged architectures beat the baseline on these images at 95 % confidence "
         "(8 more were only screened, under one seed).**"
     )
     assert lines[4].startswith("The baseline reaches mAP50-95 0.497")

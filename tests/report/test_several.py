@@ -16,7 +16,7 @@ def test_each_study_keeps_its_own_answer_and_front(tmp_path: Path) -> None:
     page = several_page([winning(), ablation()])
     assert page.headline == "2 studies side by side."
     search, parts = page.sections[1:]
-    assert "beat the baseline" in search.note and "yolov5n-clo-head beats the baseline." in parts.note
+    assert "beat the baseline" in search.note and "yolov5n-clo-head beats the baseline on these images." in parts.note
     assert {table.key for section in (search, parts) for table in section.tables} == {"demo-front", "ablation-gains"}
 
 

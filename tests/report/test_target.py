@@ -51,7 +51,9 @@ def test_the_headline_names_the_target() -> None:
 
 def test_images_that_drown_a_gain_take_the_verdict_and_are_said() -> None:
     said = answered(with_influence(example.winning(), 0.1))
-    assert "beats the baseline on new images like these" in said.headline and said.headline.startswith("None")
+    assert "is shown to beat the baseline on new images like these" in said.headline and said.headline.startswith(
+        "None"
+    )
     assert any("The choice of the validation images moves a gain" in remark for remark in said.remarks)
 
 
