@@ -83,10 +83,12 @@ def headline_in_chinese() -> str:
         raise ValueError(f"{SEARCH} has a gain: write its Chinese sentences in docs/render.py")
     base = summary[summary["standing"] == Standing.BASELINE].iloc[0]
     best = summary[summary["standing"] == Standing.JUDGED].sort_values("gain_map50_95").iloc[-1]
+    judged, screened = (int((summary["standing"] == each).sum()) for each in (Standing.JUDGED, Standing.SCREENING))
     zero = "包含零" if best["gain_low"] <= 0 <= best["gain_high"] else "不包含零"
     noise = re.search(r"standard deviation of (\d[\d.]*)", _opening()[1])
     return (
-        f"保留基线。在这样的噪声下，{len(summary) - 1} 个结构没有一个胜过基线。"
+        f"保留基线。在这些图像上，{judged} 个经复核的结构没有一个被证明胜过基线"
+        f"（另有 {screened} 个只在一个种子下筛选过）。"
         f"基线的 mAP50-95 为 {words.plain(base['map50_95'], _DIGITS)}；"
         f"经复核的最大增益是 {best.name} 的 {words.signed(best['gain_map50_95'], _DIGITS)}，其区间{zero}。"
         + (f"单个种子的配对差的标准差为 {noise[1]}。" if noise else "")
