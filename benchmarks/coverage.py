@@ -327,7 +327,7 @@ def main(
         "A13, A12": partial(image_coverage.main, studies, studies),
         "B8": partial(latency_coverage.main, studies, seed),
     }.items():
-        if only in finding:
+        if not only or only in finding.split(", "):
             print(f"\n{finding}")
             show()
 
