@@ -7,6 +7,7 @@ a lock on it, which the operating system lets go of when the program ends, howev
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -99,12 +100,14 @@ def entries() -> list[Entry]:
 
 
 def enter() -> None:
-    """Say that this process uses the cache, until it ends."""
+    """Say that this process uses the cache, until it ends; nothing where the folder cannot be written to."""
     marker = cache_folder() / _IN_USE
-    if marker not in _held:
-        file = marker.open("a")
-        portalocker.lock(file, LockFlags.SHARED)
-        _held[marker] = file
+    with contextlib.suppress(OSError, portalocker.LockException):
+        if marker not in _held:
+            marker.parent.mkdir(parents=True, exist_ok=True)  # Ultralytics' own folder may be another
+            file = marker.open("a")
+            portalocker.lock(file, LockFlags.SHARED)
+            _held[marker] = file
 
 
 def clear() -> list[Entry]:
@@ -119,6 +122,7 @@ def clear() -> list[Entry]:
     marker = cache_folder() / _IN_USE
     if ours := _held.pop(marker, None):
         ours.close()
+    marker.parent.mkdir(parents=True, exist_ok=True)
     with marker.open("a") as file:
         try:
             portalocker.lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)

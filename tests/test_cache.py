@@ -89,3 +89,16 @@ def test_clearing_leaves_locks_and_ultralytics_settings(folder: Path) -> None:
     assert {entry.path.name for entry in cache.clear()} == set(kinds)
     assert cache.entries() == []
     assert (folder / "locks" / "file").is_file() and (folder / "Ultralytics" / "file").is_file()
+
+
+def test_a_cache_that_is_not_there_yet_is_made_and_one_that_cannot_be_is_no_reason_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_held", {})
+    monkeypatch.setenv("CLO_NAS_CACHE", str(tmp_path / "not" / "yet"))
+    cache.enter()
+    assert (tmp_path / "not" / "yet" / ".in-use").is_file()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CLO_NAS_CACHE", str(tmp_path / "file" / "cache"))
+    cache.enter()
+    assert list(cache._held) == [tmp_path / "not" / "yet" / ".in-use"]
