@@ -61,7 +61,8 @@ def refuse_foreign_study(folder: Path) -> None:
     Raises:
         UserError: It does.
     """
-    names = (file.name for file in FILES if "/" not in file.name)
+    # what a search writes before its first report is no sign: on a database server there is nothing else to know it by
+    names = (file.name for file in FILES if "/" not in file.name and file.name != "trainings.log")
     refuse_foreign_folder(folder, names, (folder / "study.db").is_file() or _describes_a_study(folder), "--results")
 
 

@@ -58,6 +58,7 @@ def test_our_own_checkpoint_picture_and_model_are_replaced(tmp_path: Path) -> No
 def test_a_folder_with_somebodys_report_is_refused_and_one_of_a_study_is_not(tmp_path: Path) -> None:
     refuse_foreign_study(tmp_path / "none")
     (tmp_path / "anything.txt").touch()
+    (tmp_path / "trainings.log").touch()  # of a search that has not written its first report
     refuse_foreign_study(tmp_path)
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(UserError, match=r"holds report\.html, which clo-nas did not write; choose another folder with"):

@@ -74,9 +74,9 @@ def write_report(
     refuse_foreign_study(folder)
     said = None if record.ablation else _said(record, source or folder, ablations)
     files: dict[str, bytes] = {
+        "environment.json": _json(surroundings(record)),  # first: by it another writer knows that the folder is ours
         "trials.csv": trials_csv(record.trials).encode(),
         "trials.parquet": trials_parquet(_ordered(record.trials)),
-        "environment.json": _json(surroundings(record)),
         "study.json": _json(design(record)),
         **(_search_files(said) if said else ablation_files(record)),
     }
