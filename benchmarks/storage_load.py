@@ -30,7 +30,6 @@ from postgres_server import PostgresServer
 
 from harness.architecture import BASELINE, Architecture
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
-from harness.records import ARCHITECTURE, MODEL_YAML, ROLE, ROW, TRAINING
 from harness.search.acquisition import Preferences
 from harness.search.cost_table import CostTable
 from harness.search.opening import open_study
@@ -42,6 +41,7 @@ from harness.search.space_cost import AdditiveCost
 from harness.search.study import SearchStudy
 from harness.settings import Sampler, SearchSettings
 from harness.space import SearchSpace, load_space
+from harness.study_record import ARCHITECTURE, MODEL_YAML, ROLE, ROW, TRAINING
 
 REPEATS = 5
 FLEETS = 1, 8, 64, 512

@@ -6,16 +6,14 @@ import glob
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from harness.errors import UserError
 from harness.isolation import program
 from harness.settings import sqlite_url, without_password
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

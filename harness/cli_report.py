@@ -13,8 +13,8 @@ from harness.errors import UserError
 from harness.printing import print_json
 
 if TYPE_CHECKING:
-    from harness.records import StudyRecord
     from harness.report.content import Content
+    from harness.study_record import StudyRecord
 
 
 def report(

@@ -86,7 +86,7 @@ TRIALS: dict[str, Column] = {
         _MAP,
     ),
 }
-"""Column of `StudyRecord.trials` (`harness.records.COLUMNS`) to what it is."""
+"""Column of `StudyRecord.trials` (`harness.study_record.COLUMNS`) to what it is."""
 
 _GAIN = f"difference of {_MAP}"
 FRONT: dict[str, Column] = {

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,9 +20,7 @@ from harness.architecture import Architecture
 from harness.data_dictionary import TRIALS_SCHEMA_VERSION
 from harness.errors import UserError
 from harness.study_form import check_choices, check_names, check_study, check_trial
-
-if TYPE_CHECKING:
-    from harness.records import Choices, StudyRecord
+from harness.study_record import Choices, StudyRecord
 
 TRIALS, SURROUNDINGS, DESIGN, PER_CLASS = "trials.parquet", "environment.json", "study.json", "per_class.csv"
 """The files that a record is read from, beside `architectures/<id>.yaml`."""
@@ -87,7 +85,7 @@ def read_study(folder: Path) -> StudyRecord:
 
 
 def _read(folder: Path) -> StudyRecord:
-    from harness.records import COLUMNS, StudyRecord, trials_of
+    from harness.study_record import COLUMNS, StudyRecord, trials_of
 
     environment, kept = (_mapping(folder / name) for name in (SURROUNDINGS, DESIGN))
     name, settings, space, proposals = (environment.pop(each) for each in _STATED)
@@ -151,7 +149,7 @@ def _per_class(path: Path) -> pd.DataFrame:
 
 
 def _choices(kept: Mapping[str, Any]) -> Choices:
-    from harness.records import Choices
+    from harness.study_record import Choices
 
     check_choices(kept)
     rows, names = kept["chosen"], kept["parameters"]

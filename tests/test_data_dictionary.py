@@ -11,8 +11,8 @@ import pytest
 
 from harness.data_dictionary import CONTRASTS, FILES, FRONT, LATENCY_SAMPLES, TRIALS, page
 from harness.measure.raw_samples import to_frame
-from harness.records import COLUMNS
 from harness.report import write_report
+from harness.study_record import COLUMNS
 from tests.report import example
 from tests.report.ablated import ablation
 

@@ -15,10 +15,12 @@ import optuna
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from harness import records
+from harness import records, study_record
 from harness.architecture import BASELINE, Architecture, Placement
 from harness.errors import UserError
-from harness.records import (
+from harness.records import load_record, open_storage, record_of, sqlite_file, storage_failure, study_names
+from harness.settings import SearchSettings
+from harness.study_record import (
     ARCHITECTURE,
     COLUMNS,
     ENVIRONMENT,
@@ -30,14 +32,7 @@ from harness.records import (
     SETTINGS,
     SPACE,
     StudyRecord,
-    load_record,
-    open_storage,
-    record_of,
-    sqlite_file,
-    storage_failure,
-    study_names,
 )
-from harness.settings import SearchSettings
 from tests.report.example import failed, frame, row
 
 BLOCK = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=2),))
@@ -351,7 +346,7 @@ def test_a_look_is_one_on_more_evaluation_seeds_than_before(
     judged(study, 5)
     study.set_user_attr(LOOKS, list(looks))
     record = record_of(study)
-    assert records.evaluation_seeds(record.trials) == 4
+    assert study_record.evaluation_seeds(record.trials) == 4
     assert record.look == look
     assert record.environment.get(LOOKS, []) == list(looks)  # so that a rendering from environment.json knows it
 
@@ -359,4 +354,4 @@ def test_a_look_is_one_on_more_evaluation_seeds_than_before(
 def test_a_study_without_evaluation_seeds_was_never_looked_at(study: optuna.Study) -> None:
     judged(study, 1)
     record = record_of(study)
-    assert (records.evaluation_seeds(record.trials), record.look, record.environment) == (0, 1, {})
+    assert (study_record.evaluation_seeds(record.trials), record.look, record.environment) == (0, 1, {})

@@ -17,7 +17,10 @@ from pandas.testing import assert_frame_equal
 
 from harness.architecture import BASELINE, Architecture
 from harness.errors import UserError
-from harness.records import (
+from harness.records import record_of
+from harness.report import write_report
+from harness.report.parquet import trials_parquet
+from harness.study_record import (
     ARCHITECTURE,
     ENVIRONMENT,
     EXPECTED_GAINS,
@@ -28,10 +31,7 @@ from harness.records import (
     SPACE,
     TRAINING,
     StudyRecord,
-    record_of,
 )
-from harness.report import write_report
-from harness.report.parquet import trials_parquet
 from harness.study_tables import DESIGN, SURROUNDINGS, TRIALS, design, is_study, read_study
 from tests.report import example
 from tests.report.ablated import ablation

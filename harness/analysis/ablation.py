@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from harness.analysis.contrasts import Pair, contrasts
 from harness.architecture import BASELINE
 from harness.arms import Role
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 def gains(record: StudyRecord) -> pd.DataFrame:

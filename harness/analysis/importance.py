@@ -34,7 +34,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from harness.analysis.variance_shares import coded, variance_shares
-from harness.records import Choices
+from harness.study_record import Choices
 
 COLUMNS = ("objective", "method", "parameter", "importance", "spread")
 BEST, BEST_SHARE = 5, 0.1

@@ -22,7 +22,7 @@ from harness.claims.published import PublishedBaseline, published_baseline
 from harness.claims.required import Case, cases, is_called
 from harness.claims.to_decide import what_is_left
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge_gain
-from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 CLAIMED = 0.01
 """Lower end of "1 to 3 %", read as points of mAP50-95."""

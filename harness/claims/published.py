@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from harness.architecture import BASELINE
-from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 COCO_2017 = (118_287, 5_000)
 """Images of COCO's train2017 and val2017."""

@@ -29,7 +29,7 @@ from harness.data.check import check_dataset, image_paths
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.own_files import refuse_foreign_folder
-from harness.records import StudyRecord, load_record
+from harness.records import load_record
 from harness.report.whole_file import write_whole
 from harness.report.write import write_report
 from harness.search.ablate import ablate
@@ -38,6 +38,7 @@ from harness.search.ablation_cost import plan_of
 from harness.search.arm_loop import weights_path
 from harness.search.observer import Observer
 from harness.settings import EMBEDDED_DATA, sqlite_url
+from harness.study_record import StudyRecord
 from harness.study_tables import is_study, read_study
 
 FINDINGS = "findings.json"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.claims.accuracy import Comparison
-    from harness.records import StudyRecord
+    from harness.study_record import StudyRecord
 
 _WORDS = {
     BASELINE: "the baseline",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -19,9 +19,7 @@ from harness.report import notes, tables, target, words
 from harness.report.answer import Tile
 from harness.report.page import Page, Section
 from harness.report.tables import Cell, Column, Row, Spark, Table
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 _RULES = (
     "Difference: one arm's mAP50-95 minus another's under the same seed and from the same base; the mean over them.",

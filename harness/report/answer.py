@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -21,9 +21,7 @@ from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
 from harness.report import phrases, target, words
 from harness.report.pick import Pick, pick
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 class Outcome(StrEnum):

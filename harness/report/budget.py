@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -20,9 +20,7 @@ from harness.architecture import BASELINE
 from harness.report import phrases
 from harness.report.figures import FrontFigure
 from harness.report.pick import cost_of
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)

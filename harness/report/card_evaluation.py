@@ -16,7 +16,7 @@ from harness.search.exported import Exported, TrainedWeights
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.records import StudyRecord
+    from harness.study_record import StudyRecord
 
 _DIGITS = 4
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from harness.report import words
 from harness.report.notes import Pairs, command_of, to_type
 from harness.search.exported import Exported, TrainedWeights
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 _SHORT = (
     "AdamW with a cosine schedule, the weights of the last part of the run averaged; harness/measure/accuracy.py of "

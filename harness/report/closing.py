@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -15,9 +15,7 @@ from harness.report.ablation import ablation_content
 from harness.report.answer import Answer, answer
 from harness.report.content import Content, front_rows
 from harness.report.figures import AXES, front_figure
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 def closing(record: StudyRecord, content: Content | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +14,7 @@ from harness.architecture import BASELINE
 from harness.report import notes, phrases, words
 from harness.report.network import Block, Network, blocks, network
 from harness.report.notes import Pairs
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 MOST = 4
 """Architectures side by side: what a screen holds, and a person compares."""

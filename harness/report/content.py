@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -24,9 +23,7 @@ from harness.report.progress import Progress, how_far
 from harness.report.rounds import Reader
 from harness.report.tables import Table
 from harness.report.tied import Ties, ties_on
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)

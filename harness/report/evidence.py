@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +12,12 @@ from harness.architecture import BASELINE
 from harness.report import words
 from harness.report.rounds import Reader, Rounds
 from harness.report.tables import Cell, Column, Row, Strip, Table
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 MOST_ROWS, MOST_MARKS = 16, 300
 """Architectures, and rounds of each as even quantiles: a picture shows no more, and the page stays small."""
 _AA_CHECK = "latency_aa_check"
-"""`harness.records.AA_CHECK`, named again, since that imports Optuna."""
+"""`harness.study_record.AA_CHECK`, named again, since that imports Optuna."""
 WIDTH = 320
 """Of a strip, in the drawing's own unit."""
 _EDGE = 6.0

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,10 +14,7 @@ from harness.analysis.bounds import within
 from harness.analysis.statistics import Standing, Verdict, front
 from harness.architecture import BASELINE
 from harness.report import phrases, words
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
-
+from harness.study_record import StudyRecord
 
 _LEAST_SPAN = 0.1
 """Of the largest x: points that are closer together than that still leave their bars so much room."""

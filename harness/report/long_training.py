@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.analysis.contrasts import Pair, contrasts
 from harness.analysis.statistics import Verdict
 from harness.architecture import BASELINE
 from harness.report import words
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)

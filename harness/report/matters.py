@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -13,9 +13,7 @@ from harness.choices import NO_BLOCK
 from harness.report import words
 from harness.report.tables import Cell, Column, Row, Table
 from harness.settings import Objective
-
-if TYPE_CHECKING:
-    from harness.records import Choices
+from harness.study_record import Choices
 
 EFFECTS_SHOWN, IMPORTANCES_SHOWN = 12, 5
 """Rows of each table of effects, and the most important choices of each column of shares; files hold the rest."""

@@ -22,7 +22,7 @@ from harness.search.exported import Exported, Form
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.records import StudyRecord
+    from harness.study_record import StudyRecord
 
 _FRONT = """\
 ---

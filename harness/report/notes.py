@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.architecture import BASELINE, Init, Kind, Mode
 from harness.printable import quoted
 from harness.report import words
 from harness.report.target import unknown_images
 from harness.settings import MIN_GAIN
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -18,9 +18,7 @@ from harness.architecture import BASELINE
 from harness.constraints import Bound, Constraints
 from harness.report import words
 from harness.report.target import is_beyond_seeds
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 WANTED_GAIN = 0.01
 """The gain, in mAP50-95, for which the report says how many seeds would show it."""

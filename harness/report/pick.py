@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +14,7 @@ from harness.analysis.ties import told_apart
 from harness.architecture import BASELINE
 from harness.report import phrases, words
 from harness.settings import Objective
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 _COSTS = {
     Objective.LATENCY: ("latency_ratio", "latency"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.analysis.ablation import arms_of, gains
 from harness.analysis.contrasts import Verdict
@@ -19,9 +19,7 @@ from harness.report.ablation import ablation_content
 from harness.report.figures import LATENCY, MACS, Axis, Mark, Point
 from harness.report.page import Section
 from harness.report.tables import Row, Table
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 _ALIKE = {
     "base": "its base is another",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +14,7 @@ from harness.architecture import BASELINE
 from harness.report import words
 from harness.report.tables import Cell, Column, Row, Table
 from harness.settings import Objective
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 _COLUMNS = {Objective.LATENCY: "latency_ratio"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.errors import UserError
 from harness.report import notes, words
@@ -18,9 +17,7 @@ from harness.report.page import Page, Section
 from harness.report.png import draw_png
 from harness.report.tables import Cell, Column, Row, Table
 from harness.report.whole_file import write_whole
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 _NOT_ALIKE = {
     "base": "their bases differ",

@@ -6,16 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from harness.analysis.statistics import Standing, ended
 from harness.architecture import BASELINE
 from harness.report import phrases, words
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)

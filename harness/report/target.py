@@ -16,7 +16,7 @@ from harness.report import words
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.records import StudyRecord
+    from harness.study_record import StudyRecord
 
 _WORDS = {Target.NEW_IMAGES: "on new images like these", Target.THESE_IMAGES: "on these images"}
 _SEEN = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))

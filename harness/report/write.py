@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -25,10 +24,8 @@ from harness.report.whole_file import write_whole
 from harness.report.write_ablation import ablation_files
 from harness.resources import reference_folder
 from harness.study_form import SAFE_NAME
+from harness.study_record import StudyRecord
 from harness.study_tables import design, surroundings
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
 
 TRIAL_COLUMNS = (
     "trial", "architecture", "seed", "epochs", "state", "reason", "map50_95", "map50", "gain_map50_95",

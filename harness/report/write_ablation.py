@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from harness.report.ablation import ablation_content
 from harness.report.forest import draw_forest
 from harness.report.html import render_page
 from harness.report.markdown import render_page_markdown
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 
 def ablation_files(record: StudyRecord) -> dict[str, bytes]:

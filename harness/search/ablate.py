@@ -15,7 +15,6 @@ from harness.choices import Recipe
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.environment import environment
-from harness.records import ABLATION, ENVIRONMENT, LAST_RUN, LATENCY_THREADS, StudyRecord
 from harness.search.ablation import Ablation
 from harness.search.arm_loop import ArmLoop
 from harness.search.arm_models import ArmModel
@@ -27,6 +26,7 @@ from harness.search.loop import LOG
 from harness.search.observer import Observer
 from harness.search.opening import DEVICE_KIND, SHARED_BY, open_study
 from harness.search.study import SearchStudy
+from harness.study_record import ABLATION, ENVIRONMENT, LAST_RUN, LATENCY_THREADS, StudyRecord
 
 
 def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyRecord:

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.data.check import DatasetInfo
 from harness.measure.environment import without_home
-from harness.records import DATA_CAUTIONS, DATA_REPAIRS
+from harness.study_record import DATA_CAUTIONS, DATA_REPAIRS
 
 
 def data_notes(data: DatasetInfo, imgsz: int, batch: int) -> list[str]:

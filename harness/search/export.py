@@ -21,13 +21,13 @@ from harness.errors import UserError
 from harness.measure.accuracy import save_checkpoint
 from harness.measure.onnx_file import OPSET, onnx_file, onnxruntime_for
 from harness.measure.runtimes import deployed
-from harness.records import StudyRecord
 from harness.search.exported import Exported, Form, TrainedWeights
 from harness.search.fresh_process import fill, fixed_image
 from harness.search.kept_weights import trained_weights
 from harness.search.load_script import load_script
 from harness.search.verify_export import compare_in_fresh_process
 from harness.study_form import SAFE_NAME, check_block_files
+from harness.study_record import StudyRecord
 from harness.yaml_file import parse_yaml
 
 CARD, SCRIPT = "README.md", "load.py"

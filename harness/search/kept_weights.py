@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.records import StudyRecord
 from harness.search.arm_loop import weights_path
 from harness.search.exported import TrainedWeights
+from harness.study_record import StudyRecord
 
 
 def trained_weights(record: StudyRecord, folder: Path, identity: str) -> TrainedWeights | None:

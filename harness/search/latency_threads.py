@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.measure.exclusive import Machine
 from harness.measure.threads import Threads, stable_threads
-from harness.records import ENVIRONMENT, LATENCY_THREADS
 from harness.search.observer import Observer
 from harness.search.study import SearchStudy
+from harness.study_record import ENVIRONMENT, LATENCY_THREADS
 
 
 def latency_threads(

@@ -14,10 +14,10 @@ from harness.base_file import base_of
 from harness.constraints import SITE_FIELDS
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.errors import UserError
-from harness.records import StudyRecord
 from harness.search.outcome import State
 from harness.settings import COMPARABLE, EMBEDDED_DATA, SearchSettings
 from harness.space import SearchSpace, load_space
+from harness.study_record import StudyRecord
 
 _KEPT = (
     "device", "rungs", "seeds", "finalists", "latency_seconds", "allow_unusable", "allow_val_in_train",

@@ -16,7 +16,6 @@ from harness.measure.accuracy import Training
 from harness.measure.cost import model_cost
 from harness.measure.latency import Latency
 from harness.measure.raw_samples import write_parquet
-from harness.records import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
 from harness.search.base import CommonBase
 from harness.search.climb import choose, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.executors import Executor
@@ -35,6 +34,7 @@ from harness.search.study import WEIGHTS, SearchStudy
 from harness.search.trial import Job, Measured, keep_matches, run_trial, trial_figures
 from harness.search.weights import KeptWeights
 from harness.search.work import work_left
+from harness.study_record import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
 
 SAMPLES = "latency"
 """Folder in the study's folder that takes every pass of each latency measurement."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from harness.records import StudyRecord
 from harness.search.step import Step
 from harness.search.work import Work
+from harness.study_record import StudyRecord
 
 
 class Observer(Protocol):

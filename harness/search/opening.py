@@ -18,11 +18,12 @@ from harness.constraints import SITE_FIELDS
 from harness.errors import UserError
 from harness.own_files import refuse_foreign_study
 from harness.patient_storage import PatientStorage
-from harness.records import SETTINGS, checked_record, open_storage
+from harness.records import checked_record, open_storage
 from harness.search.good_copy import GoodCopy
 from harness.search.members import Alone, Members, OneOfMany
 from harness.search.study import SearchStudy
 from harness.settings import COMPARABLE, SearchSettings, is_server
+from harness.study_record import SETTINGS
 
 DEVICE_KIND = "device_kind"
 """Entry of the settings: the model of the GPU, or `cpu` and the processor's."""

@@ -11,9 +11,9 @@ import optuna
 from optuna.trial import TrialState
 
 from harness.architecture import Architecture
-from harness.records import DUPLICATE, INFEASIBLE, ROLE
 from harness.search.region import Region
 from harness.space import SearchSpace
+from harness.study_record import DUPLICATE, INFEASIBLE, ROLE
 
 _PATIENCE = 30
 """Proposals without news after which one is drawn at random from what is left."""

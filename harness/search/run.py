@@ -12,7 +12,6 @@ from harness.cluster_settings import ExecutorKind
 from harness.errors import UserError
 from harness.isolation import isolate_ultralytics
 from harness.measure.environment import device_kind, environment
-from harness.records import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
 from harness.search.base import SHARED_BASES, CommonBase, base_schedule, common_base
 from harness.search.climb import plan_search
 from harness.search.data_notes import data_environment, data_notes
@@ -28,6 +27,7 @@ from harness.search.space_cost import AdditiveCost, summarise_space
 from harness.search.study import SearchStudy
 from harness.search.trainable import check_trainable
 from harness.settings import SearchSettings, is_server
+from harness.study_record import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
 
 
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.records import BASE
 from harness.search.base import CommonBase
 from harness.search.study import SearchStudy
+from harness.study_record import BASE
 
 FILE = "base.pt"
 """In the study's folder."""

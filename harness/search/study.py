@@ -13,23 +13,14 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture
-from harness.records import (
-    ARCHITECTURE,
-    LOOKS,
-    MODEL_YAML,
-    ROLE,
-    ROW,
-    TRAINING,
-    StudyRecord,
-    evaluation_seeds,
-    record_of,
-)
+from harness.records import record_of
 from harness.search.climb import Key
 from harness.search.good_copy import GoodCopy
 from harness.search.members import ME, Alone, Members
 from harness.search.outcome import State
 from harness.search.proposals import Known
 from harness.settings import Objective, SearchSettings
+from harness.study_record import ARCHITECTURE, LOOKS, MODEL_YAML, ROLE, ROW, TRAINING, StudyRecord, evaluation_seeds
 
 WEIGHTS = "weights_sha256"
 WORKER = "worker"

@@ -24,7 +24,6 @@ from harness.detectors import find_sites, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.rates import Rates, default_rates
-from harness.records import StudyRecord
 from harness.search.ablate import common_bases
 from harness.search.ablation import Ablation, AblationSettings
 from harness.search.arm_loop import ArmLoop, weights_path
@@ -38,6 +37,7 @@ from harness.search.shared_base import shared_base
 from harness.search.study import SearchStudy
 from harness.search.trainable import check_trainable
 from harness.settings import SearchSettings, is_server, search_settings
+from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)

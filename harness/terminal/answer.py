@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -11,13 +9,11 @@ from harness.analysis.statistics import gain_noise, summarise
 from harness.printable import printable
 from harness.report.ablation import ablation_content
 from harness.report.answer import answer
+from harness.study_record import StudyRecord
 from harness.terminal.arms import arms_table
 from harness.terminal.failures import failures
 from harness.terminal.findings import hypervolume_line
 from harness.terminal.front import front_table
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
 
 
 def print_answer(record: StudyRecord, console: Console) -> None:

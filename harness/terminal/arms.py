@@ -14,8 +14,8 @@ from harness.terminal.front import STYLES, elastic
 from harness.terminal.strip import strip
 
 if TYPE_CHECKING:
-    from harness.records import StudyRecord
     from harness.report.page import Page
+    from harness.study_record import StudyRecord
 
 _WIDTH = 19
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from harness.terminal.times import expected
 
 if TYPE_CHECKING:
-    from harness.records import StudyRecord
     from harness.search.step import Step
     from harness.search.work import Work
+    from harness.study_record import StudyRecord
 
 _LATEST = 32
 """Trainings that the pace is taken from, the latest above all."""

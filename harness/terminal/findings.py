@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from harness.report import words
 from harness.report.ablation import ablation_content
 from harness.report.progress import growth
+from harness.study_record import StudyRecord
 from harness.terminal.arms import arms_table
 from harness.terminal.failures import failures
 from harness.terminal.front import front_table
 from harness.terminal.sparkline import sparkline
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
 
 _WIDTH = 24
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.table import Table
 from rich.text import Text
 
@@ -12,9 +10,7 @@ from harness.architecture import BASELINE
 from harness.printable import printable
 from harness.report import tables, words
 from harness.report.figures import AXES, front_members
-
-if TYPE_CHECKING:
-    from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 
 STYLES = {"gain": "green", "better": "green", "loss": "red", "worse": "red", "screening": "dim", "unmeasured": "dim"}
 """By verdict; colour repeats what a word says."""

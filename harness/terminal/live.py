@@ -21,9 +21,9 @@ from harness.terminal.space_line import space_line
 from harness.terminal.times import seconds
 
 if TYPE_CHECKING:
-    from harness.records import StudyRecord
     from harness.search.step import Step
     from harness.search.work import Work
+    from harness.study_record import StudyRecord
     from harness.terminal.findings import Findings
 
 _NOTES = 4

@@ -16,8 +16,9 @@ from optuna.trial import TrialState
 from harness.analysis.effects import marginal_effects
 from harness.analysis.importance import COLUMNS, FEWEST, RESAMPLES, Method, importances, resamples_of
 from harness.choices import Mode
-from harness.records import DUPLICATE, ROLE, ROW, TRAINING, choices_of
+from harness.records import choices_of
 from harness.space import SearchSpace, load_space
+from harness.study_record import DUPLICATE, ROLE, ROW, TRAINING
 
 KINDS, KERNELS = ["none", "attention", "block"], [3, 5, 7, 9]
 Params = dict[str, object]

@@ -23,7 +23,7 @@ from harness.claims.ledger import ClaimKind, load_claims
 from harness.claims.reproduce import ReproduceSettings, ablation_files
 from harness.claims.required import is_called
 from harness.claims.verdict import Finding, Verdict
-from harness.records import StudyRecord
+from harness.study_record import StudyRecord
 from tests.report.example import frame, record, row
 
 LEVEL = [0.495, 0.501, 0.492]

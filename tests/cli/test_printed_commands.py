@@ -12,11 +12,12 @@ import pytest
 from harness.architecture import BASELINE
 from harness.measure.environment import environment
 from harness.printable import quoted
-from harness.records import StudyRecord, load_record
+from harness.records import load_record
 from harness.report import notes
 from harness.search import export as export_module
 from harness.search.verify_export import Compared
 from harness.settings import sqlite_url
+from harness.study_record import StudyRecord
 from tests.cli.command_line import Clo, Said
 from tests.cli.pretended import Trainings
 from tests.report import example

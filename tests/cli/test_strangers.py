@@ -15,8 +15,9 @@ import pytest
 import sqlalchemy
 import torch
 
-from harness.records import MODEL_YAML, ROLE, ROW, TRAINING, open_storage
+from harness.records import open_storage
 from harness.search.arm_loop import weights_path
+from harness.study_record import MODEL_YAML, ROLE, ROW, TRAINING
 from tests.cli.command_line import Clo, sentence
 from tests.fuzz.loaders import ARCHITECTURES
 from tests.fuzz.studies import ATTRIBUTES, ROW_OF, written_by_a_stranger

@@ -10,7 +10,12 @@ import optuna
 from hypothesis import strategies as st
 
 from harness.architecture import BASELINE, Architecture
-from harness.records import (
+from harness.records import checked_record
+from harness.report import closing
+from harness.search.opening import open_study
+from harness.search.outcome import State
+from harness.settings import SearchSettings
+from harness.study_record import (
     ABLATION,
     ARCHITECTURE,
     ENVIRONMENT,
@@ -22,12 +27,7 @@ from harness.records import (
     SETTINGS,
     SPACE,
     TRAINING,
-    checked_record,
 )
-from harness.report import closing
-from harness.search.opening import open_study
-from harness.search.outcome import State
-from harness.settings import SearchSettings
 from tests.fuzz.documents import mutated
 from tests.fuzz.loaders import ARCHITECTURES, Fuzzed
 

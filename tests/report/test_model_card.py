@@ -13,10 +13,10 @@ import yaml
 from scipy import stats
 
 from harness.architecture import BASELINE
-from harness.records import StudyRecord
 from harness.report.markdown import escape
 from harness.report.model_card import model_card
 from harness.search.exported import Exported, Form, TrainedWeights
+from harness.study_record import StudyRecord
 from tests.report.example import candidate, frame, none_gains, record, row, winning
 
 LONG = {4: (0.61, 0.600), 5: (0.63, 0.605), 6: (0.62, 0.611)}

@@ -9,11 +9,11 @@ from typing import Any
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
 from harness.detectors import Base, Site, build, find_sites, insert, resolve_base, to_yaml
 from harness.measure.accuracy import save_checkpoint
-from harness.records import LAST_RUN, StudyRecord
 from harness.search.arm_loop import weights_path
 from harness.search.opening import open_study
 from harness.search.outcome import State
 from harness.settings import SearchSettings
+from harness.study_record import LAST_RUN, StudyRecord
 
 IDENTITY = "1a2b3c4d"
 THEIR_BLOCK = """

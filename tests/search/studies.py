@@ -8,9 +8,9 @@ import optuna
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture, Placement
-from harness.records import ROW
 from harness.search.outcome import State
 from harness.search.study import SearchStudy
+from harness.study_record import ROW
 
 BASE = Architecture(base="yolov5n")
 BLOCK = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=2),))

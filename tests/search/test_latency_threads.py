@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from harness.measure.threads import Threads
-from harness.records import ENVIRONMENT, LATENCY_THREADS
 from harness.search import latency_threads as module
 from harness.search.latency_threads import latency_threads
 from harness.search.opening import open_study
 from harness.settings import SearchSettings
+from harness.study_record import ENVIRONMENT, LATENCY_THREADS
 from tests.search.pretended_search import Notes
 from tests.search.studies import figures, train
 

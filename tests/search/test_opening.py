@@ -11,9 +11,9 @@ from filelock import FileLock
 from harness.architecture import BASELINE
 from harness.constraints import SITE_FIELDS, Constraints
 from harness.errors import UserError
-from harness.records import SETTINGS
 from harness.search.opening import SHARED_BY, open_study
 from harness.settings import COMPARABLE, SearchSettings
+from harness.study_record import SETTINGS
 from tests.search.studies import DATA, figures, train
 
 

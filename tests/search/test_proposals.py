@@ -12,13 +12,14 @@ from optuna.trial import TrialState
 from harness.architecture import BASELINE, Architecture, Mode
 from harness.constraints import Constraints
 from harness.detectors import find_sites, resolve_base
-from harness.records import ROLE, open_storage, record_of
+from harness.records import open_storage, record_of
 from harness.search.proposals import Known, ask_for, propose
 from harness.search.region import Region
 from harness.search.samplers import make_sampler
 from harness.search.space_cost import AdditiveCost
 from harness.settings import Sampler
 from harness.space import SearchSpace, SpaceFile
+from harness.study_record import ROLE
 
 SITES = {"neck.P3": 64, "neck.P4": 128, "neck.P5": 256}
 MAPS = {"neck.P3": (16, 16), "neck.P4": (8, 8), "neck.P5": (4, 4)}

@@ -8,13 +8,13 @@ from optuna.trial import TrialState
 
 from harness.architecture import BASELINE
 from harness.constraints import Constraints
-from harness.records import LOOKS, ROLE, TRAINING
 from harness.search.climb import Key
 from harness.search.opening import open_study
 from harness.search.outcome import State
 from harness.search.sampler import CostAwareSampler
 from harness.search.samplers import make_sampler
 from harness.settings import Sampler, SearchSettings
+from harness.study_record import LOOKS, ROLE, TRAINING
 from tests.search.studies import BASE, BLOCK, DATA, OTHER, begin, figures, killed_before_telling, state_of, told, train
 
 # --- What the sampler is told ---------------------------------------------------------------------
