@@ -185,12 +185,12 @@ def latency(
 
     from harness.detectors import load_model
     from harness.detectors.description import silence
+    from harness.measure.environment import resolve_device
     from harness.measure.exclusive import Machine
     from harness.measure.latency import interleaved_latency
     from harness.measure.raw_samples import write_parquet
     from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime
     from harness.measure.threads import Threads, stable_threads
-    from harness.search.setting import resolve_device
 
     if samples is not None:
         refuse_others("--samples", samples, (".parquet",), "a Parquet file")

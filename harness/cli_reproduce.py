@@ -89,6 +89,7 @@ def reproduce(
         watch.phase("loading torch and Ultralytics")
         from harness.claims.reproduce import ReproduceSettings, conclude, read_findings
         from harness.claims.reproduce import reproduce as run
+        from harness.report import write_report as written
 
         settings = ReproduceSettings(
             claims=tuple(each.id for each in chosen),
@@ -105,7 +106,9 @@ def reproduce(
             results=results,
         )
         try:
-            ledger = run(settings, watch, typed_command())
+            ledger = run(
+                settings, watch, typed_command(), lambda record: written(record, settings.folder / record.name)
+            )
         except KeyboardInterrupt:
             interrupted = True
             watch.phase("writing what there is")

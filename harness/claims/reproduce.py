@@ -7,7 +7,7 @@ resumed like any other; what no training decides stays undecided, with the comma
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +31,6 @@ from harness.isolation import cache_folder
 from harness.own_files import refuse_foreign_folder
 from harness.records import load_record
 from harness.report.whole_file import write_whole
-from harness.report.write import write_report
 from harness.search.ablate import ablate
 from harness.search.ablation import Ablation, AblationSettings, prepare_ablation
 from harness.search.ablation_cost import plan_of
@@ -191,8 +190,19 @@ def prepare(settings: ReproduceSettings) -> list[Ablation]:
     ]
 
 
-def reproduce(settings: ReproduceSettings, observer: Observer, command: list[str]) -> Ledger:
+def reproduce(
+    settings: ReproduceSettings,
+    observer: Observer,
+    command: list[str],
+    on_study: Callable[[StudyRecord], object] = lambda _: None,
+) -> Ledger:
     """Decide what can be decided, and keep it.
+
+    Args:
+        settings: What was asked for.
+        observer: Told what happens.
+        command: The command line, for the record.
+        on_study: Called with each ablation that ended, so that its report can be written.
 
     Raises:
         UserError: A claim does not exist, or an ablation cannot be run.
@@ -207,8 +217,7 @@ def reproduce(settings: ReproduceSettings, observer: Observer, command: list[str
         observer.note(f"plan, {name}: {plan_of(*own)}")
     found = _untrained(claims, observer, settings.folder)
     for ablation in ablations:
-        record = ablate(ablation, observer, command)
-        write_report(record, settings.folder / record.name)
+        on_study(ablate(ablation, observer, command))
     return conclude(settings, found, observer)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness._version import version
+from harness.errors import UserError
 from harness.isolation import program
 from harness.printable import quoted
 
@@ -177,3 +179,26 @@ def without_home(word: str) -> str:
     """Paths in the home folder hold the user's name."""
     home = str(Path.home())
     return "~" + word[len(home) :] if word == home or word.startswith(home + os.sep) else word
+
+
+def resolve_device(device: str) -> str:
+    """`cpu` or CUDA device numbers such as `0` or `0,1`.
+
+    Raises:
+        UserError: The device does not exist here.
+    """
+    import torch
+
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "0" if available else "cpu"
+    if device == "cpu":
+        return device
+    numbers = device.removeprefix("cuda:").split(",")
+    if not all(re.fullmatch(r"\s*[0-9]{1,4}\s*", number) for number in numbers):
+        raise UserError(f"--device {device}: not a device; use auto, cpu or a CUDA device's number such as 0")
+    missing = [number for number in numbers if int(number) >= available]
+    if missing:
+        have = f"there are {available}" if available else "there is no CUDA GPU"
+        raise UserError(f"--device {device}: CUDA device {missing[0]} does not exist here, {have}; use auto or cpu")
+    return ",".join(numbers)

@@ -6,6 +6,8 @@ is no multiply-accumulate by another name, and carry a list of what nobody count
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,7 +19,6 @@ from harness.measure.activations import Shapes, observe
 from harness.measure.cost import PRODUCT_NAMES, Cost, cost_of_trace, square_input, trace
 from harness.measure.elementwise import ELEMENTWISE_NAMES
 from harness.measure.operators import IGNORED
-from harness.measure.runtimes import deployed
 
 NOT_COUNTED = (
     "moving, copying and reshaping data (cat, chunk, permute, contiguous, padding, gather)",
@@ -161,3 +162,15 @@ def _row(name: str, kind: str, params: int, counts: Counter[str], outputs: Shape
         elementwise=int(sum(counts[operator] for operator in ELEMENTWISE_NAMES)),
         outputs=outputs,
     )
+
+
+def deployed(model: nn.Module, *, fused: bool = True) -> nn.Module:
+    """A copy in eval mode without gradients, fused if asked and if the model has a `fuse()`, as Ultralytics' have.
+
+    Fusing merges batch norms into convolutions, re-parameterises branches and drops a head that only training needs.
+    """
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    fuse = getattr(copied, "fuse", None)
+    if fused and fuse is not None:
+        fuse(**({"verbose": False} if "verbose" in inspect.signature(fuse).parameters else {}))
+    return copied

@@ -6,8 +6,6 @@ PyTorch's: a fast wrong answer is no latency.
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UserError
+from harness.measure.ledger import deployed
 from harness.measure.onnx_file import INPUT, onnx_file, onnxruntime_for
 
 Pass = Callable[[], object]
@@ -121,18 +120,6 @@ class Runtime:
     def __str__(self) -> str:
         form = "fused" if self.fused else "unfused"
         return ", ".join([self.mode, self.dtype, *filter(None, [self.memory_format]), form])
-
-
-def deployed(model: nn.Module, *, fused: bool = True) -> nn.Module:
-    """A copy in eval mode without gradients, fused if asked and if the model has a `fuse()`, as Ultralytics' have.
-
-    Fusing merges batch norms into convolutions, re-parameterises branches and drops a head that only training needs.
-    """
-    copied = copy.deepcopy(model).eval().requires_grad_(False)
-    fuse = getattr(copied, "fuse", None)
-    if fused and fuse is not None:
-        fuse(**({"verbose": False} if "verbose" in inspect.signature(fuse).parameters else {}))
-    return copied
 
 
 def prepare(models: Mapping[str, nn.Module], image: Tensor, runtime: Runtime) -> list[Pass]:

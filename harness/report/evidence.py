@@ -12,12 +12,10 @@ from harness.architecture import BASELINE
 from harness.report import words
 from harness.report.rounds import Reader, Rounds
 from harness.report.tables import Cell, Column, Row, Strip, Table
-from harness.study_record import StudyRecord
+from harness.study_record import AA_CHECK, StudyRecord
 
 MOST_ROWS, MOST_MARKS = 16, 300
 """Architectures, and rounds of each as even quantiles: a picture shows no more, and the page stays small."""
-_AA_CHECK = "latency_aa_check"
-"""`harness.study_record.AA_CHECK`, named again, since that imports Optuna."""
 WIDTH = 320
 """Of a strip, in the drawing's own unit."""
 _EDGE = 6.0
@@ -88,7 +86,7 @@ def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
     told: dict[str, Sequence[float]] = {
         str(name): list(values) for name, values in rows.groupby("architecture")["latency_ratio"]
     }
-    check = record.environment.get(_AA_CHECK)
+    check = record.environment.get(AA_CHECK)
     return told | ({BASELINE: [float(check["ratio"])]} if isinstance(check, Mapping) else {})
 
 

@@ -18,10 +18,11 @@ from harness.detectors import Base, find_sites, map_sizes, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
+from harness.measure.environment import resolve_device
 from harness.search.arm_models import ArmModel, arm_models
 from harness.search.base import SHARED_BASES
 from harness.search.place import Place, connect
-from harness.search.setting import default_workers, find_architecture, resolve_device
+from harness.search.setting import default_workers, find_architecture
 from harness.search.trainable import check_trainable
 from harness.settings import Objective, Sampler, SearchSettings
 

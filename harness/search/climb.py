@@ -6,7 +6,6 @@ All of it is read from the settings and from storage, so that a search that was 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,23 +15,9 @@ from harness.constraints import Constraints
 from harness.errors import UserError
 from harness.ladder import Ladder
 from harness.search.budget import climbers, finalists
-from harness.search.outcome import State
+from harness.search.outcome import Key, State
 from harness.search.plan import Pace, Plan, plan
 from harness.settings import Objective, SearchSettings
-
-
-class Key(NamedTuple):
-    """One training of a study; at most one trial of each is complete."""
-
-    identity: str
-    epochs: int
-    seed: int
-
-    def below(self, ladder: Ladder) -> Key | None:
-        """The training that it goes on from."""
-        epochs = ladder.below(self.epochs)
-        return self._replace(epochs=epochs) if epochs else None
-
 
 States = Mapping[Key, State]
 """What became of each training that a study has begun (`SearchStudy.states`)."""

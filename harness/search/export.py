@@ -19,8 +19,8 @@ from harness.detectors import build, import_block_files, read_checkpoint
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.errors import UserError
 from harness.measure.accuracy import save_checkpoint
+from harness.measure.ledger import deployed
 from harness.measure.onnx_file import OPSET, onnx_file, onnxruntime_for
-from harness.measure.runtimes import deployed
 from harness.search.exported import Exported, Form, TrainedWeights
 from harness.search.fresh_process import fill, fixed_image
 from harness.search.kept_weights import trained_weights

@@ -33,11 +33,10 @@ from harness.detectors.parser import KEEPING
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.clocks import Clock, clock_for
-from harness.measure.environment import environment
+from harness.measure.environment import environment, resolve_device
 from harness.measure.exclusive import Machine
 from harness.measure.in_place import Guest, time_in_place
 from harness.measure.latency import interleaved_latency
-from harness.search.setting import resolve_device
 from harness.search.space_table import SpaceTable
 from harness.space import SearchSpace
 

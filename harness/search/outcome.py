@@ -1,11 +1,12 @@
-"""What became of a trial, and what Optuna is told of it: decided in this one place."""
+"""What a training of a study is called, and what became of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from optuna.trial import TrialState
+from harness.ladder import Ladder
 
 
 class State(StrEnum):
@@ -19,11 +20,6 @@ class State(StrEnum):
     """The search was stopped or killed under it; it is run again."""
 
     @property
-    def optuna(self) -> TrialState:
-        """FAIL teaches no sampler anything: a failure is data for people, never a mAP of 0."""
-        return TrialState.COMPLETE if self is State.COMPLETE else TrialState.FAIL
-
-    @property
     def settled(self) -> bool:
         """Whether running it again would only repeat it."""
         return self is not State.INTERRUPTED
@@ -35,3 +31,16 @@ class Failure:
 
     state: State
     reason: str
+
+
+class Key(NamedTuple):
+    """One training of a study; at most one trial of each is complete."""
+
+    identity: str
+    epochs: int
+    seed: int
+
+    def below(self, ladder: Ladder) -> Key | None:
+        """The training that it goes on from."""
+        epochs = ladder.below(self.epochs)
+        return self._replace(epochs=epochs) if epochs else None

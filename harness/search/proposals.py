@@ -12,22 +12,12 @@ from optuna.trial import TrialState
 
 from harness.architecture import Architecture
 from harness.search.region import Region
+from harness.search.study import Known
 from harness.space import SearchSpace
 from harness.study_record import DUPLICATE, INFEASIBLE, ROLE
 
 _PATIENCE = 30
 """Proposals without news after which one is drawn at random from what is left."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """An architecture that the study has a result for.
-
-    Attributes:
-        values: What Optuna was told, or None where the trial failed.
-    """
-
-    values: tuple[float, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from harness.detectors import (
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Schedule
+from harness.measure.environment import resolve_device
 from harness.records import load_record, study_names
 from harness.search.place import Place, connect
 from harness.settings import SearchSettings, sqlite_url
@@ -233,24 +233,3 @@ def _of_model_yaml(spec: str, base: Base, option: str) -> Architecture:
             "file that `clo export STUDY ID --to architecture` writes, or STUDY/ID"
         )
     return found
-
-
-def resolve_device(device: str) -> str:
-    """`cpu` or CUDA device numbers such as `0` or `0,1`.
-
-    Raises:
-        UserError: The device does not exist here.
-    """
-    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "0" if available else "cpu"
-    if device == "cpu":
-        return device
-    numbers = device.removeprefix("cuda:").split(",")
-    if not all(re.fullmatch(r"\s*[0-9]{1,4}\s*", number) for number in numbers):
-        raise UserError(f"--device {device}: not a device; use auto, cpu or a CUDA device's number such as 0")
-    missing = [number for number in numbers if int(number) >= available]
-    if missing:
-        have = f"there are {available}" if available else "there is no CUDA GPU"
-        raise UserError(f"--device {device}: CUDA device {missing[0]} does not exist here, {have}; use auto or cpu")
-    return ",".join(numbers)

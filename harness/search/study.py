@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +15,9 @@ from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture
 from harness.records import record_of
-from harness.search.climb import Key
 from harness.search.good_copy import GoodCopy
 from harness.search.members import ME, Alone, Members
-from harness.search.outcome import State
-from harness.search.proposals import Known
+from harness.search.outcome import Key, State
 from harness.settings import Objective, SearchSettings
 from harness.study_record import ARCHITECTURE, LOOKS, MODEL_YAML, ROLE, ROW, TRAINING, StudyRecord, evaluation_seeds
 
@@ -26,6 +25,17 @@ WEIGHTS = "weights_sha256"
 WORKER = "worker"
 DIED = "died"
 """Entries of a trial's row beside the record's columns: whose it is, and whether that one died of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """An architecture that the study has a result for.
+
+    Attributes:
+        values: What Optuna was told, or None where the trial failed.
+    """
+
+    values: tuple[float, ...] | None
 
 
 class SearchStudy:

@@ -23,6 +23,7 @@ from harness.data.check import check_dataset
 from harness.detectors import find_sites, resolve_base
 from harness.errors import UserError
 from harness.isolation import cache_folder
+from harness.measure.environment import resolve_device
 from harness.rates import Rates, default_rates
 from harness.search.ablate import common_bases
 from harness.search.ablation import Ablation, AblationSettings
@@ -32,7 +33,7 @@ from harness.search.data_notes import data_notes
 from harness.search.executors import start_server
 from harness.search.observer import Observer
 from harness.search.opening import continue_study
-from harness.search.setting import default_workers, resolve_device
+from harness.search.setting import default_workers
 from harness.search.shared_base import shared_base
 from harness.search.study import SearchStudy
 from harness.search.trainable import check_trainable

@@ -14,11 +14,11 @@ from harness.detectors import Detector, find_detector, resolve_base, transfer
 from harness.errors import UserError
 from harness.isolation import cache_folder
 from harness.measure.accuracy import Accuracy, Schedule, Training
+from harness.measure.environment import resolve_device
 from harness.rates import default_rates
 from harness.search.data_notes import data_notes
 from harness.search.executors import run_in_child
 from harness.search.outcome import Failure
-from harness.search.setting import resolve_device
 from harness.search.trainable import check_trainable
 from harness.search.trial import train_base
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from harness.claims import reproduce as reproduce_module
 from harness.claims.ledger import load_claims
 from harness.claims.reproduce import read_findings
 from harness.claims.verdict import Verdict
@@ -31,7 +30,7 @@ def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     monkeypatch.setattr("harness.search.place.Children", trainings)
     monkeypatch.setattr(ablate_module, "common_bases", lambda *_: {0: CommonBase(weights=None, origin="")})
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)
-    monkeypatch.setattr(reproduce_module, "write_report", lambda *_: None)
+    monkeypatch.setattr("harness.report.write_report", lambda *_: None)
     return trainings
 
 

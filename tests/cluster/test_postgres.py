@@ -21,9 +21,8 @@ from harness.detectors import resolve_base
 from harness.errors import UserError
 from harness.records import load_record
 from harness.search.base import CommonBase
-from harness.search.climb import Key
 from harness.search.opening import open_study
-from harness.search.outcome import State
+from harness.search.outcome import Key, State
 from harness.search.setting import find_architecture
 from harness.search.shared_base import FILE, shared_base
 from harness.search.study import SearchStudy

@@ -21,7 +21,7 @@ from harness.detectors import build, find_detector, load_model, resolve_base, tr
 from harness.errors import UserError
 from harness.measure.accuracy import save_checkpoint
 from harness.measure.activations import peak_activation_bytes
-from harness.measure.runtimes import deployed
+from harness.measure.ledger import deployed
 
 ASK: dict[str, Callable[[str], object]] = {
     "cost and latency": load_model,

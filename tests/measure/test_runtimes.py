@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from harness.errors import UserError
 from harness.measure import runtimes
-from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime, deployed, prediction, prepare
+from harness.measure.ledger import deployed
+from harness.measure.runtimes import Dtype, MemoryFormat, Mode, Runtime, prediction, prepare
 
 CPU = torch.device("cpu")
 

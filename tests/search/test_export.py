@@ -13,7 +13,7 @@ import yaml
 
 from harness.detectors import build, resolve_base
 from harness.errors import UserError
-from harness.measure.runtimes import deployed
+from harness.measure.ledger import deployed
 from harness.search import export as export_module
 from harness.search.export import check_replaceable, prepare_export
 from harness.search.exported import Form

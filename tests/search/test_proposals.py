@@ -13,10 +13,11 @@ from harness.architecture import BASELINE, Architecture, Mode
 from harness.constraints import Constraints
 from harness.detectors import find_sites, resolve_base
 from harness.records import open_storage, record_of
-from harness.search.proposals import Known, ask_for, propose
+from harness.search.proposals import ask_for, propose
 from harness.search.region import Region
 from harness.search.samplers import make_sampler
 from harness.search.space_cost import AdditiveCost
+from harness.search.study import Known
 from harness.settings import Sampler
 from harness.space import SearchSpace, SpaceFile
 from harness.study_record import ROLE

@@ -8,9 +8,8 @@ from optuna.trial import TrialState
 
 from harness.architecture import BASELINE
 from harness.constraints import Constraints
-from harness.search.climb import Key
 from harness.search.opening import open_study
-from harness.search.outcome import State
+from harness.search.outcome import Key, State
 from harness.search.sampler import CostAwareSampler
 from harness.search.samplers import make_sampler
 from harness.settings import Sampler, SearchSettings
