@@ -20,14 +20,14 @@ import torch
 import yaml
 
 from harness.analysis.contrasts import Pair, Verdict, contrasts
+from harness.common.isolation import cache_folder, isolate_ultralytics
 from harness.data.check import DatasetInfo, check_dataset, image_paths
 from harness.detectors import find_detector
-from harness.isolation import cache_folder, isolate_ultralytics
-from harness.measure.accuracy import Accuracy, Schedule, Training
-from harness.search.base import CommonBase, base_schedule, common_base
-from harness.search.executors import Children, start_server
-from harness.search.outcome import Failure
-from harness.search.trial import train_base
+from harness.jobs.base import CommonBase, base_schedule, common_base
+from harness.jobs.executors import Children, start_server
+from harness.jobs.trial import train_base
+from harness.record.state import Failure
+from harness.training.accuracy import Accuracy, Schedule, Training
 
 MODEL = "yolov5n-clo-head"
 

@@ -41,7 +41,7 @@ from rich.table import Table
 from torch import Tensor
 
 from harness.blocks import CloAttention
-from harness.measure.intervals import ratio_with_interval
+from harness.latency.intervals import ratio_with_interval
 from tests.blocks.plain import plain_attention
 
 HEADS = 8

@@ -20,8 +20,8 @@ import typer
 
 from harness.blocks import CloFormer
 from harness.blocks.cloformer import Downsample
-from harness.measure.cost import PRODUCT_NAMES, trace
-from harness.measure.operators import ATTENTION
+from harness.cost.counts import PRODUCT_NAMES, trace
+from harness.cost.operators import ATTENTION
 
 IMGSZ = 224
 PUBLISHED = {"xxs": 0.6, "xs": 1.1, "s": 2.0}
@@ -70,7 +70,7 @@ def parts(variant: str, downsample: Downsample = "official") -> Parts:
     traced = trace(network, (1, 3, IMGSZ, IMGSZ))
     macs = dict.fromkeys(PARTS, 0)
     for name, module in network.named_modules():
-        counts = traced.by_module.get(name, {})
+        counts: Mapping[str, float] = traced.by_module.get(name, {})
         own = counts.get(ATTENTION, 0) if name.endswith("global_branch") else 0
         if not list(module.children()):
             own = sum(counts.get(operator, 0) for operator in PRODUCT_NAMES)

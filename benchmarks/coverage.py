@@ -43,7 +43,7 @@ from harness.analysis.intervals import bca_interval, t_interval
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, holm, pooled_noise
 from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
-from harness.search.budget import finalists
+from harness.search.promotion import finalists
 
 OWN, SEED = 0.00036, 0.0026
 """Standard deviations of a reading, in mAP50-95: an architecture's own, and the seed's (results/reference/default)."""

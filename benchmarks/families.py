@@ -5,7 +5,7 @@ norm reads. So
 
     theirs = 2 · ours + 8 · elements that batch, group and layer norms read
 
-and the last column, what this leaves unexplained, is 0 (tests/measure/test_ultralytics_count.py proves it for small
+and the last column, what this leaves unexplained, is 0 (tests/cost/test_ultralytics_count.py proves it for small
 models). Fused, a model has no batch norm left.
 
     python benchmarks/families.py --write docs/models.md
@@ -22,9 +22,9 @@ import typer
 from torch import nn
 from ultralytics.utils.torch_utils import get_flops, get_num_params
 
+from harness.cost.counts import Cost, model_cost
 from harness.detectors import resolve_base
 from harness.detectors.description import silence
-from harness.measure.cost import Cost, model_cost
 
 FAMILIES = (
     *(f"{family}{scale}" for family in ("yolov5", "yolov8", "yolo11", "yolo26") for scale in "nsmlx"),

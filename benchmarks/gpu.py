@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gpu_checks.outcome import Check, Outcome, run_checks
-from harness.isolation import isolate_ultralytics
+from harness.common.isolation import isolate_ultralytics
 
 DEVICE = "0"
 
 
 def checks(device: str = DEVICE) -> dict[str, Check]:
     """All checks by name, the quick ones first."""
-    from benchmarks.gpu_checks import blocks, detector, programs, several  # Ultralytics, once it is isolated
+    from benchmarks.gpu_checks import blocks, detector, programs  # Ultralytics, once it is isolated
 
     made, place = blocks.modules(), f"cuda:{device}"
     return {
@@ -39,7 +39,6 @@ def checks(device: str = DEVICE) -> dict[str, Check]:
         "memory of training": partial(detector.training_memory, device, detector.CudaMeter()),
         "out of memory": partial(programs.out_of_memory, device),
         "a search": partial(programs.small_search, device),
-        **({"two GPUs": partial(several.shared_training, "0,1")} if torch.cuda.device_count() > 1 else {}),
     }
 
 

@@ -28,8 +28,7 @@ from scipy import stats
 from harness.analysis.new_images import image_noise
 from harness.analysis.noise import ALPHA
 from harness.analysis.statistics import Verdict, summarise
-from harness.measure.image_matches import ImageMatches
-from harness.measure.influence import MOST_BLOCKS, block_influence
+from harness.training.image_matches import MOST_BLOCKS, ImageMatches, block_influence
 
 Floats = NDArray[np.float64]
 

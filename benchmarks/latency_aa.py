@@ -27,11 +27,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.common.isolation import isolate_ultralytics
 from harness.detectors import load_model
-from harness.isolation import isolate_ultralytics
-from harness.measure.latency import Latency, interleaved_latency
-from harness.measure.raw_samples import write_parquet
-from harness.measure.threads import Threads, stable_threads
+from harness.latency.latency import Latency, interleaved_latency
+from harness.latency.raw_samples import write_parquet
+from harness.latency.threads import Threads, stable_threads
 
 NEAR = 0.02
 _GRACE_S = 60.0

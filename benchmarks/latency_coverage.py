@@ -1,6 +1,6 @@
 """How often does a latency ratio's 95 % interval hold the true ratio, on a machine that is disturbed periodically?
 
-Each run is a whole measurement by `harness.measure.turns` under a clock of its own: passes take fixed times with 2 %
+Each run is a whole measurement by `harness.latency.turns` under a clock of its own: passes take fixed times with 2 %
 of noise, and longer while the disturbance is on, whose phase is random. A period of about one round is the hardest:
 whatever the order of the passes, it meets the same places of every round.
 
@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.measure.intervals import ratio_with_interval
-from harness.measure.turns import Turns, times_of
+from harness.latency.intervals import ratio_with_interval
+from harness.latency.turns import Turns, times_of
 
 TRUE_RATIO = 1.1
 MAX_SECONDS, MIN_ROUNDS, TARGET = 5.0, 25, 0.01

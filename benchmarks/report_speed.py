@@ -24,16 +24,16 @@ import typer
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.architecture import BASELINE, Architecture
+from harness.common.isolation import isolate_ultralytics
 from harness.detectors import find_sites, insert, map_sizes, mode_channels, resolve_base, to_yaml
-from harness.isolation import isolate_ultralytics
-from harness.records import load_record
+from harness.record.study import ARCHITECTURE, MODEL_YAML, ROLE, ROW, SETTINGS, TRAINING
 from harness.report.closing import closing
 from harness.report.content import content
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.png import draw_png, draw_svg
 from harness.space import SearchSpace, load_space
-from harness.study_record import ARCHITECTURE, MODEL_YAML, ROLE, ROW, SETTINGS, TRAINING
+from harness.storage.records import load_record
 
 BASE, IMGSZ, STUDY = "yolov5n", 128, "speed"
 SEEDS, FINALISTS, FAILED = 4, 0.1, 0.02

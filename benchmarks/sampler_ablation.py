@@ -32,15 +32,14 @@ from sklearn.linear_model import BayesianRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
+from harness.record.settings import Sampler
 from harness.search.acquisition import Acquisition, Preferences
 from harness.search.candidates import Candidates, Codes
 from harness.search.improvement import Floats
-from harness.search.sampler import CostAwareSampler
-from harness.search.samplers import make_sampler
+from harness.search.sampler import CostAwareSampler, make_sampler
 from harness.search.simulate import Conditions, Replay, replay
 from harness.search.surrogate import Surrogate
 from harness.search.table import read_table
-from harness.settings import Sampler
 
 TABLE = Path(__file__).parents[1] / "tests" / "data" / "yolobench" / "voc_scratch_100epochs.csv"
 LOOKED_AT = 50

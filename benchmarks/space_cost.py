@@ -13,10 +13,9 @@ from typing import Annotated, TypeVar
 import numpy as np
 import typer
 
+from harness.common.isolation import isolate_ultralytics
+from harness.cost.space_cost import AdditiveCost, CostTable
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
-from harness.isolation import isolate_ultralytics
-from harness.search.cost_table import CostTable
-from harness.search.space_cost import AdditiveCost
 from harness.space import SearchSpace, load_space
 
 SPACES = ("default", "inside", "operators")

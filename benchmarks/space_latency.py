@@ -21,11 +21,11 @@ import numpy as np
 import torch
 import typer
 
+from harness.common.isolation import isolate_ultralytics
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
-from harness.isolation import isolate_ultralytics
-from harness.measure.clocks import WallClock
-from harness.search.latency_survey import Survey
-from harness.search.latency_table import LatencyTable
+from harness.latency.clocks import WallClock
+from harness.latency.survey import Survey
+from harness.latency.table import LatencyTable
 from harness.space import SearchSpace, load_space
 
 AT_ONCE = 1_000_000

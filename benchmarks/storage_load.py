@@ -29,19 +29,18 @@ from optuna.storages import RDBStorage
 from postgres_server import PostgresServer
 
 from harness.architecture import BASELINE, Architecture
+from harness.cost.space_cost import AdditiveCost, CostTable
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
+from harness.record.settings import Sampler, SearchSettings
+from harness.record.state import State
+from harness.record.study import ARCHITECTURE, MODEL_YAML, ROLE, ROW, TRAINING
 from harness.search.acquisition import Preferences
-from harness.search.cost_table import CostTable
-from harness.search.opening import open_study
-from harness.search.outcome import State
 from harness.search.proposals import ask_for, propose
-from harness.search.samplers import make_sampler
+from harness.search.sampler import make_sampler
 from harness.search.space_candidates import SpaceCandidates
-from harness.search.space_cost import AdditiveCost
-from harness.search.study import SearchStudy
-from harness.settings import Sampler, SearchSettings
 from harness.space import SearchSpace, load_space
-from harness.study_record import ARCHITECTURE, MODEL_YAML, ROLE, ROW, TRAINING
+from harness.storage.opening import open_study
+from harness.storage.study import SearchStudy
 
 REPEATS = 5
 FLEETS = 1, 8, 64, 512

@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness.isolation import isolate_ultralytics
+from harness.common.isolation import isolate_ultralytics
 
 BASE = "yolov8n"
 IMGSZ, BATCH, LEARNING_RATE = 128, 16, 1e-3
@@ -43,8 +43,8 @@ def main(
     if stock:
         _train_stock(json.loads(stock))
         return
-    from harness.search.executors import run_in_child, start_server
-    from harness.search.outcome import Failure
+    from harness.jobs.executors import run_in_child, start_server
+    from harness.record.state import Failure
 
     start_server()
     training = _base_training(threads, base_epochs)
@@ -84,11 +84,11 @@ def _print(rows: dict[str, list[dict[str, float]]], epochs: int, threads: int) -
 
 def _base_training(threads: int, base_epochs: int) -> dict[str, Any]:
     """The base, trained or from the cache."""
+    from harness.common.isolation import cache_folder
     from harness.data.check import check_dataset
     from harness.detectors import resolve_base
-    from harness.isolation import cache_folder
-    from harness.measure.accuracy import Schedule
-    from harness.search.base import base_schedule, common_base
+    from harness.jobs.base import base_schedule, common_base
+    from harness.training.accuracy import Schedule
 
     data = check_dataset("digits", IMGSZ, cache=cache_folder())
     schedule = Schedule(epochs=1, batch=BATCH, imgsz=IMGSZ, learning_rate=LEARNING_RATE)
@@ -108,7 +108,7 @@ def _base_training(threads: int, base_epochs: int) -> dict[str, Any]:
 def _train_harness(one: dict[str, Any], report: Callable[[Any], None]) -> dict[str, float]:
     """In a child of the fork server."""
     from harness.detectors import resolve_base
-    from harness.measure.accuracy import Schedule, Training, train
+    from harness.training.accuracy import Schedule, Training, train
 
     config = resolve_base(BASE).config
     schedule = Schedule(epochs=one["epochs"], batch=BATCH, imgsz=IMGSZ, learning_rate=LEARNING_RATE)
@@ -148,8 +148,8 @@ def _train_stock(one: dict[str, Any]) -> None:
     import torch
     from ultralytics import YOLO
 
-    from harness.measure.accuracy import _AUGMENTATION
-    from harness.torchvision_compat import ensure_torchvision
+    from harness.training.accuracy import _AUGMENTATION
+    from harness.training.torchvision_compat import ensure_torchvision
 
     torch.set_num_threads(one["threads"])
     ensure_torchvision()

@@ -18,13 +18,13 @@ from rich.table import Table
 
 from harness.analysis.new_images import image_noise
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
+from harness.common.isolation import cache_folder, isolate_ultralytics
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, index_map, insert, resolve_base
-from harness.isolation import cache_folder, isolate_ultralytics
-from harness.measure.accuracy import Schedule, Training, train
-from harness.search.base import base_schedule, common_base
-from harness.settings import SearchSettings
-from harness.torchvision_compat import ensure_torchvision
+from harness.jobs.base import base_schedule, common_base
+from harness.record.settings import SearchSettings
+from harness.training.accuracy import Schedule, Training, train
+from harness.training.torchvision_compat import ensure_torchvision
 
 DEFAULTS = SearchSettings()
 

@@ -15,15 +15,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.common.isolation import cache_folder, isolate_ultralytics
 from harness.data.check import check_dataset
 from harness.detectors import resolve_base
-from harness.isolation import cache_folder, isolate_ultralytics
-from harness.measure.accuracy import Accuracy, Schedule, Training
-from harness.search.child import Report
-from harness.search.executors import Children
-from harness.search.outcome import Failure
-from harness.search.trial import train_base
-from harness.settings import SearchSettings
+from harness.jobs.executors import Children
+from harness.jobs.trial import train_base
+from harness.record.settings import SearchSettings
+from harness.record.state import Failure
+from harness.training.accuracy import Accuracy, Schedule, Training
+from harness.training.child import Report
 
 
 def train(training: Training, report: Report) -> tuple[Accuracy, int]:

@@ -19,9 +19,9 @@ from pathlib import Path
 from harness.analysis.statistics import Standing, summarise
 from harness.claims.reproduce import read_findings
 from harness.claims.verdict import Finding, Verdict
-from harness.rendering import find_all, render
+from harness.cli.rendering import find_all, render
+from harness.record.tables import read_study
 from harness.report import words
-from harness.study_tables import read_study
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"

@@ -2,9 +2,10 @@
 
 Importing this package makes Ultralytics understand the Clo blocks, so that plain
 `YOLO("architecture.yaml").train(...)` works. Ultralytics itself is not imported here: its parser
-is extended at the moment it is first loaded (see `harness.import_hook`).
+is extended at the moment it is first loaded (see `harness.common.import_hook`).
 """
 
-from harness.import_hook import when_imported
+from harness.common.import_hook import moved, when_imported
 
+moved("harness.choices", "harness.architecture.choices")
 when_imported("ultralytics.nn.tasks", "harness.detectors.parser:register")

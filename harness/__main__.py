@@ -10,7 +10,7 @@ def run() -> None:
     is_pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it's ignored, or somebody's own
     if is_pythons:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from harness.cli import main
+    from harness.cli.app import main
 
     if is_pythons:
         signal.signal(signal.SIGINT, signal.default_int_handler)

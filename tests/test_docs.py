@@ -11,9 +11,9 @@ import typer
 import yaml
 from typer.core import TyperGroup
 
-from harness import cli
-from harness.ablation_file import load_ablation
-from harness.space_file import load_space
+from harness.cli import app as cli
+from harness.record.ablation_file import load_ablation
+from harness.space.space_file import load_space
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from docs.render import PAGES, REFERENCE, filled
-from harness.rendering import find_all, render
+from harness.cli.rendering import find_all, render
 
 ROOT = REFERENCE.parents[1]
 FOLDERS = find_all(REFERENCE)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.gpu_checks.outcome import Outcome
+from harness.cost.activations import peak_activation_bytes
 from harness.detectors import resolve_base
-from harness.measure.activations import peak_activation_bytes
-from harness.measure.latency import interleaved_latency
+from harness.latency.latency import interleaved_latency
 
 BASE = "yolov5n"
 IMGSZ = 640

@@ -14,14 +14,14 @@ import torch
 
 from benchmarks.gpu_checks.outcome import Outcome
 from harness.architecture import BASELINE
+from harness.common.isolation import cache_folder
 from harness.data.check import check_dataset
 from harness.detectors import resolve_base
-from harness.isolation import cache_folder
-from harness.measure.accuracy import Accuracy, Schedule, Training, train
-from harness.records import load_record
-from harness.search.executors import run_in_child
-from harness.search.outcome import Failure, State
-from harness.settings import EMBEDDED_DATA
+from harness.jobs.executors import run_in_child
+from harness.record.settings import EMBEDDED_DATA
+from harness.record.state import Failure, State
+from harness.storage.records import load_record
+from harness.training.accuracy import Accuracy, Schedule, Training, train
 
 CANDIDATES, SEEDS, FINALISTS = 3, 2, 1
 ROWS = 1 + CANDIDATES + (SEEDS - 1) * (1 + FINALISTS)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import pandas as pd
 
@@ -34,6 +35,10 @@ from harness.analysis.new_images import (
 )
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
 from harness.analysis.power import df_of_a_seed, growing_df, in_table, seeds_needed
+from harness.architecture import BASELINE
+from harness.record.arms import Role
+from harness.record.state import State
+from harness.record.study import StudyRecord
 
 COLUMNS = (
     "name", "minuend", "subtrahend", "readings", "mean", "sd", "df", "low", "high", "low_corrected", "high_corrected",
@@ -90,7 +95,7 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
     }
     family = max(1, readings["architecture"].nunique())
     none = moderated_noise(readings[:0], "difference")
-    complete = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
+    complete = trials[(trials["state"] == State.COMPLETE) & trials["map50_95"].notna()]
     by_arm = dict(list(complete.groupby("architecture")))
     unit = "base_seed" if len(complete["base_seed"].unique()) > 1 else "seed"
     counts = readings.groupby(["kind", "architecture"]).size()
@@ -108,7 +113,7 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
 
 def _readings(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
     """One row a pair and reading; named as `pooled_noise` wants them."""
-    complete = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
+    complete = trials[(trials["state"] == State.COMPLETE) & trials["map50_95"].notna()]
     keys = ["base_seed", "seed"]
     complete = complete.drop_duplicates(["architecture", *keys], keep="last")
     arms = {str(name): rows.set_index(keys)["map50_95"] for name, rows in complete.groupby("architecture")}
@@ -163,3 +168,48 @@ def _row(
 def _needed(noise: Noise, mean: float, tests: float, growth: tuple[float, float]) -> float:
     """Seeds that show a true difference of this size in a test at α over so many tests; see `power.in_table`."""
     return in_table(seeds_needed(noise.sd, mean, growing_df(noise.df, *growth), ALPHA / tests))
+
+
+def gains(record: StudyRecord) -> pd.DataFrame:
+    """Every arm minus the baseline; see `contrasts`."""
+    arms = [arm for arm in arms_of(record) if arm["role"] != Role.BASELINE]
+    return contrasts(record.trials, [_pair(record, arm["name"], arm, _baseline(record)) for arm in arms])
+
+
+def worths(record: StudyRecord) -> pd.DataFrame:
+    """Every model minus each arm that was made of it: what it gains by what the arm lacks; see `contrasts`."""
+    arms = arms_of(record)
+    models = {arm["name"]: arm for arm in arms if arm["role"] == Role.MODEL}
+    made = [_pair(record, arm["name"], models[arm["model"]], arm) for arm in arms if _is_made_of(arm, models)]
+    return contrasts(record.trials, made)
+
+
+def model_pairs(record: StudyRecord) -> list[Pair]:
+    """Every model against the baseline and against all that was made of it: what claims are read from."""
+    arms = arms_of(record)
+    models = {arm["name"]: arm for arm in arms if arm["role"] == Role.MODEL}
+    over = [_pair(record, arm["name"], arm, _baseline(record)) for arm in models.values()]
+    made = [_pair(record, arm["name"], models[arm["model"]], arm) for arm in arms if _is_made_of(arm, models)]
+    return [*over, *made]
+
+
+def arms_of(record: StudyRecord) -> list[dict[str, Any]]:
+    """The arms as `harness.ablation.run` keeps them, the baseline first; none for a search."""
+    arms: list[dict[str, Any]] = record.ablation.get("arms", [])
+    return arms
+
+
+def _baseline(record: StudyRecord) -> dict[str, Any]:
+    return next(arm for arm in arms_of(record) if arm["identity"] == BASELINE)
+
+
+def _pair(record: StudyRecord, name: str, minuend: dict[str, Any], subtrahend: dict[str, Any]) -> Pair:
+    """Two arms; differences scatter alike where both start as the base, and where all start at random."""
+    alike = minuend["starts_as_base"] and subtrahend["starts_as_base"]
+    from_scratch = record.ablation["file"]["from_scratch"]
+    kind = "from scratch" if from_scratch else "both start as the base" if alike else "one starts elsewhere"
+    return Pair(name=name, minuend=minuend["identity"], subtrahend=subtrahend["identity"], kind=kind)
+
+
+def _is_made_of(arm: dict[str, Any], models: dict[str, dict[str, Any]]) -> bool:
+    return arm["model"] in models and arm["role"] != Role.MODEL

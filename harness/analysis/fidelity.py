@@ -21,6 +21,7 @@ import pandas as pd
 
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, pooled_noise
 from harness.architecture import BASELINE
+from harness.record.state import State
 
 DIFFERENCE = 0.01
 """A difference of mAP50-95 after long training that a short one should see."""
@@ -54,7 +55,7 @@ def paired_gains(trainings: pd.DataFrame) -> pd.DataFrame:
         trainings: Columns `schedule`, `seed`, `architecture`, `space`, `state`, `map50_95`, `cpu_seconds`. A seed
             whose baseline is not complete has no gains.
     """
-    rows = trainings[trainings["state"] == "complete"]
+    rows = trainings[trainings["state"] == State.COMPLETE]
     is_control = rows["architecture"] == BASELINE
     controls = rows[is_control].set_index(["schedule", "seed"])["map50_95"].rename("control")
     paired = rows[~is_control].join(controls, on=["schedule", "seed"], how="inner")

@@ -1,4 +1,4 @@
-"""Which rows of a table nothing else beats.
+"""Which rows of a table nothing else beats, and which lie within the bounds of a search.
 
 References:
     1. Zitzler et al., "Performance assessment of multiobjective optimizers", IEEE TEC 7(2), 2003: the
@@ -16,6 +16,30 @@ import moocore
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from harness.record.constraints import Constraints
+
+
+def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.DataFrame:
+    """Which bounds each row breaks, by its figures as they are, whatever their intervals.
+
+    What was not measured (NaN) breaks no bound.
+
+    Args:
+        rows: `StudyRecord.trials` or a summary of them.
+        constraints: The bounds.
+
+    Returns:
+        Aligned with `rows.index`, a column of True and False for each bound that was given, by its name.
+    """
+    found = {bound.name: bound.broken_by(rows[bound.column]) for bound in constraints.bounds}
+    return pd.DataFrame(found, index=rows.index, dtype=bool)
+
+
+def within(rows: pd.DataFrame, constraints: Constraints) -> pd.Series[bool]:
+    """Which rows break no bound, aligned with `rows.index`."""
+    return ~broken(rows, constraints).any(axis=1)
+
 
 _CHUNK = 4096
 """Rows compared with the whole front at once: bounds memory, changes no result."""

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.analysis.hypervolume import hypervolumes
+from harness.record.state import State
 
 AHEAD = 10
 """Trainings that the stop rule looks ahead: those of one more `clo search --more 10`."""
@@ -48,7 +49,7 @@ def progress(
     times = trials[["started", "finished"]].apply(pd.to_datetime, format="ISO8601", utc=True, errors="coerce")
     timed = trials.assign(**times)[times.notna().all(axis=1)]
     timed = timed.assign(hours=_hours_of_work(timed)).sort_values("finished", kind="stable")
-    rows = timed[(timed["state"] == "complete") & timed["selected_on"].astype(bool)]
+    rows = timed[(timed["state"] == State.COMPLETE) & timed["selected_on"].astype(bool)]
     counts = range(1, len(rows) + 1)
     volumes = hypervolumes(rows, maximize, minimize, reference)
     return pd.DataFrame(

@@ -40,6 +40,7 @@ from harness.analysis.new_images import ImageNoise, add_new_images, image_noises
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, holm, pooled_noise, spent
 from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
+from harness.record.state import State
 
 MAXIMIZED = frozenset({"gain_map50_95", "map50_95", "map50"})
 """Columns of a summary of which more is better; of all others less is."""
@@ -228,7 +229,7 @@ def ended(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _complete(trials: pd.DataFrame) -> pd.DataFrame:
     """Complete rows with an accuracy, one per architecture, seed and number of epochs."""
-    rows = trials[(trials["state"] == "complete") & trials["map50_95"].notna()]
+    rows = trials[(trials["state"] == State.COMPLETE) & trials["map50_95"].notna()]
     rows = rows if "epochs" in rows else rows.assign(epochs=0)
     return rows.drop_duplicates(["architecture", "epochs", "seed"], keep="last")
 
@@ -384,11 +385,11 @@ def _add_costs(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
 def _add_states(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
     """Add how many rows are complete and how many failed, and why the last of these did."""
     trials = ended(trials)
-    done = (trials["state"] == "complete").groupby(trials["architecture"])
+    done = (trials["state"] == State.COMPLETE).groupby(trials["architecture"])
     summary["complete"] = done.sum().reindex(summary.index, fill_value=0).astype(int)
     rows = done.size().reindex(summary.index, fill_value=0).astype(int)
     summary["failed"] = rows - summary["complete"]
-    failures = trials[trials["state"] != "complete"].fillna({"reason": ""})
+    failures = trials[trials["state"] != State.COMPLETE].fillna({"reason": ""})
     reasons = failures["reason"].where(failures["reason"] != "", failures["state"])
     last = reasons.groupby(failures["architecture"]).last()
     summary["reason"] = last.reindex(summary.index).fillna("").astype(str)

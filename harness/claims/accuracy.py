@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.ablation import arms_of, model_pairs
-from harness.analysis.contrasts import contrasts
+from harness.analysis.contrasts import arms_of, contrasts, model_pairs
 from harness.analysis.noise import ALPHA, NO_VARIATION
 from harness.analysis.power import NoNumber, SampleSize, growing_df, sample_size
 from harness.architecture import BASELINE
@@ -22,7 +21,8 @@ from harness.claims.published import PublishedBaseline, published_baseline
 from harness.claims.required import Case, cases, is_called
 from harness.claims.to_decide import what_is_left
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge_gain
-from harness.study_record import StudyRecord
+from harness.record.state import State
+from harness.record.study import StudyRecord
 
 CLAIMED = 0.01
 """Lower end of "1 to 3 %", read as points of mAP50-95."""
@@ -124,7 +124,7 @@ def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
     published = published_baseline(record)
     names = {arm["identity"]: arm["name"] for arm in arms_of(record)}
     rows = contrasts(record.trials, model_pairs(record))
-    complete = record.trials[(record.trials.architecture == BASELINE) & (record.trials.state == "complete")]
+    complete = record.trials[(record.trials.architecture == BASELINE) & (record.trials.state == State.COMPLETE)]
     for row in rows.to_dict("records"):
         yield Comparison(
             study=record.name,

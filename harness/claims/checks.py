@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from harness.claims import content, convffn, equivariance, frequency, insertion, network, pooling
 from harness.claims.ledger import Claim, ClaimKind
 from harness.claims.verdict import Finding
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 Check = Callable[[], Finding]
 

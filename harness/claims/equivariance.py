@@ -16,12 +16,12 @@ from torch import nn
 
 from harness.blocks import CloAttention
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge
-from harness.measure.cost import module_cost
+from harness.cost.counts import module_cost
 
 ROUNDING = 1e-5
 """Largest error that counts as rounding, of the output's RMS: 84 times float32's epsilon."""
 POINTWISE = frozenset({"sigmoid", "silu", "tanh", "mul", "add", "addcmul", "bias", "sub", "div"})
-"""Elementwise operators that see one pixel at a time, by the names of `harness.measure.elementwise`."""
+"""Elementwise operators that see one pixel at a time, by the names of `harness.cost.elementwise`."""
 CONTROL = "window"
 """Attention within tiles: the operator that must fail."""
 SHIFTS = ((0, 1), (1, 0), (2, 1), (4, 5), (8, 8))

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 
 def read_images(paths: Sequence[str | Path], side: int) -> Tensor:

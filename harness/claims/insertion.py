@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from harness.blocks import CloAttention, CloBlock
 from harness.claims.verdict import Cell, Figure, Finding, judge
+from harness.cost.counts import tensors
 from harness.detectors import find_detector, transfer
-from harness.measure.cost import tensors
 
 IMGSZ = 64
 """Side of the images that are run, in pixels: two pixels at stride 32."""

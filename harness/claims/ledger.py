@@ -11,7 +11,7 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 
 class ClaimKind(StrEnum):

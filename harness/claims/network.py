@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from harness.blocks import CloBlock, CloFormer
 from harness.blocks.cloformer import Downsample
 from harness.claims.verdict import Cell, Figure, Finding, judge
-from harness.measure.cost import Cost, module_cost
+from harness.cost.counts import Cost, module_cost
 
 IMGSZ = 224
 PARAMS = {"xxs": 4.2, "xs": 7.2, "s": 12.3}

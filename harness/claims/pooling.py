@@ -16,7 +16,7 @@ from harness.blocks import CloAttention
 from harness.blocks.cloformer import VARIANTS
 from harness.claims.reach import WIDTH, share_reached
 from harness.claims.verdict import Cell, Figure, Finding, judge
-from harness.measure.cost import module_cost
+from harness.cost.counts import module_cost
 
 POOLS = (1, 2, 4, 8)
 DETECTOR_WIDTHS = {8: 128, 16: 256, 32: 512}

@@ -15,7 +15,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from harness.architecture import BASELINE
-from harness.study_record import StudyRecord
+from harness.record.state import State
+from harness.record.study import StudyRecord
 
 COCO_2017 = (118_287, 5_000)
 """Images of COCO's train2017 and val2017."""
@@ -122,7 +123,7 @@ def published_baseline(record: StudyRecord) -> PublishedBaseline | None:
     tables = [table for table in published_tables() if name in table.models]
     trials = record.trials
     file = record.ablation["file"]
-    own = (trials.architecture == BASELINE) & (trials.state == "complete") & (trials.epochs == file["epochs"])
+    own = (trials.architecture == BASELINE) & (trials.state == State.COMPLETE) & (trials.epochs == file["epochs"])
     done = trials[own]
     if not tables or done.empty:
         return None

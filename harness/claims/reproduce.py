@@ -13,10 +13,12 @@ from pathlib import Path
 
 import torch
 
-from harness.ablation_file import AblationFile, load_ablation
-from harness.analysis.ablation import arms_of
-from harness.arms import Role
-from harness.choices import Recipe
+from harness.ablation.cost import plan_of
+from harness.ablation.loop import weights_path
+from harness.ablation.run import ablate
+from harness.ablation.setting import Ablation, AblationSettings, prepare_ablation
+from harness.analysis.contrasts import arms_of
+from harness.architecture.choices import Recipe
 from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
 from harness.claims.checks import needs_training, run_check
 from harness.claims.frequency import local_branch_supplies_high_frequencies
@@ -24,21 +26,19 @@ from harness.claims.images import read_images
 from harness.claims.ledger import Claim, choose_claims
 from harness.claims.published import PublishedBaseline, is_coco2017
 from harness.claims.verdict import Finding
-from harness.cluster_settings import ClusterSettings, ExecutorKind
+from harness.common.atomic import write_whole
+from harness.common.errors import UserError
+from harness.common.isolation import cache_folder
 from harness.data.check import check_dataset, image_paths
-from harness.errors import UserError
-from harness.isolation import cache_folder
-from harness.own_files import refuse_foreign_folder
-from harness.records import load_record
-from harness.report.whole_file import write_whole
-from harness.search.ablate import ablate
-from harness.search.ablation import Ablation, AblationSettings, prepare_ablation
-from harness.search.ablation_cost import plan_of
-from harness.search.arm_loop import weights_path
-from harness.search.observer import Observer
-from harness.settings import EMBEDDED_DATA, sqlite_url
-from harness.study_record import StudyRecord
-from harness.study_tables import is_study, read_study
+from harness.jobs.progress import Observer
+from harness.record.ablation_file import AblationFile, load_ablation
+from harness.record.arms import Role
+from harness.record.cluster_settings import ClusterSettings, ExecutorKind
+from harness.record.own_files import refuse_foreign_folder
+from harness.record.settings import EMBEDDED_DATA, sqlite_url
+from harness.record.study import StudyRecord
+from harness.record.tables import is_study, read_study
+from harness.storage.records import load_record
 
 FINDINGS = "findings.json"
 FOLDER = "reproduce"

@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.analysis.ablation import arms_of
+from harness.analysis.contrasts import arms_of
 from harness.architecture import BASELINE
-from harness.choices import Recipe
+from harness.architecture.choices import Recipe
 from harness.claims.verdict import Verdict
+from harness.record.state import State
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.claims.accuracy import Comparison
-    from harness.study_record import StudyRecord
+    from harness.record.study import StudyRecord
 
 _WORDS = {
     BASELINE: "the baseline",
@@ -133,7 +134,7 @@ def _missing(record: StudyRecord, model: str, end: str) -> Missing:
         return Missing(model=model, arm=_said(end), why=f"study {record.name} was run without it", remedy=_AGAIN)
     identity = next(each["identity"] for each in arms_of(record) if each["name"] == model)
     for said, rows in (("the model itself", _rows(record, identity)), (_said(end), _rows(record, arm))):
-        if not (rows["state"] == "complete").any():
+        if not (rows["state"] == State.COMPLETE).any():
             return Missing(model=model, arm=said, **_untrained(record, rows))
     return Missing(
         model=model, arm=_said(end), why=f"no seed of study {record.name} has both it and the model", remedy=_AGAIN
@@ -142,7 +143,7 @@ def _missing(record: StudyRecord, model: str, end: str) -> Missing:
 
 def _untrained(record: StudyRecord, rows: pd.DataFrame) -> dict[str, str]:
     """Why an arm has no complete training, and what to do."""
-    ended = rows[~rows["state"].isin(["complete", "interrupted"])]
+    ended = rows[~rows["state"].isin([State.COMPLETE, State.INTERRUPTED])]
     if ended.empty:
         return {"why": f"not trained yet in study {record.name}", "remedy": _AGAIN}
     last = ended.iloc[-1]

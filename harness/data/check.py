@@ -18,16 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.common.errors import UserError
+from harness.common.isolation import cache_folder
+from harness.common.yaml_file import MOST_BYTES, parse_yaml
 from harness.data.coco import ensure_coco
 from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
 from harness.data.listing import Split, followed_link, label_paths, list_split, missing_image
 from harness.data.root import find_root
 from harness.data.usable import Usable, refuse_shared, refuse_unusable, usable
-from harness.errors import UserError
-from harness.isolation import cache_folder
-from harness.settings import EMBEDDED_DATA as EMBEDDED
-from harness.yaml_file import MOST_BYTES, parse_yaml
+from harness.record.settings import EMBEDDED_DATA as EMBEDDED
 
 LARGE = 5_000  # images from which not every label is read
 _COLOURS = 3  # channels of an image

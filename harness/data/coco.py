@@ -23,11 +23,11 @@ from pathlib import Path
 
 import yaml
 
+from harness.common.atomic import write_folder_once
+from harness.common.errors import UserError
 from harness.data.coco_file import CocoFile, counted, read_coco
 from harness.data.coco_images import CocoImages, find_images, wrong_size
 from harness.data.coco_labels import repair, write_labels
-from harness.data.whole_folder import write_folder_once
-from harness.errors import UserError
 
 _VERSION = 1  # of the folder's content
 

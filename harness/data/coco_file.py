@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 _NAME = re.compile(r"instances_(train|val)(.*)\.json")
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

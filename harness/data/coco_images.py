@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from harness.common.errors import UserError
 from harness.data.coco_file import CocoFile, CocoImage, counted
-from harness.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,10 +25,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.digits_settings import DigitsSettings
-from harness.data.scenes import Pixels, PlacedDigit, compose_scene, generator
-from harness.data.whole_folder import write_folder_once
-from harness.errors import UserError
+from harness.common.atomic import write_folder_once
+from harness.common.errors import UserError
+from harness.data.scenes import DigitsSettings, Pixels, PlacedDigit, compose_scene, generator
 
 __all__ = [
     "SOURCE",

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.common.errors import UserError
 from harness.data.root import refuse_windows, searched
-from harness.errors import UserError
 
 _OTHER_IMAGES = frozenset(
     {"arw", "cr2", "cr3", "exr", "gif", "hdr", "jfif", "jpe", "jxl", "nef", "orf", "pbm", "pgm", "pnm", "ppm", "psd"}

@@ -23,7 +23,7 @@ from ultralytics.data import dataset as ultralytics_dataset
 from ultralytics.data import utils as ultralytics_utils
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 
-from harness.isolation import cache_folder
+from harness.common.isolation import cache_folder
 
 _NOWHERE = Path(os.devnull) / "no.npy"
 _TWICE = re.compile(r": (\d+) duplicate labels removed$")

@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
-from harness.isolation import cache_folder
+from harness.common.errors import UserError
+from harness.common.isolation import cache_folder
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 

@@ -29,13 +29,15 @@ import torch
 from torch import nn
 
 from harness.blocks import block_modules, import_block_file
+from harness.common.errors import UserError
 from harness.detectors.examined import fault_of_names
-from harness.errors import UserError
 
 SWITCH = "ULTRALYTICS_SAFE_LOAD"
 BLOCK_FILES = "blocks"
 """Key of a model's YAML under which the files stand that register blocks of a user's own."""
-_OURS = ("harness.blocks.", "harness.detectors.", "harness.choices.")
+_MOVED = {"harness.choices": "harness.architecture.choices"}
+"""Modules of classes that checkpoints name, by the names that they had before."""
+_OURS = ("harness.blocks.", "harness.detectors.", *(f"{module}." for module in (*_MOVED, *_MOVED.values())))
 _WRAPPED = "_clo_nas_wraps"
 Loader = Callable[..., tuple[dict[str, Any], str]]
 
@@ -102,7 +104,8 @@ def _allow_known_layers(path: Path) -> None:
     for name in names:
         known = theirs.get(name) or _class_of_ours(name)
         if known is not None:
-            torch.serialization.add_safe_globals([known])
+            is_moved = name.rpartition(".")[0] in _MOVED
+            torch.serialization.add_safe_globals([(known, name) if is_moved else known])
 
 
 def _class_of_ours(name: str) -> type | None:
@@ -111,7 +114,8 @@ def _class_of_ours(name: str) -> type | None:
     if not f"{module}.".startswith(_OURS) or _is_missing(module):
         return None
     found = getattr(importlib.import_module(module), attribute, None)
-    is_known = isinstance(found, type) and issubclass(found, (nn.Module, enum.Enum)) and found.__module__ == module
+    here = _MOVED.get(module, module)
+    is_known = isinstance(found, type) and issubclass(found, (nn.Module, enum.Enum)) and found.__module__ == here
     return found if is_known else None
 
 

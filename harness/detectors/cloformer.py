@@ -23,7 +23,7 @@ from harness.blocks import CloFormer
 from harness.blocks.block import CloBlock
 from harness.blocks.cloformer import VARIANTS
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 CLOFORMER_PREFIX = "cloformer-"
 """What the names of these detectors begin with; the variant's follows."""

@@ -10,11 +10,11 @@ from typing import Any
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER
 
+from harness.common.errors import UserError
+from harness.common.yaml_file import MOST_BYTES, parse_yaml
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
 from harness.detectors.forks import in_our_form
-from harness.errors import UserError
-from harness.yaml_file import MOST_BYTES, parse_yaml
 
 _OWN_YAMLS = Path(__file__).parent
 """Folder of the model YAMLs that Ultralytics lacks."""

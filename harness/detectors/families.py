@@ -13,12 +13,12 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
-from harness import yaml_file
+from harness.common import yaml_file
+from harness.common.errors import UserError, lacks_memory
 from harness.detectors.checkpoints import BLOCK_FILES, refused
 from harness.detectors.description import describe, in_one_scale, silence
 from harness.detectors.examined import fault_of_content, fault_of_file, fault_of_network, without_left_overs
 from harness.detectors.rows import BUILD_ERRORS, faulty_row
-from harness.errors import UserError, lacks_memory
 
 
 @dataclass(frozen=True, kw_only=True)

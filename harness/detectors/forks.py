@@ -20,8 +20,8 @@ from typing import Any
 from ultralytics.utils.ops import make_divisible
 
 from harness.blocks.registry import block_entry
+from harness.common.errors import UserError
 from harness.detectors.rows import BUILD_ERRORS, FORKS_OWN, Row, check_names, faulty_row, input_channels
-from harness.errors import UserError
 
 _REGISTERED = {"CBAM": "cbam", "SE": "se"}
 _HEADS, _KERNEL, _WINDOW = 8, 5, 4

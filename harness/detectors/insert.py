@@ -11,11 +11,11 @@ import yaml
 from harness.architecture import Architecture, Init, Kind, Mode, Placement
 from harness.blocks import BlockError, import_block_file
 from harness.blocks.probe import probe
+from harness.common.errors import UserError
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.families import Base
 from harness.detectors.parser import INSIDE
 from harness.detectors.sites import Site, find_sites
-from harness.errors import UserError
 
 
 def insert(

@@ -21,12 +21,12 @@ from typing import Any
 
 from ultralytics.nn.tasks import DetectionModel
 
-from harness import yaml_file
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
+from harness.common import yaml_file
+from harness.common.errors import UserError
 from harness.detectors.families import Base, build, resolve_base
 from harness.detectors.insert import index_map, insert
 from harness.detectors.sites import Site, find_sites
-from harness.errors import UserError
 
 _ARTICLE = re.compile(r"(?P<base>.+?)-clo-(?P<part>backbone-last|backbone|head)(?P<bare>-bare)?")
 _PARTS = {

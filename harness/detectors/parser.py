@@ -34,11 +34,11 @@ from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
 from harness.blocks import CloAttention, CloBlock, RegisteredBlock, import_block_file
+from harness.common.errors import UserError
 from harness.detectors.checkpoints import BLOCK_FILES, SWITCH, load_safely
 from harness.detectors.cloformer import CloFormerStage, CloFormerStem
 from harness.detectors.inside import put_inside
 from harness.detectors.yolov7 import YOLOV7_LAYERS
-from harness.errors import UserError
 
 KEEPING: tuple[type[nn.Module], ...] = (CloAttention, CloBlock, RegisteredBlock)
 """Layers that keep the channels of their input."""

@@ -13,12 +13,12 @@ from typing import Any
 from harness.architecture import Architecture, FeedForward, Gate, Init, Kind, LocalGroup, Mode, Operator, Placement
 from harness.blocks import BlockError, import_block_file
 from harness.blocks.registry import block_entry, block_names
+from harness.common.errors import UserError
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.families import Base
 from harness.detectors.insert import insert
 from harness.detectors.parser import INSIDE
 from harness.detectors.sites import Site
-from harness.errors import UserError
 
 _BLOCKS = ("CloBlock", "CloAttention", "RegisteredBlock")
 _Found = tuple[tuple[int, Mode, str, list[Any]], ...]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from ultralytics.nn import tasks
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 Row = list[Any]
 """[from, repeats, module, args]."""

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from harness.architecture import MapSize, Mode
+from harness.common.errors import UserError
 from harness.detectors.families import Base
 from harness.detectors.inside import bottleneck_channels
-from harness.errors import UserError
 
 _OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "SPPCSPC", "C2PSA", "C2fPSA", "PSA", "AIFI"})
 """Layers that end the backbone after its last stage; each is a site under its own name."""

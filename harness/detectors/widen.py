@@ -8,24 +8,83 @@ or MACs come as close to what is wanted as steps allow.
 How many steps that takes needs no search over detectors: a layer's parameters and MACs are quadratic in the number
 of steps, so that its cost at 0, 1 and 2 steps is its cost at any (Newton's forward differences). Two channels a
 step, because half of a layer's hidden channels are those of its bottlenecks, rounded down.
+
+A layer's row in a model YAML says its hidden channels as an expansion, or spells them out.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from ultralytics.nn.modules.block import C2f, RepNCSPELAN4
 
 from harness.architecture import Architecture
-from harness.choices import Size
+from harness.architecture.choices import Size
+from harness.common.errors import UserError
 from harness.detectors.families import Base, build
 from harness.detectors.growth import GROWING, can_grow
-from harness.detectors.hidden import STEP, hidden_channels, wider_arguments
 from harness.detectors.insert import insert
 from harness.detectors.sites import output_maps
-from harness.errors import UserError
+from harness.detectors.yolov7 import ELAN
+
+STEP = 2
+"""Hidden channels that a layer is widened by at a time: its bottlenecks may have half of them, rounded down."""
+
+
+def hidden_channels(layer: Any) -> int:
+    """Channels inside a layer of `growth.GROWING`."""
+    if isinstance(layer, ELAN):
+        return int(layer.start.conv.out_channels)
+    if isinstance(layer, RepNCSPELAN4):
+        return int(layer.cv4.conv.in_channels - layer.cv1.conv.out_channels) // 2
+    return int(layer.c if isinstance(layer, C2f) else layer.cv1.conv.out_channels)
+
+
+def wider_arguments(layer: Any, arguments: Sequence[Any], steps: int) -> list[Any]:
+    """Arguments of a row whose layer is to have `steps` × `STEP` more hidden channels.
+
+    Args:
+        layer: What the row builds, one of `growth.GROWING`.
+        arguments: The row's own.
+        steps: How many.
+    """
+    wider = list(arguments)
+    if isinstance(layer, ELAN):  # [in, out, width, inner, …]
+        width, inner = arguments[2:4]
+        wider[2:4] = [width + STEP * steps, inner + max(1, round(STEP * inner / width)) * steps]
+    elif isinstance(layer, RepNCSPELAN4):  # [out, first, inner, …]
+        wider[2] += STEP * steps
+    else:
+        wider = _with_expansion(layer, wider, hidden_channels(layer) + STEP * steps)
+    return wider
+
+
+def _with_expansion(layer: Any, arguments: list[Any], hidden: int) -> list[Any]:
+    """The row with `e` for so many hidden channels, and the defaults of whatever comes before `e`.
+
+    Ultralytics puts the channels of the input before a row's arguments, and the repeats behind the first.
+    """
+    signature = inspect.signature(type(layer).__init__).parameters
+    _self, _inputs, outputs, _repeats, *others = signature
+    in_row = [outputs, *others]
+    at = in_row.index("e")
+    missing = [signature[name].default for name in in_row[len(arguments) : at]]
+    mixing = layer.cv2 if isinstance(layer, C2f) else layer.cv3
+    return [*arguments[:at], *missing, expansion(hidden, mixing.conv.out_channels), *arguments[at + 1 :]]
+
+
+def expansion(hidden: int, outputs: int) -> float:
+    """The shortest `e` for which Ultralytics' `int(outputs * e)` is `hidden`; 0.29 of 100 would be 28."""
+    for decimals in range(1, 16):
+        least = round(hidden / outputs, decimals)
+        for e in (least, round(least + 10**-decimals, decimals)):
+            if int(outputs * e) == hidden:
+                return e
+    raise AssertionError(f"no expansion of {outputs} channels gives {hidden}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,18 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.ablation import arms_of, gains, worths
-from harness.analysis.contrasts import Verdict
+from harness.analysis.contrasts import Verdict, arms_of, gains, worths
 from harness.analysis.noise import ALPHA, NO_VARIATION
 from harness.analysis.power import NoNumber, Seeds, from_table, growing_df, sample_size
 from harness.analysis.statistics import ended
 from harness.architecture import BASELINE
-from harness.arms import Role
+from harness.record.arms import Role
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import notes, tables, target, words
 from harness.report.answer import Tile
 from harness.report.page import Page, Section
 from harness.report.tables import Cell, Column, Row, Spark, Table
-from harness.study_record import StudyRecord
 
 _RULES = (
     "Difference: one arm's mAP50-95 minus another's under the same seed and from the same base; the mean over them.",
@@ -59,7 +59,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
     headline, lead, outcome = _answer(record, gained, worth, digits)
     failures = tables.failures(record.trials)
     states = ended(record.trials)["state"]
-    done = int((states == "complete").sum())
+    done = int((states == State.COMPLETE).sum())
     sections = [
         Section(
             title="Every arm against the baseline",

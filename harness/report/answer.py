@@ -14,14 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.bounds import within
 from harness.analysis.chosen import corrected_for_choice
+from harness.analysis.fronts import within
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import phrases, target, words
 from harness.report.pick import Pick, pick
-from harness.study_record import StudyRecord
 
 
 class Outcome(StrEnum):
@@ -244,7 +245,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
 def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
     """Count the trainings that ended in each state other than complete, the most frequent first."""
     states = ended(trials)["state"].astype(str)
-    return dict(Counter(states[states != "complete"]).most_common())
+    return dict(Counter(states[states != State.COMPLETE]).most_common())
 
 
 def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:

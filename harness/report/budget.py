@@ -12,15 +12,15 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.bounds import within
 from harness.analysis.chosen import corrected_for_choice
+from harness.analysis.fronts import within
 from harness.analysis.recommendation import non_inferior, recommended
 from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
+from harness.record.study import StudyRecord
 from harness.report import phrases
 from harness.report.figures import FrontFigure
 from harness.report.pick import cost_of
-from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)

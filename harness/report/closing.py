@@ -10,12 +10,13 @@ import pandas as pd
 from harness.analysis.power import NoNumber
 from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.ablation import ablation_content
 from harness.report.answer import Answer, answer
 from harness.report.content import Content, front_rows
 from harness.report.figures import AXES, front_figure
-from harness.study_record import StudyRecord
 
 
 def closing(record: StudyRecord, content: Content | None = None) -> dict[str, Any]:
@@ -34,8 +35,8 @@ def closing(record: StudyRecord, content: Content | None = None) -> dict[str, An
         return _of_ablation(record)
     said, front = (content.answer, content.front) if content else _answer_and_front(record)
     candidates = record.trials[record.trials.architecture != BASELINE]
-    complete = set(candidates[candidates.state == "complete"].architecture)
-    failed = set(candidates[~candidates.state.isin(["complete", "interrupted"])].architecture) - complete
+    complete = set(candidates[candidates.state == State.COMPLETE].architecture)
+    failed = set(candidates[~candidates.state.isin([State.COMPLETE, State.INTERRUPTED])].architecture) - complete
     return {
         "study": record.name,
         "finished": len(complete),
@@ -56,7 +57,7 @@ def _answer_and_front(record: StudyRecord) -> tuple[Answer, pd.DataFrame]:
 def _of_ablation(record: StudyRecord) -> dict[str, Any]:
     """The contract of `clo ablate --json`: the same, without a front and with every difference."""
     said = ablation_content(record)
-    done = record.trials.state == "complete"
+    done = record.trials.state == State.COMPLETE
     families = {"gains": said.gains, "worths": said.worths}
     return {
         "study": record.name,

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.analysis.statistics import Standing, gain_noise, summarise
+from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
 from harness.report.budget import Budget, budget
 from harness.report.comparison import Comparison, comparison
-from harness.report.evidence import Evidence, latency_evidence
+from harness.report.evidence import Evidence, Reader, latency_evidence
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, FrontFigure, front_figure, marked, with_placebos
 from harness.report.matters import Matters, what_matters
@@ -20,10 +21,8 @@ from harness.report.notes import Pairs
 from harness.report.page import Section
 from harness.report.placebo import forest_section, placebo_points
 from harness.report.progress import Progress, how_far
-from harness.report.rounds import Reader
 from harness.report.tables import Table
 from harness.report.tied import Ties, ties_on
-from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)

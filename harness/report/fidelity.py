@@ -11,8 +11,9 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.analysis.fidelity import COLUMNS, DIFFERENCE, EVERYTHING, fidelity, paired_gains
+from harness.common.atomic import write_whole
+from harness.record.state import State
 from harness.report import words
-from harness.report.whole_file import write_whole
 
 SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
 FILES = (SETTING, TABLE, PAGE, "trainings.csv")
@@ -141,7 +142,7 @@ def _page(trainings: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any])
     by_cohort = table.groupby("cohort", sort=False) if len(table) else ()
     return environment.get_template("fidelity.md.j2").render(
         plan=plan,
-        complete=int((trainings["state"] == "complete").sum()),
+        complete=int((trainings["state"] == State.COMPLETE).sum()),
         difference=DIFFERENCE,
         parts=[(cohort, rows.to_dict("records")) for cohort, rows in by_cohort],
     )

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.bounds import within
+from harness.analysis.fronts import within
 from harness.analysis.statistics import Standing, Verdict, front
 from harness.architecture import BASELINE
+from harness.record.study import StudyRecord
 from harness.report import phrases, words
-from harness.study_record import StudyRecord
 
 _LEAST_SPAN = 0.1
 """Of the largest x: points that are closer together than that still leave their bars so much room."""

@@ -13,6 +13,7 @@ from harness.claims.ledger import Claim, Source
 from harness.claims.published import PublishedBaseline
 from harness.claims.verdict import Cell as Value
 from harness.claims.verdict import Finding, Verdict
+from harness.common.atomic import write_whole
 from harness.report import words
 from harness.report.answer import Tile
 from harness.report.html import render_page
@@ -20,7 +21,6 @@ from harness.report.markdown import render_page_markdown
 from harness.report.notes import Pairs
 from harness.report.page import Page, Section
 from harness.report.tables import Cell, Column, Row, Table
-from harness.report.whole_file import write_whole
 
 Entry = tuple[Claim, Finding]
 _ARTICLE = "《YOLO改进系列之注意力机制(CloAttention模型介绍)》"

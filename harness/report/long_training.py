@@ -10,8 +10,9 @@ from typing import Any
 from harness.analysis.contrasts import Pair, contrasts
 from harness.analysis.statistics import Verdict
 from harness.architecture import BASELINE
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import words
-from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def long_training(record: StudyRecord, architecture: str, epochs: int, seeds: Se
     rows = rows[(rows["epochs"] == epochs) & rows["seed"].isin(seeds)]
     pair = Pair(name=architecture, minuend=architecture, subtrahend=BASELINE, kind="long")
     found = contrasts(rows, [pair]).iloc[0]
-    means = rows[rows["state"] == "complete"].groupby("architecture")["map50_95"].mean()
+    means = rows[rows["state"] == State.COMPLETE].groupby("architecture")["map50_95"].mean()
     gain, low, high, verdict = found["mean"], found["low"], found["high"], str(found["verdict"])
     if architecture == BASELINE:  # it is compared with nothing, least of all with itself
         gain = low = high = float("nan")

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.effects import marginal_effects
-from harness.choices import NO_BLOCK
+from harness.architecture.choices import NO_BLOCK
+from harness.record.settings import Objective
+from harness.record.study import Choices
 from harness.report import words
 from harness.report.tables import Cell, Column, Row, Table
-from harness.settings import Objective
-from harness.study_record import Choices
 
 EFFECTS_SHOWN, IMPORTANCES_SHOWN = 12, 5
 """Rows of each table of effects, and the most important choices of each column of shares; files hold the rest."""

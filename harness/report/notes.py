@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.architecture import BASELINE, Init, Kind, Mode
-from harness.printable import quoted
+from harness.common.printable import quoted
+from harness.record.settings import MIN_GAIN
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.target import unknown_images
-from harness.settings import MIN_GAIN
-from harness.study_record import StudyRecord
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -75,7 +76,7 @@ def measured(record: StudyRecord) -> Pairs:
 
 def _evaluators(record: StudyRecord) -> str:
     """What judged the rows; those that name nothing are from before it was kept, when there was only one."""
-    complete = record.trials[record.trials["state"] == "complete"]
+    complete = record.trials[record.trials["state"] == State.COMPLETE]
     named = [str(name) or "Ultralytics' validator" for name in complete["evaluator"].unique()]
     return " and, in other rows, ".join(named or ["Ultralytics' validator"])
 
@@ -139,7 +140,7 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
 def _blind_baseline(record: StudyRecord) -> tuple[str, ...]:
     """A sentence where the baseline finds no object, so that everything is as good as it."""
     trials = record.trials
-    read = trials[(trials["architecture"] == BASELINE) & (trials["state"] == "complete")]["map50_95"]
+    read = trials[(trials["architecture"] == BASELINE) & (trials["state"] == State.COMPLETE)]["map50_95"]
     if read.empty or read.max() >= _NOTHING:
         return ()
     return (

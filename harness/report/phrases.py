@@ -8,17 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.bounds import broken
+from harness.analysis.fronts import broken
 from harness.analysis.moderation import p_of_equal_noise
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
 from harness.analysis.power import NoNumber, SampleSize, df_of_a_seed, growing_df, sample_size
 from harness.analysis.progress import enough, further_gain
 from harness.analysis.statistics import Standing, Verdict, best_by_chance, gain_noise, scattering_rows
 from harness.architecture import BASELINE
-from harness.constraints import Bound, Constraints
+from harness.record.constraints import Bound, Constraints
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.target import is_beyond_seeds
-from harness.study_record import StudyRecord
 
 WANTED_GAIN = 0.01
 """The gain, in mAP50-95, for which the report says how many seeds would show it."""

@@ -12,9 +12,9 @@ from harness.analysis.recommendation import non_inferior, recommended
 from harness.analysis.statistics import Standing, Verdict
 from harness.analysis.ties import told_apart
 from harness.architecture import BASELINE
+from harness.record.settings import Objective
+from harness.record.study import StudyRecord
 from harness.report import phrases, words
-from harness.settings import Objective
-from harness.study_record import StudyRecord
 
 _COSTS = {
     Objective.LATENCY: ("latency_ratio", "latency"),

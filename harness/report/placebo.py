@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.analysis.ablation import arms_of, gains
-from harness.analysis.contrasts import Verdict
-from harness.arms import Role
+from harness.analysis.contrasts import Verdict, arms_of, gains
+from harness.record.arms import Role
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.ablation import ablation_content
 from harness.report.figures import LATENCY, MACS, Axis, Mark, Point
 from harness.report.page import Section
 from harness.report.tables import Row, Table
-from harness.study_record import StudyRecord
 
 _ALIKE = {
     "base": "its base is another",
@@ -45,7 +45,7 @@ def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
             return reason
     if ablation.ablation["file"].get("recipe", "short") != "short":
         return "it is trained by the published recipe"
-    done = search.trials.loc[search.trials["state"] == "complete", "epochs"]
+    done = search.trials.loc[search.trials["state"] == State.COMPLETE, "epochs"]
     if len(done) and int(done.max()) != ablation.settings.get("epochs"):
         return "its trainings have another number of epochs"
     if not _models(search, ablation):

@@ -11,10 +11,11 @@ import pandas as pd
 from harness.analysis.hypervolume import BEYOND_NADIR, reference_point
 from harness.analysis.progress import progress
 from harness.architecture import BASELINE
+from harness.record.settings import Objective
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.tables import Cell, Column, Row, Table
-from harness.settings import Objective
-from harness.study_record import StudyRecord
 
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 _COLUMNS = {Objective.LATENCY: "latency_ratio"}
@@ -62,7 +63,7 @@ def growth(record: StudyRecord) -> Growth | None:
     trials = _first_trainings(record.trials)
     minimize = [_COLUMNS.get(Objective(each), each) for each in _objectives(record) if each != Objective.MAP50_95]
     columns = ["map50_95", *minimize]
-    found = trials[trials["selected_on"] & (trials["state"] == "complete")].reindex(columns=columns)
+    found = trials[trials["selected_on"] & (trials["state"] == State.COMPLETE)].reindex(columns=columns)
     if found.dropna().empty:
         return None
     reference = reference_point(found, ["map50_95"], minimize)
@@ -84,7 +85,7 @@ def _objectives(record: StudyRecord) -> list[str]:
 
 def _first_trainings(trials: pd.DataFrame) -> pd.DataFrame:
     """All trainings, with only those of the control's seed and epochs marked as what the search looks at."""
-    controls = trials[(trials["architecture"] == BASELINE) & (trials["state"] == "complete")]
+    controls = trials[(trials["architecture"] == BASELINE) & (trials["state"] == State.COMPLETE)]
     if controls.empty:
         return trials.assign(selected_on=False)
     control = controls.iloc[0]

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.common.atomic import write_whole
+from harness.common.errors import UserError
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import notes, words
 from harness.report.ablation import ablation_content
 from harness.report.content import content
@@ -16,8 +19,6 @@ from harness.report.markdown import render_page_markdown
 from harness.report.page import Page, Section
 from harness.report.png import draw_png
 from harness.report.tables import Cell, Column, Row, Table
-from harness.report.whole_file import write_whole
-from harness.study_record import StudyRecord
 
 _NOT_ALIKE = {
     "base": "their bases differ",
@@ -121,7 +122,7 @@ def _overview(records: Sequence[StudyRecord]) -> Table:
 
 def _row(record: StudyRecord) -> Row:
     settings, trials = record.settings, record.trials
-    done = trials[trials["state"] == "complete"]
+    done = trials[trials["state"] == State.COMPLETE]
     epochs = sorted({int(each) for each in done["epochs"]})
     return Row(
         kind="",

@@ -12,8 +12,9 @@ import pandas as pd
 
 from harness.analysis.statistics import Standing, ended
 from harness.architecture import BASELINE
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import phrases, words
-from harness.study_record import StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +148,7 @@ def candidates(
     baseline_ms = _baseline_ms(record)
     remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
-    several = len(set(record.trials.loc[record.trials["state"] == "complete", "epochs"])) > 1
+    several = len(set(record.trials.loc[record.trials["state"] == State.COMPLETE, "epochs"])) > 1
     rows = tuple(
         _candidate(record, str(name), row, digits, span, baseline_ms, remarks.get(str(name), ()), several=several)
         for name, row in ordered.iterrows()
@@ -158,7 +159,7 @@ def candidates(
 def failures(trials: pd.DataFrame) -> Table:
     """Group the trainings that ended without a result by state and reason; one that still runs is not among them."""
     rows = ended(trials)
-    rows = rows[rows["state"] != "complete"]
+    rows = rows[rows["state"] != State.COMPLETE]
     counts = Counter(zip(rows["state"].astype(str), rows["reason"].fillna("").astype(str), strict=True))
     examples = rows.fillna({"reason": ""}).groupby(["state", "reason"])["architecture"].unique()
     return Table(

@@ -11,12 +11,13 @@ from harness.analysis.new_images import Target
 from harness.analysis.noise import ALPHA
 from harness.analysis.power import POWER
 from harness.analysis.statistics import Standing, Verdict
+from harness.record.state import State
 from harness.report import words
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.study_record import StudyRecord
+    from harness.record.study import StudyRecord
 
 _WORDS = {Target.NEW_IMAGES: "on new images like these", Target.THESE_IMAGES: "on these images"}
 _SEEN = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))
@@ -79,7 +80,7 @@ def is_beyond_seeds(row: Any) -> bool:
 
 def unknown_images(record: StudyRecord) -> str:
     """Return what the study cannot say of other images; empty where every training kept what its images contribute."""
-    complete = record.trials[record.trials["state"] == "complete"]
+    complete = record.trials[record.trials["state"] == State.COMPLETE]
     kept = complete["image_influence"].fillna("").astype(str).str.contains(" ")
     if len(complete) and kept.all():
         return ""

@@ -1,31 +1,93 @@
-"""Writes a study's report: each file whole or not at all."""
+"""Write the report of a search or an ablation: each file whole or not at all.
+
+The table of trainings for programs, `trials.parquet`, is typed, versioned, and describes its columns itself.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from harness.analysis.new_images import INFLUENCE
-from harness.errors import UserError
-from harness.half_written import remove_left_overs
-from harness.own_files import refuse_foreign_study
+from harness.common.atomic import remove_left_overs, write_whole
+from harness.common.errors import UserError
+from harness.common.resources import reference_folder
+from harness.record.data_dictionary import TRIALS, TRIALS_SCHEMA_VERSION
+from harness.record.form import SAFE_NAME
+from harness.record.own_files import refuse_foreign_study
+from harness.record.study import StudyRecord
+from harness.record.tables import VERSION_KEY, design, surroundings
+from harness.report.ablation import ablation_content
 from harness.report.content import Content, content
+from harness.report.evidence import read_rounds
 from harness.report.fidelity import known_fidelity
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
-from harness.report.parquet import trials_parquet
+from harness.report.forest import draw_forest
+from harness.report.html import render_html, render_page
+from harness.report.markdown import render_markdown, render_page_markdown
 from harness.report.png import draw_png, draw_svg
-from harness.report.rounds import read_rounds
-from harness.report.whole_file import write_whole
-from harness.report.write_ablation import ablation_files
-from harness.resources import reference_folder
-from harness.study_form import SAFE_NAME
-from harness.study_record import StudyRecord
-from harness.study_tables import design, surroundings
+
+_METADATA = {VERSION_KEY: str(TRIALS_SCHEMA_VERSION), "made_by": "clo-nas", "described_in": "docs/data-dictionary.md"}
+_WHOLE = {"macs", "flops", "params"}
+"""Counts that are floats in memory, where some are missing."""
+_TIMES = {"started", "finished"}
+
+
+def trials_parquet(table: pd.DataFrame) -> bytes:
+    """A Parquet file of the rows and columns of trials.csv.
+
+    Args:
+        table: The trainings, typed as `StudyRecord.trials`; its columns' order is the file's.
+    """
+    schema = pa.schema([_field(str(name), table[name]) for name in table], metadata=_METADATA)
+    arrays = [_array(table[field.name], field.type) for field in schema]
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), out)
+    return out.getvalue()
+
+
+def _field(name: str, values: pd.Series[Any]) -> pa.Field:
+    about = TRIALS[name]
+    return pa.field(name, _kind(name, values), metadata={"description": about.about, "unit": about.unit})
+
+
+def _kind(name: str, values: pd.Series[Any]) -> pa.DataType:
+    if name in _TIMES:
+        return pa.timestamp("us", tz="UTC")
+    if name in _WHOLE:
+        return pa.int64()
+    return {"i": pa.int64(), "f": pa.float64(), "b": pa.bool_()}.get(values.dtype.kind, pa.string())
+
+
+def _array(values: pd.Series[Any], kind: pa.DataType) -> pa.Array:
+    """The values; what was not measured is null."""
+    if pa.types.is_timestamp(kind):
+        values = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
+    elif pa.types.is_integer(kind):
+        values = values.astype("float64").round().astype("Int64")
+    return pa.Array.from_pandas(values, type=kind)
+
+
+def ablation_files(record: StudyRecord) -> dict[str, bytes]:
+    """Name to content: `report.html`, `report.md`, `forest.png` and `contrasts.csv`."""
+    said = ablation_content(record)
+    forests = [("Gain over the baseline", said.gains), ("Model minus arm: what each part is worth", said.worths)]
+    families = {"gain": said.gains, "worth": said.worths}
+    table = pd.concat([rows.assign(family=family) for family, rows in families.items() if len(rows)])
+    return {
+        "report.html": render_page(said.page).encode(),
+        "report.md": render_page_markdown(said.page).encode(),
+        "forest.png": draw_forest(forests, f"clo-nas ablation {record.name}"),
+        "contrasts.csv": table.to_csv(index=False, lineterminator="\n").encode(),
+    }
+
 
 TRIAL_COLUMNS = (
     "trial", "architecture", "seed", "epochs", "state", "reason", "map50_95", "map50", "gain_map50_95",
@@ -49,7 +111,7 @@ def write_report(
 
     `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
     known), `front.csv`, `importance.csv`, `effects.csv`, `environment.json`, `study.json` and
-    `architectures/<id>.yaml`; their columns are in `harness.data_dictionary`. An ablation has `forest.png` and
+    `architectures/<id>.yaml`; their columns are in `harness.record.data_dictionary`. An ablation has `forest.png` and
     `contrasts.csv` in place of the front's and the choices' files.
     Works for a study that has only begun, and for one where all failed.
 

@@ -9,9 +9,9 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE
+from harness.record.study import DUPLICATE, ROLE, ROW
 from harness.search.candidates import Candidates, Codes
 from harness.search.improvement import Floats
-from harness.study_record import DUPLICATE, ROLE, ROW
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,31 +10,30 @@ from typing import Any, NamedTuple
 import optuna
 
 from harness.architecture import BASELINE, Architecture
+from harness.common.errors import UserError
+from harness.cost.counts import model_cost
+from harness.cost.space_cost import AdditiveCost
 from harness.detectors import build, index_map, insert, to_yaml
-from harness.errors import UserError
-from harness.measure.accuracy import Training
-from harness.measure.cost import model_cost
-from harness.measure.latency import Latency
-from harness.measure.raw_samples import write_parquet
-from harness.search.base import CommonBase
-from harness.search.climb import choose, first_rung, nobody_judges, pace_of, plan_search
-from harness.search.executors import Executor
+from harness.jobs.base import CommonBase
+from harness.jobs.executors import Executor
+from harness.jobs.interrupts import Interrupts
+from harness.jobs.plan import Plan
+from harness.jobs.progress import Observer, work_left
+from harness.jobs.setting import Setting
+from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
+from harness.latency.latency import Latency
+from harness.latency.raw_samples import write_parquet
+from harness.record.state import Failure, State
+from harness.record.study import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
 from harness.search.informed import informed_sampler
-from harness.search.interrupts import Interrupts
-from harness.search.observer import Observer
-from harness.search.outcome import Failure, State
-from harness.search.plan import Plan
+from harness.search.promotion import choose, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.proposals import ask_for
 from harness.search.region import Region
 from harness.search.sampler import CostAwareSampler
-from harness.search.setting import Setting
-from harness.search.space_cost import AdditiveCost
 from harness.search.starts import Start, Starts
-from harness.search.study import WEIGHTS, SearchStudy
-from harness.search.trial import Job, Measured, keep_matches, run_trial, trial_figures
-from harness.search.weights import KeptWeights
-from harness.search.work import work_left
-from harness.study_record import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
+from harness.storage.study import WEIGHTS, SearchStudy
+from harness.training.accuracy import Training
+from harness.training.weights import KeptWeights
 
 SAMPLES = "latency"
 """Folder in the study's folder that takes every pass of each latency measurement."""

@@ -11,10 +11,10 @@ import optuna
 from optuna.trial import TrialState
 
 from harness.architecture import Architecture
+from harness.record.study import DUPLICATE, INFEASIBLE, ROLE
 from harness.search.region import Region
-from harness.search.study import Known
 from harness.space import SearchSpace
-from harness.study_record import DUPLICATE, INFEASIBLE, ROLE
+from harness.storage.study import Known
 
 _PATIENCE = 30
 """Proposals without news after which one is drawn at random from what is left."""

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.architecture import Architecture
-from harness.constraints import Constraints
-from harness.errors import UserError
-from harness.search.cost_table import CostTable
-from harness.search.space_cost import AdditiveCost
+from harness.common.errors import UserError
+from harness.cost.space_cost import AdditiveCost, CostTable
+from harness.record.constraints import Constraints
 from harness.space import SearchSpace
 
 Costs = npt.NDArray[np.int64]

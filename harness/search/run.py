@@ -8,26 +8,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.cluster_settings import ExecutorKind
-from harness.errors import UserError
-from harness.isolation import isolate_ultralytics
-from harness.measure.environment import device_kind, environment
-from harness.search.base import SHARED_BASES, CommonBase, base_schedule, common_base
-from harness.search.climb import plan_search
-from harness.search.data_notes import data_environment, data_notes
-from harness.search.executors import start_server
-from harness.search.latency_threads import latency_threads
+from harness.common.errors import UserError
+from harness.common.isolation import isolate_ultralytics
+from harness.common.machine import device_kind, environment
+from harness.cost.space_cost import AdditiveCost, summarise_space
+from harness.jobs.base import SHARED_BASES, CommonBase, base_schedule, common_base, shared_base
+from harness.jobs.data_notes import data_environment, data_notes
+from harness.jobs.executors import start_server
+from harness.jobs.latency_threads import latency_threads
+from harness.jobs.progress import Observer
+from harness.jobs.setting import Setting, included, prepare
+from harness.record.cluster_settings import ExecutorKind
+from harness.record.settings import SearchSettings, is_server
+from harness.record.study import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
 from harness.search.loop import LOG, Loop
-from harness.search.observer import Observer
-from harness.search.opening import DEVICE_KIND, SHARED_BY, open_study
+from harness.search.promotion import plan_search
 from harness.search.region import Region
-from harness.search.setting import Setting, included, prepare
-from harness.search.shared_base import shared_base
-from harness.search.space_cost import AdditiveCost, summarise_space
-from harness.search.study import SearchStudy
-from harness.search.trainable import check_trainable
-from harness.settings import SearchSettings, is_server
-from harness.study_record import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
+from harness.storage.opening import DEVICE_KIND, open_study
+from harness.storage.study import SearchStudy
+from harness.training.trainable import check_trainable
 
 
 def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
@@ -83,7 +82,6 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "space_file": setting.space.file.model_dump(mode="json"),
         "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
         DEVICE_KIND: setting.cluster.kind if setting.cluster else device_kind(setting.device),
-        SHARED_BY: setting.settings.cluster.gpus_of_a_training,
     }
     with open_study(settings, comparable, observer.note) as study:
         if study.settings.study != settings.study:

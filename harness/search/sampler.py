@@ -1,4 +1,4 @@
-"""The next candidate where cost is known before training and accuracy is not.
+"""The samplers that can be asked for by name, ours first: cost is known before training, accuracy is not.
 
 Optuna's multi-objective samplers learn both objectives from trials. But parameters, MACs and (nearly) latency of every
 candidate are known before it is trained. So only accuracy is modelled, every candidate is scored by the hypervolume
@@ -22,6 +22,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
@@ -29,6 +30,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from harness.analysis.progress import AHEAD
+from harness.record.settings import Sampler
 from harness.search.acquisition import Acquisition, Preferences
 from harness.search.candidates import Candidates, Cost, candidates_of
 from harness.search.history import History
@@ -132,3 +134,46 @@ class CostAwareSampler(BaseSampler):
         history = History.of(study, candidates, self._learnt, without=number)
         rng = np.random.default_rng([self._seed, number])
         return self.acquisition(candidates, history, self._preferences, rng)
+
+
+STARTUP = 6
+"""Candidates drawn evenly before one of Optuna's samplers chooses."""
+
+
+def startup_of(name: Sampler) -> int:
+    """Candidates that a search draws before it asks the sampler; ours has a start of its own."""
+    return 0 if name is Sampler.COST_AWARE else STARTUP
+
+
+def make_sampler(
+    name: Sampler,
+    *,
+    seed: int,
+    workers: int = 1,
+    candidates: Candidates | None = None,
+    learnt: int = 0,
+    preferences: Preferences | None = None,
+) -> optuna.samplers.BaseSampler:
+    """A seeded sampler.
+
+    Args:
+        name: Which.
+        seed: Of its random draws.
+        workers: Trainings at once; with several it keeps away from what is being trained.
+        candidates: What may be proposed, for the one that knows it.
+        learnt: Number of the objective that is accuracy, for the same one.
+        preferences: Its preferences.
+    """
+    if name is Sampler.COST_AWARE:
+        return CostAwareSampler(candidates, learnt=learnt, seed=seed, preferences=preferences)
+    if name is Sampler.NSGA2:
+        return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
+    if name is Sampler.NSGA3:
+        return optuna.samplers.NSGAIIISampler(seed=seed, population_size=20)
+    if name is Sampler.GP:
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
+    if name is Sampler.RANDOM:
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(
+        seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=workers > 1
+    )

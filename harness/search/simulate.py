@@ -1,22 +1,32 @@
 """A search replayed on a table of finished trainings: how many trainings does a sampler need?
 
 The sampler is the very one that a real search uses, in a real Optuna study; only the training is looked up.
+Many such searches, samplers times seeds, are spread over processes.
 """
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
+import signal
 import time
+import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_limits
 
+from harness.record.settings import Sampler
 from harness.search.acquisition import Preferences
 from harness.search.candidates import Candidates
 from harness.search.improvement import Floats
+from harness.search.sampler import make_sampler
 from harness.search.table import Table
 
 PATIENCE = 4
@@ -176,3 +186,64 @@ class _Replay:
             for row in unread:
                 confirmed[row].append(self._read(row))
                 confirmations += 1
+
+
+def simulate(
+    table: Table,
+    samplers: Sequence[Sampler],
+    seeds: Sequence[int],
+    conditions: Conditions,
+    *,
+    jobs: int,
+    after_each: Callable[[], None] = lambda: None,
+) -> dict[Sampler, list[Replay]]:
+    """Replay a search with each sampler and seed; all is as it would be in one process, but for the time it takes.
+
+    Args:
+        table: The finished trainings.
+        samplers: Which, each once.
+        seeds: Of each sampler.
+        conditions: How each search is replayed.
+        jobs: Processes; 1 replays in this one.
+        after_each: Called in this process whenever a search has ended.
+
+    Returns:
+        Sampler to its replays, in the order of the seeds.
+    """
+    runs = list(product(samplers, seeds))
+    found: dict[tuple[Sampler, int], Replay] = {}
+    if jobs == 1:
+        for run in runs:
+            found[run] = _replay(table, *run, conditions)
+            after_each()
+    else:
+        context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+        with ProcessPoolExecutor(min(jobs, len(runs)), mp_context=context, initializer=_end_silently) as pool:
+            futures = {pool.submit(_replay, table, *run, conditions): run for run in runs}
+            try:
+                for future in as_completed(futures):
+                    found[futures[future]] = future.result()
+                    after_each()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return {sampler: [found[sampler, seed] for seed in seeds] for sampler in samplers}
+
+
+def _replay(table: Table, sampler: Sampler, seed: int, conditions: Conditions) -> Replay:
+    optuna.logging.set_verbosity(logging.ERROR)
+    with warnings.catch_warnings(), threadpool_limits(1):  # sums in another order would be another search
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return replay(
+            table,
+            lambda candidates, preferences, seed: make_sampler(
+                sampler, seed=seed, workers=conditions.workers, candidates=candidates, preferences=preferences
+            ),
+            conditions,
+            seed,
+        )
+
+
+def _end_silently() -> None:
+    """Ctrl-C reaches every process of a terminal; one of them has something to say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

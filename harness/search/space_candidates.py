@@ -18,8 +18,8 @@ from harness.search.candidates import Codes
 from harness.search.features import features_of, side_by_side
 from harness.search.improvement import Floats
 from harness.search.region import Region, feasible
-from harness.search.space_table import SpaceTable
 from harness.space import SearchSpace
+from harness.space.table import SpaceTable
 
 CostOf = Callable[[Codes], Floats]
 """The cost of architectures, (N, sites), as (N,)."""

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import optuna
 
 from harness.architecture import BASELINE, Architecture
-from harness.search.climb import has_to_wait, is_lost, missing
-from harness.search.observer import Observer
-from harness.search.outcome import Key, State
+from harness.jobs.progress import Observer
+from harness.jobs.setting import Setting
+from harness.record.state import Key, State
+from harness.search.promotion import has_to_wait, is_lost, missing
 from harness.search.proposals import propose
 from harness.search.region import Region
-from harness.search.samplers import startup_of
-from harness.search.setting import Setting
-from harness.search.study import Known, SearchStudy
+from harness.search.sampler import startup_of
+from harness.storage.study import Known, SearchStudy
 
 
 class Start(NamedTuple):

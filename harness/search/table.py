@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution
 
 from harness.analysis.fronts import non_dominated
 from harness.analysis.hypervolume import relative_hypervolume
-from harness.errors import UserError
+from harness.common.errors import UserError
 from harness.search.candidates import ListedCandidates
 from harness.search.improvement import Floats
 

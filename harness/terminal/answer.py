@@ -6,14 +6,13 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from harness.analysis.statistics import gain_noise, summarise
-from harness.printable import printable
+from harness.common.printable import printable
+from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
 from harness.report.answer import answer
-from harness.study_record import StudyRecord
 from harness.terminal.arms import arms_table
-from harness.terminal.failures import failures
 from harness.terminal.findings import hypervolume_line
-from harness.terminal.front import front_table
+from harness.terminal.front import failures, front_table
 
 
 def print_answer(record: StudyRecord, console: Console) -> None:

@@ -7,15 +7,38 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.ablation import arms_of
-from harness.arms import Role
-from harness.printable import printable
+from harness.analysis.contrasts import arms_of
+from harness.common.printable import printable
+from harness.record.arms import Role
+from harness.report.tables import Spark
 from harness.terminal.front import STYLES, elastic
-from harness.terminal.strip import strip
 
 if TYPE_CHECKING:
+    from harness.record.study import StudyRecord
     from harness.report.page import Page
-    from harness.study_record import StudyRecord
+
+
+def strip(spark: Spark | None, width: int) -> str:
+    """`    │ ──━━●━━──  `: the mean, its 95 % interval (thick), the corrected one (thin), and zero.
+
+    Args:
+        spark: Positions from 0 to 100; None where nothing was measured: an empty strip.
+        width: Letters.
+    """
+    letters = [" "] * width
+    if spark is None:
+        return "".join(letters)
+
+    def at(position: float) -> int:
+        return min(width - 1, int(position / 100 * width))
+
+    letters[at(spark.zero)] = "│"
+    for low, high, letter in ((spark.outer_low, spark.outer_high, "─"), (spark.low, spark.high, "━")):
+        for place in range(at(low), at(high) + 1) if low is not None and high is not None else ():
+            letters[place] = letter if place != at(spark.zero) else "┼"
+    letters[at(spark.mid)] = "●"
+    return "".join(letters)
+
 
 _WIDTH = 19
 

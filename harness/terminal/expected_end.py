@@ -13,12 +13,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.terminal.times import expected
+from harness.record.state import State
 
 if TYPE_CHECKING:
-    from harness.search.step import Step
-    from harness.search.work import Work
-    from harness.study_record import StudyRecord
+    from harness.jobs.progress import Step, Work
+    from harness.record.study import StudyRecord
+
+
+def seconds(value: float) -> str:
+    """Minutes and seconds, such as `3:07`."""
+    return f"{int(value) // 60}:{int(value) % 60:02d}"
+
+
+def expected(left: float) -> str:
+    """`about 12 min left, ends 14:32`; with the weekday where that is not today.
+
+    Args:
+        left: Seconds from now.
+    """
+    minutes = max(1, round(left / 60))
+    how_long = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    now, end = time.localtime(), time.localtime(time.time() + left)
+    is_today = (now.tm_year, now.tm_yday) == (end.tm_year, end.tm_yday)
+    return f"about {how_long} left, ends {time.strftime('%H:%M' if is_today else '%a %H:%M', end)}"
+
 
 _LATEST = 32
 """Trainings that the pace is taken from, the latest above all."""
@@ -60,7 +78,7 @@ class ExpectedEnd:
     def finished(self, record: StudyRecord, trial: int) -> None:
         """A training ended: reckon anew."""
         begun, epochs = self._begun.pop(trial, None), self._epochs.pop(trial, 0)
-        rows = record.trials[(record.trials["trial"] == trial) & (record.trials["state"] == "complete")]
+        rows = record.trials[(record.trials["trial"] == trial) & (record.trials["state"] == State.COMPLETE)]
         if begun is not None and epochs and len(rows):
             trained = float(rows["train_seconds"].iloc[0])
             other = max(0.0, time.monotonic() - begun - trained)

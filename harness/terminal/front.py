@@ -1,4 +1,7 @@
-"""The front as a table for the terminal: the report's own members, words and numbers."""
+"""The front as a table for the terminal: the report's own members, words and numbers.
+
+Below it, what did not finish, by reason.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,20 @@ from rich.text import Text
 
 from harness.analysis.statistics import Standing, Verdict, gain_noise, summarise
 from harness.architecture import BASELINE
-from harness.printable import printable
+from harness.common.printable import printable
+from harness.record.study import StudyRecord
 from harness.report import tables, words
 from harness.report.figures import AXES, front_members
-from harness.study_record import StudyRecord
+
+
+def failures(record: StudyRecord) -> tuple[str, ...]:
+    """Return a line a reason, the most frequent first."""
+    lines = []
+    for row in tables.failures(record.trials).rows:
+        state, reason, count, architectures = (cell.text for cell in row.cells)
+        lines.append(printable(f"{count} × {state}: {reason} ({architectures})"))
+    return tuple(lines)
+
 
 STYLES = {"gain": "green", "better": "green", "loss": "red", "worse": "red", "screening": "dim", "unmeasured": "dim"}
 """By verdict; colour repeats what a word says."""

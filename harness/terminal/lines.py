@@ -7,14 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from harness.terminal.expected_end import ExpectedEnd
-from harness.terminal.space_line import space_line
-from harness.terminal.times import seconds
+from harness.record.state import State
+from harness.terminal.expected_end import ExpectedEnd, seconds
 
 if TYPE_CHECKING:
-    from harness.search.step import Step
-    from harness.search.work import Work
-    from harness.study_record import StudyRecord
+    from harness.jobs.progress import Step, Work
+    from harness.record.study import StudyRecord
+
+
+def space_line(summary: dict[str, Any]) -> str:
+    """Size and cost of a space in one line."""
+    macs = " … ".join(f"{summary[f'macs_{q}'] / 1e6:.1f}" for q in ("min", "median", "max"))
+    params = " … ".join(f"{summary[f'params_{q}'] / 1e6:.2f}" for q in ("min", "median", "max"))
+    return (
+        f"space {summary['name']}: {summary['size']:,} candidates{_within(summary)}; "
+        f"MACs {macs} M (base {summary['macs_base'] / 1e6:.1f}); "
+        f"parameters {params} M (base {summary['params_base'] / 1e6:.2f})  [min … median … max]"
+    )
+
+
+def _within(summary: dict[str, Any]) -> str:
+    """How many candidates are within the bounds on cost, if there are any."""
+    if "feasible_share" not in summary:
+        return ""
+    counted, share = summary["feasible"], summary["feasible_share"]
+    many = f"{counted:,}" if counted is not None else f"about {100 * share:.2g} %" if share else "hardly any"
+    return f", {many} within the bounds"
 
 
 _SAID_OTHERWISE = {"training", "latency"}
@@ -71,7 +89,7 @@ class Lines:
         """What came of the training, and when all will be over."""
         self._end.finished(record, trial)
         row = record.trials.set_index("trial").loc[trial]
-        if row.state == "complete":
+        if row.state == State.COMPLETE:
             gain = f", gain {row.gain_map50_95:+.4f}" if row.gain_map50_95 == row.gain_map50_95 else ""
             text = f"mAP50-95 {row.map50_95:.4f}{gain}, {row.train_seconds:.0f} s"
             ratio = f", latency ×{row.latency_ratio:.2f}" if row.latency_ratio == row.latency_ratio else ""

@@ -10,11 +10,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.printable import printable
-from harness.terminal.times import seconds
+from harness.common.printable import printable
+from harness.terminal.expected_end import seconds
 
 if TYPE_CHECKING:
-    from harness.search.step import Step
+    from harness.jobs.progress import Step
 
 
 _NAMES = {"latency": "measuring latency", "training": ""}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from harness.analysis.ablation import model_pairs
+from harness.analysis.contrasts import model_pairs
 from tests.report.ablated import ablation
 
 

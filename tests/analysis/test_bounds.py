@@ -4,8 +4,8 @@ import math
 
 import pandas as pd
 
-from harness.analysis.bounds import broken, within
-from harness.constraints import UNBOUNDED, Constraints
+from harness.analysis.fronts import broken, within
+from harness.record.constraints import UNBOUNDED, Constraints
 
 ROWS = pd.DataFrame(
     {

@@ -15,10 +15,10 @@ from optuna.trial import TrialState
 
 from harness.analysis.effects import marginal_effects
 from harness.analysis.importance import COLUMNS, FEWEST, RESAMPLES, Method, importances, resamples_of
-from harness.choices import Mode
-from harness.records import choices_of
+from harness.architecture.choices import Mode
+from harness.record.study import DUPLICATE, ROLE, ROW, TRAINING
 from harness.space import SearchSpace, load_space
-from harness.study_record import DUPLICATE, ROLE, ROW, TRAINING
+from harness.storage.records import choices_of
 
 KINDS, KERNELS = ["none", "attention", "block"], [3, 5, 7, 9]
 Params = dict[str, object]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-from harness.analysis.variance_shares import coded, variance_shares
+from harness.analysis.importance import coded, variance_shares
 
 LEVELS: dict[str, tuple[str, ...]] = {
     "b:kind": ("none", "attention", "block"),

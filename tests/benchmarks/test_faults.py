@@ -27,7 +27,7 @@ from benchmarks.fault_checks.program import Program
 from benchmarks.fault_checks.rows import Figures, Key, Row, different, doubled, lost, read_rows, runs_again
 from benchmarks.fault_checks.scenario import Play, Scenario, Skipped, Tally, scenario, shares, until
 from benchmarks.fault_checks.watched import Watched
-from harness.records import open_storage
+from harness.storage.records import open_storage
 
 FIRST = {"architecture": "a", "epochs": 1, "seed": 0, "state": "complete", "map50_95": 0.25, "macs": 8}
 UNDISTURBED = {Key("a", 1, 0): Figures(0.25, 8), Key("b", 1, 0): Figures(0.5, 9)}

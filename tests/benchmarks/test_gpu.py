@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.gpu import checks, report
-from benchmarks.gpu_checks import blocks, detector, programs, several
+from benchmarks.gpu_checks import blocks, detector, programs
 from benchmarks.gpu_checks.outcome import Outcome, run_checks
 from harness.architecture import BASELINE
 from harness.blocks.operators import GATES, LOCAL_OPERATORS
 from harness.blocks.registry import block_names
-from harness.cli import app
-from harness.measure.accuracy import Accuracy, Training
-from harness.search.outcome import Failure, State
+from harness.cli.app import app
+from harness.record.state import Failure, State
+from harness.training.accuracy import Training
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = {name: blocks.modules()[name] for name in ("downsampling block", "kind cbam")}
@@ -272,19 +272,3 @@ def test_two_gpus_are_asked_to_train_together_where_there_are_two(monkeypatch: p
     assert "two GPUs" not in checks()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert "two GPUs" in checks()
-
-
-@pytest.mark.parametrize(("second", "passed"), [(0.301, True), (0.32, False), (float("nan"), False)])
-def test_two_runs_of_a_seed_have_to_come_to_nearly_the_same(second: float, passed: bool) -> None:
-    accuracies = iter([0.3, second])
-    asked: list[Training] = []
-
-    def train(training: Training) -> Accuracy:
-        asked.append(training)
-        return Accuracy(map50_95=next(accuracies), map50=0.5, evaluator="", train_seconds=3.0, transferred="")
-
-    outcome = several.shared_training("0,1", train)
-    assert outcome.passed is passed
-    assert "devices 0,1, 2 epochs: mAP50-95 0.3000" in outcome.measured
-    assert [training.device for training in asked] == ["0,1", "0,1"]
-    assert asked[0] == asked[1]

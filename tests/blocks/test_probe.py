@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.architecture.choices import Kind
 from harness.blocks import BlockError, register_block
 from harness.blocks.probe import probe
 from harness.blocks.registry import RESERVED
-from harness.choices import Kind
 
 
 @register_block("halves_the_map")

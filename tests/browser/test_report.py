@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from harness.architecture import BASELINE
+from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
 from harness.report.content import content
 from harness.report.html import render_html, render_page
-from harness.study_record import StudyRecord
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 from tests.report.test_evidence import KNOWN

@@ -15,34 +15,34 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
 import typer
 
-from harness import cli
-from harness.ablation_file import AblationFile
+from harness.ablation.fidelity import FidelityPlan, Rung
 from harness.architecture import Architecture, LocalGroup
+from harness.architecture.placement import Placement
 from harness.blocks.registry import BlockEntry
-from harness.measure.accuracy import Accuracy
-from harness.placement import Placement
-from harness.records import load_record
-from harness.search.base import CommonBase
-from harness.search.fidelity import FidelityPlan, Rung
-from harness.search.outcome import Failure, State
-from harness.search.space_cost import AdditiveCost
-from harness.search.trial import Measured
-from harness.search.verify_export import Compared
-from harness.space_file import PlacementChoices, SpaceFile
+from harness.cli import app as cli
+from harness.cost.space_cost import AdditiveCost
+from harness.export.verify import Compared
+from harness.jobs.base import CommonBase
+from harness.jobs.trial import Measured
+from harness.record.ablation_file import AblationFile
+from harness.record.state import Failure, State
+from harness.space.space_file import PlacementChoices, SpaceFile
+from harness.storage.records import load_record
+from harness.training.accuracy import Accuracy
 
 CPU = "cpu Example CPU"
 """The kind of device that studies are made on, whatever the machine."""
 EVALUATOR = "Example validator 1.0"
 
-_STARTED_BY = ("run", "ablate", "train_chosen")
-"""Modules of `harness.search` that begin trainings."""
-_DESCRIBED_BY = ("harness.search.run", "harness.search.ablate")
+_STARTED_BY = ("harness.search.run", "harness.ablation.run", "harness.ablation.train_chosen")
+"""Modules that begin trainings."""
+_DESCRIBED_BY = ("harness.search.run", "harness.ablation.run")
 """Modules that write down the machine."""
 
 
@@ -233,25 +233,25 @@ def pretend(patch: pytest.MonkeyPatch, trainings: Trainings, *, kind: str = CPU)
         kind: Of the device.
     """
     for name in _STARTED_BY:
-        patch.setattr(f"harness.search.{name}.start_server", lambda: None)
+        patch.setattr(f"{name}.start_server", lambda: None)
     for name in _DESCRIBED_BY:
         patch.setattr(f"{name}.environment", environment)
     patch.setattr("harness.search.run.device_kind", lambda _: kind)
     patch.setattr("harness.search.run.AdditiveCost.of_base", _cost_of_base)
-    patch.setattr("harness.search.place.Children", trainings)
+    patch.setattr("harness.jobs.place.Children", trainings)
     patch.setattr("harness.search.loop.write_parquet", lambda *_, **__: None)
     patch.setattr("harness.search.loop.model_cost", _cost)
-    patch.setattr("harness.search.arm_models.model_cost", _cost)
-    patch.setattr("harness.search.train_model.run_in_child", lambda _, training, *__, **___: trained(training))
+    patch.setattr("harness.ablation.models.model_cost", _cost)
+    patch.setattr("harness.ablation.train_model.run_in_child", lambda _, training, *__, **___: trained(training))
     pretend_pictures(patch)
     return trainings
 
 
 def forbid_training(patch: pytest.MonkeyPatch) -> None:
     """Let whatever would train fail."""
-    patch.setattr("harness.search.executors.Children.start", _never)
-    for module in ("base", "train_model"):
-        patch.setattr(f"harness.search.{module}.run_in_child", _never)
+    patch.setattr("harness.jobs.executors.Children.start", _never)
+    for module in ("harness.jobs.base", "harness.ablation.train_model"):
+        patch.setattr(f"{module}.run_in_child", _never)
 
 
 class _OfFidelity(Trainings):
@@ -269,8 +269,8 @@ class _OfFidelity(Trainings):
 
 def pretend_fidelity(patch: pytest.MonkeyPatch) -> None:
     """Pretend a fidelity study's trainings and its common base."""
-    patch.setattr("harness.search.fidelity.common_base", lambda *_, **__: CommonBase(weights=None, origin=""))
-    patch.setattr("harness.search.fidelity.Children", _OfFidelity)
+    patch.setattr("harness.ablation.fidelity.common_base", lambda *_, **__: CommonBase(weights=None, origin=""))
+    patch.setattr("harness.ablation.fidelity.Children", _OfFidelity)
 
 
 def _never(*_: object, **__: object) -> NoReturn:
@@ -279,7 +279,7 @@ def _never(*_: object, **__: object) -> NoReturn:
 
 def pretend_pictures(patch: pytest.MonkeyPatch) -> None:
     """Draw nothing: pictures take most of a report's time and hold no record."""
-    for place in ("write.draw_png", "write.draw_svg", "write_ablation.draw_forest", "several.draw_png",
+    for place in ("write.draw_png", "write.draw_svg", "write.draw_forest", "several.draw_png",
                   "several.draw_forest"):  # fmt: skip
         patch.setattr(f"harness.report.{place}", lambda *_, **__: b"picture")
 
@@ -287,17 +287,7 @@ def pretend_pictures(patch: pytest.MonkeyPatch) -> None:
 def pretend_fresh_process(patch: pytest.MonkeyPatch) -> None:
     """Pretend the process in which an export is loaded and compared."""
     compared = Compared(engine="torch 9", output_shape=(1, 6, 84), max_difference=0.0)
-    patch.setattr("harness.search.export.compare_in_fresh_process", lambda *_: compared)
-
-
-def pretend_dashboard(patch: pytest.MonkeyPatch) -> None:
-    """Pretend that optuna-dashboard is installed, and that its server ends at once."""
-    module = ModuleType("optuna_dashboard")
-    vars(module)["wsgi"] = lambda _: lambda *__: []
-    patch.setitem(sys.modules, "optuna_dashboard", module)
-    found = importlib.util.find_spec
-    patch.setattr("importlib.util.find_spec", lambda name: object() if name == "optuna_dashboard" else found(name))
-    patch.setattr("harness.cli_dashboard._Server.serve_forever", lambda _: None)
+    patch.setattr("harness.export.export.compare_in_fresh_process", lambda *_: compared)
 
 
 def environment(*, device: str, data_fingerprint: str | None, command: Sequence[str], seeds: Sequence[int] = ()) -> Any:

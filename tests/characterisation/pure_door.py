@@ -31,6 +31,7 @@ from torch import nn
 from harness import blocks as harness_blocks
 from harness.__main__ import run
 from harness.architecture import Architecture
+from harness.cost.space_cost import AdditiveCost, CostTable
 from harness.detectors import (
     Base,
     build,
@@ -44,17 +45,15 @@ from harness.detectors import (
     resolve_base,
     transfer,
 )
-from harness.measure.accuracy import save_checkpoint
+from harness.record.settings import Sampler
 from harness.search.acquisition import Preferences
 from harness.search.candidates import Candidates
-from harness.search.cost_table import CostTable
-from harness.search.samplers import make_sampler
+from harness.search.sampler import make_sampler
 from harness.search.simulate import Conditions, replay
 from harness.search.space_candidates import SpaceCandidates
-from harness.search.space_cost import AdditiveCost
 from harness.search.table import read_table
-from harness.settings import Sampler
 from harness.space import SearchSpace, load_space
+from harness.training.accuracy import save_checkpoint
 
 Plain = dict[str, Any]
 DEFAULT_SAMPLER = Sampler.COST_AWARE

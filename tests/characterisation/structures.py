@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -61,16 +60,6 @@ def _of_report(study: str) -> Any:
     return structure(of_name(study)["closing"])
 
 
-def _dashboard() -> Any:
-    bring_study("two", Path("results"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    with pytest.MonkeyPatch.context() as patch:
-        door.pretend_dashboard(patch)
-        return _plain("dashboard", "two", "--port", port, "--json")
-
-
 def _cache(*options: str) -> Any:
     """Of a cache that holds a trained base."""
     bases = Path(os.environ["CLO_NAS_CACHE"]) / "bases"
@@ -104,10 +93,8 @@ CASES: dict[str, Callable[[], Any]] = {
     "ablate, plan": partial(_with, (), "ablate", "few-arms.yaml", *make_studies.ABLATE[2:], "--plan", "--json"),
     "reproduce": partial(_with, (), "reproduce", *_COUNTED, "--quiet", "--json"),
     "reproduce, list": partial(_plain, "reproduce", "--list", "--json"),
-    "leave-one-out": partial(_of_candidate, "ladder", "leave-one-out", "--json"),
     "export": partial(_of_candidate, "ladder", "export", "--json"),
     "export, architecture": partial(_of_candidate, "ladder", "export", "--to", "architecture", "--json"),
-    "dashboard": _dashboard,
     "cache": _cache,
     "cache, clear": partial(_cache, "--clear"),
     "fidelity": _fidelity,

@@ -13,8 +13,7 @@ def test_public_names_are_as_before(empty: Path) -> None:
 
 
 def test_what_users_import_can_be_imported() -> None:
-    from harness.analysis.fronts import non_dominated
-    from harness.analysis.statistics import summarise
+    from harness.analysis import non_dominated, summarise
     from harness.blocks import CBAM, CloAttention, CloBlock, CloFormer, ConvFFN, SqueezeExcitation, register_block
 
     assert all(map(callable, (non_dominated, summarise, register_block)))

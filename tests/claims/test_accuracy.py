@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from harness.architecture import BASELINE
-from harness.choices import Recipe
+from harness.architecture.choices import Recipe
 from harness.claims.accuracy import (
     ACCURACY_CHECKS,
     Evidence,
@@ -23,7 +23,7 @@ from harness.claims.ledger import ClaimKind, load_claims
 from harness.claims.reproduce import ReproduceSettings, ablation_files
 from harness.claims.required import is_called
 from harness.claims.verdict import Finding, Verdict
-from harness.study_record import StudyRecord
+from harness.record.study import StudyRecord
 from tests.report.example import frame, record, row
 
 LEVEL = [0.495, 0.501, 0.492]

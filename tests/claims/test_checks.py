@@ -10,7 +10,7 @@ import pytest
 from harness.claims.checks import CHECKS, needs_training, run_check
 from harness.claims.ledger import Claim, choose_claims, load_claims
 from harness.claims.verdict import Verdict
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 FOUND = {
     "attnconv-equivariance": Verdict.REPRODUCED,

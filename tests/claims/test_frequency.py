@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness.blocks import CloAttention
 from harness.claims.frequency import local_branch_supplies_high_frequencies
 from harness.claims.verdict import Verdict
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 
 class Local(nn.Module):

@@ -11,7 +11,7 @@ from PIL import Image
 
 import harness.detectors  # noqa: F401 - Ultralytics replaces PIL's Image.open, as it does in a real run
 from harness.claims.images import read_images
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 
 def test_an_image_of_the_right_size_is_read_pixel_by_pixel(tmp_path: Path) -> None:

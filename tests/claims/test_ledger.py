@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.claims.ledger import Claim, ClaimKind, Source, choose_claims, load_claims
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 EXPECTED = [
     "attnconv-equivariance",

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.choices import Recipe
+from harness.architecture.choices import Recipe
 from harness.claims import reproduce
 from harness.claims.reproduce import ReproduceSettings, ablation_files, protocol_of
-from harness.cluster_settings import ClusterSettings, ExecutorKind
-from harness.errors import UserError
+from harness.common.errors import UserError
+from harness.record.cluster_settings import ClusterSettings, ExecutorKind
 from tests.coco_data import write_coco
 
 

@@ -14,8 +14,8 @@ from harness.claims import accuracy
 from harness.claims.accuracy import Evidence, head_gain
 from harness.claims.ledger import choose_claims
 from harness.claims.published import COCO_2017, is_coco2017, published_baseline, published_tables
+from harness.record.study import StudyRecord
 from harness.report.ledger import write_ledger
-from harness.study_record import StudyRecord
 from tests.report.example import frame, record, row
 
 MODEL = "0123abcd"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from harness.blocks import CloAttention
-from harness.claims.spectrum import CONSTANT, branch_spectrum, relative_log_amplitude
+from harness.claims.frequency import CONSTANT, branch_spectrum, relative_log_amplitude
 from harness.detectors import load_model
 
 
@@ -71,7 +71,7 @@ def test_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 1), CloAttention(8, 2, [1, 1], [3], 2))
     images = torch.rand(5, 3, 8, 8)
     (whole,) = branch_spectrum(model, images)
-    monkeypatch.setattr("harness.claims.spectrum.BATCH", 2)
+    monkeypatch.setattr("harness.claims.frequency.BATCH", 2)
     (split,) = branch_spectrum(model, images)
     torch.testing.assert_close(torch.tensor(whole.local_branch), torch.tensor(split.local_branch), atol=1e-4, rtol=0)
 

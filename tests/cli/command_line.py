@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from harness import cli
+from harness.cli import app as cli
 
 SPACE = {
     "name": "mine",

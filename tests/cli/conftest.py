@@ -10,17 +10,18 @@ import cv2
 import numpy as np
 import pytest
 
-from harness import cli_search
+from harness.ablation import train_model
 from harness.architecture import BASELINE, Architecture
+from harness.cli import search as cli_search
+from harness.cost.counts import model_cost
 from harness.detectors import load_model
-from harness.measure.cost import model_cost
-from harness.search import base as search_base
-from harness.search import executors, train_model
+from harness.jobs import base as search_base
+from harness.jobs import executors
+from harness.record.settings import SearchSettings
+from harness.record.state import State
 from harness.search import loop as search_loop
 from harness.search import run as search_run
-from harness.search.opening import open_study
-from harness.search.outcome import State
-from harness.settings import SearchSettings
+from harness.storage.opening import open_study
 from tests.cli.command_line import Clo, run_here, space_with, write
 from tests.cli.pretended import Trainings, measured
 
@@ -71,7 +72,7 @@ def begun(tmp_path: Path) -> Path:
 @pytest.fixture
 def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     pretended = Trainings(measured)
-    monkeypatch.setattr("harness.search.place.Children", pretended)
+    monkeypatch.setattr("harness.jobs.place.Children", pretended)
     monkeypatch.setattr(cli_search, "write", lambda *_: None)  # the report has tests of its own
     monkeypatch.setattr(search_loop, "write_parquet", lambda *_, **__: None)  # and so have the samples
     cost = model_cost(load_model("yolov5n"), 64)

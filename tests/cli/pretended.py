@@ -7,9 +7,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from harness.measure.accuracy import Accuracy, Training
-from harness.search.outcome import Failure
-from harness.search.trial import Job, Measured
+from harness.jobs.trial import Job, Measured
+from harness.record.state import Failure
+from harness.training.accuracy import Accuracy, Training
 
 
 class Trainings:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from torch import nn
 
-from harness import cli_train
-from harness.records import load_record
-from harness.search import ablate as ablate_module
-from harness.search import arm_models
-from harness.search import train_chosen as train_module
-from harness.search.outcome import Failure, State
-from harness.search.trial import Job
-from harness.search.work import Work
+from harness.ablation import models as arm_models
+from harness.ablation import run as ablate_module
+from harness.ablation import train_chosen as train_module
+from harness.cli import train as cli_train
+from harness.jobs.progress import Work
+from harness.jobs.trial import Job
+from harness.record.state import Failure, State
+from harness.storage.records import load_record
 from harness.terminal.lines import Lines
 from tests.cli.command_line import Clo, read, sentence, write
 from tests.cli.pretended import Trainings, measured
@@ -41,7 +41,7 @@ def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     trainings = Trainings(measured)
     for module in (ablate_module, train_module):
         monkeypatch.setattr(module, "start_server", lambda: None)
-    monkeypatch.setattr("harness.search.place.Children", trainings)
+    monkeypatch.setattr("harness.jobs.place.Children", trainings)
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)  # counting MACs takes a while and has tests of its own
     return trainings
 

@@ -16,12 +16,12 @@ import pytest
 import torch
 import yaml
 
-from harness.cli_search import duration
+from harness.ablation import train_model
+from harness.cli.search import duration
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, load_model, resolve_base
-from harness.measure.accuracy import Accuracy, Training, save_checkpoint
-from harness.search import train_model
-from harness.search.outcome import Failure, State
+from harness.record.state import Failure, State
+from harness.training.accuracy import Accuracy, Training, save_checkpoint
 from tests.cli.command_line import Clo, read, sentence, write
 
 
@@ -215,7 +215,7 @@ def test_times_have_units(text: str) -> None:
 @pytest.mark.slow
 def test_nothing_is_written_outside_the_given_folders_and_a_report_needs_no_torch(tmp_path: Path, begun: Path) -> None:
     script = (
-        "import sys; from harness.cli import main\n"
+        "import sys; from harness.cli.app import main\n"
         "for command in (['report', 'x', '--json'], ['sites', 'yolov5n'], ['cost', 'yolov5n', '--imgsz', '64']):\n"
         "    sys.argv = ['clo', *command]\n"
         "    try: main()\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.records import load_record
+from harness.storage.records import load_record
 from tests.cli.command_line import Clo, sentence
 from tests.cli.pretended import Trainings
 from tests.data_room.photographs import image, photographs

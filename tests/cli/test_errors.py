@@ -15,11 +15,11 @@ from typing import Any, NoReturn
 import pytest
 import torch
 
-from harness import records
-from harness.cli_search import count
-from harness.records import load_record
+from harness.cli.search import count
+from harness.record.state import Failure, State
 from harness.search import run as search_run
-from harness.search.outcome import Failure, State
+from harness.storage import records
+from harness.storage.records import load_record
 from tests.cli.command_line import SPACE, Clo, search, sentence, space_with, usage_error, write
 from tests.cli.pretended import Trainings
 
@@ -82,7 +82,7 @@ def test_a_gpu_that_is_not_there_is_not_waited_for(clo: Clo, command: tuple[str,
         (["search", "--trials", "x"], "Invalid value for '--trials'"),
         (["cost"], "Missing argument 'model'"),
         (["latency", "yolov5n"], "Missing argument 'b'"),
-        (["leave-one-out", "x", "y", "z"], "unexpected extra argument"),
+        (["export", "x", "y", "z"], "unexpected extra argument"),
     ],
 )
 def test_a_mistyped_command_says_where_help_is(clo: Clo, arguments: list[str], said: str) -> None:
@@ -299,7 +299,7 @@ def test_a_disk_that_is_full_loses_nothing_that_is_finished(
 
     long_story = Failure(state=State.FAILED, reason="x" * 500_000)
     monkeypatch.setattr(records, "_pragmas", small_disk)
-    monkeypatch.setattr("harness.search.place.Children", Trainings(lambda _: long_story))
+    monkeypatch.setattr("harness.jobs.place.Children", Trainings(lambda _: long_story))
     storage = f"sqlite:///{begun}"
     said = search(clo, "--study", "y", "--storage", storage, "--data", str(data), "--from-scratch")
     assert "the study's storage failed (database or disk is full); everything finished before is kept" in said

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import cli_export, cli_options
 from harness.architecture import BASELINE, Architecture
+from harness.cli import export as cli_export
+from harness.cli import options as cli_options
+from harness.common.errors import UserError
 from harness.detectors import find_detector, load_model, resolve_base
-from harness.errors import UserError
-from harness.measure.accuracy import save_checkpoint
-from harness.search import export as export_module
-from harness.search.exported import Form
-from harness.search.verify_export import Compared
+from harness.export import export as export_module
+from harness.export.exported import Form
+from harness.export.verify import Compared
+from harness.training.accuracy import save_checkpoint
 from tests.cli.command_line import Clo, read, sentence
-from tests.search.exportable import BLOCK, IDENTITY, begun_with, keep_weights
+from tests.export.exportable import BLOCK, IDENTITY, begun_with, keep_weights
 
 
 @pytest.fixture(scope="module")

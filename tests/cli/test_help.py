@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from harness import cli
-from harness.settings import SearchSettings
+from harness.cli import app as cli
+from harness.record.settings import SearchSettings
 from tests.cli.command_line import Clo
 
 # --- Help -----------------------------------------------------------------------------------------
@@ -20,7 +20,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
 def test_these_are_the_commands() -> None:
     assert set(COMMANDS) == {
         "search", "report", "fidelity", "sites", "model", "train", "cost", "latency", "export", "simulate",
-        "leave-one-out", "ablate", "reproduce", "dashboard", "cache",
+        "ablate", "reproduce", "cache",
     }  # fmt: skip
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from harness.architecture import BASELINE
-from harness.measure.environment import environment
-from harness.printable import quoted
-from harness.records import load_record
+from harness.common.machine import environment
+from harness.common.printable import quoted
+from harness.export import export as export_module
+from harness.export.verify import Compared
+from harness.record.settings import sqlite_url
+from harness.record.study import StudyRecord
 from harness.report import notes
-from harness.search import export as export_module
-from harness.search.verify_export import Compared
-from harness.settings import sqlite_url
-from harness.study_record import StudyRecord
+from harness.storage.records import load_record
 from tests.cli.command_line import Clo, Said
 from tests.cli.pretended import Trainings
 from tests.report import example

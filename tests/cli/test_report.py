@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from harness.architecture import BASELINE, Architecture
-from harness.search.opening import open_study
-from harness.search.outcome import State
-from harness.settings import SearchSettings
+from harness.record.settings import SearchSettings
+from harness.record.state import State
+from harness.storage.opening import open_study
 from tests.cli.command_line import Clo
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from harness.ablation import models as arm_models
+from harness.ablation import run as ablate_module
 from harness.claims.ledger import load_claims
 from harness.claims.reproduce import read_findings
 from harness.claims.verdict import Verdict
-from harness.errors import UserError
-from harness.records import load_record
-from harness.search import ablate as ablate_module
-from harness.search import arm_models
-from harness.search.base import CommonBase
+from harness.common.errors import UserError
+from harness.jobs.base import CommonBase
+from harness.storage.records import load_record
 from tests.cli.command_line import Clo, read, sentence
 from tests.cli.pretended import Trainings, measured
 from tests.cli.test_ablate import cheap_cost
@@ -27,7 +27,7 @@ COUNTED = ("--claim", "pooling-cuts-params", "--claim", "convffn-downsamples")
 def pretended(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     trainings = Trainings(measured)
     monkeypatch.setattr(ablate_module, "start_server", lambda: None)
-    monkeypatch.setattr("harness.search.place.Children", trainings)
+    monkeypatch.setattr("harness.jobs.place.Children", trainings)
     monkeypatch.setattr(ablate_module, "common_bases", lambda *_: {0: CommonBase(weights=None, origin="")})
     monkeypatch.setattr(arm_models, "model_cost", cheap_cost)
     monkeypatch.setattr("harness.report.write_report", lambda *_: None)

@@ -9,11 +9,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from harness.constraints import Constraints
-from harness.errors import UserError
-from harness.records import load_record
-from harness.search.outcome import Failure, State
-from harness.search.trial import Job, Measured
+from harness.common.errors import UserError
+from harness.jobs.trial import Job, Measured
+from harness.record.constraints import Constraints
+from harness.record.state import Failure, State
+from harness.storage.records import load_record
 from tests.cli.command_line import Clo
 from tests.cli.pretended import Trainings, measured
 

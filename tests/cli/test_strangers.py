@@ -15,13 +15,13 @@ import pytest
 import sqlalchemy
 import torch
 
-from harness.records import open_storage
-from harness.search.arm_loop import weights_path
-from harness.study_record import MODEL_YAML, ROLE, ROW, TRAINING
+from harness.ablation.loop import weights_path
+from harness.record.study import MODEL_YAML, ROLE, ROW, TRAINING
+from harness.storage.records import open_storage
 from tests.cli.command_line import Clo, sentence
+from tests.export.exportable import IDENTITY, begun_with
 from tests.fuzz.loaders import ARCHITECTURES
 from tests.fuzz.studies import ATTRIBUTES, ROW_OF, written_by_a_stranger
-from tests.search.exportable import IDENTITY, begun_with
 
 ESCAPES = ("../../escaped", "/tmp/escaped", "..", "a\\b", "", "x\ny", "x" * 300)
 
@@ -49,7 +49,7 @@ def nothing_else_is_written(tmp_path: Path) -> Iterator[None]:
 def test_an_identity_that_leads_out_of_the_folder(clo: Clo, identity: str) -> None:
     stranger(Path("results/x"), row={"architecture": identity})
     before = {path for path in Path().rglob("*") if not path.name.startswith("study.db-")}
-    for command in (("report", "x"), ("export", "x", identity), ("leave-one-out", "x", identity)):
+    for command in (("report", "x"), ("export", "x", identity)):
         assert "cannot name a file" in sentence(clo(*command))
     assert {path for path in Path().rglob("*") if not path.name.startswith("study.db-")} == before
 
@@ -59,7 +59,7 @@ def test_a_site_that_leads_out_of_the_folder(clo: Clo) -> None:
     architecture = copy.deepcopy(ARCHITECTURES[1])
     architecture["placements"][0]["site"] = "../../escaped"
     stranger(Path("results/x"), architecture=architecture)
-    assert "its site '../../escaped' cannot name a file" in sentence(clo("leave-one-out", "x", "1a2b3c4d"))
+    assert "its site '../../escaped' cannot name a file" in sentence(clo("export", "x", "1a2b3c4d"))
 
 
 @pytest.mark.usefixtures("nothing_else_is_written")

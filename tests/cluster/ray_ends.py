@@ -13,28 +13,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.cluster_settings import ClusterSettings
-from harness.errors import UserError
-from harness.measure.environment import device_kind
-from harness.search.outcome import Failure
-from harness.search.ray_cluster import Cluster
-from harness.search.ray_tasks import RayTasks
+from harness.common.errors import UserError
+from harness.common.machine import device_kind
+from harness.jobs.ray_cluster import Cluster
+from harness.jobs.ray_tasks import RayTasks
+from harness.record.cluster_settings import ClusterSettings
+from harness.record.state import Failure
 
 ROOT = str(Path(__file__).parents[2])
 """Of the tests: what a task starts has to find them."""
-
-
-def share(folder: str) -> int:
-    """A training on three devices, pretended: how many processes a task has started for it."""
-    sys.path.insert(0, ROOT)
-    from harness.measure import data_parallel
-    from tests.measure import rank_ends
-    from tests.measure.pretended import pretended_training
-
-    inside: Any = rank_ends.counts
-    data_parallel._run = inside
-    data_parallel.train_on_several(pretended_training(folder, "cpu,cpu,cpu"))
-    return len([path for path in Path(folder).iterdir() if path.name.isdigit()])
 
 
 def end(how: tuple[str, str], report: Any) -> int:
@@ -46,8 +33,6 @@ def end(how: tuple[str, str], report: Any) -> int:
         report("half")
         time.sleep(2)
         return 42
-    if name == "shares":
-        return share(folder)
     if name == "memory":
         raise MemoryError("no more")
     if name == "user":

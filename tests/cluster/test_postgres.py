@@ -17,16 +17,15 @@ from optuna.trial import Trial, TrialState
 
 from benchmarks.postgres_server import PostgresServer
 from harness.architecture import BASELINE, Architecture, Placement
+from harness.common.errors import UserError
 from harness.detectors import resolve_base
-from harness.errors import UserError
-from harness.records import load_record
-from harness.search.base import CommonBase
-from harness.search.opening import open_study
-from harness.search.outcome import Key, State
-from harness.search.setting import find_architecture
-from harness.search.shared_base import FILE, shared_base
-from harness.search.study import SearchStudy
-from harness.settings import SearchSettings
+from harness.jobs.base import FILE, CommonBase, shared_base
+from harness.jobs.setting import find_architecture
+from harness.record.settings import SearchSettings
+from harness.record.state import Key, State
+from harness.storage.opening import open_study
+from harness.storage.records import load_record
+from harness.storage.study import SearchStudy
 
 pytestmark = pytest.mark.cluster
 
@@ -194,7 +193,7 @@ def test_a_server_that_refuses_writes_is_waited_out(settings: SearchSettings, se
 def test_a_server_that_does_not_come_back_ends_the_search_with_what_it_said(
     settings: SearchSettings, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.patient_storage.PatientStorage.patience_s", 0.5)
+    monkeypatch.setattr("harness.storage.patient_storage.PatientStorage.patience_s", 0.5)
     with open_study(settings, {}) as study:
         server.stop()
         try:

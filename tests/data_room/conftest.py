@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.data.check import DatasetInfo, check_dataset
-from tests.coco_data import (
-    CocoData,
-    write_coco,
-)
+from tests.coco_data import CocoData, write_coco
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
+from harness.common.errors import UserError
 from harness.data import check
 from harness.data.check import check_dataset, require_unchanged
 from harness.data.digits import DigitsSettings
-from harness.errors import UserError
 
 
 @pytest.fixture

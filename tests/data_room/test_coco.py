@@ -10,18 +10,10 @@ import yaml
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from harness.common.errors import UserError
 from harness.data.check import DatasetInfo, check_dataset
-from harness.errors import UserError
-from harness.measure.coco import CocoAccuracy, Detections, Truth, coco_accuracy, find_annotations, read_annotations
-from tests.coco_data import (
-    CATEGORIES,
-    CocoData,
-    Content,
-    edit,
-    labels,
-    read,
-    write_coco,
-)
+from harness.training.coco import CocoAccuracy, Detections, Truth, coco_accuracy, find_annotations, read_annotations
+from tests.coco_data import CATEGORIES, CocoData, Content, edit, labels, read, write_coco
 
 
 def expected_labels(file: Path) -> dict[str, list[list[float]]]:
@@ -127,7 +119,7 @@ def test_categories_of_two_files_meet_by_their_names(data: CocoData, cache: Path
 
 
 def truths(info: DatasetInfo) -> dict[str, Truth]:
-    """As the validator reads them (harness/measure/accuracy.py)."""
+    """As the validator reads them (harness/training/accuracy.py)."""
     content = yaml.safe_load(info.path.read_text())
     file = find_annotations(info.path.parent, str(info.path.parent / content["val"]))
     assert file is not None

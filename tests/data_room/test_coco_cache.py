@@ -12,17 +12,10 @@ from typing import Any
 
 import pytest
 
+from harness.common.errors import UserError
 from harness.data import check, coco
 from harness.data.check import DatasetInfo, check_dataset
-from harness.errors import UserError
-from tests.coco_data import (
-    CocoData,
-    Content,
-    edit,
-    first_with,
-    labels,
-    read,
-)
+from tests.coco_data import CocoData, Content, edit, first_with, labels, read
 
 
 @pytest.fixture(params=["every label is read", "too many labels to read"])

@@ -9,17 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.common.errors import UserError
 from harness.data.check import check_dataset
-from harness.errors import UserError
-from tests.coco_data import (
-    CocoData,
-    Content,
-    all_with,
-    edit,
-    first_with,
-    first_without,
-    read,
-)
+from tests.coco_data import CocoData, Content, all_with, edit, first_with, first_without, read
 
 
 def sentence(data: Path, cache: Path) -> str:

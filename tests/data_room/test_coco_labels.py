@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 
 from harness.data.check import DatasetInfo, check_dataset
-from tests.coco_data import (
-    CocoData,
-    Content,
-    edit,
-    labels,
-)
+from tests.coco_data import CocoData, Content, edit, labels
 
 
 def added(data: CocoData, *boxes: list[float], **others: Any) -> list[int]:

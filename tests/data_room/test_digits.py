@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
+from harness.common.errors import UserError
 from harness.data import digits as module
 from harness.data.digits import DigitsSettings, ensure_digits, split_digits
-from harness.errors import UserError
 
 SMALL = DigitsSettings(train_images=6, val_images=4)
 LABELS = load_digits().target.astype(np.int64)

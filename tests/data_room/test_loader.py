@@ -14,7 +14,7 @@ from ultralytics.data import build
 
 from harness.data.check import check_dataset, description
 from harness.data.loader import UserDataset
-from harness.measure.quiet import make_ultralytics_quiet
+from harness.training.quiet import make_ultralytics_quiet
 from tests.data_room.photographs import image, photographs
 
 

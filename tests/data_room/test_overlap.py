@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.data import overlap
-from harness.data.overlap import shared_images
+from harness.data import usable as overlap
+from harness.data.usable import shared_images
 
 
 def write(folder: Path, **contents: str) -> list[str]:

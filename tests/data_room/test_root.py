@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.common.errors import UserError
+from harness.common.isolation import cache_folder
 from harness.data.check import check_dataset, description, image_paths
 from harness.data.root import datasets_dir
-from harness.errors import UserError
-from harness.isolation import cache_folder
 from tests.data_room.photographs import describe, photographs
 
 

@@ -9,8 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from harness.data import scenes as module
-from harness.data.digits_settings import DigitsSettings
-from harness.data.scenes import PlacedDigit, compose_scene
+from harness.data.scenes import DigitsSettings, PlacedDigit, compose_scene
 
 GLYPHS = load_digits().images.astype(np.float64)
 LABELS = load_digits().target.astype(np.int64)

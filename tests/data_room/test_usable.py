@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from harness.common.errors import UserError
 from harness.data.check import check_dataset, description
 from harness.data.loader import UserDataset
-from harness.errors import UserError
 from tests.data_room.photographs import BOX, image, label, photographs
 
 Spoil = Callable[[Path, Path], object]

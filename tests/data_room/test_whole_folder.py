@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.whole_folder import replace_folder
+from harness.common.atomic import replace_folder
 
 
 def write_new(folder: Path) -> str:

@@ -16,11 +16,11 @@ from torch import nn
 from ultralytics import YOLO
 from ultralytics.nn import tasks
 
-from harness.architecture import Architecture, Kind, LocalGroup, Operator, Placement
+from harness.architecture import Architecture, Gate, Kind, LocalGroup, Operator, Placement
 from harness.blocks.registry import block_names
+from harness.common.errors import UserError
 from harness.detectors import build, find_sites, insert, load_model, read_checkpoint, resolve_base
-from harness.errors import UserError
-from harness.measure.accuracy import Schedule, Training, initial_model, save_checkpoint
+from harness.training.accuracy import Schedule, Training, initial_model, save_checkpoint
 
 OWN = """
 from torch import Tensor, nn
@@ -247,3 +247,16 @@ def test_ultralytics_itself_loads_clo_blocks_from_a_checkpoint(tmp_path: Path) -
     written, _ = saved(tmp_path / "m.pt", "yolov5n", block)
     assert tasks.SAFE_LOAD is True
     assert same(written, YOLO(tmp_path / "m.pt").model)
+
+
+def test_a_choice_in_a_checkpoint_from_before_its_module_moved_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(resolve_base("yolov5n").config)
+    model.gate = Gate.TANH
+    with monkeypatch.context() as patch:
+        patch.setattr(Gate, "__module__", "harness.choices")
+        save_checkpoint(model, tmp_path / "old.pt")
+    assert b"harness.choices" in (tmp_path / "old.pt").read_bytes()
+    read, _ = read_checkpoint(tmp_path / "old.pt")
+    assert read.gate is Gate.TANH

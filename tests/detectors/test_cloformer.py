@@ -12,9 +12,9 @@ from ultralytics.nn.tasks import DetectionModel
 
 from harness.blocks import CloFormer
 from harness.blocks.cloformer import VARIANTS
+from harness.common.errors import UserError
 from harness.detectors import find_sites, load_official_backbone, resolve_base
 from harness.detectors.cloformer import CloFormerStage, CloFormerStem
-from harness.errors import UserError
 from tests.detectors.everywhere import as_if_trained
 
 SITES = [

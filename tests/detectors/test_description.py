@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.common.errors import UserError
 from harness.detectors import resolve_base
-from harness.errors import UserError
 
 DETECTOR = """
 nc: 80

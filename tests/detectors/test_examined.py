@@ -17,11 +17,11 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.torch_utils import fuse_conv_and_bn
 
+from harness.common.errors import UserError
+from harness.cost.activations import peak_activation_bytes
+from harness.cost.ledger import deployed
 from harness.detectors import build, find_detector, load_model, resolve_base, transfer
-from harness.errors import UserError
-from harness.measure.accuracy import save_checkpoint
-from harness.measure.activations import peak_activation_bytes
-from harness.measure.ledger import deployed
+from harness.training.accuracy import save_checkpoint
 
 ASK: dict[str, Callable[[str], object]] = {
     "cost and latency": load_model,

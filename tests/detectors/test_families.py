@@ -16,7 +16,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel
 
 from harness.detectors import find_sites, load_model, resolve_base
-from harness.measure.accuracy import save_checkpoint
+from harness.training.accuracy import save_checkpoint
 from tests.detectors.everywhere import CLASSES, awaken, pair, raw
 
 FAMILIES = [

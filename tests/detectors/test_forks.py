@@ -11,9 +11,9 @@ from torch import nn
 
 from harness.blocks import CloAttention, RegisteredBlock
 from harness.blocks.controls import CBAM, SqueezeExcitation, cbam_cost, se_cost
+from harness.common.errors import UserError
+from harness.cost.counts import model_cost
 from harness.detectors import build, find_sites, load_model, resolve_base, to_yaml
-from harness.errors import UserError
-from harness.measure.cost import model_cost
 
 YOLOV5 = """
 nc: 80  # number of classes

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.choices import Size
+from harness.architecture.choices import Size
+from harness.cost.counts import tensors
 from harness.detectors import Transfer, build, resolve_base, transfer_widened, widened
 from harness.detectors.yolov7 import ELAN
-from harness.measure.cost import tensors
 
 NAMES = ["yolov5n", "yolov8n", "yolo11n", "yolo26n", "yolov7-tiny", "yolov9t"]
 

@@ -13,17 +13,9 @@ import torch
 import yaml
 from ultralytics.nn.tasks import DetectionModel
 
-from harness.architecture import (
-    Architecture,
-    FeedForward,
-    Gate,
-    Init,
-    Kind,
-    Mode,
-    Operator,
-    Placement,
-)
+from harness.architecture import Architecture, FeedForward, Gate, Init, Kind, Mode, Operator, Placement
 from harness.blocks import CloBlock, RegisteredBlock
+from harness.common.errors import UserError
 from harness.detectors import (
     Base,
     build,
@@ -35,8 +27,7 @@ from harness.detectors import (
     to_yaml,
     transfer,
 )
-from harness.errors import UserError
-from harness.measure.accuracy import save_checkpoint
+from harness.training.accuracy import save_checkpoint
 from tests.detectors.everywhere import as_if_trained, placement
 
 SITES = [

@@ -10,8 +10,8 @@ import yaml
 
 from harness.architecture import Architecture, Placement
 from harness.blocks import CloAttention, CloBlock
+from harness.common.errors import UserError
 from harness.detectors import find_detector, load_model, read_architecture, resolve_base
-from harness.errors import UserError
 
 BASES = ["yolov5s", "yolov8s"]
 

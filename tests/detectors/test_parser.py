@@ -15,10 +15,10 @@ from ultralytics.nn.modules.conv import Conv
 
 from harness.architecture import Architecture, Placement
 from harness.blocks import CloBlock
+from harness.common.errors import UserError
 from harness.detectors import build, insert, resolve_base, to_yaml
 from harness.detectors.cloformer import CloFormerStem
 from harness.detectors.parser import register
-from harness.errors import UserError
 
 KNOWS = "import ultralytics.nn.tasks as t; print(t.CloBlock.__module__)"
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from harness.architecture import Architecture, FeedForward, Gate, Init, Kind, LocalGroup, Mode, Operator, Placement
+from harness.common.errors import UserError
 from harness.detectors import Base, Site, find_sites, insert, recognised, resolve_base, to_yaml
-from harness.errors import UserError
-from harness.search.setting import find_architecture
+from harness.jobs.setting import find_architecture
 
 OWN = """
 from torch import nn

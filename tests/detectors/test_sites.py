@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.common.errors import UserError
 from harness.detectors import find_sites, map_sizes, resolve_base
-from harness.errors import UserError
 
 NAMES = [
     "backbone.P2", "backbone.P3", "backbone.P4", "backbone.P5", "backbone.SPPF",

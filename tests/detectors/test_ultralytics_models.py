@@ -10,8 +10,8 @@ import torch
 import ultralytics
 import yaml
 
+from harness.common.errors import UserError
 from harness.detectors import find_sites, resolve_base
-from harness.errors import UserError
 from tests.detectors.everywhere import pair, raw
 
 FOLDER = Path(ultralytics.__file__).parent / "cfg" / "models"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.choices import Size
+from harness.architecture.choices import Size
+from harness.common.errors import UserError
+from harness.cost.counts import Cost, model_cost
 from harness.detectors import Base, Widening, build, find_sites, resolve_base, to_yaml, widened
-from harness.detectors.hidden import expansion
-from harness.errors import UserError
-from harness.measure.cost import Cost, model_cost
+from harness.detectors.widen import expansion
 
 IMGSZ = 64
 CASES = [

@@ -18,27 +18,26 @@ import pytest
 import typer
 from hypothesis import strategies as st
 
-from harness import cli
+from harness.cli import app as cli
 from tests.fuzz.documents import block
 from tests.fuzz.loaders import ARCHITECTURES, TEXTS, Fuzzed
 from tests.fuzz.outcome import DefectError
 
 REPLACED = (
     "harness.search.run.search",
-    "harness.search.ablation.prepare_ablation",
-    "harness.search.train_model.run_in_child",
-    "harness.search.train_chosen.train_chosen",
-    "harness.search.simulations.simulate",
-    "harness.search.fidelity.run_fidelity",
-    "harness.search.fidelity.study_setting",
+    "harness.ablation.setting.prepare_ablation",
+    "harness.ablation.train_model.run_in_child",
+    "harness.ablation.train_chosen.train_chosen",
+    "harness.search.simulate.simulate",
+    "harness.ablation.fidelity.run_fidelity",
+    "harness.ablation.fidelity.study_setting",
     "harness.claims.reproduce.reproduce",
-    "harness.measure.latency.interleaved_latency",
-    "harness.measure.threads.stable_threads",
-    "harness.search.export.prepare_export",
+    "harness.latency.latency.interleaved_latency",
+    "harness.latency.threads.stable_threads",
+    "harness.export.export.prepare_export",
     "harness.report.write_report",
     "harness.report.several.write_several",
-    "harness.cli_dashboard._Server",
-    "harness.measure.ledger.model_ledger",
+    "harness.cost.ledger.model_ledger",
     "harness.data.digits.ensure_digits",
     "torch.set_num_threads",
     "webbrowser.open",

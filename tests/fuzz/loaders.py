@@ -13,16 +13,16 @@ import yaml
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.ablation_file import load_ablation
+from harness.ablation.fidelity import load_plan
 from harness.architecture import Architecture
-from harness.choices import FeedForward, Gate, Init, Kind, Mode, Operator
+from harness.architecture.choices import FeedForward, Gate, Init, Kind, Mode, Operator
+from harness.common.resources import search_space_folder
 from harness.data.check import check_dataset
 from harness.data.coco_file import read_coco
 from harness.detectors import Base, Site, find_sites, insert, map_sizes, mode_channels, read_architecture, resolve_base
-from harness.resources import search_space_folder
-from harness.search.fidelity import load_plan
+from harness.record.ablation_file import load_ablation
+from harness.record.settings import search_settings
 from harness.search.table import read_table
-from harness.settings import search_settings
 from harness.space import SearchSpace, load_space
 from tests.fuzz.documents import files, flow, spoilt
 
@@ -232,7 +232,7 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
 
 
 def _fields() -> tuple[str, ...]:
-    from harness.settings import SearchSettings
+    from harness.record.settings import SearchSettings
 
     return (*SearchSettings.model_fields, "no_such_field")
 

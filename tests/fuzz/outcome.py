@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 
 SECONDS = 5.0
 """Longest that a case may take."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 from tests.fuzz.command_lines import COMMAND_LINES, RefusedError, without_work
 from tests.fuzz.loaders import LOADERS, Fuzzed
 from tests.fuzz.outcome import SECONDS, DefectError, check_sentence, deadline

@@ -10,12 +10,9 @@ import optuna
 from hypothesis import strategies as st
 
 from harness.architecture import BASELINE, Architecture
-from harness.records import checked_record
-from harness.report import closing
-from harness.search.opening import open_study
-from harness.search.outcome import State
-from harness.settings import SearchSettings
-from harness.study_record import (
+from harness.record.settings import SearchSettings
+from harness.record.state import State
+from harness.record.study import (
     ABLATION,
     ARCHITECTURE,
     ENVIRONMENT,
@@ -28,6 +25,9 @@ from harness.study_record import (
     SPACE,
     TRAINING,
 )
+from harness.report import closing
+from harness.storage.opening import open_study
+from harness.storage.records import checked_record
 from tests.fuzz.documents import mutated
 from tests.fuzz.loaders import ARCHITECTURES, Fuzzed
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from harness.record.tables import DESIGN, PER_CLASS, SURROUNDINGS, TRIALS, design, read_study, surroundings
 from harness.report import closing
-from harness.report.parquet import trials_parquet
-from harness.study_tables import DESIGN, PER_CLASS, SURROUNDINGS, TRIALS, design, read_study, surroundings
+from harness.report.write import trials_parquet
 from tests.fuzz.documents import mutated
 from tests.fuzz.loaders import Fuzzed
 from tests.fuzz.studies import plain_json

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 from tests.fuzz import run
 from tests.fuzz.documents import HOSTILE, LAUGHS
 from tests.fuzz.loaders import Fuzzed, Run

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.architecture import BASELINE
-from harness.study_record import StudyRecord
+from harness.record.study import StudyRecord
 from tests.report.example import NAN, frame, record, row
 
 GAINS = {

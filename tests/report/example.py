@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
-from harness.study_record import COLUMNS, Choices, StudyRecord
+from harness.record.study import COLUMNS, Choices, StudyRecord
 
 NAN = float("nan")
 BASELINE_MAP = {0: 0.495, 1: 0.501, 2: 0.492, 3: 0.500}

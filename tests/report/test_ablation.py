@@ -13,7 +13,7 @@ from harness.report.forest import draw_forest
 from harness.report.html import render_page
 from harness.report.markdown import render_page_markdown
 from harness.report.page import Page
-from harness.terminal.strip import strip
+from harness.terminal.arms import strip
 from tests.report.ablated import ARMS, GAINS, ablation
 
 

@@ -11,10 +11,10 @@ from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.noise import Noise
 from harness.analysis.power import df_of_a_seed, growing_df, seeds_needed
 from harness.analysis.statistics import best_by_chance, gain_noise, summarise
+from harness.record.study import StudyRecord
 from harness.report import phrases
 from harness.report.answer import Answer, Outcome, answer, failure_counts
 from harness.report.tables import failures
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.statistics import summarise
+from harness.record.study import StudyRecord
 from harness.report.budget import Budget, budget
 from harness.report.figures import LATENCY, MACS, Axis, front_figure
 from harness.report.pick import pick
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.record.study import StudyRecord
 from harness.report.closing import closing
 from harness.report.content import content
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

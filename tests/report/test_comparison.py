@@ -4,7 +4,7 @@ import dataclasses
 
 from harness.report.comparison import FACTS, MOST, Comparison, difference
 from harness.report.content import content
-from harness.report.page_data import page_data
+from harness.report.html import page_data
 from tests.report import example
 
 BASE = ["# baseline: unmodified base", "nc: 10", "backbone:", "  - a", "  - b", "head:", "  - c"]

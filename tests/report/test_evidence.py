@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.architecture import BASELINE
+from harness.record.study import AA_CHECK, StudyRecord
 from harness.report import write_report
 from harness.report.content import content
-from harness.report.evidence import MOST_MARKS, MOST_ROWS, WIDTH, latency_evidence
+from harness.report.evidence import METADATA_KEY, MOST_MARKS, MOST_ROWS, WIDTH, Rounds, latency_evidence
 from harness.report.html import render_html
-from harness.report.rounds import METADATA_KEY, Rounds
-from harness.study_record import AA_CHECK, StudyRecord
 from tests.report import example
 
 FRONT = ["3fa9c1d2", "77e0b1aa", BASELINE, "09ab33f1"]

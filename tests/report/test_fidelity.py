@@ -11,8 +11,8 @@ import pytest
 
 from harness.analysis.fidelity import fidelity
 from harness.architecture import BASELINE
+from harness.common.resources import reference_folder
 from harness.report.fidelity import known_fidelity, write_fidelity, write_setting
-from harness.resources import reference_folder
 
 SCHEDULE = {"epochs": 3, "learning_rate": 1e-3, "block_rate_factor": 5.0, "from_scratch": False}
 PLAN = {"name": "demo", "base": "yolov5n", "data": "digits", "imgsz": 128, "batch": 16, "base_epochs": 20}

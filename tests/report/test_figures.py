@@ -6,8 +6,8 @@ import math
 import pytest
 
 from harness.analysis.statistics import summarise
+from harness.record.study import StudyRecord
 from harness.report.figures import LATENCY, MACS, Axis, FrontFigure, Mark, front_figure
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

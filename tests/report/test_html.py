@@ -12,9 +12,9 @@ from importlib.resources import files
 import pytest
 
 from harness.architecture import Architecture, Placement
+from harness.record.study import StudyRecord
 from harness.report.content import content
 from harness.report.html import SCRIPTS, json_for_page, render_html
-from harness.study_record import StudyRecord
 from tests.report import example
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"

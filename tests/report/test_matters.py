@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from harness.record.study import Choices
 from harness.report.content import content
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.matters import EFFECTS_SHOWN, what_matters
 from harness.report.tables import Row, Table
-from harness.study_record import Choices
 from tests.report import example
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from harness.architecture import Architecture, Kind, LocalGroup, Mode, Operator, Placement
-from harness.report.network import blocks, network, shape
+from harness.report.comparison import blocks, network, shape
 
 YOLO = ["backbone.P3", "backbone.P4", "backbone.P5", "backbone.SPPF", "neck.P4_up", "neck.P3", "neck.P4", "neck.P5"]
 

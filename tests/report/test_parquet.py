@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.data_dictionary import TRIALS
-from harness.report.parquet import trials_parquet
-from harness.study_record import COLUMNS
+from harness.record.data_dictionary import TRIALS
+from harness.record.study import COLUMNS
+from harness.report.write import trials_parquet
 from tests.report import example
 
 TYPES = {"int64": pa.int64(), "float64": pa.float64(), "str": pa.string(), "bool": pa.bool_()}

@@ -5,8 +5,8 @@ import re
 
 from harness.analysis.power import df_of_a_seed, growing_df, seeds_needed
 from harness.analysis.statistics import gain_noise, summarise
+from harness.record.study import StudyRecord
 from harness.report.phrases import noise_sentence, not_drawn
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

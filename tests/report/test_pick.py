@@ -7,10 +7,10 @@ import pytest
 
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import gain_noise, summarise
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.closing import closing
 from harness.report.pick import Pick, cost_of, pick
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

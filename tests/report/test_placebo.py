@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli_report import _together
+from harness.cli.report import _together
+from harness.record.study import StudyRecord
 from harness.report.closing import closing
 from harness.report.content import content
 from harness.report.figures import LATENCY, MACS, Mark, with_placebos
@@ -14,7 +15,6 @@ from harness.report.html import render_html
 from harness.report.interactive import plotly_figure
 from harness.report.markdown import render_markdown
 from harness.report.placebo import forest_section, placebo_points, why_not
-from harness.study_record import StudyRecord
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 

@@ -7,9 +7,9 @@ import matplotlib.image
 import pytest
 
 from harness.analysis.statistics import summarise
+from harness.record.study import StudyRecord
 from harness.report.figures import AXES, FrontFigure, front_figure
 from harness.report.png import draw_png, draw_svg
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

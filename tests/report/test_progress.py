@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
+from harness.record.study import StudyRecord
 from harness.report.progress import how_far
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

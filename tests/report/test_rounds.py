@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.measure.latency import Latency, interleaved_latency
-from harness.measure.raw_samples import METADATA_KEY, write_parquet
-from harness.report import rounds
-from harness.report.rounds import read_rounds
-from tests.measure.test_latency import FakeClock, FakeModel
+from harness.latency.latency import Latency, interleaved_latency
+from harness.latency.raw_samples import METADATA_KEY, write_parquet
+from harness.report import evidence as rounds
+from harness.report.evidence import read_rounds
+from tests.latency.test_latency import FakeClock, FakeModel
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 from harness.report.several import several_page, write_several
 from tests.report.ablated import ablation
 from tests.report.example import winning

@@ -6,8 +6,8 @@ import math
 import pandas as pd
 
 from harness.analysis.statistics import summarise
+from harness.record.study import StudyRecord
 from harness.report import tables, words
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

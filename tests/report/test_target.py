@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from harness.analysis.statistics import gain_noise, summarise
+from harness.record.study import StudyRecord
 from harness.report.answer import answer
 from harness.report.notes import unknowns
 from harness.report.phrases import seeds_to_decide
 from harness.report.target import image_sentence, on, unknown_images
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from harness.analysis.statistics import summarise
+from harness.record.study import StudyRecord
 from harness.report.content import content
 from harness.report.interactive import plotly_figure
 from harness.report.tied import Ties, ties_on
-from harness.study_record import StudyRecord
 from tests.report import example
 
 

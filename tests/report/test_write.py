@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.errors import UserError
+from harness.common.atomic import write_whole
+from harness.common.errors import UserError
 from harness.report import write_report
-from harness.report.whole_file import write_whole
 from harness.report.write import TRIAL_COLUMNS
 from tests.report import example
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.data.digits import DigitsSettings, ensure_digits
-from harness.records import open_storage
-from harness.search.setting import Setting, prepare
-from harness.settings import SearchSettings
+from harness.jobs.setting import Setting, prepare
+from harness.record.settings import SearchSettings
+from harness.storage.records import open_storage
 from tests.search.pretended_search import Search
 
 Clo = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -16,17 +16,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.measure.accuracy import Accuracy
-from harness.measure.image_matches import ImageMatches
+from harness.cost.space_cost import AdditiveCost
+from harness.jobs.base import CommonBase
+from harness.jobs.progress import Work
+from harness.jobs.setting import Setting
+from harness.jobs.trial import Job, Measured
+from harness.record.settings import search_settings
 from harness.search import loop as search_loop
-from harness.search.base import CommonBase
-from harness.search.opening import open_study
 from harness.search.region import Region
-from harness.search.setting import Setting
-from harness.search.space_cost import AdditiveCost
-from harness.search.trial import Job, Measured
-from harness.search.work import Work
-from harness.settings import search_settings
+from harness.storage.opening import open_study
+from harness.training.accuracy import Accuracy
+from harness.training.image_matches import ImageMatches
 from tests.cli.pretended import Trainings
 
 SHORT = {"rungs": "2x1, 6x2", "trials": 2}
@@ -102,7 +102,7 @@ class Search:
         self._folder, self._setting = folder, setting
         self._cost = AdditiveCost.of_base(setting.base, setting.sites, classes=setting.classes, imgsz=64)
         cost = SimpleNamespace(macs=1e6, flops=2e6, params=1e3)
-        patch.setattr("harness.search.place.Children", self.trainings)
+        patch.setattr("harness.jobs.place.Children", self.trainings)
         for name, value in {
             "build": lambda *_: None, "model_cost": lambda *_: cost,
             "to_yaml": lambda *_: "nc: 10\n", "write_parquet": lambda *_, **__: None,

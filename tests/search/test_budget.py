@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from harness.analysis.membership import front_probability
 from harness.analysis.noise import SHARED_BASELINE, pooled_noise
-from harness.constraints import Constraints
-from harness.search.budget import PRIOR_SD, climbers, finalists
+from harness.record.constraints import Constraints
+from harness.search.promotion import PRIOR_SD, climbers, finalists
 
 NAN = math.nan
 

@@ -11,9 +11,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from harness.record.study import DUPLICATE, ROLE, ROW
 from harness.search.candidates import ListedCandidates, ParameterCandidates
 from harness.search.history import History, key_of
-from harness.study_record import DUPLICATE, ROLE, ROW
 
 CHOICES = CategoricalDistribution(list(range(10)))
 CANDIDATES = ListedCandidates({"x": CHOICES}, [{"x": x} for x in range(10)], np.arange(1.0, 11.0))

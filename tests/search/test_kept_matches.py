@@ -9,8 +9,8 @@ import pytest
 
 from harness.analysis.new_images import Target
 from harness.analysis.statistics import summarise
-from harness.measure.image_matches import matches_path, read_matches
-from harness.search.trial import MATCHES
+from harness.jobs.trial import MATCHES
+from harness.training.image_matches import matches_path, read_matches
 from tests.search.pretended_search import Killed, Search
 
 
@@ -40,7 +40,7 @@ def test_a_kill_between_the_file_and_the_row_costs_the_running_training_alone(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("harness.search.study.SearchStudy.end", _dies_after(6))
+        patch.setattr("harness.storage.study.SearchStudy.end", _dies_after(6))
         with pytest.raises(Killed):
             search()
     asked = len(search.trainings.asked)
@@ -50,7 +50,7 @@ def test_a_kill_between_the_file_and_the_row_costs_the_running_training_alone(
 
 
 def _dies_after(ends: int) -> object:
-    from harness.search.study import SearchStudy
+    from harness.storage.study import SearchStudy
 
     original, seen = SearchStudy.end, [0]
 

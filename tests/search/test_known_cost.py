@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.search import known_cost as module
-from harness.search.known_cost import known_cost
-from harness.search.latency_survey import Measurements, Survey
-from harness.search.setting import Setting
-from harness.search.space_cost import AdditiveCost
-from harness.settings import Objective
+from harness.cost.space_cost import AdditiveCost
+from harness.jobs.setting import Setting
+from harness.latency.survey import Measurements, Survey
+from harness.record.settings import Objective
+from harness.search import informed as module
+from harness.search.informed import known_cost
 from tests.search.pretended_search import Notes
 
 

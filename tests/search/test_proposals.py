@@ -10,17 +10,17 @@ import pytest
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE, Architecture, Mode
-from harness.constraints import Constraints
+from harness.cost.space_cost import AdditiveCost
 from harness.detectors import find_sites, resolve_base
-from harness.records import open_storage, record_of
+from harness.record.constraints import Constraints
+from harness.record.settings import Sampler
+from harness.record.study import ROLE
 from harness.search.proposals import ask_for, propose
 from harness.search.region import Region
-from harness.search.samplers import make_sampler
-from harness.search.space_cost import AdditiveCost
-from harness.search.study import Known
-from harness.settings import Sampler
+from harness.search.sampler import make_sampler
 from harness.space import SearchSpace, SpaceFile
-from harness.study_record import ROLE
+from harness.storage.records import open_storage, record_of
+from harness.storage.study import Known
 
 SITES = {"neck.P3": 64, "neck.P4": 128, "neck.P5": 256}
 MAPS = {"neck.P3": (16, 16), "neck.P4": (8, 8), "neck.P5": (4, 4)}

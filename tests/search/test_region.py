@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.constraints import Constraints
+from harness.common.errors import UserError
+from harness.cost.space_cost import AdditiveCost
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
-from harness.errors import UserError
+from harness.record.constraints import Constraints
 from harness.search.region import Region, feasible
-from harness.search.space_cost import AdditiveCost
 from harness.space import SearchSpace, SpaceFile, load_space
 
 IMGSZ = 64

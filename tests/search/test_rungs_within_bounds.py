@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from harness.architecture import BASELINE
-from harness.constraints import Constraints
+from harness.cost.space_cost import AdditiveCost
+from harness.jobs.setting import Setting
+from harness.record.constraints import Constraints
 from harness.search.region import Region
-from harness.search.setting import Setting
-from harness.search.space_cost import AdditiveCost
 from tests.search.pretended_search import Killed, Search
 
 

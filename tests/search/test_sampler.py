@@ -17,12 +17,11 @@ from optuna.study import StudyDirection
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveSamplerTestCase, RelativeSamplerTestCase
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.records import open_storage
+from harness.record.settings import Sampler
 from harness.search.acquisition import Preferences
 from harness.search.candidates import ListedCandidates
-from harness.search.sampler import EXPECTED_IMPROVEMENT, REPEAT, CostAwareSampler
-from harness.search.samplers import make_sampler
-from harness.settings import Sampler
+from harness.search.sampler import EXPECTED_IMPROVEMENT, REPEAT, CostAwareSampler, make_sampler
+from harness.storage.records import open_storage
 
 DEPTHS, WIDTHS, KINDS = range(1, 6), (8, 16, 32), ("a", "b")
 DISTRIBUTIONS = {

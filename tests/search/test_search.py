@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from harness.records import load_record
+from harness.storage.records import load_record
 
 if TYPE_CHECKING:
     from tests.search.conftest import Clo

@@ -10,12 +10,12 @@ import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
+from harness.record.settings import Sampler
 from harness.search.acquisition import Preferences
 from harness.search.candidates import Candidates
-from harness.search.samplers import make_sampler
+from harness.search.sampler import make_sampler
 from harness.search.simulate import Conditions, MakeSampler, Replay, _Replay, replay
 from harness.search.table import Table
-from harness.settings import Sampler
 from tests.search.tiny import TINY
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.search.simulate import Conditions, Replay
-from harness.search.simulations import simulate
+from harness.record.settings import Sampler
+from harness.search.simulate import Conditions, Replay, simulate
 from harness.search.table import read_table
-from harness.settings import Sampler
 from tests.search.tiny import TINY
 
 YOLOBENCH = Path(__file__).parents[1] / "data" / "yolobench" / "voc_scratch_100epochs.csv"

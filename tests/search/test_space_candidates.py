@@ -7,12 +7,11 @@ import optuna
 import pytest
 
 from harness.architecture import Architecture
-from harness.constraints import Constraints
+from harness.cost.space_cost import AdditiveCost, CostTable
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
-from harness.search.cost_table import CostTable
+from harness.record.constraints import Constraints
 from harness.search.region import Region
 from harness.search.space_candidates import SpaceCandidates
-from harness.search.space_cost import AdditiveCost
 from harness.space import SearchSpace, load_space
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import UserError
+from harness.common.errors import UserError
 from harness.search.table import Table, read_table
 from tests.search.tiny import TINY
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from harness.search.step import Step
-from harness.search.work import Work
+from harness.jobs.progress import Step, Work
 
 SPACE: dict[str, Any] = {
     "name": "tiny", "size": 1234, "macs_min": 101e6, "macs_median": 120e6, "macs_max": 190e6, "macs_base": 100e6,

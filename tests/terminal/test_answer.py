@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from harness.record.study import StudyRecord
 from harness.report.closing import closing
-from harness.study_record import StudyRecord
 from harness.terminal.answer import print_answer
 from tests.report import example
 from tests.report.ablated import ablation

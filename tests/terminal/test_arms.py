@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.analysis.ablation import gains
+from harness.analysis.contrasts import gains
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.ablation import ablation_content
-from harness.study_record import StudyRecord
 from harness.terminal.arms import arms_table
 from tests.report.ablated import ablation
 from tests.terminal.consoles import text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.search.work import Work
+from harness.jobs.progress import Work
 from harness.terminal.expected_end import ExpectedEnd
 from tests.report.example import NAN, baseline, candidate, failed, frame, record
 from tests.terminal.consoles import step, work

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.analysis.hypervolume import hypervolume, reference_point
-from harness.terminal.failures import failures
-from harness.terminal.findings import find, hypervolume_line
-from harness.terminal.sparkline import sparkline
+from harness.terminal.findings import find, hypervolume_line, sparkline
+from harness.terminal.front import failures
 from tests.report.ablated import ablation
 from tests.report.example import baseline, candidate, failed, frame, record, row, winning
 from tests.terminal.consoles import text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.constraints import Constraints
+from harness.record.constraints import Constraints
+from harness.record.study import StudyRecord
 from harness.report.closing import closing
-from harness.study_record import StudyRecord
 from harness.terminal.front import front_table
 from tests.report import example
 from tests.report.example import baseline, candidate, frame, record

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from harness.search.observer import Observer
-from harness.search.step import Step
+from harness.jobs.progress import Observer, Step
 from harness.terminal.lines import Lines, Quiet
 from tests.report.example import baseline, candidate, failed, frame, record, row, winning
 from tests.terminal.consoles import SPACE, plain, step, work, written

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.search.step import Step
-from harness.study_record import StudyRecord
+from harness.jobs.progress import Step
+from harness.record.study import StudyRecord
 from harness.terminal.live import LiveView
 from tests.report import example
 from tests.report.ablated import ablation

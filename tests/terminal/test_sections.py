@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from harness.terminal.sections import Screen, Section
+from harness.terminal.live import Screen, Section
 from tests.terminal.consoles import text
 
 HEAD = Section(content=Text("head"), rank=9, least=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.terminal.space_line import space_line
+from harness.terminal.lines import space_line
 from tests.terminal.consoles import SPACE
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.terminal.sparkline import sparkline
+from harness.terminal.findings import sparkline
 
 
 @pytest.mark.parametrize(

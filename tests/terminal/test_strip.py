@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from harness.report.tables import Spark
-from harness.terminal.strip import strip
+from harness.terminal.arms import strip
 
 
 def test_thick_is_the_interval_thin_the_corrected_one_and_a_line_is_zero() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.terminal.times import expected, seconds
+from harness.terminal.expected_end import expected, seconds
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""What one candidate is: a base detector and where which Clo blocks go into it.
+
+An `Architecture` says what somebody proposed; its `identity` says what it computes at an image
+size. Two proposals with one identity are one candidate: they are never trained twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.architecture.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
+from harness.architecture.placement import Placement
+from harness.common.errors import UserError
+
+__all__ = [
+    "BASELINE",
+    "Architecture",
+    "FeedForward",
+    "Gate",
+    "Init",
+    "Kind",
+    "LocalGroup",
+    "MapSize",
+    "Mode",
+    "Operator",
+    "Placement",
+]
+
+BASELINE = "baseline"
+"""The identity of the unmodified base."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A base and the blocks inserted into it, at most one a site; no placement is the baseline."""
+
+    base: str
+    placements: tuple[Placement, ...] = ()
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.placements, key=lambda placement: placement.site))
+        object.__setattr__(self, "placements", ordered)
+        sites = [placement.site for placement in ordered]
+        twice = sorted({site for site in sites if sites.count(site) > 1})
+        if twice:
+            raise UserError(f"site {twice[0]} is used twice; an architecture has one block a site")
+
+    @property
+    def block_files(self) -> list[str]:
+        """The files that register the user's own blocks among its placements, each once."""
+        return sorted({placement.block_file for placement in self.placements if placement.block_file})
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether nothing is inserted."""
+        return not self.placements
+
+    def canonical(self, map_sizes: Mapping[str, MapSize]) -> Architecture:
+        """The representative of all proposals that compute the same function.
+
+        Args:
+            map_sizes: Site name to height and width of its map, in pixels, at the image size used.
+        """
+        return replace(self, placements=tuple(p.canonical(map_sizes[p.site]) for p in self.placements))
+
+    def identity(self, map_sizes: Mapping[str, MapSize]) -> str:
+        """Eight hexadecimal digits, equal for two architectures that compute the same function.
+
+        Returns:
+            `baseline` when nothing is inserted.
+        """
+        if self.is_baseline:
+            return BASELINE
+        text = repr([sorted(p.to_dict().items()) for p in self.canonical(map_sizes).placements])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def describe(self) -> str:
+        """One line for people."""
+        return "; ".join(placement.describe() for placement in self.placements) or "unmodified base"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for YAML, JSON and storage."""
+        return {"base": self.base, "placements": [placement.to_dict() for placement in self.placements]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], folder: Path | None = None) -> Architecture:
+        """Read what `to_dict` wrote.
+
+        Args:
+            data: An architecture as plain data.
+            folder: Where relative files of a user's own blocks lie, and a base that is a file.
+
+        Raises:
+            UserError: The data is not an architecture.
+        """
+        placements: Any = data.get("placements", ())
+        is_list = isinstance(placements, Sequence) and all(isinstance(p, Mapping) for p in placements)
+        if "base" not in data or not is_list:
+            raise UserError("an architecture file has 'base' (a model name) and 'placements' (a list of mappings)")
+        base = str(data["base"])
+        if folder is not None and (folder / base).is_file():
+            base = str((folder / base).resolve())
+        return cls(base=base, placements=tuple(Placement.from_dict(p, folder) for p in placements))

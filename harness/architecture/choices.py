@@ -1,0 +1,118 @@
+"""What a placement chooses between."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.common.errors import UserError
+
+MapSize = tuple[int, int]
+"""Height and width of a feature map, in pixels."""
+Option = str | int | float | bool
+NO_BLOCK = "none"
+"""The choice that leaves a site empty."""
+
+
+class Kind(StrEnum):
+    """The Clo blocks; any other kind names a registered block (see `harness.blocks.registry`)."""
+
+    ATTENTION = "attention"
+    """CloAttention with its norm, layer scale and residual."""
+    BLOCK = "block"
+    """CloAttention as above, followed by ConvFFN with its own norm, layer scale and residual."""
+    BARE = "bare"
+    """CloAttention and nothing else, as public forks insert it: no residual, so it cannot start as the identity."""
+
+
+class Mode(StrEnum):
+    """How a block is put at its site."""
+
+    AFTER = "after"
+    """Behind the site's layer; whatever took the layer's output takes the block's."""
+    INSIDE = "inside"
+    """Into each bottleneck of the site's layer, behind its convolutions (`C2f_CloAtt`)."""
+    REPLACE = "replace"
+    """In place of the site's layer, whose weights are lost."""
+
+
+class Operator(StrEnum):
+    """The local operator of a Clo block, by the article's figure."""
+
+    CONV = "conv"
+    """(a) Depth-wise convolution with a residual."""
+    NEIGHBOURHOOD = "neighbourhood"
+    """(b) Self-attention to the pixels around."""
+    WINDOW = "window"
+    """(b) Self-attention within tiles of the map."""
+    ATTNCONV = "attnconv"
+    """(c) AttnConv."""
+
+
+class Gate(StrEnum):
+    """Non-linearity of AttnConv's gate."""
+
+    SWISH_TANH = "swish_tanh"
+    TANH = "tanh"
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+    NONE = "none"
+
+
+class FeedForward(StrEnum):
+    """What follows the attention of a `Kind.BLOCK`."""
+
+    CONV = "conv"
+    """ConvFFN."""
+    PLAIN = "plain"
+    """The same without its depth-wise convolution."""
+
+
+class Init(StrEnum):
+    """How a new block starts."""
+
+    IDENTITY = "identity"
+    """Changing nothing (layer scale 0)."""
+    OFFICIAL = "official"
+    """As published, without layer scale."""
+
+
+class Size(StrEnum):
+    """What a widened base has in common with the detector that it is compared with."""
+
+    PARAMS = "params"
+    MACS = "macs"
+
+
+class Recipe(StrEnum):
+    """How a detector is trained."""
+
+    SHORT = "short"
+    """This harness's trainer for few epochs: see docs/accuracy.md."""
+    PUBLISHED = "published"
+    """Ultralytics' own trainer under its defaults, from random weights."""
+
+
+@dataclass(frozen=True, order=True)
+class LocalGroup:
+    """Heads of the local branch that share one depth-wise kernel size (official `kernel_sizes`)."""
+
+    kernel: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise UserError(f"kernel {self.kernel}: a kernel size is odd and positive (3, 5, 7, 9, …)")
+        if self.heads < 1:
+            raise UserError(f"{self.heads} local heads: a local group has at least one head")
+
+
+def first_twice(values: Iterable[Hashable]) -> Hashable | None:
+    """The first value that was there before; None where there is none."""
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

@@ -1,0 +1,1 @@
+"""The program `clo`: one file a command."""

@@ -1,0 +1,145 @@
+"""The command `clo reproduce`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.architecture.choices import Recipe
+from harness.cli.ablate import seed_list
+from harness.cli.options import (
+    Address,
+    AllowUnusable,
+    AllowValInTrain,
+    CpusPerTrial,
+    Executor,
+    GpusOfOneNode,
+    Json,
+    Resource,
+    Results,
+    choice,
+    typed_command,
+)
+from harness.cli.printing import print_json
+from harness.cli.search import duration
+from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
+
+if TYPE_CHECKING:
+    from harness.claims.reproduce import Ledger, ReproduceSettings
+
+
+def reproduce(
+    claim: Annotated[list[str] | None, typer.Option(help="Decide this claim alone. Repeatable.")] = None,
+    list_claims: Annotated[bool, typer.Option("--list", help="List the claims, and decide none.")] = False,
+    no_training: Annotated[
+        bool, typer.Option("--no-training", help="Train nothing: read the trainings that there are.")
+    ] = False,
+    protocol: Annotated[
+        Recipe | None,
+        typer.Option(
+            help="short, or published: Ultralytics' own recipe on all devices. \\[default: published on COCO 2017]"
+        ),
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Detector of the trainings. \\[default: yolov5n; yolov5s]")] = None,
+    data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
+    imgsz: Annotated[
+        int | None,
+        typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for the embedded data]"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="How many seeds, or which: 5 or 0,3,7.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Trainings at once.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)] = None,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_trial: GpusOfOneNode = None,
+    cpus_per_trial: CpusPerTrial = None,
+    resource: Resource = None,
+    timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
+    results: Results = Path("results"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decide every claim of the article that this machine and data can decide, and write the ledger.
+
+    Run the same command again to finish what is missing: nothing is trained twice.
+    """
+    from harness.claims.ledger import choose_claims
+    from harness.terminal import observer
+
+    chosen = choose_claims(claim or ())
+    if list_claims:
+        _list(as_json)
+        return
+    changes: dict[str, Any] = {
+        "data": data, "imgsz": imgsz, "epochs": epochs, "batch": batch, "seeds": seed_list("--seeds", seeds),
+        "allow_unusable": allow_unusable or None, "allow_val_in_train": allow_val_in_train or None,
+    }  # fmt: skip
+    where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)
+    cluster = cluster_settings(address, gpus_per_trial, cpus_per_trial, resource) or ClusterSettings()
+    interrupted = False
+    with observer("clo reproduce", quiet=quiet, machine=as_json) as watch:
+        watch.phase("loading torch and Ultralytics")
+        from harness.claims.reproduce import ReproduceSettings, conclude, read_findings
+        from harness.claims.reproduce import reproduce as run
+        from harness.report import write_report as written
+
+        settings = ReproduceSettings(
+            claims=tuple(each.id for each in chosen),
+            protocol=protocol,
+            base=base,
+            changes=tuple((name, value) for name, value in changes.items() if value is not None),
+            train=not no_training,
+            device=device,
+            workers=workers,
+            threads=threads,
+            executor=where,
+            cluster=cluster,
+            timeout_s=duration(timeout),
+            results=results,
+        )
+        try:
+            ledger = run(
+                settings, watch, typed_command(), lambda record: written(record, settings.folder / record.name)
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+            watch.phase("writing what there is")
+            ledger = conclude(settings, read_findings(settings.folder), watch)
+    _close(settings, ledger, as_json)
+    if interrupted:
+        raise typer.Exit(130)
+
+
+def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
+    from harness.report.ledger import write_ledger
+    from harness.report.notes import command_of
+
+    environment = ledger.studies[0].environment if ledger.studies else {}
+    typed = shlex.join(typed_command()) if settings.train else command_of(environment)
+    path = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
+    if as_json:
+        entries = [{"claim": claim.id, **finding.to_dict()} for claim, finding in ledger.entries]
+        print_json({"folder": str(settings.folder), "claims": entries})
+        return
+    for claim, finding in ledger.entries:
+        print(f"{finding.verdict:<11} {claim.id}: {finding.sentence}")
+    print(f"Ledger: {path}")
+
+
+def _list(as_json: bool) -> None:
+    from harness.claims.ledger import load_claims
+    from harness.cli.printing import print_table
+
+    claims = load_claims()
+    if as_json:
+        print_json([claim.model_dump(mode="json") for claim in claims])
+        return
+    print_table(["id", "kind", "claim", "needs"], [[c.id, c.kind, c.title, c.needs_data] for c in claims])

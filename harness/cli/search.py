@@ -1,0 +1,217 @@
+"""`clo search`: its options, and how they become settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import (
+    Address,
+    AllowUnusable,
+    AllowValInTrain,
+    CpusPerTrial,
+    Executor,
+    GpusOfOneNode,
+    Json,
+    MinGain,
+    Resource,
+    Results,
+    Storage,
+    typed_command,
+)
+from harness.cli.report import close, write
+from harness.common.errors import UserError
+from harness.record.cluster_settings import cluster_settings
+
+
+def search(
+    trials: Annotated[
+        int | None,
+        typer.Option(help="Candidates in the study when done, the baseline not counted. \\[default: 10]"),
+    ] = None,
+    more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Dataset YAML or COCO data (instances_train*.json). \\[default: digits, embedded]"),
+    ] = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Detector: name (yolov8n, yolo11s, yolov7-tiny …), YAML or trained .pt. \\[default: yolov5n]"
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help="Space: a YAML, or one that ships by name (default, small, operators, inside, replaced)."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
+    ] = None,
+    imgsz: Annotated[
+        int | None,
+        typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for the embedded data]"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
+    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
+    finalists: Annotated[
+        int | None,
+        typer.Option(help="Best candidates that are trained with every seed; with --rungs, that reach the second."),
+    ] = None,
+    rungs: Annotated[
+        str | None,
+        typer.Option(help="Ladder of epochs x seeds, such as '3x1, 3x3, 12x4'; of each rung one in three climbs."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="What the whole study may take: '40 trainings', '200 epochs' or '2 h'; sets --trials."),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
+    block_rate_factor: Annotated[float | None, typer.Option(help="Rate of new blocks over the base's.")] = None,
+    max_params: Annotated[
+        str | None,
+        typer.Option(help="Most parameters, as 2e6 or 2M; with more no candidate is trained.", metavar="COUNT"),
+    ] = None,
+    max_macs: Annotated[
+        str | None,
+        typer.Option(help="Most MACs an image, as 5e8 or 500M; with more no candidate is trained.", metavar="COUNT"),
+    ] = None,
+    max_latency_ratio: Annotated[
+        float | None, typer.Option(help="Highest latency, times the baseline's; beyond it no candidate is a finalist.")
+    ] = None,
+    min_map50_95: Annotated[
+        float | None, typer.Option("--min-map50-95", help="Lowest mAP50-95; below it no candidate is a finalist.")
+    ] = None,
+    min_gain: MinGain = None,
+    required_sites: Annotated[
+        list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
+    ] = None,
+    forbidden_sites: Annotated[
+        list[str] | None, typer.Option("--without", help="No candidate has a block at this site. Repeatable.")
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Try this candidate first: an architecture file, one of the article's models (yolov5n-clo-head), or "
+            "STUDY/ID of an earlier study. Repeatable."
+        ),
+    ] = None,
+    latency_seconds: Annotated[
+        float | None, typer.Option(help="Most seconds to measure one candidate's latency.")
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start every training from random weights.")
+    ] = False,
+    objectives: Annotated[
+        str | None, typer.Option(help="Comma-separated: map50_95 and one or more of latency, macs, params.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="cost-aware, tpe, nsga2, nsga3, gp or random.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trainings at once. \\[default: one a core while memory lasts, or one a GPU]")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of a training. \\[default: cores divided among the workers]")
+    ] = None,
+    loader_workers: Annotated[int | None, typer.Option(help="Image-loading processes of a CUDA training.")] = None,
+    worker_timeout: Annotated[
+        str | None,
+        typer.Option(
+            help="With PostgreSQL: after this silence a worker is dead and its training run again. \\[default: 60s]"
+        ),
+    ] = None,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_trial: GpusOfOneNode = None,
+    cpus_per_trial: CpusPerTrial = None,
+    resource: Resource = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study and of its folder; the same name continues it.")
+    ] = None,
+    storage: Storage = None,
+    results: Results = Path("results"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search: propose candidates, measure and train them, write the Pareto report.
+
+    Run the same command again to finish what is missing: nothing is trained twice.
+    """
+    from harness.record.settings import search_settings
+    from harness.terminal import observer
+
+    settings = search_settings(
+        trials=trials, more=more, timeout_s=duration(timeout), data=data, base=base, space=space, device=device,
+        allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
+        imgsz=imgsz, epochs=epochs, base_epochs=base_epochs, batch=batch, seed=seed, seeds=seeds, finalists=finalists,
+        rungs=rungs, budget=budget, learning_rate=learning_rate, block_rate_factor=block_rate_factor,
+        constraints={
+            "max_params": count("--max-params", max_params), "max_macs": count("--max-macs", max_macs),
+            "max_latency_ratio": max_latency_ratio, "min_map50_95": min_map50_95,
+            "required_sites": required_sites or (), "forbidden_sites": forbidden_sites or (),
+        },
+        min_gain=min_gain, include=tuple(include or ()), latency_seconds=latency_seconds, from_scratch=from_scratch,
+        objectives=None if objectives is None else tuple(objectives.split(",")), sampler=sampler, workers=workers,
+        threads=threads, loader_workers=loader_workers, worker_timeout_s=duration(worker_timeout, "--worker-timeout"),
+        executor=executor, cluster=cluster_settings(address, gpus_per_trial, cpus_per_trial, resource), study=study,
+        storage=storage, results=results,
+    )  # fmt: skip
+    title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
+    interrupted = False
+    with observer(title, quiet=quiet, machine=as_json) as watch:
+        watch.phase("loading torch and Ultralytics")
+        from harness.search.run import StoppedError
+        from harness.search.run import search as run
+
+        try:
+            record = run(settings, watch, typed_command())
+        except StoppedError as stopped:
+            record, interrupted = stopped.record, True
+        watch.phase("writing the report")
+        folder = settings.results / record.name
+        said = write(record, folder)
+    close(record, folder, as_json, said)
+    if interrupted:
+        raise typer.Exit(130)
+
+
+_LEAST_COUNT = 1000
+"""No detector has fewer parameters or MACs: a smaller number is one of millions whose M was left out."""
+
+
+def duration(text: str | None, option: str = "--timeout") -> float | None:
+    """Seconds of a time such as 25m.
+
+    Raises:
+        UserError: It is none.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if not match or float(match[1]) == 0:
+        raise UserError(f"{option} {text}: not a time; write 90, 90s, 25m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def count(option: str, text: str | None) -> float | None:
+    """A number as reports print it, such as 1.77M.
+
+    Raises:
+        UserError: It is none.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kKMG]?)", text.strip())
+    if not match:
+        raise UserError(f"{option} {text}: not a count; write 1770000, 1.77e6 or 1.77M")
+    number = float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2].replace("K", "k")]
+    if number < _LEAST_COUNT:
+        raise UserError(f"{option} {text}: a detector has far more; for {match[1]} million write {match[1]}M")
+    return number

@@ -1,0 +1,1 @@
+"""What leaves: model YAML, weights, ONNX, and the card beside them."""

@@ -1,0 +1,1 @@
+"""Trainings as jobs: what they work on, where they run, how far they are."""

@@ -1,0 +1,237 @@
+"""The common base: trained once, kept in the cache under a hash of everything that determines it.
+
+That of a study on several machines is made by one of them, and is the same file for all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness.common.atomic import part_of, remove_left_overs
+from harness.common.cache import BASES, hold, trim
+from harness.common.errors import UserError
+from harness.common.isolation import cache_folder
+from harness.common.version import version
+from harness.data.check import DatasetInfo
+from harness.detectors import Base, build, transfer
+from harness.jobs.executors import run_in_child
+from harness.jobs.trial import train_base
+from harness.record.rates import FROM_SCRATCH
+from harness.record.state import Failure
+from harness.record.study import BASE
+from harness.storage.study import SearchStudy
+from harness.training.accuracy import Accuracy, Schedule, Training
+
+SHARED_BASES = ".bases"
+"""Folder in the results folder that keeps common bases which a cluster's nodes have to see."""
+Run = Callable[[Callable[..., Accuracy], Training, Callable[[Any], None], Path | None], Accuracy | Failure]
+"""Runs one training; see `run_in_child`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonBase:
+    """The weights that every candidate starts from.
+
+    Attributes:
+        weights: Checkpoint, or None when everything is trained from scratch.
+        origin: Where they come from, for people.
+        map50_95: Accuracy of the base itself where it was trained here.
+    """
+
+    weights: Path | None
+    origin: str
+    map50_95: float | None = None
+
+
+def common_base(
+    base: Base,
+    data: DatasetInfo,
+    schedule: Schedule,
+    *,
+    seed: int,
+    device: str,
+    threads: int,
+    loader_workers: int,
+    on_progress: Callable[[Any], None],
+    on_phase: Callable[[str], None] = lambda _: None,
+    log: Path | None = None,
+    run: Run | None = None,
+    folder: Path | None = None,
+) -> CommonBase:
+    """Find the trained base in the cache, or train it.
+
+    A checkpoint with the data's classes is taken as it is. One with other classes lacks class outputs:
+    it is trained on from there, as a description without weights is from random ones.
+
+    Args:
+        base: The detector.
+        data: The data set.
+        schedule: The base's own.
+        seed: Of its training.
+        device: `cpu` or the number of a CUDA device.
+        threads: CPU threads.
+        loader_workers: Image-loading processes on CUDA.
+        on_progress: Called in this process.
+        on_phase: Told before it is trained, and only then.
+        log: Takes what the training prints.
+        run: Trains it; here by default.
+        folder: Where trained bases are kept; the cache folder's by default.
+
+    Raises:
+        UserError: The base cannot be trained.
+    """
+    classes = len(data.names)
+    moved = None
+    if base.checkpoint:
+        moved = transfer(base.load(), build(base.config, classes), {i: i for i in range(_layers(base))})
+        if not moved.left_behind:
+            return CommonBase(weights=base.checkpoint, origin=f"{base.name}, {moved}")
+    key = {
+        "base": base.fingerprint,
+        "data": data.fingerprint,
+        "schedule": asdict(schedule),
+        "seed": seed,
+        "device": "cpu" if device == "cpu" else "cuda",
+        "threads": threads,
+        **({"devices": device.count(",") + 1} if "," in device else {}),
+        "versions": {
+            "clo-nas": version(),
+            **{name: importlib.metadata.version(name) for name in ("torch", "ultralytics")},
+        },
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    path = (folder or cache_folder() / BASES) / f"{base.name}-{digest}.pt"
+    note = path.with_suffix(".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        remove_left_overs(path.parent)
+        if not _is_whole(path, note):
+            on_phase(f"training the common base {base.name}, seed {seed} ({schedule.epochs} epochs, kept)")
+            result = (run or run_in_child)(
+                train_base,
+                Training(
+                    config=base.config,
+                    base_config=base.config,
+                    base_weights=base.checkpoint,
+                    layers={i: i for i in range(_layers(base))},
+                    data=str(data.path),
+                    data_fingerprint=data.fingerprint,
+                    classes=classes,
+                    schedule=schedule,
+                    seed=seed,
+                    device=device,
+                    threads=threads,
+                    loader_workers=loader_workers,
+                    save_to=path,
+                ),
+                on_progress,
+                log,
+            )
+            if isinstance(result, Failure):
+                raise UserError(f"base {base.name} cannot be trained: {result.reason}")
+            about = {
+                "map50_95": result.map50_95,
+                "train_seconds": result.train_seconds,
+                "sha256": _digest(path),
+                "key": key,
+            }
+            part = part_of(note)
+            part.write_text(json.dumps(about, default=str))
+            part.replace(note)
+        accuracy = json.loads(note.read_text())["map50_95"]
+        hold(path)
+    trim(path.parent)
+    origin = f"{base.name}, trained {schedule.epochs} epoch{'s'[: schedule.epochs != 1]}"
+    return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)
+
+
+def _is_whole(path: Path, note: Path) -> bool:
+    """Whether weights are what their note says; one from before notes had a digest is believed."""
+    if not (path.is_file() and note.is_file()):
+        return False
+    said = json.loads(note.read_text()).get("sha256")
+    return said is None or said == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_pace(base: Base, data: DatasetInfo, imgsz: int, folder: Path | None = None) -> float | None:
+    """Seconds that an epoch of this base on these data took when it was last trained here, if it was.
+
+    Args:
+        base: The detector.
+        data: The data set.
+        imgsz: Side of the image, in pixels.
+        folder: Where trained bases are kept; the cache folder's by default.
+    """
+    for note in sorted((folder or cache_folder() / BASES).glob(f"{base.name}-*.json")):
+        about = json.loads(note.read_text())
+        key = about["key"]
+        if (key["base"], key["data"], key["schedule"]["imgsz"]) == (base.fingerprint, data.fingerprint, imgsz):
+            return float(about["train_seconds"] / key["schedule"]["epochs"])
+    return None
+
+
+def base_schedule(schedule: Schedule, base_epochs: int) -> Schedule:
+    """The schedule of the base itself: from random weights, at the rate that suits them."""
+    return replace(schedule, epochs=base_epochs, **FROM_SCRATCH._asdict())
+
+
+def _layers(base: Base) -> int:
+    return len(base.config["backbone"]) + len(base.config["head"])
+
+
+FILE = "base.pt"
+"""In the study's folder."""
+
+
+def shared_base(
+    study: SearchStudy, make: Callable[[], CommonBase], waits: Callable[[], None] = lambda: None
+) -> CommonBase:
+    """The base that the study has; made, and put down in the study's folder, by the first that asks.
+
+    Two machines that each trained it would get weights that differ in their last digits, and candidates of one
+    would be compared with a baseline of the other.
+
+    Args:
+        study: Its lock makes the others wait.
+        make: Trains the base, or finds it in this machine's cache.
+        waits: Called if another does so now.
+
+    Raises:
+        UserError: The study has a base, and its file is not in this machine's results folder.
+    """
+    path = study.settings.folder / FILE
+    with study.members.lock("base", waits):
+        known = study.optuna.user_attrs.get(BASE)
+        if known is not None:
+            if _shared_base_digest(path) != known["sha256"]:
+                raise UserError(
+                    f"{path}: is not the common base that study {study.settings.study} was begun with; every machine "
+                    f"needs the same --results folder, on a file system that they share"
+                )
+            return CommonBase(weights=path, origin=known["origin"], map50_95=known["map50_95"])
+        made = make()
+        assert made.weights is not None, "only a study from scratch has no base"
+        part = path.with_suffix(".part")
+        shutil.copyfile(made.weights, part)
+        part.replace(path)
+        known = {"sha256": _shared_base_digest(path), "origin": made.origin, "map50_95": made.map50_95}
+        study.optuna.set_user_attr(BASE, known)
+        return replace(made, weights=path)
+
+
+def _shared_base_digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

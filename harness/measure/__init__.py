@@ -1,1 +1,0 @@
-"""What a detector costs, how fast and how accurate it is, and where that was measured."""

@@ -1,0 +1,158 @@
+"""What is asked for of a Ray cluster, as a whole and for each training."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from harness.common.errors import UserError
+
+_Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ExecutorKind(StrEnum):
+    """Where trainings run."""
+
+    LOCAL = "local"
+    """In processes of this machine."""
+    RAY = "ray"
+    """As tasks of a Ray cluster."""
+
+
+class ClusterSettings(BaseModel):
+    """A Ray cluster, and what a training takes of it while it runs.
+
+    Attributes:
+        address: `auto`, or host and port of the head; not of Ray Client, whose paths would be another machine's.
+        gpus_per_trial: A fraction shares a GPU; several are whole ones of one node, for the published recipe alone.
+        cpus_per_trial: Cores, which are its threads too.
+        resources: Ray's custom resources, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    address: str = "auto"
+    gpus_per_trial: float = Field(default=0.0, ge=0)
+    cpus_per_trial: int = Field(default=1, ge=1)
+    resources: dict[str, _Amount] = {}
+
+    @field_validator("address")
+    @classmethod
+    def _is_a_heads(cls, address: str) -> str:
+        if address != "auto" and not re.fullmatch(r"[^/\s]+:\d{1,5}", address):
+            raise ValueError(
+                "the address of a Ray cluster is auto, on one of its machines, or the head's host and port such as "
+                "10.0.0.1:6379"
+            )
+        return address
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _is_a_part_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("a training shares one GPU, as with 0.5, or has whole ones, as with 2")
+        return gpus
+
+    @property
+    def gpus_of_a_training(self) -> int:
+        """Devices that train one detector together; 1 where it is a part of a GPU, or the CPU."""
+        return max(1, int(self.gpus_per_trial))
+
+
+def cluster_settings(
+    address: str | None, gpus: float | None, cpus: int | None, resources: list[str] | None
+) -> ClusterSettings | None:
+    """What was said of a cluster on the command line; None where nothing was.
+
+    Raises:
+        UserError: Something of it cannot be meant.
+    """
+    given = {
+        "address": address,
+        "gpus_per_trial": gpus,
+        "cpus_per_trial": cpus,
+        "resources": parse_resources(resources) if resources else None,
+    }
+    said = {name: value for name, value in given.items() if value is not None}
+    try:
+        return ClusterSettings.model_validate(said) if said else None
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{_option(option)} {said[option]}: {message}") from error
+
+
+def require_rays(executor: ExecutorKind, cluster: ClusterSettings, *, device: str, threads: int | None) -> None:
+    """What is Ray's to assign is asked of Ray, and only of Ray.
+
+    Raises:
+        UserError: It is not.
+    """
+    if executor is not ExecutorKind.RAY:
+        nothing = ClusterSettings()
+        given = [name for name, value in cluster if value != getattr(nothing, name)]
+        if given:
+            raise UserError(f"{_option(given[0])}: only a Ray cluster has that; add --executor ray")
+    elif device != "auto":
+        raise UserError(f"--device {device}: Ray assigns devices; say --gpus-per-trial 1, or 0 for the CPU")
+    elif threads is not None:
+        raise UserError(f"--threads {threads}: with --executor ray say --cpus-per-trial {threads}")
+
+
+def require_one_gpu(cluster: ClusterSettings) -> None:
+    """Refuse several GPUs for one training by the short recipe: one each for as many trainings does more in the time.
+
+    Raises:
+        UserError: Several are asked for.
+    """
+    if cluster.gpus_of_a_training > 1:
+        raise UserError(
+            f"--gpus-per-trial {cluster.gpus_of_a_training}: a short training has one GPU at most; give 1, and several "
+            "run at once (only trainings by the published recipe share GPUs)"
+        )
+
+
+def require_equal_shares(cluster: ClusterSettings, batch: int) -> None:
+    """Several GPUs of one training take the same number of a batch's images.
+
+    Args:
+        cluster: What is asked for.
+        batch: Images a step, of all GPUs together.
+
+    Raises:
+        UserError: They cannot.
+    """
+    gpus = cluster.gpus_of_a_training
+    if batch % gpus:
+        above = -(-batch // gpus) * gpus
+        raise UserError(
+            f"--gpus-per-trial {gpus}: they cannot share a batch of {batch} images equally; give {above}, or "
+            f"another number of GPUs"
+        )
+
+
+def _option(field: str) -> str:
+    return "--" + field.replace("_", "-").replace("resources", "resource")
+
+
+def parse_resources(given: list[str]) -> dict[str, float]:
+    """Custom resources from the command line.
+
+    Raises:
+        UserError: One isn't NAME=AMOUNT, or is what another option asks for.
+    """
+    found: dict[str, float] = {}
+    for text in given:
+        match = re.fullmatch(r"([^=\s]+)=(\d+(?:\.\d+)?)", text)
+        if not match or float(match[2]) == 0:
+            raise UserError(f"--resource {text}: write NAME=AMOUNT with an amount above 0, such as fast_disk=1")
+        if match[1] in {"CPU", "GPU"}:
+            raise UserError(f"--resource {text}: write --{match[1].lower()}s-per-trial {match[2]}")
+        if match[1] in found:
+            raise UserError(f"--resource {text}: {match[1]} is given twice")
+        found[match[1]] = float(match[2])
+    return found

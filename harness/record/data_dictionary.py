@@ -1,0 +1,270 @@
+"""What every file of a study's folder holds, column by column: the schema of `trials.parquet`, and the docs' page.
+
+`docs/data-dictionary.md` is made from here (`python -m harness.record.data_dictionary docs/data-dictionary.md`); tests
+every list of columns against the file that is written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+TRIALS_SCHEMA_VERSION = 1
+"""Version of the columns of trials.csv and trials.parquet. A new column leaves it as it is; one that is removed or
+renamed, or that changes its type, unit or meaning, raises it by one."""
+
+
+class Column(NamedTuple):
+    """A column; `unit` is empty where it counts nothing and measures nothing."""
+
+    about: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file of a study's folder.
+
+    Attributes:
+        name: Its path in the folder.
+        about: What it holds, and when it is there.
+        columns: Name to column, where it is a table.
+    """
+
+    name: str
+    about: str
+    columns: Mapping[str, Column] = field(default_factory=dict)
+
+
+_MAP, _CI = "mAP, 0 to 1", "end of the 95 % interval"
+_MS, _RATIO, _PER_IMAGE = "ms, batch 1", "× baseline", "per image"
+
+TRIALS: dict[str, Column] = {
+    "trial": Column("Number of the Optuna trial that is this training."),
+    "architecture": Column("Identity of the architecture; `baseline` is the base itself, trained as long."),
+    "seed": Column("Seed of the training: order of the images, augmentation, new weights."),
+    "base_seed": Column("Seed of the common base's own training; 0 in studies from before it was kept."),
+    "epochs": Column("Epochs of the training, those included that it goes on from.", "epochs"),
+    "state": Column("What became of it: `complete`, `failed`, `out_of_memory` or `interrupted` (run again later)."),
+    "reason": Column("Why it is not complete; else empty."),
+    "map50_95": Column("Mean average precision over IoU 0.50 to 0.95 on the validation set, by `evaluator`.", _MAP),
+    "map50": Column("Mean average precision at IoU 0.50, by `evaluator`.", _MAP),
+    "evaluator": Column("What judged, with its version; empty in old studies: Ultralytics' validator."),
+    "ultralytics_map50_95": Column("mAP50-95 by Ultralytics' validator, on COCO data beside COCOeval's.", _MAP),
+    "coco_map50_95": Column("mAP50-95 by COCOeval, where it was asked for.", _MAP),
+    "coco_map50": Column("mAP50 by COCOeval.", _MAP),
+    "coco_map_small": Column("mAP50-95 by COCOeval of objects below 32² pixels.", _MAP),
+    "coco_map_medium": Column("mAP50-95 by COCOeval of objects from 32² to 96² pixels.", _MAP),
+    "coco_map_large": Column("mAP50-95 by COCOeval of objects above 96² pixels.", _MAP),
+    "gain_map50_95": Column(
+        "`map50_95` minus the baseline's of the same base, seed, epochs and kind of evaluator; above 0 is better. "
+        "Empty where there is no such row.",
+        f"difference of {_MAP}",
+    ),
+    "latency_ms_p50": Column("Median latency of a pass, measured with an architecture's first training.", _MS),
+    "latency_ms_p90": Column("90th percentile of the same passes.", _MS),
+    "latency_ratio": Column("Latency over the baseline's, the two interleaved so that drift cancels.", _RATIO),
+    "latency_ratio_low": Column(f"Lower {_CI} of `latency_ratio`.", _RATIO),
+    "latency_ratio_high": Column(f"Upper {_CI} of `latency_ratio`.", _RATIO),
+    "macs": Column("Multiply–accumulates of a pass, by shape and exact.", _PER_IMAGE),
+    "flops": Column("2 × `macs`.", _PER_IMAGE),
+    "params": Column("Parameters in all."),
+    "train_seconds": Column("Time of the training with its validation, waiting for others left out.", "s"),
+    "cpu_seconds": Column("Processor time of the training, over all threads and processes.", "s"),
+    "started": Column("When it began, ISO 8601.", "UTC"),
+    "finished": Column("When it ended, ISO 8601; empty while it runs.", "UTC"),
+    "selected_on": Column("Whether this training's reading picks who is trained more: then it does not judge."),
+    "transferred": Column("What became of the base's weights."),
+    "image_influence": Column(
+        "How much each validation image moves `ultralytics_map50_95`: its derivative by the image's weight, summed "
+        "over up to 200 blocks of neighbouring images in the order of their names; numbers divided by spaces. The sum "
+        "of squares is the variance by the choice of images. Only in trials.parquet; empty in studies from before it "
+        "was kept.",
+        _MAP,
+    ),
+}
+"""Column of `StudyRecord.trials` (`harness.record.study.COLUMNS`) to what it is."""
+
+_GAIN = f"difference of {_MAP}"
+FRONT: dict[str, Column] = {
+    "architecture": TRIALS["architecture"],
+    "epochs": Column("Epochs of the trainings that the row speaks of: an architecture's longest.", "epochs"),
+    "seeds": Column("Complete trainings of so many epochs, one a seed."),
+    "standing": Column("`baseline`, `judged` (two or more seeds) or `screening only` (one: it can rule out, not in)."),
+    "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
+    "gain_se": Column("Standard error of the gain on `gain_target`: its interval is Student's t times this.", _GAIN),
+    "gain_df": Column("Degrees of freedom of `gain_se`.", ""),
+    "gain_low": Column(
+        f"Lower {_CI} of the gain on `gain_target`, its own noise moderated towards that of the others.", _GAIN
+    ),
+    "gain_high": Column(f"Upper {_CI} of the gain on `gain_target`.", _GAIN),
+    "gain_seeds": Column("Seeds that the gain rests on."),
+    "gain_basis": Column("The same in words."),
+    "p_value": Column("Of a gain of 0 on `gain_target`, uncorrected.", "0 to 1"),
+    "gain_target": Column(
+        "What the interval, the p-values and the verdict speak of: `new images` like those of the validation set, or "
+        "`these images`, where the study did not keep what each image contributes."
+    ),
+    "image_sd": Column("Standard deviation of the gain by the choice of validation images.", _GAIN),
+    "image_sd_limit": Column("The part of `image_sd` that no number of seeds takes away.", _GAIN),
+    "gain_low_these_images": Column(f"Lower {_CI} of the gain on these images: over seeds alone.", _GAIN),
+    "gain_high_these_images": Column(f"Upper {_CI} of the gain on these images.", _GAIN),
+    "p_holm": Column("Corrected for all judged candidates (Holm) and for looks: a gain is below 5 %.", "0 to 1"),
+    "verdict": Column("`gain`, `loss`, `undecided`, `unmeasured` or `reference` (the baseline)."),
+    "map50_95": Column("Mean over the complete seeds.", _MAP),
+    "map50_95_low": Column(f"Lower {_CI} of `map50_95`.", _MAP),
+    "map50_95_high": Column(f"Upper {_CI} of `map50_95`.", _MAP),
+    "map50": Column("Mean over the complete seeds.", _MAP),
+    "map50_low": Column(f"Lower {_CI} of `map50`.", _MAP),
+    "map50_high": Column(f"Upper {_CI} of `map50`.", _MAP),
+    **{name: TRIALS[name] for name in TRIALS if name.startswith("latency_")},
+    "macs": TRIALS["macs"],
+    "params": TRIALS["params"],
+    "macs_ratio": Column("`macs` over the baseline's.", _RATIO),
+    "params_ratio": Column("`params` over the baseline's.", _RATIO),
+    "complete": Column("Complete trainings of any number of epochs."),
+    "failed": Column("Trainings that did not finish."),
+    "reason": Column("Of the last failure."),
+    "front_latency": Column("Whether nothing beats it in both gain and latency."),
+    "front_macs": Column("Whether nothing beats it in both gain and MACs."),
+}
+
+_OBJECTIVE = Column("`map50_95` (0 to 1), `latency` (ms), `macs` or `params`.")
+IMPORTANCE: dict[str, Column] = {
+    "objective": _OBJECTIVE,
+    "method": Column("How the importance is reckoned."),
+    "parameter": Column("Choice of the search space: `site:what`."),
+    "importance": Column("Share of what the choices explain; 1 in all over an objective and method.", "0 to 1"),
+    "spread": Column("Standard deviation of the importance over resamples.", "0 to 1"),
+}
+EFFECTS: dict[str, Column] = {
+    "objective": _OBJECTIVE,
+    "parameter": IMPORTANCE["parameter"],
+    "level": Column("What was chosen."),
+    "effect": Column("Mean of the architectures that have it minus that of those that could.", "the objective's"),
+    "low": Column(f"Lower {_CI}, uncorrected.", "the objective's"),
+    "high": Column(f"Upper {_CI}, uncorrected.", "the objective's"),
+    "n_with": Column("Architectures that have it."),
+    "n_without": Column("Architectures that could have it."),
+    "p_value": Column("Welch's test, uncorrected.", "0 to 1"),
+    "p_holm": Column("Corrected by Holm over the objective's rows.", "0 to 1"),
+    "significant": Column("Whether `p_holm` is below 0.05."),
+}
+CONTRASTS: dict[str, Column] = {
+    "name": Column("The arm, for people."),
+    "minuend": Column("Identity of the arm from whose mAP the other's is taken."),
+    "subtrahend": Column("Identity of that other arm."),
+    "readings": Column("Seeds that both were trained with; bases where there are several."),
+    "mean": Column("Mean difference in mAP50-95.", _GAIN),
+    "sd": Column("Standard deviation of one reading, pooled over differences of one kind.", _GAIN),
+    "df": Column("Its degrees of freedom."),
+    "low": Column(f"Lower {_CI}.", _GAIN),
+    "high": Column(f"Upper {_CI}.", _GAIN),
+    "low_corrected": Column("The same, corrected for all rows of the family (Bonferroni).", _GAIN),
+    "high_corrected": Column("The same, corrected for all rows of the family (Bonferroni).", _GAIN),
+    "p_value": Column("Of no difference, uncorrected.", "0 to 1"),
+    "verdict": Column("`better`, `worse`, `undecided` or `unmeasured`, by the corrected interval."),
+    "readings_needed": Column(
+        "Readings of every arm that would tell a true difference of this size on these images from 0 (power 80 %, "
+        "corrected, were `sd` the true one). `inf`: more than 10,000; empty: the noise is not known."
+    ),
+    "df_per_reading": Column("Degrees of freedom that one more reading of every arm would add to `df`."),
+    "comparisons": Column("Measured differences that the corrected interval is corrected for."),
+    "target": Column("What the ends, the p-value and the verdict speak of: see `gain_target` of front.csv."),
+    "image_sd": Column("Standard deviation of the mean difference by the choice of validation images.", _GAIN),
+    "low_these_images": Column(f"Lower {_CI} on these images: over readings alone.", _GAIN),
+    "high_these_images": Column(f"Upper {_CI} on these images.", _GAIN),
+    "family": Column("`gain` (arm minus baseline) or `worth` (model minus arm)."),
+}
+LATENCY_SAMPLES: dict[str, Column] = {
+    "round": Column("Round of the interleaved measurement, from 0."),
+    "position": Column("Within the round, 0 to 3: one model at 0 and 3, the other at 1 and 2, drawn at random."),
+    "model": Column("`candidate` or `baseline`."),
+    "latency_ms": Column("One pass of a whole batch.", "ms"),
+}
+
+FILES = (
+    File(name="study.db", about="The Optuna storage (SQLite), from which all other files can be made again."),
+    File(
+        name="study.db.good",
+        about="Its last good copy, renewed after each training: the next start goes on from it where `study.db` is "
+        "damaged, and keeps that as `study.db.damaged-TIME`.",
+    ),
+    File(name="report.html", about="The report; opens from disk, without a network."),
+    File(name="report.md", about="The same for GitHub and plain readers."),
+    File(name="pareto.png", about="The front as a picture, 200 dots an inch; of a search."),
+    File(name="pareto.svg", about="The same as vectors, its text as text; of a search."),
+    File(name="forest.png", about="Every difference with its interval; of an ablation."),
+    File(
+        name="trials.csv", about="Every training, the baseline's first. Empty is what was not measured.", columns=TRIALS
+    ),
+    File(
+        name="trials.parquet",
+        about="The same rows and columns as trials.csv, and `image_influence`, with their types: whole numbers are "
+        "`int64`, times are `timestamp` in UTC, what was not measured is null. The schema's metadata has "
+        "`schema_version`, and each field's has `description` and `unit`. This page describes version "
+        f"{TRIALS_SCHEMA_VERSION}: a new column leaves the version as it is, one that is removed, renamed or changes "
+        "its meaning raises it.",
+    ),
+    File(name="front.csv", about="The architectures on a front, best gain first; of a search.", columns=FRONT),
+    File(
+        name="per_class.csv",
+        about="AP50-95 (0 to 1) of each class: a row a complete training (`trial`), a column a class. There where "
+        "it is known.",
+    ),
+    File(name="importance.csv", about="How much each choice matters; of a search.", columns=IMPORTANCE),
+    File(name="effects.csv", about="What each choice is worth; of a search.", columns=EFFECTS),
+    File(name="contrasts.csv", about="Differences between arms; of an ablation.", columns=CONTRASTS),
+    File(
+        name="environment.json",
+        about="Machine, versions, data, settings, space and proposals of the study; `looks`: evaluation seeds at each "
+        "look.",
+    ),
+    File(
+        name="study.json",
+        about="What no table holds and a report is made of: the architectures with their blocks, the choices and what "
+        "the sampler was told of each, what it expects of further trainings, an ablation's file and arms. With "
+        "trials.parquet, environment.json, per_class.csv, architectures/ and latency/ it is all that `clo report "
+        "FOLDER` needs.",
+    ),
+    File(name="architectures/ID.yaml", about="Each architecture as an Ultralytics model that can be trained."),
+    File(
+        name="latency/ID.parquet",
+        about="Every pass of an architecture's latency measurement; conditions are in the schema's metadata "
+        "(`clo_nas_latency`).",
+        columns=LATENCY_SAMPLES,
+    ),
+    File(name="trainings.log", about="What trainings printed."),
+    File(name="weights/", about="What longer trainings go on from; empty once a search is done."),
+    File(
+        name="matches/ID-Nepochs-baseB-seedS.npz",
+        about="Matches of the validation images of a training that judges: per detection its class, confidence and, a "
+        "bit an IoU of 0.50 to 0.95, whether it has an object (`harness.training.image_matches.read_matches`); "
+        "`image_influence` is made of them. 0.3 MB for 400 images, 6 MB for 5,000 with 250 detections each.",
+    ),
+    File(name="trained/", about="Weights of an ablation's models, with `--keep-weights`."),
+)
+"""Every file of a study's folder, in the order of the page."""
+
+
+def page() -> str:
+    """The data dictionary as Markdown."""
+    parts = [
+        "# Data dictionary",
+        "What a study's folder (`results/STUDY/`) holds, file by file. Units are in the names: `_ms`, `_seconds`, "
+        "`_ratio` (to the baseline); an mAP is 0 to 1, never percent. This page is made from "
+        "`harness/record/data_dictionary.py`: change it there.",
+    ]
+    for file in FILES:
+        parts += [f"## `{file.name}`", file.about]
+        if file.columns:
+            rows = [f"| `{name}` | {column.unit} | {column.about} |" for name, column in file.columns.items()]
+            parts.append("\n".join(["| Column | Unit | What it is |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")

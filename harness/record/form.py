@@ -1,0 +1,182 @@
+"""What a study's storage may hold: anybody can have written it, and reports, file names and trainings are made of it.
+
+Only what is read as more than text is checked; a study from before a field was kept lacks it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harness.architecture.choices import Option
+from harness.common.errors import UserError
+from harness.record.constraints import Constraints
+from harness.record.settings import MIN_GAIN, Objective
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,199}")
+"""What may be the name of a file, or part of one: no folder, nothing hidden."""
+_Scalar = str | float | int | bool | None
+_Count = Annotated[int, Field(ge=0, strict=True)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class _Settings(_Form):
+    imgsz: _Count = 32
+    epochs: _Count = 1
+    base_epochs: _Count = 1
+    batch: _Count = 1
+    trials: _Count | None = None
+    seed: _Count = 0
+    seeds: _Count | tuple[_Count, ...] = 1
+    finalists: _Count | None = None
+    objectives: tuple[Objective, ...] = ()
+    rungs: str | None = None
+    budget: str | None = None
+    constraints: Constraints = Constraints()
+    min_gain: Annotated[float, Field(ge=0, le=1)] = MIN_GAIN
+    block_files: dict[str, str] | None = None
+    include: tuple[str, ...] = ()
+
+
+class _Space(_Form):
+    name: str = ""
+    sites: tuple[str, ...] = ()
+    size: _Count = 0
+    feasible: _Count | None = None
+
+
+class _LatencyThreads(_Form):
+    count: _Count
+    reason: str = ""
+
+
+class _Environment(_Form):
+    command: str | tuple[str, ...] = ""
+    cpu: dict[str, Any] | None = None
+    git: dict[str, Any] | None = None
+    packages: dict[str, Any] | None = None
+    data_repairs: tuple[str, ...] | None = None
+    latency_threads: _LatencyThreads | None = None
+    data_cautions: tuple[str, ...] | None = None
+
+
+class _AblationFile(_Form):
+    bases: tuple[_Count, ...]
+    from_scratch: bool
+    recipe: str = ""
+
+
+class _Arm(_Form):
+    identity: str
+    name: str
+
+
+class _Ablation(_Form):
+    file: _AblationFile
+    arms: tuple[_Arm, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class _Study(BaseModel):
+    settings: _Settings = _Settings()
+    space: _Space = _Space()
+    environment: _Environment = _Environment()
+    ablation: _Ablation | None = None
+    expected_gains: tuple[float, ...] = ()
+
+
+class _Trial(BaseModel):
+    row: dict[str, _Scalar | dict[str, float | None] | list[Any]] = {}
+    model_yaml: str = ""
+
+
+class _Choices(BaseModel):
+    parameters: tuple[str, ...]
+    levels: dict[str, tuple[Option, ...]]
+    minimized: dict[Objective, bool]
+    chosen: dict[str, dict[str, Option | None]]
+    outcomes: dict[str, dict[Objective, float | None]]
+
+    @model_validator(mode="after")
+    def _of_the_same(self) -> Self:
+        if list(self.chosen) != list(self.outcomes) or not set(self.parameters) <= set(self.levels):
+            raise ValueError("architectures or parameters of one part are missing in another")
+        return self
+
+
+def check_choices(choices: Mapping[str, Any]) -> None:
+    """Refuse a search's choices, as `study.json` has them, that are of another form than clo-nas writes.
+
+    Raises:
+        ValueError: They are; the message says where.
+    """
+    _check(_Choices, choices, "choices.")
+
+
+def check_study(attributes: Mapping[str, Any]) -> None:
+    """Refuse attributes of a study that are of another form than clo-nas writes.
+
+    Args:
+        attributes: `settings`, `space`, `environment`, `ablation` and `expected_gains`, where it has them.
+
+    Raises:
+        ValueError: One is; the message says which.
+    """
+    _check(_Study, {name: value for name, value in attributes.items() if value not in ({}, None)}, "")
+
+
+def check_trial(number: int, columns: Iterable[str], attributes: Mapping[str, Any]) -> None:
+    """The same for a trial's `row`, in which all `columns` are single values, and its `model_yaml`.
+
+    Raises:
+        ValueError: One is of another form.
+    """
+    _check(_Trial, attributes, f"trial {number}, ")
+    row = attributes.get("row") or {}
+    if row and not isinstance(row.get("architecture"), str):
+        raise ValueError(f"trial {number}, row.architecture: not a text")
+    for name in columns:
+        if isinstance(row.get(name), dict | list):
+            raise ValueError(f"trial {number}, row.{name}: not a single value")
+
+
+def check_names(study: str, identities: Iterable[str], sites: Iterable[str]) -> None:
+    """Refuse names that would lead out of the study's folder: files are called by them.
+
+    Raises:
+        ValueError: One would.
+    """
+    kinds = ("study", [study]), ("architecture", identities), ("site", sites)
+    for what, names in kinds:
+        for name in names:
+            if not SAFE_NAME.fullmatch(str(name)):
+                raise ValueError(f"its {what} {str(name)!r} cannot name a file")
+
+
+def check_block_files(study: str, files: Iterable[str | Path], folder: Path) -> None:
+    """Refuse files of blocks that lie in a study's folder: they are code, and a study that somebody sends brings none.
+
+    Raises:
+        UserError: One does.
+    """
+    for file in files:
+        if Path(file).resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"study {study}: its block file {file} lies in the study's own folder, and is not run, because whoever "
+                "made the study can have put it there; move it elsewhere if you trust it"
+            )
+
+
+def _check(form: type[BaseModel], values: Mapping[str, Any], place: str) -> None:
+    try:
+        form.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{place}{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,0 +1,1 @@
+"""One training: schedule, trainer, validation, child process, weights."""

@@ -1,0 +1,129 @@
+"""Who trains, on what; and what a training's failure is held against: its candidate, or the data that changed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from harness.architecture.choices import Recipe
+from harness.common.errors import UserError
+from harness.data.check import DatasetInfo, check_dataset
+from harness.data.digits import DigitsSettings, ensure_digits
+from harness.jobs import trial
+from harness.jobs.trial import Job, run_trial, train_base
+from harness.training.accuracy import Accuracy, Training
+
+NO_REPORT: Any = None
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DatasetInfo:
+    return check_dataset(str(ensure_digits(tmp_path, DigitsSettings(train_images=4, val_images=2))), 64)
+
+
+@pytest.fixture
+def training(data: DatasetInfo) -> Training:
+    schedule: Any = SimpleNamespace()
+    return Training(
+        config={}, base_config={}, base_weights=None, layers={}, data=str(data.path), classes=10, schedule=schedule,
+        seed=0, device="cpu", threads=1, data_fingerprint=data.fingerprint,
+    )  # fmt: skip
+
+
+def lose_an_image(training: Training) -> None:
+    next((Path(training.data).parent / "images" / "train").glob("*.*")).unlink()
+
+
+def fail(training: Training, _step: object) -> None:
+    raise RuntimeError("no image to load")
+
+
+def fail_for_want_of_data(training: Training, step: object) -> None:
+    lose_an_image(training)
+    fail(training, step)
+
+
+def succeed_on_what_is_left(training: Training, _step: object) -> str:
+    lose_an_image(training)
+    return "accuracy"
+
+
+@pytest.mark.parametrize("train", [fail_for_want_of_data, succeed_on_what_is_left])
+def test_a_training_whose_data_changed_is_the_users_to_mend(
+    train: Callable[..., object], training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "train", train)
+    with pytest.raises(UserError, match="has changed while the search ran"):
+        train_base(training, NO_REPORT)
+
+
+def test_a_failure_on_the_data_that_were_meant_stays_one(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "train", fail)
+    with pytest.raises(RuntimeError, match="no image to load"):
+        train_base(training, NO_REPORT)
+
+
+def test_who_names_no_fingerprint_takes_any_data(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "train", succeed_on_what_is_left)
+    assert train_base(replace(training, data_fingerprint=""), NO_REPORT) == "accuracy"  # type: ignore[comparison-overlap]
+
+
+# --- Several devices ------------------------------------------------------------------------------
+
+
+class Reports:
+    """A training's line to its search."""
+
+    rested_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.rests = True
+        self.steps: list[Any] = []
+
+    def __call__(self, step: Any) -> None:
+        self.steps.append(step)
+
+    def never_rests(self) -> None:
+        self.rests = False
+
+    def alone(self, _on_wait: object = None) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+@pytest.mark.parametrize(
+    ("device", "recipe", "trainer", "rests"),
+    [
+        ("cpu", Recipe.SHORT, "train", True),
+        ("0,1", Recipe.SHORT, "train_on_several", True),
+        ("0", Recipe.PUBLISHED, "train_published", True),
+        ("0,1", Recipe.PUBLISHED, "train_published", False),
+    ],
+)
+def test_devices_and_recipe_decide_who_trains(
+    training: Training, monkeypatch: pytest.MonkeyPatch, device: str, recipe: Recipe, trainer: str, rests: bool
+) -> None:
+    """Processes of the published recipe cannot be asked to rest; those of the short one do, between two steps."""
+    for name in ("train", "train_on_several", "train_published"):
+        monkeypatch.setattr(trial, name, lambda *_, name=name: name)
+    report = Reports()
+    found: Any = train_base(replace(training, device=device, recipe=recipe), cast(Any, report))
+    assert found == trainer
+    assert report.rests is rests
+
+
+def test_a_latency_is_one_devices_however_many_train(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+    accuracy = Accuracy(map50_95=0.5, map50=0.6, evaluator="", train_seconds=1.0, transferred="")
+    monkeypatch.setattr(trial, "build", lambda *_: None)
+    monkeypatch.setattr(trial, "interleaved_latency", lambda *_, device, **__: measured.append(device))
+    monkeypatch.setattr(trial, "train_on_several", lambda *_: accuracy)
+    several = replace(training, device="0,1", schedule=cast(Any, SimpleNamespace(imgsz=64)))
+    job = Job(training=several, measure_latency=True, latency_seconds=1.0, latency_threads=1)
+    assert run_trial(job, cast(Any, Reports())).accuracy == accuracy
+    assert measured == ["0"]
