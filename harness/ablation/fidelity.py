@@ -32,7 +32,7 @@ from harness.jobs.executors import Children
 from harness.jobs.setting import Setting, prepare
 from harness.jobs.trial import train_base
 from harness.record.rates import with_default_rates
-from harness.record.settings import SearchSettings
+from harness.record.settings import COMPARABLE, SearchSettings
 from harness.record.state import Failure, State
 from harness.training.accuracy import Accuracy, Schedule, Training
 from harness.training.child import Report
@@ -41,8 +41,6 @@ TRAININGS = "trainings.csv"
 COLUMNS = ("schedule", "seed", "architecture", "space", "blocks", "state", "reason", "map50_95", "cpu_seconds")
 """Columns of the file of that name: one row a training."""
 _DEFAULTS = SearchSettings()
-_OF_RESULTS = ("epochs", "learning_rate", "block_rate_factor", "averaged_tail", "from_scratch")
-"""What of a schedule decides what its trainings yield."""
 
 
 class _Model(BaseModel):
@@ -163,13 +161,15 @@ def check_same(now: Mapping[str, Any], before: Mapping[str, Any], folder: Path) 
         UserError: Something differs.
     """
     schedules = [{rung["name"]: rung for rung in (s["plan"]["long"], *s["plan"]["short"])} for s in (now, before)]
+    decide = (*COMPARABLE, "averaged_tail", "seed")
+    of_plan = [name for name in decide if name in now["plan"] and name != "base"]  # of a base counts what it is
     differing = [
         *(name for name in ("base_fingerprint", "data_fingerprint") if now[name] != before[name]),
-        *(name for name in ("imgsz", "batch", "base_epochs", "seed") if now["plan"][name] != before["plan"][name]),
+        *(name for name in of_plan if now["plan"][name] != before["plan"][name]),
         *(
             f"schedule '{name}'"
             for name, rung in schedules[0].items()
-            if name in schedules[1] and any(rung[key] != schedules[1][name][key] for key in _OF_RESULTS)
+            if name in schedules[1] and any(rung[key] != schedules[1][name][key] for key in decide if key in rung)
         ),
     ]
     if differing:

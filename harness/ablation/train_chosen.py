@@ -122,7 +122,7 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
 
 def _settings_of(record: StudyRecord, options: ChosenOptions) -> SearchSettings:
     """The study's own settings, where it lies now."""
-    known = {name: value for name, value in record.settings.items() if name in SearchSettings.model_fields}
+    known = {name: value for name, value in record.settings.to_dict().items() if name in SearchSettings.model_fields}
     changed: dict[str, Any] = {"study": record.name, "storage": options.storage, "results": options.results}
     allowed = {name: True for name in ("allow_unusable", "allow_val_in_train") if getattr(options, name)}
     return search_settings(**{**known, **changed, **allowed, "more": None})
@@ -147,7 +147,7 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
         allow_val_in_train=settings.allow_val_in_train,
     )
     for name, now in (("base_fingerprint", base.fingerprint), ("data_fingerprint", data.fingerprint)):
-        if record.settings.get(name, now) != now:
+        if getattr(record.settings, name) not in {None, now}:
             what = name.removesuffix("_fingerprint")
             raise UserError(f"study {record.name}: its {what} {getattr(settings, what)} has changed since; restore it")
     device = resolve_device(options.device)

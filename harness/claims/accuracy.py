@@ -129,7 +129,7 @@ def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
         yield Comparison(
             study=record.name,
             start="from scratch" if record.ablation["file"]["from_scratch"] else "from the trained base",
-            data=str(record.settings["data"]),
+            data=str(record.settings.data),
             model=names[str(row["minuend"])],
             against=names[str(row["subtrahend"])],
             row={str(name): value for name, value in row.items()},

@@ -119,7 +119,7 @@ def published_baseline(record: StudyRecord) -> PublishedBaseline | None:
     found = record.environment
     if not is_coco2017(int(found.get("train_images", 0)), int(found.get("val_images", 0))):
         return None
-    name = str(record.settings["base"])
+    name = str(record.settings.base)
     tables = [table for table in published_tables() if name in table.models]
     trials = record.trials
     file = record.ablation["file"]

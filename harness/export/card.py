@@ -38,7 +38,7 @@ _PUBLISHED = (
 
 def data_name(record: StudyRecord) -> str:
     """The data set without its folder, which may name a person."""
-    return PurePath(str(record.settings.get("data", "data not recorded"))).name
+    return PurePath(record.settings.data or "data not recorded").name
 
 
 def row_of(record: StudyRecord, identity: str, weights: TrainedWeights) -> pd.Series[Any]:
@@ -66,9 +66,9 @@ def training(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
     start = f"the weights of {origin}, trained under seed {weights.base_seed} ({arrived})"
     settings = record.settings
     given = [
-        f"{settings[name]} {unit}"
-        for name, unit in (("batch", "images a step"), ("imgsz", "pixels"))
-        if name in settings
+        f"{value} {unit}"
+        for value, unit in ((settings.batch, "images a step"), (settings.imgsz, "pixels"))
+        if value is not None
     ]
     seeds = long_seeds(record, exported.identity, weights.epochs)
     how_long = [words.count(weights.epochs, "epoch"), *given, f"seed {weights.seed}"]
@@ -92,7 +92,7 @@ def data_pairs(record: StudyRecord) -> Pairs:
     known: list[tuple[str, Any]] = [
         ("Data", data_name(record)),
         ("Images", ", ".join(images)),
-        ("Hash of the data", environment.get("data") or record.settings.get("data_fingerprint")),
+        ("Hash of the data", environment.get("data") or record.settings.data_fingerprint),
         ("Repairs of the data", " ".join(map(str, environment.get("data_repairs") or ()))),
         ("Cautions about the data", " ".join(map(str, environment.get("data_cautions") or ()))),
         ("clo-nas", environment.get("clo_nas")),
@@ -111,7 +111,7 @@ def commands(record: StudyRecord, exported: Exported) -> Pairs:
         seeds = long_seeds(record, exported.identity, exported.weights.epochs)
         train = [record.name, exported.identity, "--epochs", str(exported.weights.epochs)]
         train += ["--seeds", _typed(seeds, record)]
-        if _is_from_scratch(row) and not record.settings.get("from_scratch"):
+        if _is_from_scratch(row) and not record.settings.from_scratch:
             train.append("--from-scratch")
         said.append(("The weights", to_type(record, "train", *train)))
     elif exported.weights is None:
@@ -122,7 +122,8 @@ def commands(record: StudyRecord, exported: Exported) -> Pairs:
 
 def _typed(seeds: tuple[int, ...], record: StudyRecord) -> str:
     """Seeds as `clo train --seeds` takes them: how many, where they follow the study's own, or which."""
-    after = int(record.settings.get("seed", 0)) + int(record.settings.get("seeds", 0))
+    screened = record.settings.seeds
+    after = record.settings.seed + (screened if isinstance(screened, int) else len(screened))
     follow = seeds == tuple(range(after, after + len(seeds)))
     return str(len(seeds)) if follow or len(seeds) == 1 else ",".join(map(str, seeds))
 

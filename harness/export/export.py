@@ -133,7 +133,7 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
         network=network.eval(),
         yaml=_portable(record.model_yamls[identity], files),
         block_files=files,
-        imgsz=int(record.settings.get("imgsz", 640)),
+        imgsz=record.settings.imgsz or 640,
         weights=weights,
     )
 
@@ -210,7 +210,7 @@ def _load(network: nn.Module, weights: TrainedWeights) -> None:
 def _block_files(record: StudyRecord, config: Mapping[str, Any]) -> tuple[Path, ...]:
     """Files of a user's own blocks, as the study had them."""
     files = tuple(Path(file) for file in config.get(BLOCK_FILES) or ())
-    known: Mapping[str, str] = record.settings.get("block_files") or {}
+    known: Mapping[str, str] = record.settings.block_files or {}
     try:
         import_block_files(config)  # before a checkpoint that holds their classes is read
         for file in files:

@@ -72,7 +72,7 @@ def model_card(record: StudyRecord, exported: Exported) -> str:
 def described(record: StudyRecord, identity: str) -> str:
     """Base and blocks in a line; of an ablation's arm that is no architecture, its name there."""
     known = record.architectures.get(identity)
-    base = str(known.base if known else record.settings.get("base", "base not recorded"))
+    base = str(known.base if known else record.settings.base or "base not recorded")
     if identity == BASELINE:
         return f"{base}, unmodified, the baseline"
     arms = {str(arm["identity"]): str(arm["name"]) for arm in record.ablation.get("arms", ())}
@@ -99,7 +99,7 @@ def _blocks(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
 def _cost(record: StudyRecord, exported: Exported) -> Pairs:
     """Exact counts, and what goes in and comes out."""
     rows = record.trials[record.trials["architecture"] == exported.identity]
-    side = record.settings.get("imgsz", exported.imgsz)
+    side = record.settings.imgsz or exported.imgsz
     image = f"one image of {side} × {side}"
     return (
         ("Parameters", _count(rows["params"])),
@@ -164,14 +164,14 @@ def _unknown(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
         f"How it does on other data: it was measured on the validation images of {data_name(record)} alone. These also "
         "judged the search that proposed it; no test set was kept apart.",
         f"How fast it is elsewhere: latency is of one device ({device(record)}), and of no other.",
-        f"How it does at another image size than {record.settings.get('imgsz', exported.imgsz)} px.",
+        f"How it does at another image size than {record.settings.imgsz or exported.imgsz} px.",
         "Intervals hold the scatter of training between seeds, not that of another sample of images.",
         "Nobody looked for biases, adversarial images or what it does on images without objects.",
     )
 
 
 def _licences(record: StudyRecord) -> Pairs:
-    data = str(record.settings.get("data", ""))
+    data = record.settings.data or ""
     return (
         ("Model and code", "AGPL-3.0-or-later, as clo-nas and Ultralytics, whose code it is made of"),
         (

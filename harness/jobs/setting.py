@@ -192,7 +192,7 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str, stor
         if identity not in record.architectures:
             raise UserError(f"{option} {spec}: study {study} has no architecture '{identity}'")
         found = record.architectures[identity]
-        _check_base(found.base, record.settings.get("base_fingerprint"), base, f"{option} {spec}", "")
+        _check_base(found.base, record.settings.base_fingerprint, base, f"{option} {spec}", "")
         check_block_files(study, found.block_files, results / study)
         return found
     raise UserError(

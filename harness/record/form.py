@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from harness.architecture.choices import Option
 from harness.common.errors import UserError
@@ -27,14 +27,32 @@ class _Form(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-class _Settings(_Form):
-    imgsz: _Count = 32
-    epochs: _Count = 1
-    base_epochs: _Count = 1
-    batch: _Count = 1
+class StudySettings(_Form):
+    """The options that all trainings of a study share, and those of its last run, as its storage has them.
+
+    What a study from before an option was kept lacks is None, or the option's default. Options that no report asks
+    for are kept too, unread (`to_dict`).
+    """
+
+    base: str | None = None
+    base_fingerprint: str | None = None
+    base_epochs: _Count | None = None
+    data: str | None = None
+    data_fingerprint: str | None = None
+    space: str | None = None
+    device: str | None = None
+    device_kind: str | None = None
+    imgsz: _Count | None = None
+    epochs: _Count | None = None
+    batch: _Count | None = None
+    learning_rate: float | None = None
+    block_rate_factor: float | None = None
+    from_scratch: bool = False
+    allow_unusable: bool = False
+    allow_val_in_train: bool = False
     trials: _Count | None = None
     seed: _Count = 0
-    seeds: _Count | tuple[_Count, ...] = 1
+    seeds: _Count | tuple[_Count, ...] = 0
     finalists: _Count | None = None
     objectives: tuple[Objective, ...] = ()
     rungs: str | None = None
@@ -43,6 +61,28 @@ class _Settings(_Form):
     min_gain: Annotated[float, Field(ge=0, le=1)] = MIN_GAIN
     block_files: dict[str, str] | None = None
     include: tuple[str, ...] = ()
+    storage: str | None = None
+    results: str | None = None
+    _kept: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Self:
+        """Parse what storage or a study's folder holds.
+
+        Raises:
+            pydantic.ValidationError: It is of another form than clo-nas writes.
+        """
+        settings = cls.model_validate(dict(kept))
+        settings._kept = dict(kept)
+        return settings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was parsed, unchanged."""
+        return dict(self._kept)
+
+    def __or__(self, changes: Mapping[str, Any]) -> Self:
+        """Return these settings with some of another value."""
+        return self.of(self._kept | dict(changes))
 
 
 class _Space(_Form):
@@ -85,7 +125,7 @@ class _Ablation(_Form):
 
 
 class _Study(BaseModel):
-    settings: _Settings = _Settings()
+    settings: StudySettings = StudySettings()
     space: _Space = _Space()
     environment: _Environment = _Environment()
     ablation: _Ablation | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -65,7 +65,7 @@ class Sampler(StrEnum):
 class SearchSettings(BaseModel):
     """What `clo search` was asked to do.
 
-    The fields in `COMPARABLE` decide which numbers a training yields: a study holds one value of each
+    The fields in `OF_A_STUDY` decide which numbers a training yields: a study holds one value of each
     for all its trials, and a second run with another value is refused.
     """
 
@@ -230,11 +230,36 @@ class SearchSettings(BaseModel):
         return self.storage or sqlite_url(self.folder / "study.db")
 
 
-COMPARABLE = (
-    "base", "data", "space", "imgsz", "epochs", "base_epochs", "batch", "learning_rate", "block_rate_factor",
-    "from_scratch", "objectives", "sampler", "seed",
-)  # fmt: skip
-"""Fields of `SearchSettings` that all trials of a study share; of its `constraints` the sites are too."""
+COMPARABLE = {
+    "base": "their bases differ",
+    "base_fingerprint": "their bases' weights differ",
+    "data": "their data differ",
+    "data_fingerprint": "their data differ",
+    "imgsz": "their image sizes differ",
+    "epochs": "their trainings differ in epochs",
+    "base_epochs": "their bases were trained for different numbers of epochs",
+    "batch": "their batch sizes differ",
+    "learning_rate": "their learning rates differ",
+    "block_rate_factor": "the learning rates of their blocks differ",
+    "from_scratch": "one starts from random weights",
+}
+"""What must be equal for two trainings to be compared, each with what to say where it is not."""
+OF_A_STUDY = (*COMPARABLE, "space", "objectives", "sampler", "seed")
+"""Settings that all trials of a study share; of its `constraints` the sites are too."""
+
+
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any], *, but: Collection[str] = ()) -> list[str]:
+    """Return why the trainings of two studies are not to be compared, a clause each; nothing where they may be.
+
+    Args:
+        one: Settings.
+        other: Settings of the other.
+        but: Names of `COMPARABLE` that may differ.
+    """
+    names = [name for name in COMPARABLE if name not in but]
+    return list(dict.fromkeys(COMPARABLE[name] for name in names if one.get(name) != other.get(name)))
+
+
 _OPTIONS = {
     "timeout_s": "timeout",
     "worker_timeout_s": "worker-timeout",

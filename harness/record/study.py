@@ -12,7 +12,7 @@ import pandas as pd
 from harness.architecture import BASELINE, Architecture
 from harness.architecture.choices import Option
 from harness.record.constraints import Constraints
-from harness.record.settings import MIN_GAIN
+from harness.record.form import StudySettings
 from harness.record.state import State
 
 ROLE = "role"
@@ -130,7 +130,7 @@ class StudyRecord:
     name: str
     trials: pd.DataFrame
     architectures: dict[str, Architecture]
-    settings: dict[str, Any]
+    settings: StudySettings
     environment: dict[str, Any]
     space: dict[str, Any]
     proposals: dict[str, int]
@@ -152,12 +152,12 @@ class StudyRecord:
     @property
     def constraints(self) -> Constraints:
         """What candidates had to fulfil in the last run."""
-        return Constraints.model_validate(self.settings.get("constraints", {}))
+        return self.settings.constraints
 
     @property
     def min_gain(self) -> float:
         """The smallest difference in mAP50-95 that matters, as the last run or the report was told."""
-        return float(self.settings.get("min_gain", MIN_GAIN))
+        return self.settings.min_gain
 
 
 def evaluation_seeds(trials: pd.DataFrame) -> int:
@@ -203,6 +203,6 @@ def base_of(record: StudyRecord) -> str:
 
     A path is relative to the folder where the search was begun; of a study from before that was kept, to this one.
     """
-    given = str(record.settings["base"])
+    given = str(record.settings.base)
     path = Path(str(record.environment.get("folder") or "."), given).expanduser().absolute()
     return str(path) if path.is_file() else given

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from harness.architecture import Architecture
 from harness.common.errors import UserError
 from harness.record.data_dictionary import TRIALS_SCHEMA_VERSION
-from harness.record.form import check_choices, check_names, check_study, check_trial
+from harness.record.form import StudySettings, check_choices, check_names, check_study, check_trial
 from harness.record.study import Choices, StudyRecord
 
 TRIALS, SURROUNDINGS, DESIGN, PER_CLASS = "trials.parquet", "environment.json", "study.json", "per_class.csv"
@@ -32,7 +32,7 @@ _STATED = ("study", "settings", "space", "proposals")
 
 def surroundings(record: StudyRecord) -> dict[str, Any]:
     """Return what environment.json holds: the environment at the top level, the study's options under their names."""
-    stated = (record.name, record.settings, record.space, record.proposals)
+    stated = (record.name, record.settings.to_dict(), record.space, record.proposals)
     return record.environment | dict(zip(_STATED, stated, strict=True))
 
 
@@ -104,7 +104,7 @@ def _read(folder: Path) -> StudyRecord:
         name=name,
         trials=trials_of(rows),
         architectures=placed,
-        settings=settings,
+        settings=StudySettings.of(settings),
         environment=environment,
         space=space,
         proposals={role: int(count) for role, count in proposals.items()},

@@ -83,8 +83,8 @@ def ablation_content(record: StudyRecord) -> AblationContent:
             key="unknown",
             sentences=(
                 *record.ablation.get("left_out", ()),
-                f"One data set ({record.settings.get('data', 'not recorded')}), one kind of base and a budget of "
-                f"{record.settings.get('epochs', '?')} epochs: a difference here need not be one elsewhere, or after "
+                f"One data set ({record.settings.data or 'not recorded'}), one kind of base and a budget of "
+                f"{record.settings.epochs} epochs: a difference here need not be one elsewhere, or after "
                 "long training.",
                 *(
                     ()

@@ -234,7 +234,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     if running := len(record.trials) - len(ended(record.trials)):
         remarks.append(f"{words.count(running, 'training')} had not ended when this was written.")
     remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
-    wanted: Any = record.settings.get("trials")
+    wanted = record.settings.trials
     tried = record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique()
     there_are = record.space.get("feasible") or record.space.get("size", math.inf)
     if isinstance(wanted, int) and tried < min(wanted, there_are):

@@ -145,7 +145,7 @@ def content(
             *((("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")),) if fidelity else ()),
         ),
         latency=latency_evidence(record, map(str, best.index), rounds),
-        unknowns=(*(() if fidelity else (unknown_fidelity(record.settings),)), *notes.unknowns(record)),
+        unknowns=(*(() if fidelity else (unknown_fidelity(record.settings.epochs),)), *notes.unknowns(record)),
         commands=notes.commands(record),
         row_commands={str(name): notes.row_commands(record, str(name)) for name in best.index},
         provenance=notes.provenance(record),

@@ -12,14 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.analysis.fidelity import COLUMNS, DIFFERENCE, EVERYTHING, fidelity, paired_gains
 from harness.common.atomic import write_whole
+from harness.record.settings import COMPARABLE, unlike
 from harness.record.state import State
 from harness.report import words
 
 SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
 FILES = (SETTING, TABLE, PAGE, "trainings.csv")
 """Of a fidelity study's folder."""
-_OF_PLAN = ("base", "imgsz", "batch", "base_epochs")
-_OF_SCHEDULE = ("epochs", "learning_rate", "block_rate_factor", "from_scratch")
 _OF_A_SEARCH = 0.3
 """Share of the iterations whose weights a search averages: no setting of it."""
 
@@ -76,27 +75,23 @@ def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str 
     return None
 
 
-def unknown_fidelity(settings: Mapping[str, Any]) -> str:
+def unknown_fidelity(epochs: int | None) -> str:
     """What to say where nobody has measured it."""
-    epochs = settings.get("epochs")
-    budget = words.count(epochs, "epoch") if isinstance(epochs, int) else "its few epochs"
+    budget = "its few epochs" if epochs is None else words.count(epochs, "epoch")
     return f"Fidelity: nobody has measured at this setting that {budget} rank architectures as long training does."
 
 
 def _same_schedule(settings: Mapping[str, Any], setting: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The schedule of a fidelity study that a study's own trainings followed, on the same base, data and device."""
     plan = setting["plan"]
-    same = (
-        settings.get("device_kind") == "cpu"  # where fidelity studies run; a GPU trains in bfloat16
-        and all(settings.get(name) == plan[name] for name in _OF_PLAN)
-        and all(settings.get(name) == setting[name] for name in ("base_fingerprint", "data_fingerprint"))
-    )
     fitting = (
         rung
         for rung in plan["short"]
-        if all(settings.get(name) == rung[name] for name in _OF_SCHEDULE) and rung["averaged_tail"] == _OF_A_SEARCH
+        # of the data a plan has no name, only what they are
+        if not unlike(settings, {**plan, **setting, **rung}, but={"data"}) and rung["averaged_tail"] == _OF_A_SEARCH
     )
-    return next(fitting, None) if same else None
+    # a fidelity study runs on the CPU; a GPU trains in bfloat16
+    return next(fitting, None) if settings.get("device_kind") == "cpu" else None
 
 
 def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any], schedule: Mapping[str, Any]) -> str:
@@ -120,7 +115,7 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
         )
     else:
         text += f" No two of them differ by {DIFFERENCE} mAP after the long training."
-    same = (*_OF_SCHEDULE, "averaged_tail")
+    same = (*(name for name in COMPARABLE if name in long), "averaged_tail")
     as_long = [rung["name"] for rung in plan["short"] if all(rung[name] == long[name] for name in same)]
     again = cohort[cohort["schedule"].isin([long["name"], *as_long]) & cohort["tau"].notna()]
     if len(again):

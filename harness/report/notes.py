@@ -47,15 +47,19 @@ def measured(record: StudyRecord) -> Pairs:
     settings = record.settings
     start = (
         "random initialisation"
-        if settings.get("from_scratch")
+        if settings.from_scratch
         else f"one trained baseline, the same for all; {_start_of_blocks(record)}"
     )
-    rungs = settings.get("rungs")
+    rungs = settings.rungs
     ladder = [f"rungs of {rungs} (epochs × seeds), each going on from the weights of the one below"] if rungs else []
     given = ladder + [
-        f"{settings[key]} {unit}"
-        for key, unit in (("epochs", "epochs"), ("batch", "images a batch"), ("imgsz", "pixels"))
-        if key in settings and not (rungs and key == "epochs")
+        f"{value} {unit}"
+        for value, unit in (
+            (None if rungs else settings.epochs, "epochs"),
+            (settings.batch, "images a batch"),
+            (settings.imgsz, "pixels"),
+        )
+        if value is not None
     ]
     return (
         ("mAP50-95, mAP50", f"{_evaluators(record)}, on the validation set of the data; 0 to 1"),
@@ -119,7 +123,7 @@ def settings_and_surroundings(record: StudyRecord) -> Pairs:
         *((("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()),
         *((("cautions about the data", " ".join(cautions)),) if cautions else ()),
     )
-    return (*said, *_flat(record.settings), *_flat(environment))
+    return (*said, *_flat(record.settings.to_dict()), *_flat(environment))
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:
@@ -128,7 +132,7 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
     return (
         *map(str, record.environment.get("data_cautions") or ()),
         *_blind_baseline(record),
-        f"One data set ({settings.get('data', 'not recorded')}): a gain there need not be one elsewhere.",
+        f"One data set ({settings.data or 'not recorded'}): a gain there need not be one elsewhere.",
         f"One device ({device(record)}): another one's front is another front.",
         *filter(None, [unknown_images(record)]),
         "Only the architectures in the table were tried; the space holds more than these."
@@ -152,7 +156,7 @@ def _blind_baseline(record: StudyRecord) -> tuple[str, ...]:
 def device(record: StudyRecord) -> str:
     """What latency was measured on: a processor with its threads, or a GPU."""
     environment = record.environment
-    found = environment.get("device", record.settings.get("device", "not recorded"))
+    found = environment.get("device", record.settings.device or "not recorded")
     if not isinstance(found, Mapping):  # a study from before more was kept
         return str(found)
     if found.get("name") != "cpu":
@@ -181,8 +185,11 @@ def to_type(record: StudyRecord, command: str, *words: str) -> str:
     """Return a command about a study, with where the study lies if that is not the default."""
     place = [
         (f"--{name}", str(value))
-        for name, default in (("results", "results"), ("storage", None))
-        if (value := record.settings.get(name)) not in {None, default}
+        for name, value, default in (
+            ("results", record.settings.results, "results"),
+            ("storage", record.settings.storage, None),
+        )
+        if value not in {None, default}
     ]
     program = record.environment.get("program") or "clo"
     return " ".join([str(program), shlex.join([command, *words, *(word for pair in place for word in pair)])])
@@ -227,10 +234,10 @@ def _again(record: StudyRecord, architecture: str) -> str:
     """A search of this one candidate under the study's own settings: the same rows on the same machine."""
     typed = ["--include", f"{record.name}/{architecture}", "--study", f"{record.name}-{architecture}"]
     for name in _OPTIONS:
-        if record.settings.get(name) is not None:
-            typed += [f"--{name.replace('_', '-')}", str(record.settings[name])]
+        if (value := getattr(record.settings, name)) is not None:
+            typed += [f"--{name.replace('_', '-')}", str(value)]
     for name in ("from_scratch", "allow_unusable", "allow_val_in_train"):
-        if record.settings.get(name):
+        if getattr(record.settings, name):
             typed.append(f"--{name.replace('_', '-')}")
     return to_type(record, "search", *typed, "--trials", "1", "--finalists", "1")
 

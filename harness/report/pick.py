@@ -78,7 +78,7 @@ def cost_of(record: StudyRecord, summary: pd.DataFrame) -> tuple[str, str]:
     """
     winners = summary["verdict"] == Verdict.GAIN
     rows = summary[winners if winners.any() else summary["standing"] == Standing.JUDGED]
-    wanted = [Objective(each) for each in record.settings.get("objectives", ())]
+    wanted = list(record.settings.objectives)
     found = [_COSTS[each] for each in [*wanted, Objective.LATENCY] if each in _COSTS]
     return next((cost for cost in found if rows[cost[0]].notna().all()), _COSTS[Objective.MACS])
 

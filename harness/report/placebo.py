@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.analysis.contrasts import Verdict, arms_of, gains
 from harness.record.arms import Role
+from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import words
@@ -21,32 +22,17 @@ from harness.report.figures import LATENCY, MACS, Axis, Mark, Point
 from harness.report.page import Section
 from harness.report.tables import Row, Table
 
-_ALIKE = {
-    "base": "its base is another",
-    "base_fingerprint": "its base's weights are others",
-    "data": "its data are others",
-    "data_fingerprint": "its data are others",
-    "imgsz": "its image size is another",
-    "base_epochs": "its base was trained for another number of epochs",
-    "batch": "its batch is another",
-    "learning_rate": "its learning rate is another",
-    "block_rate_factor": "its blocks' learning rate is another",
-    "from_scratch": "one of the two starts from random weights",
-}
-"""Setting to what to say where it is not the same: differences would have more causes than one."""
-
 
 def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
     """Why a study is no ablation of an architecture of this search; empty where it is one."""
     if not ablation.ablation:
         return "it is no ablation"
-    for setting, reason in _ALIKE.items():
-        if search.settings.get(setting) != ablation.settings.get(setting):
-            return reason
+    if reasons := unlike(search.settings.to_dict(), ablation.settings.to_dict(), but={"epochs"}):
+        return reasons[0]
     if ablation.ablation["file"].get("recipe", "short") != "short":
         return "it is trained by the published recipe"
     done = search.trials.loc[search.trials["state"] == State.COMPLETE, "epochs"]
-    if len(done) and int(done.max()) != ablation.settings.get("epochs"):
+    if len(done) and int(done.max()) != ablation.settings.epochs:
         return "its trainings have another number of epochs"
     if not _models(search, ablation):
         return "none of its models is an architecture of the search"
@@ -159,7 +145,7 @@ def _cost(search: StudyRecord, ablation: StudyRecord, arm: dict[str, Any], axis:
     nothing = (math.nan, math.nan, math.nan)
     if axis == MACS:
         return (float(arm["macs"]) * 1e-6, math.nan, math.nan)
-    if axis != LATENCY or search.settings.get("device_kind") != ablation.settings.get("device_kind"):
+    if axis != LATENCY or search.settings.device_kind != ablation.settings.device_kind:
         return nothing
     rows = ablation.trials[ablation.trials["architecture"] == arm["identity"]]
     columns = ("latency_ratio", "latency_ratio_low", "latency_ratio_high")

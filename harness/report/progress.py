@@ -80,7 +80,7 @@ def how_far(record: StudyRecord) -> Progress:
 
 
 def _objectives(record: StudyRecord) -> list[str]:
-    return list(record.settings.get("objectives", (Objective.MAP50_95, Objective.LATENCY)))
+    return list(record.settings.objectives or (Objective.MAP50_95, Objective.LATENCY))
 
 
 def _first_trainings(trials: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.common.atomic import write_whole
 from harness.common.errors import UserError
+from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, words
@@ -19,15 +20,6 @@ from harness.report.markdown import render_page_markdown
 from harness.report.page import Page, Section
 from harness.report.png import draw_png
 from harness.report.tables import Cell, Column, Row, Table
-
-_NOT_ALIKE = {
-    "base": "their bases differ",
-    "data": "their data differ",
-    "imgsz": "their image sizes differ",
-    "epochs": "their trainings differ in epochs",
-    "device_kind": "they ran on different kinds of device",
-}
-"""Setting to what to say where it is not the same for all."""
 
 
 def several_page(records: Sequence[StudyRecord]) -> Page:
@@ -72,11 +64,10 @@ def write_several(records: Sequence[StudyRecord], folder: Path) -> Path:
 
 def _comparable(records: Sequence[StudyRecord]) -> str:
     """Whether what is side by side may be compared."""
-    differing = [
-        reason
-        for setting, reason in _NOT_ALIKE.items()
-        if len({str(record.settings.get(setting)) for record in records}) > 1
-    ]
+    first, *others = (record.settings.to_dict() for record in records)
+    differing = list(dict.fromkeys(reason for other in others for reason in unlike(first, other)))
+    if len({record.settings.device_kind for record in records}) > 1:
+        differing.append("they ran on different kinds of device")
     if differing:
         return (
             f"Their figures are not to be compared with each other: {', and '.join(differing)}. Each study's gains "
@@ -128,9 +119,9 @@ def _row(record: StudyRecord) -> Row:
         kind="",
         cells=(
             Cell(text=record.name, details=("ablation" if record.ablation else "search",)),
-            Cell(text=str(settings.get("base", words.DASH))),
-            Cell(text=str(settings.get("data", words.DASH))),
-            Cell(text=str(settings.get("imgsz", words.DASH))),
+            Cell(text=settings.base or words.DASH),
+            Cell(text=settings.data or words.DASH),
+            Cell(text=words.DASH if settings.imgsz is None else str(settings.imgsz)),
             Cell(text=notes.device(record)),
             Cell(text=", ".join(map(str, epochs)) or words.DASH, sort=float(max(epochs, default=0))),
             Cell(text=str(done["architecture"].nunique()), sort=float(done["architecture"].nunique())),

@@ -161,7 +161,7 @@ def write_report(
 
 def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord]) -> Content:
     """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
-    fidelity = known_fidelity(record.settings, [folder.parent / "fidelity", reference_folder() / "fidelity"])
+    fidelity = known_fidelity(record.settings.to_dict(), [folder.parent / "fidelity", reference_folder() / "fidelity"])
     return content(record, fidelity, partial(read_rounds, folder / LATENCY), ablations)
 
 

@@ -17,7 +17,7 @@ from optuna.storages import RDBStorage
 from harness.common.errors import UserError
 from harness.record.constraints import SITE_FIELDS
 from harness.record.own_files import refuse_foreign_study
-from harness.record.settings import COMPARABLE, SearchSettings, is_server
+from harness.record.settings import OF_A_STUDY, SearchSettings, is_server
 from harness.record.study import SETTINGS
 from harness.storage.good_copy import GoodCopy
 from harness.storage.members import Alone, Members, OneOfMany
@@ -155,7 +155,7 @@ def _locked(settings: SearchSettings) -> Iterator[None]:
 def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mapping[str, Any]) -> None:
     levels = settings.ladder.levels
     sites = settings.constraints.model_dump(mode="json", include=set(SITE_FIELDS))
-    now = {**settings.model_dump(mode="json", include=set(COMPARABLE)), **sites, **comparable, _SHARED_BY: 1}
+    now = {**settings.model_dump(mode="json", include=set(OF_A_STUDY)), **sites, **comparable, _SHARED_BY: 1}
     now["epochs_of_rungs"] = list(levels) if len(levels) > 1 else None  # 12 after 3 are not 12 after 6
     before = study.user_attrs.get(SETTINGS)
     if before is None:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.architecture import Architecture
 from harness.architecture.choices import NO_BLOCK, Option
 from harness.common.errors import UserError
-from harness.record.form import check_names, check_study, check_trial
+from harness.record.form import StudySettings, check_names, check_study, check_trial
 from harness.record.settings import is_server, require_storage_url, with_driver, without_password
 from harness.record.study import (
     ABLATION,
@@ -181,7 +181,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
             t.user_attrs[ROW]["architecture"]: Architecture.from_dict(t.user_attrs[ARCHITECTURE])
             for t in reversed(trained)
         },
-        settings={**attributes.get(LAST_RUN, {}), **attributes.get(SETTINGS, {})},
+        settings=StudySettings.of({**attributes.get(LAST_RUN, {}), **attributes.get(SETTINGS, {})}),
         environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})) | _looks(attributes),
         space=cast(dict[str, Any], attributes.get(SPACE, {})),
         proposals={role: sum(t.user_attrs.get(ROLE) == role for t in trials) for role in (DUPLICATE, INFEASIBLE)},

@@ -151,7 +151,7 @@ def test_on_a_cluster_trainings_of_several_gpus_run_side_by_side(
     assert len({each.folder for each in trainings.asked}) == 4
     assert record.environment["nodes"] == 3
     assert record.environment["device"]["asked"] == "0,1,2,3"
-    assert record.settings["device_kind"] == "NVIDIA H100"
+    assert record.settings.device_kind == "NVIDIA H100"
 
 
 def test_the_bases_of_a_short_ablation_are_trained_there_and_kept_where_all_nodes_see_them(

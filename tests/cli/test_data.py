@@ -58,7 +58,7 @@ def test_what_is_allowed_is_searched_said_and_kept(
     record = load_record(f"sqlite:///{tmp_path}/results/y/study.db", "y")
     counts = record.environment["data_counts"]["train"]
     assert (record.environment["train_images"], counts["images_used"], counts["images_listed"]) == (19, 19, 20)
-    assert record.settings["allow_unusable"] is True
+    assert record.settings.allow_unusable is True
     refused = sentence(clo(*small_search, "--quiet", "--data", str(spoiled)))
     assert "--allow-unusable" in refused
     assert {training.data for training in trainings.asked} == {str(spoiled)}

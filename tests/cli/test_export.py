@@ -105,7 +105,7 @@ def test_an_architecture_of_a_checkpoint_is_built_from_any_folder(
 
     def with_checkpoint(*where: Any) -> Any:
         record, folder = read_it(*where)
-        return replace(record, settings={**record.settings, "base": "ck/plain16.pt"}), folder
+        return replace(record, settings=record.settings | {"base": "ck/plain16.pt"}), folder
 
     monkeypatch.setattr(cli_export, "study_record", with_checkpoint)
     written = Path(read(clo("export", "x", IDENTITY, "--to", "architecture", "--json"))["file"]).absolute()

@@ -186,7 +186,7 @@ def test_an_onnx_file_has_its_opset_its_shape_and_its_distance_from_pytorch() ->
 def test_the_embedded_datas_licence_is_known_and_no_others() -> None:
     study = none_gains()
     assert "CC BY 4.0" in value(model_card(study, exported()), "Data, digits")
-    other = replace(study, settings={**study.settings, "data": "/home/alice/cats.yaml"})
+    other = replace(study, settings=study.settings | {"data": "/home/alice/cats.yaml"})
     card = model_card(other, exported())
     assert value(card, "Data, cats.yaml").startswith("not known")
     assert "alice" not in card
@@ -201,7 +201,7 @@ def test_the_embedded_datas_licence_is_known_and_no_others() -> None:
 )
 def test_the_commands_that_make_it_again_name_the_seeds(settings: dict[str, int], typed: str) -> None:
     study = trained_long()
-    card = model_card(replace(study, settings={**study.settings, **settings}), exported(Form.PT))
+    card = model_card(replace(study, settings=study.settings | settings), exported(Form.PT))
     assert f"\n{typed}\n" in card
     assert "\nclo search --trials 12 --study demo\n" in card
     assert "\nclo export demo aaaaaaaa --to pt\n" in card
@@ -217,7 +217,7 @@ def test_nothing_in_a_name_becomes_markup() -> None:
     hostile = replace(
         study,
         name=HOSTILE,
-        settings={**study.settings, "data": HOSTILE.replace("/", "")},
+        settings=study.settings | {"data": HOSTILE.replace("/", "")},
         environment={**study.environment, "device": HOSTILE, "base_origin": HOSTILE, "command": HOSTILE},
         trials=study.trials.assign(evaluator=HOSTILE, transferred=HOSTILE),
     )

@@ -14,6 +14,7 @@ from harness.common.errors import UserError
 from harness.detectors import Base, build, resolve_base
 from harness.jobs import setting as module
 from harness.jobs.setting import find_architecture
+from harness.record.form import StudySettings
 from harness.training.accuracy import save_checkpoint
 
 SE = (Placement(site="neck.P4", kind="se"),)
@@ -89,7 +90,7 @@ def test_a_studys_architecture_is_of_the_studys_base(
 ) -> None:
     record = SimpleNamespace(
         architectures={"ab": Architecture(base=named, placements=SE)},
-        settings={"base_fingerprint": fingerprint} if fingerprint else {},
+        settings=StudySettings(base_fingerprint=fingerprint),
     )
     monkeypatch.setattr(module, "study_names", lambda _: ["s"])
     monkeypatch.setattr(module, "load_record", lambda *_: record)
@@ -97,5 +98,5 @@ def test_a_studys_architecture_is_of_the_studys_base(
     asked = {"option": "--include", "storage": "sqlite:///s.db"}
     with pytest.raises(UserError, match=f"--include s/ab: this model's {why}"):
         find_architecture("s/ab", base, tmp_path, **asked)
-    record.settings["base_fingerprint"] = base.fingerprint
+    record.settings = StudySettings(base_fingerprint=base.fingerprint)
     assert find_architecture("s/ab", base, tmp_path, **asked).placements == SE

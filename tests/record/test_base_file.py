@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from harness.record.form import StudySettings
 from harness.record.study import base_of
 
 
 def record(base: str, **environment: Any) -> Any:
-    return SimpleNamespace(settings={"base": base}, environment=environment)
+    return SimpleNamespace(settings=StudySettings(base=base), environment=environment)
 
 
 def test_a_name_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
+from harness.record.form import StudySettings
 from harness.record.study import COLUMNS, Choices, StudyRecord
 
 NAN = float("nan")
@@ -124,7 +125,10 @@ def record(trials: pd.DataFrame, **values: Any) -> StudyRecord:
         "proposals": {"duplicate": 3, "illegal": 1},
         "model_yamls": {name: f"# {name}\nnc: 10\n" for name in [BASELINE, *names]},
     }  # fmt: skip
-    return StudyRecord(**(defaults | values))
+    given = defaults | values
+    if not isinstance(given["settings"], StudySettings):
+        given["settings"] = StudySettings.of(given["settings"])
+    return StudyRecord(**given)
 
 
 def winning() -> StudyRecord:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from harness.architecture import BASELINE, Architecture, Init, Kind, Mode, Placement
+from harness.record.form import StudySettings
 from harness.report import notes
 from tests.report import example
 
@@ -119,7 +120,7 @@ def test_what_was_allowed_of_the_data_is_typed_again() -> None:
 
 
 def test_a_bare_record_needs_nothing() -> None:
-    bare = dataclasses.replace(RECORD, settings={}, environment={}, space={}, proposals={})
+    bare = dataclasses.replace(RECORD, settings=StudySettings(), environment={}, space={}, proposals={})
     assert notes.measured(bare) and notes.unknowns(bare) and notes.provenance(bare)
     assert dict(notes.commands(bare)) == {"Make this report again": "clo report demo"}
 

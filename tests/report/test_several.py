@@ -22,7 +22,7 @@ def test_each_study_keeps_its_own_answer_and_front(tmp_path: Path) -> None:
 
 def test_what_may_not_be_compared_is_said() -> None:
     one = winning()
-    other = replace(one, name="other", settings={**one.settings, "base": "yolov8n", "device_kind": "NVIDIA H100"})
+    other = replace(one, name="other", settings=one.settings | {"base": "yolov8n", "device_kind": "NVIDIA H100"})
     assert several_page([one, other]).lead.startswith(
         "Their figures are not to be compared with each other: their bases differ, and they ran on different kinds of"
     )

@@ -90,7 +90,7 @@ def test_a_study_that_has_only_begun_is_an_empty_table_with_all_columns(study: o
     assert record.trials.empty
     assert record.trials.dtypes.to_dict() == frame([row(BASELINE, 0)]).dtypes.to_dict()
     assert (record.name, record.architectures, record.model_yamls) == ("x", {}, {})
-    assert (record.settings, record.environment, record.space) == ({}, {}, {})
+    assert (record.settings.to_dict(), record.environment, record.space) == ({}, {}, {})
 
 
 def test_the_baseline_comes_first_and_the_rest_in_the_order_of_trials(study: optuna.Study) -> None:
@@ -128,7 +128,7 @@ def test_what_all_trials_share_wins_over_the_last_runs_options(study: optuna.Stu
     study.set_user_attr(ENVIRONMENT, {"device": "cpu"})
     study.set_user_attr(SPACE, {"size": 4})
     record = record_of(study)
-    assert record.settings == {"trials": 12, "imgsz": 128, "space": "default"}
+    assert record.settings.to_dict() == {"trials": 12, "imgsz": 128, "space": "default"}
     assert (record.environment, record.space) == ({"device": "cpu"}, {"size": 4})
 
 
