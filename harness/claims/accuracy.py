@@ -8,19 +8,15 @@ scatters ten times as much. Both are shown where both exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.analysis.contrasts import arms_of, contrasts, model_pairs
-from harness.analysis.noise import ALPHA, NO_VARIATION
-from harness.analysis.power import NoNumber, SampleSize, growing_df, sample_size
 from harness.architecture import BASELINE
 from harness.claims.published import PublishedBaseline, published_baseline
-from harness.claims.required import Case, cases, is_called
+from harness.claims.required import Case, Comparison, cases, is_called
 from harness.claims.to_decide import what_is_left
-from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge_gain
+from harness.claims.verdict import Figure, Finding, Verdict
 from harness.record.state import State
 from harness.record.study import StudyRecord
 
@@ -30,70 +26,6 @@ _CAPTION = (
     "Every comparison: paired difference in mAP50-95 with its 95 % interval, corrected for all comparisons that the "
     "ledger reads from the study; readings are seeds, or bases where there are several"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One contrast of one study, with what it is compared with.
-
-    Attributes:
-        study: Name of the study.
-        start: How its arms start.
-        data: Name of its data.
-        model: Name of the model.
-        against: Name of the arm that it is compared with.
-        row: From `contrasts`.
-        baseline: Mean mAP50-95 of the baseline.
-        published: The baseline beside what is published for it, on COCO.
-    """
-
-    study: str
-    start: str
-    data: str
-    model: str
-    against: str
-    row: Mapping[str, Any]
-    baseline: float
-    published: PublishedBaseline | None = None
-
-    def verdict(self, claimed: float) -> Verdict:
-        """Whether at least so much is gained."""
-        return judge_gain(self.row["low_corrected"], self.row["high_corrected"], claimed)
-
-    def needed(self, claimed: float) -> SampleSize:
-        """Readings of every arm that it takes to tell a true difference of this size from what is claimed."""
-        row = self.row
-        return sample_size(
-            row["sd"],
-            row["df"],
-            row["mean"] - claimed,
-            growing_df(row["df"], row["readings"], row["df_per_reading"]),
-            ALPHA / row["comparisons"],
-        )
-
-    @property
-    def unknown(self) -> str:
-        """Why its noise is not known, and so nothing of its size; empty where it is."""
-        if not self.row["df"] > 0:
-            return "the noise is unknown: one seed"
-        return "" if self.row["sd"] > NO_VARIATION else "the noise is unknown: its seeds do not differ at all"
-
-    def cells(self, claimed: float) -> dict[str, Cell]:
-        """A row of the evidence."""
-        relative, needed = claimed * self.baseline, self.needed(claimed).seeds
-        return {
-            "model": self.model,
-            "minus": self.against,
-            "start": self.start,
-            "difference": self.row["mean"],
-            "low": self.row["low_corrected"],
-            "high": self.row["high_corrected"],
-            "readings": int(self.row["readings"]),
-            **({"verdict, points": str(self.verdict(claimed)), "verdict, per cent": str(self.verdict(relative))}
-               if claimed else {"verdict": str(self.verdict(0.0))}),
-            "readings needed": str(needed) if isinstance(needed, NoNumber) else needed,
-            **({"baseline minus published": self.published.difference} if self.published else {}),
-        }  # fmt: skip
 
 
 class Evidence:

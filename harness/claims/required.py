@@ -7,21 +7,21 @@ should be; the rules in `accuracy` say what follows from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
+
+import pandas as pd
 
 from harness.analysis.contrasts import arms_of
+from harness.analysis.noise import ALPHA, NO_VARIATION
+from harness.analysis.power import NoNumber, SampleSize, growing_df, sample_size
 from harness.architecture import BASELINE
 from harness.architecture.choices import Recipe
-from harness.claims.verdict import Verdict
+from harness.claims.published import PublishedBaseline
+from harness.claims.verdict import Cell, Verdict, judge_gain
 from harness.record.state import State
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.claims.accuracy import Comparison
-    from harness.record.study import StudyRecord
+from harness.record.study import StudyRecord
 
 _WORDS = {
     BASELINE: "the baseline",
@@ -29,6 +29,70 @@ _WORDS = {
     "base widened to its macs": "the base widened to its MACs",
 }
 _AGAIN = "the same command, without --no-training, trains what is missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One contrast of one study, with what it is compared with.
+
+    Attributes:
+        study: Name of the study.
+        start: How its arms start.
+        data: Name of its data.
+        model: Name of the model.
+        against: Name of the arm that it is compared with.
+        row: From `contrasts`.
+        baseline: Mean mAP50-95 of the baseline.
+        published: The baseline beside what is published for it, on COCO.
+    """
+
+    study: str
+    start: str
+    data: str
+    model: str
+    against: str
+    row: Mapping[str, Any]
+    baseline: float
+    published: PublishedBaseline | None = None
+
+    def verdict(self, claimed: float) -> Verdict:
+        """Whether at least so much is gained."""
+        return judge_gain(self.row["low_corrected"], self.row["high_corrected"], claimed)
+
+    def needed(self, claimed: float) -> SampleSize:
+        """Readings of every arm that it takes to tell a true difference of this size from what is claimed."""
+        row = self.row
+        return sample_size(
+            row["sd"],
+            row["df"],
+            row["mean"] - claimed,
+            growing_df(row["df"], row["readings"], row["df_per_reading"]),
+            ALPHA / row["comparisons"],
+        )
+
+    @property
+    def unknown(self) -> str:
+        """Why its noise is not known, and so nothing of its size; empty where it is."""
+        if not self.row["df"] > 0:
+            return "the noise is unknown: one seed"
+        return "" if self.row["sd"] > NO_VARIATION else "the noise is unknown: its seeds do not differ at all"
+
+    def cells(self, claimed: float) -> dict[str, Cell]:
+        """A row of the evidence."""
+        relative, needed = claimed * self.baseline, self.needed(claimed).seeds
+        return {
+            "model": self.model,
+            "minus": self.against,
+            "start": self.start,
+            "difference": self.row["mean"],
+            "low": self.row["low_corrected"],
+            "high": self.row["high_corrected"],
+            "readings": int(self.row["readings"]),
+            **({"verdict, points": str(self.verdict(claimed)), "verdict, per cent": str(self.verdict(relative))}
+               if claimed else {"verdict": str(self.verdict(0.0))}),
+            "readings needed": str(needed) if isinstance(needed, NoNumber) else needed,
+            **({"baseline minus published": self.published.difference} if self.published else {}),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from harness.analysis.power import NoNumber
-from harness.claims.required import Case, Missing
+from harness.claims.required import Case, Comparison, Missing
 from harness.claims.verdict import Verdict
-
-if TYPE_CHECKING:
-    from harness.claims.accuracy import Comparison
 
 
 def what_is_left(found: Sequence[Case], claimed: float) -> str:

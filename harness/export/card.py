@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -19,12 +19,6 @@ from harness.record.study import StudyRecord
 from harness.report import phrases, words
 from harness.report.long_training import LongTraining, long_training
 from harness.report.notes import Pairs, command_of, device, to_type
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.record.study import StudyRecord
-
 
 _SHORT = (
     "AdamW with a cosine schedule, the weights of the last part of the run averaged; harness/training/accuracy.py of "

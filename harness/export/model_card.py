@@ -8,20 +8,16 @@ References:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from harness.architecture import BASELINE
 from harness.export.card import commands, data_name, data_pairs, evaluation, training
 from harness.export.exported import Exported, Form
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.markdown import render_page_markdown
 from harness.report.notes import Pairs, device
 from harness.report.page import Page, Section
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.record.study import StudyRecord
 
 _FRONT = """\
 ---

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from scipy import stats
 
 from harness.analysis.new_images import Target
@@ -12,12 +13,8 @@ from harness.analysis.noise import ALPHA
 from harness.analysis.power import POWER
 from harness.analysis.statistics import Standing, Verdict
 from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.report import words
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.record.study import StudyRecord
 
 _WORDS = {Target.NEW_IMAGES: "on new images like these", Target.THESE_IMAGES: "on these images"}
 _SEEN = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.contrasts import arms_of
 from harness.common.printable import printable
 from harness.record.arms import Role
+from harness.record.study import StudyRecord
+from harness.report.page import Page
 from harness.report.tables import Spark
 from harness.terminal.front import STYLES, elastic
-
-if TYPE_CHECKING:
-    from harness.record.study import StudyRecord
-    from harness.report.page import Page
 
 
 def strip(spark: Spark | None, width: int) -> str:

@@ -11,13 +11,10 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from harness.jobs.progress import Step, Work
 from harness.record.state import State
-
-if TYPE_CHECKING:
-    from harness.jobs.progress import Step, Work
-    from harness.record.study import StudyRecord
+from harness.record.study import StudyRecord
 
 
 def seconds(value: float) -> str:

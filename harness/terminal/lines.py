@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
+from harness.jobs.progress import Step, Work
 from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.terminal.expected_end import ExpectedEnd, seconds
-
-if TYPE_CHECKING:
-    from harness.jobs.progress import Step, Work
-    from harness.record.study import StudyRecord
 
 
 def space_line(summary: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -19,14 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.common.printable import printable
+from harness.jobs.progress import Step, Work
+from harness.record.study import StudyRecord
 from harness.terminal.expected_end import ExpectedEnd, seconds
+from harness.terminal.findings import Findings
 from harness.terminal.lines import space_line
 from harness.terminal.running import Running
-
-if TYPE_CHECKING:
-    from harness.jobs.progress import Step, Work
-    from harness.record.study import StudyRecord
-    from harness.terminal.findings import Findings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -11,11 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.common.printable import printable
+from harness.jobs.progress import Step
 from harness.terminal.expected_end import seconds
-
-if TYPE_CHECKING:
-    from harness.jobs.progress import Step
-
 
 _NAMES = {"latency": "measuring latency", "training": ""}
 
