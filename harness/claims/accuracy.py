@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.analysis.contrasts import arms_of, contrasts, model_pairs
+from harness.analysis.contrasts import contrasts, model_pairs
 from harness.architecture import BASELINE
 from harness.claims.published import PublishedBaseline, published_baseline
 from harness.claims.required import Case, Comparison, cases, is_called
@@ -54,13 +54,13 @@ class Evidence:
 
 def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
     published = published_baseline(record)
-    names = {arm["identity"]: arm["name"] for arm in arms_of(record)}
+    names = {arm.identity: arm.name for arm in record.arms}
     rows = contrasts(record.trials, model_pairs(record))
     complete = record.trials[(record.trials.architecture == BASELINE) & (record.trials.state == State.COMPLETE)]
     for row in rows.to_dict("records"):
         yield Comparison(
             study=record.name,
-            start="from scratch" if record.ablation["file"]["from_scratch"] else "from the trained base",
+            start="from scratch" if record.ablation and record.ablation.file.from_scratch else "from the trained base",
             data=str(record.settings.data),
             model=names[str(row["minuend"])],
             against=names[str(row["subtrahend"])],

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from harness.architecture import BASELINE
+from harness.architecture.choices import Recipe
 from harness.record.state import State
 from harness.record.study import StudyRecord
 
@@ -122,22 +123,23 @@ def published_baseline(record: StudyRecord) -> PublishedBaseline | None:
     name = str(record.settings.base)
     tables = [table for table in published_tables() if name in table.models]
     trials = record.trials
-    file = record.ablation["file"]
-    own = (trials.architecture == BASELINE) & (trials.state == State.COMPLETE) & (trials.epochs == file["epochs"])
+    assert record.ablation is not None, "only an ablation is asked"
+    file = record.ablation.file
+    own = (trials.architecture == BASELINE) & (trials.state == State.COMPLETE) & (trials.epochs == file.epochs)
     done = trials[own]
     if not tables or done.empty:
         return None
-    arm = next(arm for arm in record.ablation["arms"] if arm["identity"] == BASELINE)
-    recipe = "Ultralytics' recipe" if file.get("recipe") == "published" else "this harness's short recipe"
+    arm = next(arm for arm in record.arms if arm.identity == BASELINE)
+    recipe = "Ultralytics' recipe" if file.recipe is Recipe.PUBLISHED else "this harness's short recipe"
     return PublishedBaseline(
         study=record.name,
         base=name,
-        training=f"{file['epochs']} epochs by {recipe}",
+        training=f"{file.epochs} epochs by {recipe}",
         seeds=len(done),
         map50_95=float(done.map50_95.mean()),
-        params=int(arm["params"]),
-        macs=float(arm["macs"]),
-        imgsz=int(file["imgsz"]),
+        params=int(arm.params),
+        macs=float(arm.macs),
+        imgsz=int(file.imgsz or 0),
         model=tables[0].models[name],
         table=tables[0],
     )

@@ -17,7 +17,6 @@ from harness.ablation.cost import plan_of
 from harness.ablation.loop import weights_path
 from harness.ablation.run import ablate
 from harness.ablation.setting import Ablation, AblationSettings, prepare_ablation
-from harness.analysis.contrasts import arms_of
 from harness.architecture.choices import Recipe
 from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
 from harness.claims.checks import needs_training, run_check
@@ -288,10 +287,12 @@ def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dic
 def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
     """On the weights of the first trained model that the ablations keep."""
     for record in records:
-        file = AblationFile.model_validate(record.ablation["file"])
-        for arm in arms_of(record):
-            path = weights_path(folder / record.name, arm["identity"], file.bases[0], file.seeds[0], file.epochs)
-            if arm["role"] == Role.MODEL and path.is_file():
+        if record.ablation is None:
+            continue
+        file = AblationFile.model_validate(record.ablation.to_dict()["file"])
+        for arm in record.arms:
+            path = weights_path(folder / record.name, arm.identity, file.bases[0], file.seeds[0], file.epochs)
+            if arm.role == Role.MODEL and path.is_file():
                 data = check_dataset(
                     file.data,
                     file.imgsz,

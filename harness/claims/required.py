@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.contrasts import arms_of
 from harness.analysis.noise import ALPHA, NO_VARIATION
 from harness.analysis.power import NoNumber, SampleSize, growing_df, sample_size
 from harness.architecture import BASELINE
@@ -164,7 +163,7 @@ def cases(
     """
     found = []
     for record in records:
-        names = [arm["name"] for arm in arms_of(record)]
+        names = [arm.name for arm in record.arms]
         for name in (name for name in names if ":" not in name and is_called(name, model)):
             if any(_arm_of(record, name, end) or _left_out(record, name, end) for end in against):
                 own = [each for each in comparisons if (each.study, each.model) == (record.name, name)]
@@ -178,7 +177,7 @@ def cases(
 
 
 def _case(record: StudyRecord, own: Sequence[Comparison], model: str, against: Sequence[str], title: str) -> Case:
-    start = "from scratch" if record.ablation["file"]["from_scratch"] else "from the trained base"
+    start = "from scratch" if record.ablation and record.ablation.file.from_scratch else "from the trained base"
     measured, missing = [], []
     for end in against:
         readable = [each for each in own if is_called(each.against, end) and each.row["readings"]]
@@ -196,7 +195,7 @@ def _missing(record: StudyRecord, model: str, end: str) -> Missing:
         if why:
             return Missing(model=model, arm=_said(end), why=why, remedy="no training decides the claim for this model")
         return Missing(model=model, arm=_said(end), why=f"study {record.name} was run without it", remedy=_AGAIN)
-    identity = next(each["identity"] for each in arms_of(record) if each["name"] == model)
+    identity = next(each.identity for each in record.arms if each.name == model)
     for said, rows in (("the model itself", _rows(record, identity)), (_said(end), _rows(record, arm))):
         if not (rows["state"] == State.COMPLETE).any():
             return Missing(model=model, arm=said, **_untrained(record, rows))
@@ -212,7 +211,7 @@ def _untrained(record: StudyRecord, rows: pd.DataFrame) -> dict[str, str]:
         return {"why": f"not trained yet in study {record.name}", "remedy": _AGAIN}
     last = ended.iloc[-1]
     why = f"all its trainings in study {record.name} ended as {str(last['state']).replace('_', ' ')}: {last['reason']}"
-    if record.ablation["file"].get("recipe") == Recipe.PUBLISHED and last["state"] == "failed":
+    if record.ablation and record.ablation.file.recipe is Recipe.PUBLISHED and last["state"] == "failed":
         return {"why": why, "remedy": "the same command tries it again"}
     remedy = f"once the cause is mended, move the folder of study {record.name} away and run the same command again"
     return {"why": why, "remedy": remedy}
@@ -220,16 +219,16 @@ def _untrained(record: StudyRecord, rows: pd.DataFrame) -> dict[str, str]:
 
 def _arm_of(record: StudyRecord, model: str, end: str) -> str | None:
     """Identity of the arm that a model is to be compared with; None where the study has none."""
-    for arm in arms_of(record):
-        if arm["name"] == end == BASELINE or arm["name"] == f"{model}: {end}":
-            return str(arm["identity"])
+    for arm in record.arms:
+        if arm.name == end == BASELINE or arm.name == f"{model}: {end}":
+            return str(arm.identity)
     return None
 
 
 def _left_out(record: StudyRecord, model: str, end: str) -> str:
     """Why a study has no such arm, in its own words; empty where it says nothing."""
     start = f"'{model}: {end}' is left out: "
-    said = [each for each in record.ablation.get("left_out", ()) if each.startswith(start)]
+    said = [each for each in (record.ablation.left_out if record.ablation else ()) if each.startswith(start)]
     return f"study {record.name} leaves it out: {said[0].removeprefix(start)}" if said else ""
 
 

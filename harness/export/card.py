@@ -13,6 +13,7 @@ import pandas as pd
 
 from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
+from harness.architecture.choices import Recipe
 from harness.export.exported import Exported, TrainedWeights
 from harness.record.state import State
 from harness.record.study import StudyRecord
@@ -71,7 +72,7 @@ def training(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
         f"Started from {'random weights' if _is_from_scratch(row) else start}.",
         f"These are the weights of the longest training that the study keeps, and of its "
         f"{words.count(len(seeds), 'seed')} the first, not the best, which the validation images would have chosen.",
-        _PUBLISHED if record.ablation.get("file", {}).get("recipe") == "published" else _SHORT,
+        _PUBLISHED if record.ablation and record.ablation.file.recipe is Recipe.PUBLISHED else _SHORT,
     )
 
 

@@ -71,7 +71,7 @@ def described(record: StudyRecord, identity: str) -> str:
     base = str(known.base if known else record.settings.base or "base not recorded")
     if identity == BASELINE:
         return f"{base}, unmodified, the baseline"
-    arms = {str(arm["identity"]): str(arm["name"]) for arm in record.ablation.get("arms", ())}
+    arms = {arm.identity: arm.name for arm in record.arms}
     if known is None or known.is_baseline:
         return f"{base}, {arms.get(identity, 'changed')}"
     return f"{base} with {known.describe()}"

@@ -5,6 +5,7 @@ Only what is read as more than text is checked; a study from before a field was 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from harness.architecture.choices import Option
+from harness.architecture.choices import Option, Recipe
 from harness.common.errors import UserError
 from harness.record.constraints import Constraints
 from harness.record.settings import MIN_GAIN, Objective
@@ -27,11 +28,38 @@ class _Form(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-class StudySettings(_Form):
+class _Kept(_Form):
+    """A part of a record that knows what it was parsed from: what no report asks for is kept too, unread."""
+
+    _kept: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, _context: Any) -> None:
+        self._kept = self.model_dump(mode="json", exclude_unset=True)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Self:
+        """Parse what storage or a study's folder holds.
+
+        Raises:
+            pydantic.ValidationError: It is of another form than clo-nas writes.
+        """
+        made = cls.model_validate(dict(kept))
+        made._kept = dict(kept)
+        return made
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was parsed, unchanged."""
+        return dict(self._kept)
+
+    def __or__(self, changes: Mapping[str, Any]) -> Self:
+        """Return the same with some values changed."""
+        return self.of(self._kept | dict(changes))
+
+
+class StudySettings(_Kept):
     """The options that all trainings of a study share, and those of its last run, as its storage has them.
 
-    What a study from before an option was kept lacks is None, or the option's default. Options that no report asks
-    for are kept too, unread (`to_dict`).
+    What a study from before an option was kept lacks is None, or the option's default.
     """
 
     base: str | None = None
@@ -63,26 +91,6 @@ class StudySettings(_Form):
     include: tuple[str, ...] = ()
     storage: str | None = None
     results: str | None = None
-    _kept: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Self:
-        """Parse what storage or a study's folder holds.
-
-        Raises:
-            pydantic.ValidationError: It is of another form than clo-nas writes.
-        """
-        settings = cls.model_validate(dict(kept))
-        settings._kept = dict(kept)
-        return settings
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what was parsed, unchanged."""
-        return dict(self._kept)
-
-    def __or__(self, changes: Mapping[str, Any]) -> Self:
-        """Return these settings with some of another value."""
-        return self.of(self._kept | dict(changes))
 
 
 class _Space(_Form):
@@ -107,20 +115,43 @@ class _Environment(_Form):
     data_cautions: tuple[str, ...] | None = None
 
 
-class _AblationFile(_Form):
-    bases: tuple[_Count, ...]
-    from_scratch: bool
-    recipe: str = ""
+class AblationPlan(_Form):
+    """What a report asks of an ablation's file."""
+
+    bases: tuple[_Count, ...] = ()
+    from_scratch: bool = False
+    recipe: Recipe = Recipe.SHORT
+    epochs: _Count | None = None
+    imgsz: _Count | None = None
 
 
-class _Arm(_Form):
+class TrainedArm(_Form):
+    """A variant that an ablation trains.
+
+    Attributes:
+        identity: Of its architecture, or of the widened base.
+        name: As people call it; of a variant `MODEL: what differs`.
+        role: One of `harness.record.arms.Role`.
+        model: Name of the model that it is made of.
+        starts_as_base: Whether it computes the base's function before its first step.
+        params: Parameters, trained form.
+        macs: MACs of one image.
+    """
+
     identity: str
     name: str
+    role: str = ""
+    model: str = ""
+    starts_as_base: bool = True
+    params: float = math.nan
+    macs: float = math.nan
 
 
-class _Ablation(_Form):
-    file: _AblationFile
-    arms: tuple[_Arm, ...]
+class AblationRecord(_Kept):
+    """What makes a study an ablation: its file, its arms with the baseline first, and what could not be built."""
+
+    file: AblationPlan = AblationPlan()
+    arms: tuple[TrainedArm, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -128,7 +159,7 @@ class _Study(BaseModel):
     settings: StudySettings = StudySettings()
     space: _Space = _Space()
     environment: _Environment = _Environment()
-    ablation: _Ablation | None = None
+    ablation: AblationRecord | None = None
     expected_gains: tuple[float, ...] = ()
 
 

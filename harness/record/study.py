@@ -12,7 +12,7 @@ import pandas as pd
 from harness.architecture import BASELINE, Architecture
 from harness.architecture.choices import Option
 from harness.record.constraints import Constraints
-from harness.record.form import StudySettings
+from harness.record.form import AblationRecord, StudySettings, TrainedArm
 from harness.record.state import State
 
 ROLE = "role"
@@ -124,7 +124,7 @@ class StudyRecord:
         per_class: AP50-95 by the row's evaluator: a row for each complete trial, by its number, a column for
             each class; NaN where the validation set has no object of it.
         choices: What the sampler chose and was told, by architecture.
-        ablation: File and arms of an ablation; empty for a search.
+        ablation: File and arms of an ablation; None for a search.
     """
 
     name: str
@@ -138,7 +138,12 @@ class StudyRecord:
     expected_gains: tuple[float, ...] = ()
     per_class: pd.DataFrame = field(default_factory=pd.DataFrame)
     choices: Choices = field(default_factory=Choices)
-    ablation: dict[str, Any] = field(default_factory=dict)
+    ablation: AblationRecord | None = None
+
+    @property
+    def arms(self) -> tuple[TrainedArm, ...]:
+        """What an ablation trains, the baseline first; nothing for a search."""
+        return self.ablation.arms if self.ablation else ()
 
     @property
     def look(self) -> int:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from harness.architecture import Architecture
 from harness.common.errors import UserError
 from harness.record.data_dictionary import TRIALS_SCHEMA_VERSION
-from harness.record.form import StudySettings, check_choices, check_names, check_study, check_trial
+from harness.record.form import AblationRecord, StudySettings, check_choices, check_names, check_study, check_trial
 from harness.record.study import Choices, StudyRecord
 
 TRIALS, SURROUNDINGS, DESIGN, PER_CLASS = "trials.parquet", "environment.json", "study.json", "per_class.csv"
@@ -49,7 +49,7 @@ def design(record: StudyRecord) -> dict[str, Any]:
             "outcomes": _by_row(choices.outcomes),
         },
         "expected_gains": list(record.expected_gains),
-        "ablation": record.ablation,
+        "ablation": record.ablation.to_dict() if record.ablation else {},
     }
 
 
@@ -112,7 +112,7 @@ def _read(folder: Path) -> StudyRecord:
         expected_gains=tuple(kept["expected_gains"]),
         per_class=_per_class(folder / PER_CLASS),
         choices=_choices(kept["choices"]),
-        ablation=kept["ablation"],
+        ablation=AblationRecord.of(kept["ablation"]) if kept["ablation"] else None,
     )
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.contrasts import Verdict, arms_of, gains, worths
+from harness.analysis.contrasts import Verdict, gains, worths
 from harness.analysis.noise import ALPHA, NO_VARIATION
 from harness.analysis.power import NoNumber, Seeds, from_table, growing_df, sample_size
 from harness.analysis.statistics import ended
 from harness.architecture import BASELINE
 from harness.record.arms import Role
+from harness.record.form import TrainedArm
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, tables, target, words
@@ -82,13 +83,13 @@ def ablation_content(record: StudyRecord) -> AblationContent:
             title="What is not known",
             key="unknown",
             sentences=(
-                *record.ablation.get("left_out", ()),
+                *(record.ablation.left_out if record.ablation else ()),
                 f"One data set ({record.settings.data or 'not recorded'}), one kind of base and a budget of "
                 f"{record.settings.epochs} epochs: a difference here need not be one elsewhere, or after "
                 "long training.",
                 *(
                     ()
-                    if len(record.ablation["file"]["bases"]) > 1
+                    if record.ablation and len(record.ablation.file.bases) > 1
                     else ("All arms start from one trained base: `--bases 3` says whether another base agrees.",)
                 ),
             ),
@@ -111,7 +112,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
 
 def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[str, str, str]:
     """Headline, lead and outcome: of the first model that is told from the baseline, else of the first."""
-    models = [arm["name"] for arm in arms_of(record) if arm["role"] == Role.MODEL]
+    models = [arm.name for arm in record.arms if arm.role == Role.MODEL]
     rows = gained[gained["name"].isin(models)]
     measured = rows[rows["verdict"] != Verdict.UNMEASURED]
     if measured.empty:
@@ -150,21 +151,21 @@ def _named(rows: pd.DataFrame) -> str:
 
 def _tiles(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[Tile, ...]:
     found = []
-    for arm in arms_of(record):
-        if arm["role"] == Role.MODEL:
-            row = gained[gained["name"] == arm["name"]].iloc[0]
+    for arm in record.arms:
+        if arm.role == Role.MODEL:
+            row = gained[gained["name"] == arm.name].iloc[0]
             found.append(
                 Tile(
-                    label=f"{arm['name']} minus baseline",
+                    label=f"{arm.name} minus baseline",
                     value=words.signed(row["mean"], digits),
                     detail=_interval(row, digits),
                 )
             )
-        if arm["role"] == Role.PLACEBO:
-            row = worth[worth["name"] == arm["name"]].iloc[0]
+        if arm.role == Role.PLACEBO:
+            row = worth[worth["name"] == arm.name].iloc[0]
             found.append(
                 Tile(
-                    label=f"{arm['model']} minus {arm['name'].split(': ')[-1]}",
+                    label=f"{arm.model} minus {arm.name.split(': ')[-1]}",
                     value=words.signed(row["mean"], digits),
                     detail=_interval(row, digits),
                 )
@@ -227,7 +228,7 @@ def _seeds_promised(measured: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
-    arms = {arm["name"]: arm for arm in arms_of(record)}
+    arms = {arm.name: arm for arm in record.arms}
     at = _strip(rows)
     return Table(
         key=key,
@@ -245,15 +246,15 @@ def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, ca
     )
 
 
-def _row(arm: dict[str, Any], base: dict[str, Any], row: Any, digits: int, at: _Strip) -> Row:
+def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, at: _Strip) -> Row:
     needed = from_table(row["readings_needed"])
     undecided = row["verdict"] == Verdict.UNDECIDED
     return Row(
         kind=str(row["verdict"]),
         cells=(
             Cell(
-                text=arm["name"].removeprefix(f"{arm['model']}: "),
-                details=(arm["role"] if arm["role"] == Role.MODEL else f"{arm['role']}; of {arm['model']}",),
+                text=arm.name.removeprefix(f"{arm.model}: "),
+                details=(arm.role if arm.role == Role.MODEL else f"{arm.role}; of {arm.model}",),
             ),
             Cell(text=str(row["verdict"])),
             Cell(
@@ -262,8 +263,8 @@ def _row(arm: dict[str, Any], base: dict[str, Any], row: Any, digits: int, at: _
                 sort=row["mean"],
             ),
             Cell(text="", spark=at.spark(row)),
-            Cell(text=words.percent(arm["params"] / base["params"]), sort=arm["params"]),
-            Cell(text=words.percent(arm["macs"] / base["macs"]), sort=arm["macs"]),
+            Cell(text=words.percent(arm.params / base.params), sort=arm.params),
+            Cell(text=words.percent(arm.macs / base.macs), sort=arm.macs),
             Cell(
                 text=str(int(row["readings"])),
                 details=(_needed(needed),) if undecided else (),

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.analysis.contrasts import Verdict, arms_of, gains
+from harness.analysis.contrasts import Verdict, gains
+from harness.architecture.choices import Recipe
 from harness.record.arms import Role
+from harness.record.form import TrainedArm
 from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
@@ -29,7 +31,7 @@ def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
         return "it is no ablation"
     if reasons := unlike(search.settings.to_dict(), ablation.settings.to_dict(), but={"epochs"}):
         return reasons[0]
-    if ablation.ablation["file"].get("recipe", "short") != "short":
+    if ablation.ablation.file.recipe is not Recipe.SHORT:
         return "it is trained by the published recipe"
     done = search.trials.loc[search.trials["state"] == State.COMPLETE, "epochs"]
     if len(done) and int(done.max()) != ablation.settings.epochs:
@@ -50,17 +52,17 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
     """
     models, gained = _models(search, ablation), gains(ablation).set_index("minuend")
     points = []
-    for arm in arms_of(ablation):
-        if arm["role"] != Role.PLACEBO or arm["model"] not in models:
+    for arm in ablation.arms:
+        if arm.role != Role.PLACEBO or arm.model not in models:
             continue
-        row: Any = gained.loc[arm["identity"]]
+        row: Any = gained.loc[arm.identity]
         x, low, high = _cost(search, ablation, arm, axis)
         if row["verdict"] == Verdict.UNMEASURED or not math.isfinite(x):
             continue
         ends = words.interval(row["low"], row["high"], digits, sign=True)
         points.append(
             Point(
-                architecture=arm["identity"],
+                architecture=arm.identity,
                 mark=Mark.PLACEBO,
                 on_front=False,
                 x=x,
@@ -70,10 +72,10 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
                 low=float(row["low"]),
                 high=float(row["high"]),
                 notes=(
-                    f"placebo of {models[arm['model']]}: {arm['name'].removeprefix(arm['model'] + ': ')}",
+                    f"placebo of {models[arm.model]}: {arm.name.removeprefix(arm.model + ': ')}",
                     f"gain {words.signed(row['mean'], digits)} {ends} mAP50-95, "
                     f"{words.count(int(row['readings']), 'seed')}",
-                    f"{words.amount(arm['macs'])} MACs, {words.amount(arm['params'])} parameters",
+                    f"{words.amount(arm.macs)} MACs, {words.amount(arm.params)} parameters",
                     f"ablation {ablation.name}, over its own baseline",
                 ),
             )
@@ -85,9 +87,9 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
     """The ablation's answer and its forests; the models' rows are linked with the search's architectures."""
     said, models = ablation_content(ablation), _models(search, ablation)
     forests = [section.tables[0] for section in said.page.sections if section.key in {"gains", "worths"}]
-    arms = {arm["name"]: arm for arm in arms_of(ablation)}
+    arms = {arm.name: arm for arm in ablation.arms}
     about = [[arms[name] for name in rows["name"]] for rows in (said.gains, said.worths)]
-    others = sum(arm["role"] == Role.MODEL and arm["name"] not in models for arm in arms.values())
+    others = sum(arm.role == Role.MODEL and arm.name not in models for arm in arms.values())
     named = [f"{identity} ({name})" if name != identity else identity for name, identity in models.items()]
     return Section(
         title=f"The block, or its size? Ablation {ablation.name}",
@@ -118,15 +120,15 @@ def _not_shown(search: StudyRecord, ablation: StudyRecord, others: int) -> Itera
         yield "No latency of the placebos was measured on this kind of device: they are in the figure of MACs alone."
 
 
-def _linked(table: Table, arms: Sequence[dict[str, Any]], models: dict[str, str]) -> Table:
+def _linked(table: Table, arms: Sequence[TrainedArm], models: dict[str, str]) -> Table:
     """The rows of the search's architectures, with the identity in the row that is about a whole one."""
     rows: list[Row] = []
     for row, arm in zip(table.rows, arms, strict=True):
-        if arm["model"] not in models:
+        if arm.model not in models:
             continue
-        first, identity = row.cells[0], arm["identity"]
+        first, identity = row.cells[0], arm.identity
         cells = (replace(first, details=(*first.details, f"architecture {identity}")), *row.cells[1:])
-        is_whole = arm["role"] == Role.MODEL
+        is_whole = arm.role == Role.MODEL
         rows.append(replace(row, cells=cells, architecture=identity) if is_whole else row)
     return replace(table, rows=tuple(rows))
 
@@ -134,20 +136,20 @@ def _linked(table: Table, arms: Sequence[dict[str, Any]], models: dict[str, str]
 def _models(search: StudyRecord, ablation: StudyRecord) -> dict[str, str]:
     """Name of each model of the ablation that the search has to its identity."""
     return {
-        arm["name"]: arm["identity"]
-        for arm in arms_of(ablation)
-        if arm["role"] == Role.MODEL and arm["identity"] in search.architectures
+        arm.name: arm.identity
+        for arm in ablation.arms
+        if arm.role == Role.MODEL and arm.identity in search.architectures
     }
 
 
-def _cost(search: StudyRecord, ablation: StudyRecord, arm: dict[str, Any], axis: Axis) -> tuple[float, float, float]:
+def _cost(search: StudyRecord, ablation: StudyRecord, arm: TrainedArm, axis: Axis) -> tuple[float, float, float]:
     """An arm's place on a figure's axis with its interval, NaN where there is none."""
     nothing = (math.nan, math.nan, math.nan)
     if axis == MACS:
-        return (float(arm["macs"]) * 1e-6, math.nan, math.nan)
+        return (float(arm.macs) * 1e-6, math.nan, math.nan)
     if axis != LATENCY or search.settings.device_kind != ablation.settings.device_kind:
         return nothing
-    rows = ablation.trials[ablation.trials["architecture"] == arm["identity"]]
+    rows = ablation.trials[ablation.trials["architecture"] == arm.identity]
     columns = ("latency_ratio", "latency_ratio_low", "latency_ratio_high")
     x, low, high = (float(rows[column].median()) if column in rows else math.nan for column in columns)
     return (x, low, high)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.architecture import Architecture
 from harness.architecture.choices import NO_BLOCK, Option
 from harness.common.errors import UserError
-from harness.record.form import StudySettings, check_names, check_study, check_trial
+from harness.record.form import AblationRecord, StudySettings, check_names, check_study, check_trial
 from harness.record.settings import is_server, require_storage_url, with_driver, without_password
 from harness.record.study import (
     ABLATION,
@@ -189,7 +189,7 @@ def record_of(study: optuna.Study) -> StudyRecord:
         expected_gains=tuple(attributes.get(EXPECTED_GAINS, ())),
         per_class=_per_class({t.number: t.user_attrs[ROW].get(PER_CLASS, {}) for t in trained}),
         choices=choices_of(study),
-        ablation=cast(dict[str, Any], attributes.get(ABLATION, {})),
+        ablation=AblationRecord.of(kept) if (kept := attributes.get(ABLATION)) else None,
     )
 
 

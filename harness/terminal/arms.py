@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.contrasts import arms_of
 from harness.common.printable import printable
 from harness.record.arms import Role
 from harness.record.study import StudyRecord
@@ -50,7 +49,7 @@ def arms_table(record: StudyRecord, page: Page, key: str, *, whole: bool) -> Tab
             next line; else without strips and a line a row.
     """
     [shown] = [each for section in page.sections for each in section.tables if each.key == key]
-    several = sum(arm["role"] == Role.MODEL for arm in arms_of(record)) > 1
+    several = sum(arm.role == Role.MODEL for arm in record.arms) > 1
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("arm", min_width=10)
     for heading in ("verdict", "mAP50-95 [95 %]", *(["forest"] if whole else [])):

@@ -63,7 +63,7 @@ def test_all_of_the_base_arrives_in_every_arm(ablation: Path) -> None:
 
 def test_the_placebo_has_its_models_parameters(ablation: Path) -> None:
     record = load_record(f"sqlite:///{ablation}/results/real/study.db", "real")
-    params = {arm["name"]: arm["params"] for arm in record.ablation["arms"]}
+    params = {arm.name: arm.params for arm in record.arms}
     model = params["yolov5n-clo-backbone-last"]
     assert params["yolov5n-clo-backbone-last: base widened to its params"] == pytest.approx(model, rel=1e-3)
 

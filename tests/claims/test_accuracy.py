@@ -23,6 +23,7 @@ from harness.claims.ledger import ClaimKind, load_claims
 from harness.claims.reproduce import ReproduceSettings, ablation_files
 from harness.claims.required import is_called
 from harness.claims.verdict import Finding, Verdict
+from harness.record.form import AblationRecord
 from harness.record.study import StudyRecord
 from tests.report.example import frame, record, row
 
@@ -128,7 +129,9 @@ WHOLE = {HEAD: 0.02, **PLACEBOS, **NO_GAIN}
 
 def without(record: StudyRecord, name: str, *, state: str = "", left_out: str = "") -> StudyRecord:
     """A study one of whose arms was not trained, ended otherwise, or could not be built."""
-    arms = record.ablation["arms"]
+    assert record.ablation is not None
+    described = record.ablation.to_dict()
+    arms = described["arms"]
     identity = next(arm["identity"] for arm in arms if arm["name"] == name)
     its = record.trials["architecture"] == identity
     if state:
@@ -136,11 +139,10 @@ def without(record: StudyRecord, name: str, *, state: str = "", left_out: str = 
             state=record.trials["state"].mask(its, state), reason=record.trials["reason"].mask(its, "NaN loss")
         )
         return replace(record, trials=rows)
-    described = dict(record.ablation)
     if left_out:
         described["arms"] = [arm for arm in arms if arm["name"] != name]
         described["left_out"] = [f"'{name}' is left out: {left_out}"]
-    return replace(record, trials=record.trials[~its], ablation=described)
+    return replace(record, trials=record.trials[~its], ablation=AblationRecord.of(described))
 
 
 def test_with_everything_measured_it_is_reproduced() -> None:

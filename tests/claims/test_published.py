@@ -14,6 +14,7 @@ from harness.claims import accuracy
 from harness.claims.accuracy import Evidence, head_gain
 from harness.claims.ledger import choose_claims
 from harness.claims.published import COCO_2017, is_coco2017, published_baseline, published_tables
+from harness.record.form import AblationRecord
 from harness.record.study import StudyRecord
 from harness.report.ledger import write_ledger
 from tests.report.example import frame, record, row
@@ -38,11 +39,13 @@ def study(**environment: int) -> StudyRecord:
         made,
         settings=made.settings | {"base": "yolov5s", "data": "coco.yaml"},
         environment={"train_images": COCO_2017[0], "val_images": COCO_2017[1]} | environment,
-        ablation={
-            "file": {"from_scratch": True, "epochs": 300, "imgsz": 640, "recipe": "published"},
-            "arms": arms,
-            "left_out": [],
-        },
+        ablation=AblationRecord.of(
+            {
+                "file": {"from_scratch": True, "epochs": 300, "imgsz": 640, "recipe": "published"},
+                "arms": arms,
+                "left_out": [],
+            }
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from scipy import stats
 from harness.architecture import BASELINE
 from harness.export.exported import Exported, Form, TrainedWeights
 from harness.export.model_card import model_card
+from harness.record.form import AblationRecord
 from harness.record.study import StudyRecord
 from harness.report.markdown import escape
 from tests.report.example import candidate, frame, none_gains, record, row, winning
@@ -88,7 +89,9 @@ def test_a_widened_base_of_an_ablation_is_called_what_it_is_there() -> None:
     study = record(frame([row(BASELINE, 0)], candidate(name, [0.01])))
     unplaced = study.architectures | {name: study.architectures[BASELINE]}
     arms = [{"identity": name, "name": "the base, widened"}]
-    card = model_card(replace(study, architectures=unplaced, ablation={"arms": arms}), exported(identity=name))
+    card = model_card(
+        replace(study, architectures=unplaced, ablation=AblationRecord.of({"arms": arms})), exported(identity=name)
+    )
     assert "A detector: yolov5n, the base, widened." in card
 
 
@@ -172,7 +175,9 @@ def test_it_says_how_long_from_what_and_which_of_the_seeds() -> None:
     assert "the weights of yolov5n, trained 20 epochs, trained under seed 0 (349 of 349 base tensors)" in card
     assert "of its 3 seeds the first, not the best" in card
     assert "AdamW" in card
-    published = model_card(replace(study, ablation={"file": {"recipe": "published"}}), exported(Form.PT))
+    published = model_card(
+        replace(study, ablation=AblationRecord.of({"file": {"recipe": "published"}})), exported(Form.PT)
+    )
     assert "AdamW" not in published and "keeps the epoch that reads best" in published
 
 

@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from harness.common.errors import UserError
 from harness.record.settings import (
     COMPARABLE,
+    OF_A_STUDY,
     Objective,
     Sampler,
     SearchSettings,
     is_server,
     search_settings,
+    unlike,
     with_driver,
     without_password,
 )
@@ -63,8 +65,16 @@ def test_accuracy_is_maximised_and_every_cost_minimised() -> None:
 
 
 def test_what_decides_a_figure_is_an_option() -> None:
-    assert set(COMPARABLE) < set(SearchSettings.model_fields)
-    assert len(set(COMPARABLE)) == len(COMPARABLE)
+    of_files = {"base_fingerprint", "data_fingerprint"}
+    assert set(OF_A_STUDY) - of_files < set(SearchSettings.model_fields) and set(COMPARABLE) < set(OF_A_STUDY)
+
+
+def test_trainings_are_compared_only_if_all_that_decides_them_is_equal() -> None:
+    one = SearchSettings().model_dump() | {"data_fingerprint": "aa"}
+    assert unlike(one, one | {"trials": 99, "sampler": "tpe"}) == []
+    assert unlike(one, one | {"batch": 7, "imgsz": 32}) == ["their image sizes differ", "their batch sizes differ"]
+    assert unlike(one, one | {"epochs": 7}, but={"epochs"}) == []
+    assert unlike(one, one | {"data": "b.yaml", "data_fingerprint": "bb"}) == ["their data differ"]
 
 
 def test_settings_cannot_change_under_a_search() -> None:

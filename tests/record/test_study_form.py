@@ -46,7 +46,7 @@ def test_what_old_studies_lack_and_new_ones_have_more_is_no_fault() -> None:
         ({"settings": {"min_gain": float("nan")}}, "settings.min_gain"),
         ({"space": {"size": -1}}, "space.size"),
         ({"environment": {"packages": []}}, "environment.packages"),
-        ({"ablation": {"arms": []}}, "ablation.file"),
+        ({"ablation": {"arms": 3}}, "ablation.arms"),
         ({"expected_gains": 3}, "expected_gains"),
     ],
 )

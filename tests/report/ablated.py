@@ -50,7 +50,8 @@ def of_search(architecture: str, **values: Any) -> StudyRecord:
     found = ablation(**values)
     trials = found.trials.assign(architecture=found.trials["architecture"].replace("aaaaaaaa", architecture))
     arms = [{**arm, "identity": architecture if arm["identity"] == "aaaaaaaa" else arm["identity"]} for arm in ARMS]
-    described = {**found.ablation, "arms": [{**SHARED, **arm} for arm in arms]}
+    assert found.ablation is not None
+    described = found.ablation | {"arms": [{**SHARED, **arm} for arm in arms]}
     return replace(found, trials=trials, ablation=described)
 
 

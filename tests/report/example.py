@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
-from harness.record.form import StudySettings
+from harness.record.form import AblationRecord, StudySettings
 from harness.record.study import COLUMNS, Choices, StudyRecord
 
 NAN = float("nan")
@@ -126,6 +126,8 @@ def record(trials: pd.DataFrame, **values: Any) -> StudyRecord:
         "model_yamls": {name: f"# {name}\nnc: 10\n" for name in [BASELINE, *names]},
     }  # fmt: skip
     given = defaults | values
+    if isinstance(given.get("ablation"), dict):
+        given["ablation"] = AblationRecord.of(given["ablation"])
     if not isinstance(given["settings"], StudySettings):
         given["settings"] = StudySettings.of(given["settings"])
     return StudyRecord(**given)

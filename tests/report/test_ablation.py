@@ -134,9 +134,9 @@ def test_every_arm_is_on_every_page(renderer: object) -> None:
 def test_a_hostile_name_is_text() -> None:
     name = '<script>alert(1)</script>[x](javascript:1)"'
     record = ablation(name=name)
-    record.ablation["arms"][1]["name"] = name
-    for arm in record.ablation["arms"][2:]:
-        arm["model"] = name
+    record.arms[1].name = name
+    for arm in record.arms[2:]:
+        arm.model = name
     html = render_page(ablation_content(record).page)
     assert html.count("<script>") == 2 and "<script>alert" not in html
     outside_code = re.sub(r"```.*?```", "", render_page_markdown(ablation_content(record).page), flags=re.DOTALL)

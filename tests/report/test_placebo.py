@@ -31,12 +31,12 @@ def test_an_ablation_belongs_to_a_search_that_has_its_model_under_the_same_condi
 @pytest.mark.parametrize(
     ("setting", "value", "reason"),
     [
-        ("base", "yolov8n", "its base is another"),
-        ("data_fingerprint", "feed", "its data are others"),
-        ("base_fingerprint", "feed", "its base's weights are others"),
-        ("imgsz", 320, "its image size is another"),
+        ("base", "yolov8n", "their bases differ"),
+        ("data_fingerprint", "feed", "their data differ"),
+        ("base_fingerprint", "feed", "their bases' weights differ"),
+        ("imgsz", 320, "their image sizes differ"),
         ("epochs", 9, "its trainings have another number of epochs"),
-        ("from_scratch", True, "one of the two starts from random weights"),
+        ("from_scratch", True, "one starts from random weights"),
     ],
 )
 def test_another_condition_is_a_reason_to_keep_it_out(setting: str, value: object, reason: str) -> None:
@@ -100,8 +100,10 @@ def test_the_forest_is_a_section_whose_model_is_linked_with_the_searchs_architec
 
 def test_rows_of_models_that_the_search_has_not_are_left_to_the_ablations_own_report() -> None:
     found = of_search("3fa9c1d2")
-    other = {**found.ablation["arms"][1], "identity": "eeeeeeee", "name": "other", "model": "other"}
-    both = replace(found, ablation={**found.ablation, "arms": [*found.ablation["arms"], other]})
+    assert found.ablation is not None
+    arms = found.ablation.to_dict()["arms"]
+    other = {**arms[1], "identity": "eeeeeeee", "name": "other", "model": "other"}
+    both = replace(found, ablation=found.ablation | {"arms": [*arms, other]})
     section = forest_section(example.winning(), both)
     assert "other" not in [row.cells[0].text for row in section.tables[0].rows]
     assert len(section.tables[0].rows) == 4 and "Rows of 1 other model are" in " ".join(section.sentences)

@@ -36,8 +36,10 @@ def test_where_a_row_is_a_line_names_have_the_strips_room() -> None:
 
 def test_arms_of_several_models_say_of_which_they_are() -> None:
     one = ablation()
-    other = {**one.ablation["arms"][1], "name": "yolov5n-clo-neck", "identity": "dddddddd"}
-    two = replace(one, ablation={**one.ablation, "arms": [*one.ablation["arms"], other]})
+    assert one.ablation is not None
+    arms = one.ablation.to_dict()["arms"]
+    other = {**arms[1], "name": "yolov5n-clo-neck", "identity": "dddddddd"}
+    two = replace(one, ablation=one.ablation | {"arms": [*arms, other]})
     assert any(line.startswith("gate none of yolov5n-clo-head ") for line in lines(two, "gains", 120))
     assert any(line.startswith("gate none  ") for line in lines(one, "gains", 120))
 
