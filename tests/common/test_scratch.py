@@ -13,7 +13,7 @@ from harness.common.atomic import remove_old_scratch, scratch_folder
 
 LEAVE = """
 import os
-from harness.scratch import scratch_folder
+from harness.common.atomic import scratch_folder
 with scratch_folder() as folder:
     (folder / "run").mkdir()
     (folder / "run" / "weights").write_text("half")

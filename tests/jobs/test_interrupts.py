@@ -62,7 +62,7 @@ def test_within_another_one_both_know() -> None:
 
 STUBBORN = """
 import signal, time
-from harness.search.interrupts import Interrupts
+from harness.jobs.interrupts import Interrupts
 with Interrupts(end_at_second=True):
     for said in ("listens", "once"):
         try:
