@@ -27,9 +27,8 @@ from harness.common.resources import search_space_folder
 from harness.common.yaml_file import kind_of, line_of, read_yaml
 from harness.detectors import index_map, insert
 from harness.jobs.base import CommonBase, base_schedule, common_base
-from harness.jobs.data_notes import data_environment, data_notes
 from harness.jobs.executors import Children
-from harness.jobs.setting import Setting, prepare
+from harness.jobs.setting import Setting, data_environment, data_notes, prepare
 from harness.jobs.trial import train_base
 from harness.record.rates import with_default_rates
 from harness.record.settings import COMPARABLE, SearchSettings

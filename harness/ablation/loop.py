@@ -5,23 +5,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import optuna
+from typing import Any
 
 from harness.ablation.models import ArmModel
 from harness.ablation.setting import Ablation, Key
 from harness.architecture import BASELINE
 from harness.architecture.choices import Recipe
-from harness.common.errors import UserError
 from harness.jobs.base import CommonBase
 from harness.jobs.executors import Executor
-from harness.jobs.interrupts import Interrupts
 from harness.jobs.progress import Observer, Work
-from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
+from harness.jobs.queue import Queue
+from harness.jobs.trial import Job, Measured, keep_matches, trial_figures
 from harness.record.arms import Role
-from harness.record.state import Failure, State
+from harness.record.state import State
+from harness.record.study import StudyRecord
 from harness.search.loop import LOG
 from harness.storage.study import SearchStudy
 from harness.training.accuracy import Training
@@ -33,15 +32,6 @@ WEIGHTS = "trained"
 
 _LOOK_AGAIN_S = 5.0
 """Pause between two looks whether a cluster has grown."""
-
-
-class _Running(NamedTuple):
-    """A training under way."""
-
-    key: Key
-    trial: optuna.trial.Trial
-    device: str
-    figures: dict[str, Any]
 
 
 class ArmLoop:
@@ -61,41 +51,30 @@ class ArmLoop:
         self.observer = observer
         self.deadline = deadline
         self.models = {model.arm.identity: model for model in ablation.models}
-        self.running: dict[int, _Running] = {}
         self.waiting: deque[Key] = deque()
-        self.interrupts = Interrupts()
-        self.children: Executor[int, Measured] = ablation.executor(
+        children: Executor[int, Measured] = ablation.executor(
             lambda trial, step: observer.progress(step, trial), study.settings.folder / LOG
         )
+        self.queue = Queue[Key](study, children, ablation.devices, observer, self)
 
     def run(self) -> None:
         """Do what is missing, in order."""
         resumable = self.ablation.settings.file.recipe is Recipe.PUBLISHED
         done = _settled(self.study, self.ablation.schedule.epochs, again=resumable)
-        self.waiting = waiting = deque(key for key in self.ablation.trainings if key not in done)
-        total = len(self.ablation.trainings)
-        with self.interrupts, self.children:
-            try:
-                while waiting or self.running:
-                    self.interrupts.check()
-                    while waiting and len(self.running) < self.children.workers and time.monotonic() < self.deadline:
-                        self._start(waiting.popleft(), total - len(waiting), total)
-                    if not self.running:
-                        self.observer.note(f"the time is over: {len(waiting)} of {total} trainings are missing")
-                        return
-                    may_grow = self.ablation.cluster is not None and len(waiting) > 0
-                    ended = self.children.within(_LOOK_AGAIN_S if may_grow else None)
-                    if ended is not None:
-                        self._end(*ended)
-            except (KeyboardInterrupt, UserError) as error:
-                for number, result in self.children.ended():
-                    self._end(number, result)
-                self.children.stop()
-                reason = self.interrupts.reason if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
-                for trial, running in self.running.items():
-                    self.study.end(running.trial, State.INTERRUPTED, running.figures, reason)
-                    self.observer.finished(self.study.record(), trial)
-                raise
+        self.waiting = deque(key for key in self.ablation.trainings if key not in done)
+        self.queue.during(self._run)
+
+    def _run(self) -> None:
+        total, waiting = len(self.ablation.trainings), self.waiting
+        while waiting or self.queue.keys:
+            self.queue.interrupts.check()
+            while waiting and not self.queue.is_full and time.monotonic() < self.deadline:
+                self._start(waiting.popleft(), total - len(waiting), total)
+            if not self.queue.keys:
+                self.observer.note(f"the time is over: {len(waiting)} of {total} trainings are missing")
+                return
+            may_grow = self.ablation.cluster is not None and len(waiting) > 0
+            self.queue.wait(_LOOK_AGAIN_S if may_grow else None)
 
     def _start(self, key: Key, number: int, total: int) -> None:
         model = self.models[key.identity]
@@ -104,11 +83,8 @@ class ArmLoop:
         self.study.begin(trial, model.arm.architecture, key.identity, model.yaml, {**row, "selected_on": False})
         base = f", base {key.base_seed}" if len(self.bases) > 1 else ""
         self.observer.begin(trial.number, f"{number} of {total}: {model.arm.name}, seed {key.seed}{base}")
-        busy = [running.device for running in self.running.values()]
-        device = min(self.ablation.devices, key=busy.count)
         figures = {"macs": model.macs, "flops": 2 * model.macs, "params": model.params}
-        self.running[trial.number] = _Running(key, trial, device, figures)
-        self.children.start(trial.number, run_trial, self._job(key, model, device))
+        self.queue.start(key, trial, figures, partial(self._job, key, model))
 
     def _job(self, key: Key, model: ArmModel, device: str) -> Job:
         ablation, settings = self.ablation, self.ablation.settings
@@ -142,34 +118,27 @@ class ArmLoop:
             latency_threads=ablation.latency_threads or ablation.threads_alone,
         )
 
-    def _end(self, number: int, result: Measured | Failure) -> None:
-        """Record what became of a training; one that lacked memory beside others is run again."""
-        key, trial, _, figures = self.running.pop(number)
-        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self._shares_memory():
-            self.waiting.appendleft(key)
-            self.observer.note("too little memory for several trainings at once: one after the other from here on")
-            self.study.end(trial, State.INTERRUPTED, figures, f"{result.reason}, beside others; run again alone")
-        elif isinstance(result, Failure):
-            self.study.end(trial, result.state, figures, result.reason)
-        else:
-            epochs = self.ablation.schedule.epochs
-            keep_matches(result, self.study.settings.folder, key.identity, epochs, key.base_seed, key.seed)
-            measured = trial_figures(result, is_baseline=key.identity == BASELINE)
-            self.study.end(trial, State.COMPLETE, {**figures, **measured})
-        self.observer.plan(self._left())
-        self.observer.finished(self.study.record(), number)
+    def figures_of(self, key: Key, result: Measured) -> dict[str, Any]:
+        """Return what a training's row records; keep its matches."""
+        epochs = self.ablation.schedule.epochs
+        keep_matches(result, self.study.settings.folder, key.identity, epochs, key.base_seed, key.seed)
+        return trial_figures(result, is_baseline=key.identity == BASELINE)
 
-    def _shares_memory(self) -> bool:
-        """Whether others run in the same memory; from here on none does."""
-        return bool(self.running) and self.children.one_at_a_time()
+    def recorded(self, key: Key, result: Measured) -> None:
+        """Do nothing: weights that are kept stay."""
 
-    def _left(self) -> Work:
-        keys = [*(running.key for running in self.running.values()), *self.waiting]
+    def again(self, key: Key) -> None:
+        """Begin it next."""
+        self.waiting.appendleft(key)
+
+    def left(self, _record: StudyRecord) -> Work:
+        """Return what of the list is not there yet."""
+        keys = [*self.queue.keys, *self.waiting]
         return Work(
             trainings=len(keys),
             epochs=len(keys) * self.ablation.schedule.epochs,
             timed=sum(self._is_timed(key) for key in keys),
-            workers=self.children.workers,
+            workers=self.queue.children.workers,
             deadline=self.deadline,
         )
 

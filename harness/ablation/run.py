@@ -19,10 +19,10 @@ from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import environment
 from harness.jobs.base import CommonBase, base_schedule, common_base
-from harness.jobs.data_notes import data_environment, data_notes
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
 from harness.jobs.progress import Observer
+from harness.jobs.setting import data_environment, data_notes
 from harness.record.study import ABLATION, ENVIRONMENT, LAST_RUN, LATENCY_THREADS, StudyRecord
 from harness.search.loop import LOG
 from harness.storage.opening import DEVICE_KIND, open_study

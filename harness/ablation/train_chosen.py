@@ -26,10 +26,9 @@ from harness.common.machine import resolve_device
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, resolve_base
 from harness.jobs.base import shared_base
-from harness.jobs.data_notes import data_notes
 from harness.jobs.executors import start_server
 from harness.jobs.progress import Observer
-from harness.jobs.setting import default_workers
+from harness.jobs.setting import data_notes, default_workers
 from harness.record.ablation_file import AblationFile
 from harness.record.arms import Arm, Role, baseline_arm
 from harness.record.rates import Rates, default_rates

@@ -14,8 +14,8 @@ from harness.common.isolation import cache_folder
 from harness.common.machine import resolve_device
 from harness.data.check import check_dataset
 from harness.detectors import Detector, find_detector, resolve_base, transfer
-from harness.jobs.data_notes import data_notes
 from harness.jobs.executors import run_in_child
+from harness.jobs.setting import data_notes
 from harness.jobs.trial import train_base
 from harness.record.rates import default_rates
 from harness.record.state import Failure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import optuna
 
@@ -16,15 +16,15 @@ from harness.cost.space_cost import AdditiveCost
 from harness.detectors import build, index_map, insert, to_yaml
 from harness.jobs.base import CommonBase
 from harness.jobs.executors import Executor
-from harness.jobs.interrupts import Interrupts
 from harness.jobs.plan import Plan
-from harness.jobs.progress import Observer, work_left
+from harness.jobs.progress import Observer, Work, work_left
+from harness.jobs.queue import Queue
 from harness.jobs.setting import Setting
-from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
+from harness.jobs.trial import Job, Measured, keep_matches, trial_figures
 from harness.latency.latency import Latency
 from harness.latency.raw_samples import write_parquet
-from harness.record.state import Failure, State
-from harness.record.study import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
+from harness.record.state import Key, State
+from harness.record.study import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN, StudyRecord
 from harness.search.informed import informed_sampler
 from harness.search.promotion import choose, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.proposals import ask_for
@@ -43,16 +43,6 @@ _LOOK_AGAIN_S = 1.0
 """Pause between two looks at what other members have done."""
 LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
-
-
-class _Running(NamedTuple):
-    """A training under way."""
-
-    start: Start
-    trial: optuna.trial.Trial
-    device: str
-    figures: dict[str, Any]
-    """What is known of it already: its cost."""
 
 
 class Loop:
@@ -75,29 +65,17 @@ class Loop:
         self.region = region
         self.observer = observer
         self.deadline = deadline
-        self.children: Executor[int, Measured] = setting.executor(
+        children: Executor[int, Measured] = setting.executor(
             lambda trial, step: observer.progress(step, trial), setting.settings.folder / LOG
         )
-        self.interrupts = Interrupts()
-        self.running: dict[int, _Running] = {}
+        self.queue = Queue[Key](study, children, setting.devices, observer, self)
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.planned: Plan | None = None
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
-        with self.interrupts, self.children:
-            try:
-                self._run(wanted)
-            except (KeyboardInterrupt, UserError) as error:
-                for number, result in self.children.ended():
-                    self._end(number, result)
-                self.children.stop()
-                reason = self.interrupts.reason if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
-                for number, running in self.running.items():
-                    self.study.end(running.trial, State.INTERRUPTED, running.figures, reason)
-                    self.observer.finished(self.study.record(), number)
-                raise
+        self.queue.during(lambda: self._run(wanted))
 
     def _run(self, wanted: Sequence[Architecture]) -> None:
         settings = self.setting.settings
@@ -124,7 +102,7 @@ class Loop:
         last_run = {**settings.model_dump(mode="json"), "trials": plan.candidates, "plan": plan.to_dict()}
         self.study.optuna.set_user_attr(LAST_RUN, last_run)
         if starts.candidates() < plan.candidates:
-            workers = self.children.workers
+            workers = self.queue.children.workers
             self.study.optuna.sampler = informed_sampler(
                 self.study, self.setting, self.cost, self.region, workers=workers, observer=self.observer
             )
@@ -169,14 +147,13 @@ class Loop:
         """
         says_that_it_waits = True
         while not until():
-            self.interrupts.check()
-            while len(self.running) < self.children.workers and self._in_time() and self._start_next(next_start):
+            self.queue.interrupts.check()
+            while not self.queue.is_full and self._in_time() and self._start_next(next_start):
                 pass
-            is_short_of_work = len(self.running) < self.children.workers and self._in_time() and self._others_work()
-            if self.running:
-                ended = self.children.within(_LOOK_AGAIN_S if is_short_of_work else None)
-                if ended is not None:
-                    self._end(*ended)
+            under_way = self.queue.keys
+            is_short_of_work = not self.queue.is_full and self._in_time() and self.study.under_way() - {*under_way}
+            if under_way:
+                self.queue.wait(_LOOK_AGAIN_S if is_short_of_work else None)
             elif is_short_of_work:
                 if says_that_it_waits:
                     self.observer.phase("waiting for what other searches of this study train")
@@ -184,9 +161,6 @@ class Loop:
                 time.sleep(_LOOK_AGAIN_S)
             else:
                 return
-
-    def _others_work(self) -> bool:
-        return bool(self.study.under_way() - {running.start.key for running in self.running.values()})
 
     def _start_next(self, next_start: Callable[[], Start | None]) -> bool:
         """Begin a trial if there is one to begin; in this member's turn, so that nobody begins the same."""
@@ -210,15 +184,19 @@ class Loop:
 
     def _start(self, start: Start, trial: optuna.trial.Trial, config: dict[str, Any]) -> None:
         """Hand a trial out, whatever becomes of it."""
-        setting, settings = self.setting, self.setting.settings
-        architecture, (identity, epochs, seed), *_ = start
+        settings, architecture = self.setting.settings, start.architecture
         try:
             cost = model_cost(build(config), settings.imgsz)
         except Exception as error:  # noqa: BLE001 - whatever fails here is the candidate's failure, not the search's
-            self.study.end(trial, State.FAILED, {}, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
-            self._tell(trial.number)
+            self.queue.fail(trial, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
             return
-        device = self._free_device()
+        figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
+        self.queue.start(start.key, trial, figures, partial(self._job, architecture, start.key, config))
+
+    def _job(self, architecture: Architecture, key: Key, config: dict[str, Any], device: str) -> Job:
+        """What a trial's process does."""
+        setting, settings = self.setting, self.setting.settings
+        identity, epochs, seed = key
         training = Training(
             config=config,
             base_config=setting.base.config,
@@ -238,66 +216,46 @@ class Loop:
         for lost in before:
             reached = lost.trained_epochs + lost.schedule.epochs
             self.observer.note(f"{identity} seed {seed}: no sound weights after {reached} epochs; trained again first")
-        job = Job(
+        return Job(
             training=training,
             before=tuple(before),
             measure_latency=(seed, epochs) == (settings.seed, settings.epochs),
             latency_seconds=settings.latency_seconds,
             latency_threads=setting.latency_threads,
         )
-        figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
-        self.running[trial.number] = _Running(start, trial, device, figures)
-        self.children.start(trial.number, run_trial, job)
 
-    def _end(self, number: int, result: Measured | Failure) -> None:
-        """Record what became of a trial."""
-        start, trial, _, figures = self.running.pop(number)
-        identity, epochs, seed = start.key
-        if isinstance(result, Failure) and result.state is State.OUT_OF_MEMORY and self._shares_memory():
-            self.observer.note("too little memory for several trainings at once: one after the other from here on")
-            reason = f"{result.reason}, beside {len(self.running)} other trainings; run again alone"
-            self.study.end(trial, State.INTERRUPTED, figures, reason)
-        elif isinstance(result, Failure):
-            self.study.end(trial, result.state, figures, result.reason)
-        else:
-            weights = self.weights.digest(identity, epochs, seed)
-            kept = {} if weights is None else {WEIGHTS: weights}
-            settings = self.setting.settings
-            keep_matches(result, settings.folder, identity, epochs, settings.seed, seed)
-            self.study.end(trial, State.COMPLETE, {**figures, **self._figures(identity, result), **kept})
-            self.weights.forget(identity, self.ladder.below(epochs), seed)
-            if result.latency:
-                file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
-                write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
-        self._tell(number)
+    def figures_of(self, key: Key, result: Measured) -> dict[str, Any]:
+        """Return what a trial's row records, its weights' hash included; keep its matches."""
+        identity, epochs, seed = key
+        settings = self.setting.settings
+        weights = self.weights.digest(identity, epochs, seed)
+        keep_matches(result, settings.folder, identity, epochs, settings.seed, seed)
+        if identity == BASELINE and result.latency:
+            self._keep_aa_check(result.latency)
+        figures = trial_figures(result, is_baseline=identity == BASELINE)
+        return figures if weights is None else {**figures, WEIGHTS: weights}
+
+    def recorded(self, key: Key, result: Measured) -> None:
+        """Forget the weights that a longer training went on from, and write every pass of a latency."""
+        identity, epochs, seed = key
+        self.weights.forget(identity, self.ladder.below(epochs), seed)
+        if result.latency:
+            file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
+            write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
+
+    def again(self, key: Key) -> None:
+        """Do nothing: what the study has as interrupted is missing."""
+
+    def left(self, record: StudyRecord) -> Work | None:
+        """Return what the plan asks for and the study lacks; None before there is a plan."""
+        if not self.planned:
+            return None
+        workers, settings = self.queue.children.workers, self.setting.settings
+        return work_left(settings, self.planned, record.trials, workers=workers, deadline=self.deadline)
 
     def _picks(self, epochs: int, seed: int) -> bool:
         """Whether a training takes part in the selection, and does not judge."""
         return seed - self.setting.settings.seed < self.ladder.pickers(epochs)
-
-    def _shares_memory(self) -> bool:
-        """Whether others run in the same memory; from here on none does."""
-        return bool(self.running) and self.children.one_at_a_time()
-
-    def _tell(self, number: int) -> None:
-        """Say that a training ended, and what is left."""
-        record, settings = self.study.record(), self.setting.settings
-        if self.planned:
-            left = work_left(
-                settings, self.planned, record.trials, workers=self.children.workers, deadline=self.deadline
-            )
-            self.observer.plan(left)
-        self.observer.finished(record, number)
-
-    def _free_device(self) -> str:
-        """The one with the fewest trainings."""
-        busy = [running.device for running in self.running.values()]
-        return min(self.setting.devices, key=busy.count)
-
-    def _figures(self, identity: str, result: Measured) -> dict[str, Any]:
-        if identity == BASELINE and result.latency:
-            self._keep_aa_check(result.latency)
-        return trial_figures(result, is_baseline=identity == BASELINE)
 
     def _keep_aa_check(self, latency: Latency) -> None:
         """The baseline was timed against its own copy: a ratio away from 1 would discredit all others."""

@@ -13,11 +13,10 @@ from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import device_kind, environment
 from harness.cost.space_cost import AdditiveCost, summarise_space
 from harness.jobs.base import SHARED_BASES, CommonBase, base_schedule, common_base, shared_base
-from harness.jobs.data_notes import data_environment, data_notes
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
 from harness.jobs.progress import Observer
-from harness.jobs.setting import Setting, included, prepare
+from harness.jobs.setting import Setting, data_environment, data_notes, included, prepare
 from harness.record.cluster_settings import ExecutorKind
 from harness.record.settings import SearchSettings, is_server
 from harness.record.study import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord

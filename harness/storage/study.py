@@ -21,6 +21,7 @@ from harness.storage.good_copy import GoodCopy
 from harness.storage.members import ME, Alone, Members
 from harness.storage.records import record_of
 
+Trial = optuna.trial.Trial
 WEIGHTS = "weights_sha256"
 WORKER = "worker"
 DIED = "died"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.data.check import check_dataset
-from harness.jobs.data_notes import data_environment, data_notes
+from harness.jobs.setting import data_environment, data_notes
 from tests.data_room.photographs import image, photographs
 
 
