@@ -87,14 +87,13 @@ def known_search(rng: np.random.Generator, studies: int, finalists: int, effect:
 
 
 def known_ablation(rng: np.random.Generator, studies: int, arms: int, effect: float) -> Promise:
-    """Arms one of which gains, judged by `contrasts`; the number is named from the true noise."""
+    """Arms one of which gains, judged by `contrasts`; the number is named from the true noise, which all have."""
     pairs = [Pair(name=name, minuend=name, subtrahend=BASELINE, kind="one") for name in _names(arms)]
 
     def first(seeds: int) -> pd.Series[Any]:
         return contrasts(search(rng, arms, seeds, effect).assign(base_seed=0), pairs).iloc[0]
 
-    pilot = first(2)
-    freedom = growing_df(pilot["df"], 2, pilot["df_per_reading"])
+    freedom = growing_df(df_of_a_seed(arms), 2, df_of_a_seed(arms))
     return _kept(freedom, arms, effect, lambda seeds: first(seeds)["verdict"] == "better", studies)
 
 
