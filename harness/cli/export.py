@@ -12,7 +12,6 @@ from harness.cli.options import Json, Results, Storage, choice, study_record
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
 from harness.record.own_files import MADE_BY, refuse_others
-from harness.record.study import base_of
 
 
 def export(
@@ -53,6 +52,8 @@ def export(
         if out is not None:
             refuse_others("--out", out, (".yaml", ".yml"), "an architecture file")
         path = out or folder / "export" / f"{architecture}.architecture.yaml"
+        from harness.record.study import base_of
+
         described = record.architectures[architecture].to_dict() | {"base": base_of(record)}
         text = f"# Architecture {architecture}, {MADE_BY}\n{yaml.safe_dump(described, sort_keys=False)}"
         write_whole(path, text.encode())

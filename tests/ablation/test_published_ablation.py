@@ -195,7 +195,8 @@ def test_a_cluster_that_grows_gets_another_training_before_one_has_ended(
 @pytest.mark.parametrize(
     ("recipe", "given", "said"),
     [
-        (Recipe.SHORT, on_ray(gpus_per_trial=3), "--gpus-per-trial 3: they cannot share a batch"),
+        (Recipe.SHORT, on_ray(gpus_per_trial=3), "--gpus-per-trial 3: a short training has one GPU at most"),
+        (Recipe.PUBLISHED, on_ray(gpus_per_trial=3), "--gpus-per-trial 3: they cannot share a batch"),
         (Recipe.PUBLISHED, {**on_ray(gpus_per_trial=2), "device": "0,1"}, "--device 0,1: Ray assigns devices"),
         (Recipe.PUBLISHED, {**on_ray(), "threads": 3}, "--threads 3: with --executor ray say --cpus-per-trial 3"),
         (Recipe.PUBLISHED, {"cluster": ClusterSettings(gpus_per_trial=2)}, "--gpus-per-trial: only a Ray cluster has"),

@@ -263,12 +263,3 @@ def test_only_a_failure_for_want_of_memory_passes() -> None:
 def test_blocks_on_a_real_gpu(name: str) -> None:
     outcome = checks()[name]()
     assert outcome.passed, outcome
-
-
-# --- Two GPUs -------------------------------------------------------------------------------------
-
-
-def test_two_gpus_are_asked_to_train_together_where_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "two GPUs" not in checks()
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert "two GPUs" in checks()

@@ -136,7 +136,7 @@ def test_a_report_is_made_again_from_storage_alone(clo: Clo, pretended: Training
         (("--executor", "slurm"), "--executor slurm: choose one of local, ray"),
         (("--gpus-per-trial", "2"), "--gpus-per-trial: only a Ray cluster has that; add --executor ray"),
         (("--executor", "ray", "--gpus-per-trial", "1.5"), "--gpus-per-trial 1.5: a training shares one GPU"),
-        (("--executor", "ray", "--gpus-per-trial", "3"), "--gpus-per-trial 3: they cannot share a batch of 16"),
+        (("--executor", "ray", "--gpus-per-trial", "3"), "--gpus-per-trial 3: a short training has one GPU"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

@@ -50,7 +50,7 @@ def test_to_use_one_makes_it_the_latest(folder: Path) -> None:
 
 HOLDS = """
 import sys, pathlib
-from harness import cache
+from harness.common import cache
 cache.enter()
 cache.hold(pathlib.Path(sys.argv[1]))
 print("holds", flush=True)

@@ -106,7 +106,7 @@ def test_plain_ultralytics_trains_the_yaml_and_reloads_it_in_a_fresh_process(tmp
     (tmp_path / "clo.yaml").write_text(to_yaml(config))
     small = yaml.safe_load(digits.read_text())
     train = f"""
-import harness, harness.torchvision_compat as c; c.ensure_torchvision()
+import harness, harness.training.torchvision_compat as c; c.ensure_torchvision()
 from ultralytics import YOLO
 options = dict(imgsz=64, epochs=1, batch=32, fraction=0.1, plots=False, val=False)
 YOLO("clo.yaml").train(data={str(digits)!r}, project={str(tmp_path)!r}, name="run", **options)

@@ -100,7 +100,6 @@ class Reports:
     ("device", "recipe", "trainer", "rests"),
     [
         ("cpu", Recipe.SHORT, "train", True),
-        ("0,1", Recipe.SHORT, "train_on_several", True),
         ("0", Recipe.PUBLISHED, "train_published", True),
         ("0,1", Recipe.PUBLISHED, "train_published", False),
     ],
@@ -108,8 +107,8 @@ class Reports:
 def test_devices_and_recipe_decide_who_trains(
     training: Training, monkeypatch: pytest.MonkeyPatch, device: str, recipe: Recipe, trainer: str, rests: bool
 ) -> None:
-    """Processes of the published recipe cannot be asked to rest; those of the short one do, between two steps."""
-    for name in ("train", "train_on_several", "train_published"):
+    """Several processes of the published recipe cannot be asked to rest; a short training does, between two steps."""
+    for name in ("train", "train_published"):
         monkeypatch.setattr(trial, name, lambda *_, name=name: name)
     report = Reports()
     found: Any = train_base(replace(training, device=device, recipe=recipe), cast(Any, report))
@@ -122,8 +121,8 @@ def test_a_latency_is_one_devices_however_many_train(training: Training, monkeyp
     accuracy = Accuracy(map50_95=0.5, map50=0.6, evaluator="", train_seconds=1.0, transferred="")
     monkeypatch.setattr(trial, "build", lambda *_: None)
     monkeypatch.setattr(trial, "interleaved_latency", lambda *_, device, **__: measured.append(device))
-    monkeypatch.setattr(trial, "train_on_several", lambda *_: accuracy)
-    several = replace(training, device="0,1", schedule=cast(Any, SimpleNamespace(imgsz=64)))
+    monkeypatch.setattr(trial, "train_published", lambda *_: accuracy)
+    several = replace(training, device="0,1", recipe=Recipe.PUBLISHED, schedule=cast(Any, SimpleNamespace(imgsz=64)))
     job = Job(training=several, measure_latency=True, latency_seconds=1.0, latency_threads=1)
     assert run_trial(job, cast(Any, Reports())).accuracy == accuracy
     assert measured == ["0"]
