@@ -21,7 +21,7 @@ from torch import Tensor
 
 from harness.common.errors import UserError
 from harness.latency.clocks import Clock
-from harness.latency.intervals import Samples, ratio_with_interval
+from harness.latency.intervals import LONGER, Samples, ratio_with_interval
 from harness.latency.runtimes import Pass
 
 _FEWEST_ROUNDS = 5
@@ -140,7 +140,7 @@ class Turns:
             rounds.extend(self.round() for _ in range(group))
             if len(rounds) >= look_at:
                 low, ratio, high = ratio_with_interval(times_of(rounds), seed, group)
-                if high - low <= 2 * target_half_width * ratio:
+                if high - low <= 2 * LONGER * target_half_width * ratio:
                     return rounds, Stop.PRECISE
                 look_at = math.ceil(_GROWTH * len(rounds))
         return rounds, Stop.TIME_LIMIT

@@ -194,7 +194,7 @@ def test_what_is_said_of_a_cluster_is_kept_and_nothing_else() -> None:
 
 def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ray_cluster", "ray_inside"):
-        monkeypatch.delitem(sys.modules, f"harness.search.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"harness.jobs.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"Ray is not installed; pip install 'clo-nas\[ray\]'"):
         connect(ExecutorKind.RAY, ClusterSettings(), None)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from harness.common.errors import UserError
 from harness.latency.conditions import Conditions
+from harness.latency.intervals import LONGER
 from harness.latency.latency import Latency, Stop, interleaved_latency
 from harness.latency.runtimes import Dtype, MemoryFormat, Mode, Runtime
 
@@ -187,7 +188,7 @@ def test_it_stops_when_the_interval_is_narrow_enough() -> None:
     latency = timed(FakeClock(noise(0.05)))
     low, high = latency.ratio_ci95
     assert latency.stopped is Stop.PRECISE
-    assert (high - low) / 2 <= 0.01 * latency.ratio
+    assert (high - low) / 2 <= LONGER * 0.01 * latency.ratio
     assert low < 6 / 5 < high
     assert latency.rounds > 25
 
