@@ -1,4 +1,4 @@
-"""The trainings under way of one study: begun side by side, each recorded before anything else, none lost.
+"""The running trainings of one study: begun side by side, each recorded before anything else, none lost.
 
 This is the one place that ends a training: whatever source it comes from (a search, an ablation), a failure is
 recorded as its reason, one that lacked memory beside others is run again alone, and what an interrupt cuts short is
@@ -42,7 +42,7 @@ class Source(Protocol[Key_contra]):
 
 @dataclass(frozen=True, kw_only=True)
 class _Running(Generic[Key]):
-    """A training under way; `figures` are known of it already: its cost."""
+    """A running training; `figures` are known of it already: its cost."""
 
     key: Key
     trial: Trial
@@ -79,12 +79,12 @@ class Queue(Generic[Key]):
 
     @property
     def keys(self) -> list[Key]:
-        """The trainings under way."""
+        """The running trainings."""
         return [running.key for running in self._running.values()]
 
     @property
     def is_full(self) -> bool:
-        """Whether as many run as may at once."""
+        """Whether as many run as may at once; then nothing more is to be begun."""
         return len(self._running) >= self.children.workers
 
     def during(self, work: Callable[[], None]) -> None:
