@@ -102,7 +102,6 @@ def common_base(
         "seed": seed,
         "device": "cpu" if device == "cpu" else "cuda",
         "threads": threads,
-        **({"devices": device.count(",") + 1} if "," in device else {}),
         "versions": {
             "clo-nas": version(),
             **{name: importlib.metadata.version(name) for name in ("torch", "ultralytics")},
