@@ -16,6 +16,8 @@ from harness.blocks.ffn import ConvFFN
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
 
 Init = Literal["identity", "official"]
+LAYER_SCALE = 0.0
+"""What layer scales start at with `init="identity"`."""
 
 
 class CloBlock(OfficialModule):
@@ -119,7 +121,7 @@ class CloBlock(OfficialModule):
 
 
 def _layer_scale(channels: int, init: Init) -> nn.Parameter | None:
-    return nn.Parameter(torch.zeros(channels)) if init == "identity" else None
+    return nn.Parameter(torch.full((channels,), LAYER_SCALE)) if init == "identity" else None
 
 
 def _normalised(x: Tensor, norm: nn.GroupNorm) -> Tensor:

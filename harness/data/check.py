@@ -25,9 +25,10 @@ from harness.data.coco import ensure_coco
 from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
 from harness.data.listing import Split, followed_link, label_paths, list_split, missing_image
+from harness.data.planted import CAUTION, PLANTED, Task, ensure_planted, task_settings
 from harness.data.root import find_root
 from harness.data.usable import Usable, refuse_shared, refuse_unusable, usable
-from harness.record.settings import EMBEDDED_DATA as EMBEDDED
+from harness.record.settings import EMBEDDED, EMBEDDED_DATA
 
 LARGE = 5_000  # images from which not every label is read
 _COLOURS = 3  # channels of an image
@@ -75,7 +76,7 @@ def check_dataset(
     """Find a data set, check it and say what it holds.
 
     Args:
-        data: `digits` for the embedded one, the path of an Ultralytics dataset YAML, the name of one
+        data: The name of an embedded one (`EMBEDDED`), the path of an Ultralytics dataset YAML, the name of one
             that ships with Ultralytics (`coco8.yaml`), or COCO data: an `instances_*.json` or a folder
             that has `annotations/instances_train*.json` and `instances_val*.json`.
         imgsz: Side of the square training images, in pixels.
@@ -118,8 +119,8 @@ def check_dataset(
         val_images=len(used["val"].images),
         fingerprint=_fingerprint(names, root, splits),
         repairs=(*found.repairs, *_renamed(content, names), *said),
-        cautions=(*shared, *_few(used["val"])),
-        root=found.root or (None if data == EMBEDDED else root),
+        cautions=(*shared, *_few(used["val"]), *([f"{CAUTION.capitalize()}."] if PLANTED in content else [])),
+        root=found.root or (None if data in EMBEDDED else root),
         counts={split: part.counts() for split, part in used.items()},
     )
 
@@ -210,8 +211,9 @@ class _Found:
 
 
 def _find(data: str, cache: Path) -> _Found:
-    if data == EMBEDDED:
-        return _Found(yaml=ensure_digits(cache))
+    if data in EMBEDDED:
+        is_digits = data == EMBEDDED_DATA
+        return _Found(yaml=ensure_digits(cache) if is_digits else ensure_planted(cache, task_settings(Task(data))))
     if files := find_coco(data):
         made = ensure_coco(*files, cache)
         folder = files[0].absolute().parent
@@ -239,8 +241,8 @@ def _find_yaml(data: str) -> Path:
         path = Path(shipped) if shipped else path
     if not path.is_file():
         raise UserError(
-            f"Data set {data!r} does not exist; give {EMBEDDED!r}, the path of an Ultralytics dataset YAML, "
-            "or the name of one that ships with Ultralytics, such as 'coco8.yaml'."
+            f"Data set {data!r} does not exist; give one of {', '.join(EMBEDDED)}, the path of an Ultralytics "
+            "dataset YAML, or the name of one that ships with Ultralytics, such as 'coco8.yaml'."
         )
     return path.absolute()
 

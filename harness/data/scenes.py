@@ -1,10 +1,4 @@
-"""Scenes of handwritten digits: small, touching, low in contrast, on clutter that looks like parts of digits.
-
-The same generator paints the same pixels on every machine: only raw PCG64 output [1] and IEEE-exact
-arithmetic (+ - * / sqrt) are used, no trigonometry and no float sums.
-
-[1] NumPy NEP 19: the streams of bit generators are stable between versions.
-"""
+"""Scenes of handwritten digits: small, touching, low in contrast, on clutter that looks like parts of digits."""
 
 from __future__ import annotations
 
@@ -13,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.data.painting import OPAQUE, Pixels, blend, box_of, integer, noise, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +36,6 @@ class DigitsSettings:
     seed: int = 0
 
 
-Pixels = NDArray[np.int32]
-_OPAQUE = 256  # alpha of full coverage; a power of two, to divide by shifting
 _INK = 128  # alpha from which a pixel counts as ink
 
 
@@ -52,11 +46,6 @@ class PlacedDigit:
     digit: int
     label: int
     box: tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom excluded
-
-
-def generator(*entropy: int) -> np.random.Generator:
-    """The stream of random numbers that belongs to these integers."""
-    return np.random.Generator(np.random.PCG64(entropy))
 
 
 def compose_scene(
@@ -84,7 +73,7 @@ def compose_scene(
     owner = np.full((size, size), -1, np.int32)
     used: list[int] = []
     inks: list[int] = []
-    for _ in range(_integer(rng, settings.digits_min, settings.digits_max)):
+    for _ in range(integer(rng, settings.digits_min, settings.digits_max)):
         digit = next(deck)
         tall = rng.random()
         tall -= settings.small_share * tall * (1 - tall)  # at a share of 1: the square
@@ -97,38 +86,30 @@ def compose_scene(
         (top, left), (rows, columns) = corner, ink.shape
         window = canvas[:, top : top + rows, left : left + columns]
         contrast = settings.contrast_min + (settings.contrast_max - settings.contrast_min) * rng.random() ** 2
-        _blend(window, alpha, _contrasting(window, int(contrast), rng))
+        blend(window, alpha, _contrasting(window, int(contrast), rng))
         owner[top : top + rows, left : left + columns][ink] = len(used)
         used.append(digit)
         inks.append(int(ink.sum()))
     if rng.random() < 0.4:
         canvas = _blur(canvas)
-    canvas += _noise(rng, canvas.shape, _integer(rng, 2, settings.noise_max))
+    canvas += noise(rng, canvas.shape, integer(rng, 2, settings.noise_max))
     placed = [
-        PlacedDigit(digit=digit, label=int(labels[digit]), box=_box(owner == place)) for place, digit in enumerate(used)
+        PlacedDigit(digit=digit, label=int(labels[digit]), box=box_of(owner == place))
+        for place, digit in enumerate(used)
     ]
     return np.clip(canvas, 0, 255).astype(np.uint8).transpose(1, 2, 0), placed, owner
 
 
-def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return low + (high - low) * rng.random()
-
-
-def _integer(rng: np.random.Generator, low: int, high: int) -> int:
-    """Both ends included."""
-    return low + int((high - low + 1) * rng.random())
-
-
 def _warp(glyph: NDArray[np.float64], height: float, rng: np.random.Generator) -> Pixels:
     """Enlarge, shear and rotate an 8x8 digit; its alpha, without empty margins."""
-    half_tangent = _uniform(rng, -0.22, 0.22)  # of the rotation, up to 25 degrees
+    half_tangent = uniform(rng, -0.22, 0.22)  # of the rotation, up to 25 degrees
     cos = (1 - half_tangent**2) / (1 + half_tangent**2)
     sin = 2 * half_tangent / (1 + half_tangent**2)
-    shear = _uniform(rng, -0.25, 0.25)
+    shear = uniform(rng, -0.25, 0.25)
     scale_y = height / 8
-    scale_x = scale_y * _uniform(rng, 0.85, 1.25)
-    threshold = _uniform(rng, 3.0, 6.0)  # thick or thin pen
-    softness = _uniform(rng, 3.0, 7.0)
+    scale_x = scale_y * uniform(rng, 0.85, 1.25)
+    threshold = uniform(rng, 3.0, 6.0)  # thick or thin pen
+    softness = uniform(rng, 3.0, 7.0)
 
     half = int(0.9 * height) + 2  # what a digit can reach from its middle
     along = np.arange(-half, half + 1, dtype=np.float64)
@@ -144,14 +125,9 @@ def _warp(glyph: NDArray[np.float64], height: float, rng: np.random.Generator) -
     upper = padded.take(place) * (1 - right) + padded.take(place + 1) * right
     lower = padded.take(place + 12) * (1 - right) + padded.take(place + 13) * right
     ink = upper * (1 - down) + lower * down
-    alpha = (np.minimum(np.maximum((ink - threshold) / softness, 0), 1) * _OPAQUE + 0.5).astype(np.int32)
-    left, top, end_x, end_y = _box(alpha > 0)
+    alpha = (np.minimum(np.maximum((ink - threshold) / softness, 0), 1) * OPAQUE + 0.5).astype(np.int32)
+    left, top, end_x, end_y = box_of(alpha > 0)
     return alpha[top:end_y, left:end_x]
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _find_place(
@@ -164,12 +140,12 @@ def _find_place(
     (rows, columns), size = ink.shape, settings.image_size
     visible = np.bincount(owner.ravel() + 1, minlength=len(inks) + 1)[1:]
     for _ in range(10):
-        top, left = _integer(rng, 0, size - rows), _integer(rng, 0, size - columns)
+        top, left = integer(rng, 0, size - rows), integer(rng, 0, size - columns)
         if inks and rng.random() < settings.touching:
-            near_left, near_top, near_right, near_bottom = _box(owner == _integer(rng, 0, len(inks) - 1))
-            overlap = _integer(rng, -1, 3)
+            near_left, near_top, near_right, near_bottom = box_of(owner == integer(rng, 0, len(inks) - 1))
+            overlap = integer(rng, -1, 3)
             left = near_right - overlap if rng.random() < 0.5 else near_left - columns + overlap
-            top = (near_top + near_bottom - rows) // 2 + _integer(rng, -4, 4)
+            top = (near_top + near_bottom - rows) // 2 + integer(rng, -4, 4)
             if not (0 <= left <= size - columns and 0 <= top <= size - rows):
                 continue
         below = owner[top : top + rows, left : left + columns][ink]
@@ -186,38 +162,33 @@ def _contrasting(region: Pixels, contrast: int, rng: np.random.Generator) -> Pix
     mean = region.sum((1, 2)) // (region.size // 3)
     grey = int(mean.sum()) // 3
     lighter = rng.random() < 0.5 if contrast <= grey <= 255 - contrast else grey < 128
-    tint = np.array([_integer(rng, -20, 20) for _ in range(3)])
+    tint = np.array([integer(rng, -20, 20) for _ in range(3)])
     colour: Pixels = np.clip(mean + (contrast if lighter else -contrast) + tint, 0, 255).astype(np.int32)
     return colour
 
 
-def _blend(canvas: Pixels, alpha: Pixels, colour: Pixels) -> None:
-    """Lay a colour over the canvas, in place."""
-    canvas += ((colour[:, None, None] - canvas) * alpha) >> 8
-
-
 def _background(rng: np.random.Generator, size: int) -> Pixels:
     """A gradient of two colours with soft blobs, lines and strokes that look like parts of digits."""
-    first, second = (np.array([_integer(rng, 30, 225) for _ in range(3)]) for _ in range(2))
+    first, second = (np.array([integer(rng, 30, 225) for _ in range(3)]) for _ in range(2))
     second = first + (second - first) // 2  # half way: gradients, not rainbows
     canvas = np.repeat(first.astype(np.int32), size * size).reshape(3, size, size)
     slope_x, slope_y = rng.random(), rng.random()
     along = np.arange(size, dtype=np.float64)
     ramp = (slope_x * along[None, :] + slope_y * along[:, None]) / (size * (slope_x + slope_y))
-    _blend(canvas, (ramp * _OPAQUE).astype(np.int32), second)
-    for _ in range(_integer(rng, 0, 4)):
-        reach = _uniform(rng, 0.1, 0.4) * size
+    blend(canvas, (ramp * OPAQUE).astype(np.int32), second)
+    for _ in range(integer(rng, 0, 4)):
+        reach = uniform(rng, 0.1, 0.4) * size
         window, x, y = _around(canvas, rng, reach)
         fading = np.maximum(1 - (x**2 + y**2) / reach**2, 0)
-        colour = _contrasting(window, _integer(rng, 20, 80), rng)
-        _blend(window, (fading**2 * _OPAQUE).astype(np.int32), colour)
-    for _ in range(_integer(rng, 0, 4)):
-        _line(canvas, rng, length=_uniform(rng, 0.3, 1.2) * size)
-    for _ in range(_integer(rng, 2, 9)):
+        colour = _contrasting(window, integer(rng, 20, 80), rng)
+        blend(window, (fading**2 * OPAQUE).astype(np.int32), colour)
+    for _ in range(integer(rng, 0, 4)):
+        _line(canvas, rng, length=uniform(rng, 0.3, 1.2) * size)
+    for _ in range(integer(rng, 2, 9)):
         if rng.random() < 0.5:
-            _line(canvas, rng, length=_uniform(rng, 5, 22))
+            _line(canvas, rng, length=uniform(rng, 5, 22))
         else:
-            _arc(canvas, rng, radius=_uniform(rng, 3, 12))
+            _arc(canvas, rng, radius=uniform(rng, 3, 12))
     return canvas
 
 
@@ -231,7 +202,7 @@ def _line(canvas: Pixels, rng: np.random.Generator, length: float) -> None:
 def _arc(canvas: Pixels, rng: np.random.Generator, radius: float) -> None:
     window, x, y = _around(canvas, rng, radius)
     dx, dy = _direction(rng)
-    open_side = x * dx + y * dy > _uniform(rng, -0.5, 0.7) * radius
+    open_side = x * dx + y * dy > uniform(rng, -0.5, 0.7) * radius
     _stroke(window, np.where(open_side, np.inf, np.abs(np.sqrt(x**2 + y**2) - radius)), rng)
 
 
@@ -240,7 +211,7 @@ def _around(
 ) -> tuple[Pixels, NDArray[np.float64], NDArray[np.float64]]:
     """A random point's surroundings: a view on the canvas, and x and y from that point."""
     size, margin = canvas.shape[1], int(reach) + 3
-    column, row = _integer(rng, 0, size - 1), _integer(rng, 0, size - 1)
+    column, row = integer(rng, 0, size - 1), integer(rng, 0, size - 1)
     left, top = max(0, column - margin), max(0, row - margin)
     window = canvas[:, top : row + margin + 1, left : column + margin + 1]
     x = np.arange(window.shape[2], dtype=np.float64)[None, :] + (left - column)
@@ -249,15 +220,15 @@ def _around(
 
 
 def _direction(rng: np.random.Generator) -> tuple[float, float]:
-    dx, dy = _uniform(rng, -1, 1), _uniform(rng, -1, 1)
+    dx, dy = uniform(rng, -1, 1), uniform(rng, -1, 1)
     length = float(np.sqrt(dx * dx + dy * dy)) or 1.0
     return dx / length, dy / length
 
 
 def _stroke(canvas: Pixels, distance: NDArray[np.float64], rng: np.random.Generator) -> None:
     """Paint all pixels closer than half a pen width."""
-    alpha = (np.clip(_uniform(rng, 0.6, 1.8) + 0.5 - distance, 0, 1) * _OPAQUE).astype(np.int32)
-    _blend(canvas, alpha, _contrasting(canvas[:, ::4, ::4], _integer(rng, 20, 100), rng))
+    alpha = (np.clip(uniform(rng, 0.6, 1.8) + 0.5 - distance, 0, 1) * OPAQUE).astype(np.int32)
+    blend(canvas, alpha, _contrasting(canvas[:, ::4, ::4], integer(rng, 20, 100), rng))
 
 
 def _blur(canvas: Pixels) -> Pixels:
@@ -271,14 +242,3 @@ def _blur(canvas: Pixels) -> Pixels:
             shifted.append(padded[tuple(middle)])
         canvas = (shifted[0] + 2 * shifted[1] + shifted[2] + 2) >> 2
     return canvas
-
-
-def _noise(rng: np.random.Generator, shape: tuple[int, ...], level: int) -> Pixels:
-    """Sums of four random bytes: nearly normal, with `level` as standard deviation."""
-    count = int(np.prod(shape))
-    raw = np.asarray(rng.bit_generator.random_raw(-(-count // 2)), dtype="<u8").view(np.uint8)
-    quarters = raw[: 4 * count].reshape(4, count).astype(np.int32)
-    total = quarters[0] + quarters[1] + quarters[2] + quarters[3] - 510
-    # 2**20 / 7085 = 148, the deviation of such a sum.
-    noise: Pixels = ((total * (level * 7085)) >> 20).reshape(shape)
-    return noise

@@ -27,14 +27,16 @@ from harness.record.rates import FROM_BASE, with_default_rates
 
 Parsed = TypeVar("Parsed")
 EMBEDDED_DATA = "digits"
-"""Name of the data set that clo-nas makes itself."""
+"""Name of the data set that is searched on where none is given."""
+EMBEDDED = (EMBEDDED_DATA, "local", "nearby", "beacon")
+"""Names of the data sets that clo-nas makes itself; all but the first have a planted effect (`data.planted`)."""
 MIN_GAIN = 0.005
 """Smallest difference in mAP50-95 that matters, unless somebody says another: docs/report.md has the reason."""
 
 
 def default_imgsz(data: str) -> int:
     """Side of the square input in pixels where none is given: that of the embedded scenes, or Ultralytics' own."""
-    return 128 if data == EMBEDDED_DATA else 640
+    return 128 if data in EMBEDDED else 640
 
 
 class Objective(StrEnum):

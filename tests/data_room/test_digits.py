@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from harness.common.errors import UserError
-from harness.data import digits as module
+from harness.data import embedded as module
 from harness.data.digits import DigitsSettings, ensure_digits, split_digits
 
 SMALL = DigitsSettings(train_images=6, val_images=4)
@@ -153,7 +153,7 @@ def test_a_moved_cache_gets_its_new_path(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_writer_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(folder: Path, _settings: DigitsSettings) -> None:
+    def interrupted(folder: Path, *_: object) -> None:
         (folder / "images").mkdir()
         raise KeyboardInterrupt
 
@@ -168,8 +168,8 @@ def test_an_interrupted_writer_leaves_nothing_behind(tmp_path: Path, monkeypatch
 def test_the_folder_appears_only_when_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, seen = module._write, []
 
-    def spying(folder: Path, settings: DigitsSettings) -> None:
-        write(folder, settings)
+    def spying(folder: Path, *given: Any) -> None:
+        write(folder, *given)
         seen.append([path.name for path in tmp_path.iterdir() if not path.name.startswith(".")])
 
     monkeypatch.setattr(module, "_write", spying)
@@ -197,11 +197,11 @@ def test_processes_that_write_at_once_agree(tmp_path: Path) -> None:
 def test_who_loses_the_race_uses_the_winners_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = module._write
 
-    def overtaken(folder: Path, settings: DigitsSettings) -> None:
-        write(folder, settings)
+    def overtaken(folder: Path, *given: Any) -> None:
+        write(folder, *given)
         with monkeypatch.context() as patch:
             patch.setattr(module, "_write", write)
-            ensure_digits(tmp_path, settings)  # another process, meanwhile
+            ensure_digits(tmp_path, SMALL)  # another process, meanwhile
 
     monkeypatch.setattr(module, "_write", overtaken)
     data = ensure_digits(tmp_path, SMALL)
