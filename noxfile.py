@@ -65,6 +65,12 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def control(session: nox.Session) -> None:
+    """Show that the instrument finds a planted effect, and nothing where there is none: `nox -s control -- --quick`."""
+    _become_clo(session, "control", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def render(session: nox.Session) -> None:
     """Write the committed reports of results/reference anew from their tables, and the figures that READMEs quote."""
     _run(session, PYTHON, "docs/render.py")

@@ -6,7 +6,7 @@ Reference: [1] Fan et al., arXiv:2303.17803, section 3.1; the official code's `E
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,9 @@ from harness.blocks.attention import CloAttention
 from harness.blocks.ffn import ConvFFN
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
 
-Init = Literal["identity", "official"]
-LAYER_SCALE = 0.0
-"""What layer scales start at with `init="identity"`."""
+Init = Literal["identity", "near_identity", "official"]
+LAYER_SCALES: Mapping[str, float] = {"identity": 0.0, "near_identity": 0.3}
+"""What layer scales start at; why not at 0: docs/decisions/0004-defaults-from-noise.md."""
 
 
 class CloBlock(OfficialModule):
@@ -26,7 +26,9 @@ class CloBlock(OfficialModule):
     With `init="identity"` both layer scales (one learnable factor a channel) start at zero, so that a
     block put into a trained network changes nothing, bit for bit, until it has learned something. That
     needs stride 1: with stride 2 the branches start at zero all the same and the block starts as its
-    downsampling skip. With `init="official"` there are no layer scales, as in the published code.
+    downsampling skip. With `init="near_identity"` they start at 0.3: what lies behind a scale of zero learns
+    nothing until the scale has left it, which takes most of a short training. With `init="official"` there are no
+    layer scales, as in the published code.
 
     Args:
         dim: Channels of the input.
@@ -38,7 +40,7 @@ class CloBlock(OfficialModule):
         mlp_kernel_size: Depth-wise kernel of ConvFFN and kernel of the skip's convolution, in pixels.
         mlp_ratio: Hidden channels of ConvFFN over `dim`, rounded down; 0 leaves ConvFFN out.
         stride: 1, or 2 to halve the map (rounding up).
-        init: `identity` or `official`.
+        init: `identity`, `near_identity` or `official`.
         operator: See `CloAttention`, as for the next three.
         gate: AttnConv's non-linearity.
         aggregate_qk: Whether AttnConv's depth-wise convolution runs over queries and keys.
@@ -71,6 +73,7 @@ class CloBlock(OfficialModule):
         _check(dim, out_dim, mlp_kernel_size, mlp_ratio, stride, init)
         if ffn not in ("conv", "plain"):
             raise ValueError(f"ffn is {ffn!r}; it is 'conv' or 'plain'")
+        self.init = init
         self.norm1 = nn.GroupNorm(1, dim)
         self.attn = CloAttention(
             dim, num_heads, group_split, kernel_sizes, window_size, operator, gate, aggregate_qk, aggregate_v
@@ -113,7 +116,7 @@ class CloBlock(OfficialModule):
         """
         if self.layer_scale1 is not None:
             raise OfficialStateDictError(
-                'this CloBlock was built with init="identity" and has layer scales, which official weights '
+                f'this CloBlock was built with init="{self.init}" and has layer scales, which official weights '
                 'lack: build it with init="official" to load them'
             )
         self.attn.check_official()
@@ -121,7 +124,7 @@ class CloBlock(OfficialModule):
 
 
 def _layer_scale(channels: int, init: Init) -> nn.Parameter | None:
-    return nn.Parameter(torch.full((channels,), LAYER_SCALE)) if init == "identity" else None
+    return nn.Parameter(torch.full((channels,), LAYER_SCALES[init])) if init in LAYER_SCALES else None
 
 
 def _normalised(x: Tensor, norm: nn.GroupNorm) -> Tensor:
@@ -143,8 +146,8 @@ def _residual(skip: Tensor, branch: Tensor, scale: Tensor | None) -> Tensor:
 
 def _check(dim: int, out_dim: int, mlp_kernel_size: int, mlp_ratio: float, stride: int, init: str) -> None:
     """Refuse what only the block can refuse, naming the value and what is allowed."""
-    if init not in ("identity", "official"):
-        raise ValueError(f"init is {init!r}; it is 'identity' or 'official'")
+    if init not in get_args(Init):
+        raise ValueError(f"init is {init!r}; it is one of {', '.join(get_args(Init))}")
     if stride not in (1, 2):
         raise ValueError(f"stride is {stride}; it is 1 or 2")
     if stride == 1 and out_dim != dim:

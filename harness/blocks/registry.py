@@ -22,12 +22,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
-Init = Literal["identity", "official"]
+from harness.blocks.block import LAYER_SCALES, Init
+
 RESERVED = ("attention", "block", "bare", "none")
 """Names that a search space gives the Clo blocks, and no block."""
 CostFormula = Callable[..., tuple[int, int]]
@@ -171,13 +172,14 @@ class RegisteredBlock(nn.Module):
     """A registered block at its place: (B, channels, H, W) to the same shape.
 
     With `init="identity"` it changes nothing until it has learned something: it is the entry's own
-    identity, or `x + scale · (block(x) − x)` with `scale` zero at the start. With `init="official"` it is
-    the block as its author initialises it.
+    identity, or `x + scale · (block(x) − x)` with `scale` zero at the start. With `init="near_identity"` the scale
+    starts as a Clo block's does; an entry's own identity stays what it is. With `init="official"` it is the block as
+    its author initialises it.
 
     Args:
         channels: Channels of the map.
         spec: `name`, then the options that differ from the block's defaults.
-        init: `identity` or `official`.
+        init: `identity`, `near_identity` or `official`.
 
     Raises:
         BlockError: The block is unknown or has no such option.
@@ -185,18 +187,18 @@ class RegisteredBlock(nn.Module):
 
     def __init__(self, channels: int, spec: Mapping[str, Any], init: Init = "identity") -> None:
         super().__init__()
-        if init not in ("identity", "official"):
-            raise ValueError(f"init is {init!r}; it is 'identity' or 'official'")
+        if init not in get_args(Init):
+            raise ValueError(f"init is {init!r}; it is one of {', '.join(get_args(Init))}")
         options = dict(spec)
         entry = block_entry(options.pop("name"))
         self.block = entry.build(channels, **entry.full_options(options))
         self.layer_scale: nn.Parameter | None = None
-        if init == "identity":
+        if init in LAYER_SCALES:
             if entry.identity is not None:
                 with torch.no_grad():
                     entry.identity(self.block)
             else:
-                self.layer_scale = nn.Parameter(torch.zeros(channels))
+                self.layer_scale = nn.Parameter(torch.full((channels,), LAYER_SCALES[init]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to (B, channels, H, W)."""

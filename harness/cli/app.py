@@ -10,6 +10,7 @@ import typer
 
 from harness.cli.ablate import ablate
 from harness.cli.cache import cache
+from harness.cli.control import control
 from harness.cli.export import export
 from harness.cli.options import MODEL_HELP, ImageSize, Json, choice, typed_command
 from harness.cli.printing import counts, print_json, print_latency, print_ledger, print_table
@@ -50,7 +51,7 @@ def program(
     """Search where and in which shape Clo blocks pay in a detector, and read the answer."""
 
 
-for command in (search, report, train, ablate, reproduce, simulate, export, cache):
+for command in (search, report, train, ablate, reproduce, control, simulate, export, cache):
     app.command()(command)
 
 

@@ -61,7 +61,7 @@ def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[
     )
     if placement.kind == Kind.BARE:
         return params, macs
-    norm_and_scale = channels * (3 if placement.init is Init.IDENTITY else 2)
+    norm_and_scale = channels * (2 if placement.init is Init.OFFICIAL else 3)
     params += norm_and_scale
     if placement.kind == Kind.BLOCK:
         own = ffn_cost(
@@ -81,7 +81,7 @@ def _registered_cost(placement: Placement, channels: int, map_size: MapSize) -> 
     entry = block_entry(placement.block_name)
     counted = module_cost(RegisteredBlock(*arguments), (1, channels, *map_size))
     if entry.cost is not None:
-        has_scale = placement.init is Init.IDENTITY and entry.identity is None
+        has_scale = placement.init is not Init.OFFICIAL and entry.identity is None
         try:
             params, macs = entry.cost(channels, map_size, **entry.full_options(dict(placement.options)))
         except Exception as error:  # whatever a user's formula raises is one sentence to them

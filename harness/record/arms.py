@@ -92,9 +92,9 @@ class Arm:
 
     @property
     def starts_as_base(self) -> bool:
-        """Whether it begins as the base's own function, so that a short training scatters little about it."""
+        """Whether it begins as the base's own function or next to it, so that a short training scatters little."""
         return all(
-            placement.init is Init.IDENTITY and placement.kind != Kind.BARE and placement.mode is not Mode.REPLACE
+            placement.init is not Init.OFFICIAL and placement.kind != Kind.BARE and placement.mode is not Mode.REPLACE
             for placement in self.architecture.placements
         )
 

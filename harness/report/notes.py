@@ -90,12 +90,14 @@ def _start_of_blocks(record: StudyRecord) -> str:
     placements = [placement for one in record.architectures.values() for placement in one.placements]
     official = sum(p.init is Init.OFFICIAL or p.kind == Kind.BARE for p in placements)
     replaced = sum(p.mode is Mode.REPLACE for p in placements)
+    near = any(p.init is Init.NEAR_IDENTITY for p in placements)
+    usual = "inserted blocks start " + ("next to the identity (layer scale 0.3)" if near else "as the identity")
     started = (
-        "inserted blocks start as the identity"
+        usual
         if not official
         else "inserted blocks start as published"
         if official == len(placements)
-        else f"inserted blocks start as the identity, but {official} of {len(placements)} as published"
+        else f"{usual}, but {official} of {len(placements)} as published"
     )
     return started + (f"; {replaced} took the place of a layer, whose weights are lost" if replaced else "")
 

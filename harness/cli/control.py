@@ -1,0 +1,51 @@
+"""The command `clo control`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Json, Results, typed_command
+from harness.cli.printing import print_json, print_table
+
+
+def control(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer candidates and seeds in smaller batches; no long training.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Trainings at once.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)] = None,
+    results: Results = Path("results"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show that the instrument works here: search where a block must gain, and where none can.
+
+    Exit code 1 where a planted effect is missed, or something is called a gain where nothing is planted. Run the same
+    command again to finish what is missing: nothing is trained twice.
+    """
+    from harness.terminal import observer
+
+    with observer("clo control", quiet=quiet, machine=as_json) as watch:
+        watch.phase("loading torch and Ultralytics")
+        from harness.claims.control import ControlSettings, run_control
+        from harness.report import write_report
+
+        settings = ControlSettings(quick=quick, device=device, workers=workers, threads=threads, results=results)
+        found = run_control(
+            settings, watch, typed_command(), lambda record: write_report(record, results / record.name)
+        )
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        rows = [["yes" if each.passed else "NO", each.task, each.what, each.found] for each in found.checks]
+        print_table(["holds", "task", "what must hold", "found"], rows)
+        print(
+            "The instrument works: it finds what was planted." if found.passed else "The instrument FAILS its control."
+        )
+        print(f"Reports: {', '.join(str(results / each.name / 'report.html') for each in (found.planted, found.null))}")
+    if not found.passed:
+        raise typer.Exit(1)
