@@ -32,6 +32,8 @@ MOST_LOCAL = 0.03
 """mAP50-95 that a block without global heads may seem to gain there."""
 CHANCE = 0.35
 """mAP50-95 above which the baseline knows the classes without a block: then the task is no control."""
+LONGER = 4
+"""Epochs of the long training over those of the search."""
 AS_GOOD = 0.05
 """mAP50-95 that a long training may lie below the short one."""
 
@@ -132,13 +134,14 @@ def run_control(
     checks = planted_checks(planted)
     picked = picked_of(planted)
     if picked is not None and not settings.quick:
+        epochs = LONGER * settings.of_task(PLANTED_TASK).epochs
         chosen = ChosenOptions(
-            identity=picked, epochs=4 * planted.settings.epochs, device=settings.device, workers=settings.workers,
+            identity=picked, epochs=epochs, device=settings.device, workers=settings.workers,
             threads=settings.threads, results=settings.results,
         )  # fmt: skip
         planted = train_chosen(planted, chosen, observer).record
         written(planted)
-        checks = (*checks, long_check(planted, picked, chosen.epochs))
+        checks = (*checks, long_check(planted, picked, epochs))
     null = search(settings.of_task(NULL_TASK), observer, command)
     written(null)
     return Control(checks=(*checks, null_check(null)), planted=planted, null=null)
@@ -154,7 +157,7 @@ def planted_checks(record: StudyRecord) -> tuple[Check, ...]:
     """Judge the search on the planted task."""
     summary = _short(record)
     picked = picked_of(record)
-    chance = float(summary.loc[BASELINE, "map50_95"])
+    chance = _baseline(summary)
     gains = summary["gain_map50_95"].drop(BASELINE)
     is_local = pd.Series({name: not has_global_heads(record.architectures[name]) for name in gains.index}, dtype=bool)
     highest_local = float(gains[is_local[is_local].index].max()) if is_local.any() else float("nan")
@@ -214,7 +217,7 @@ def null_check(record: StudyRecord) -> Check:
     judged = summary[summary["standing"] == Standing.JUDGED]
     called = judged[judged["verdict"] == Verdict.GAIN]
     named = f": {', '.join(map(str, called.index))}" if len(called) else ""
-    chance = float(summary.loc[BASELINE, "map50_95"])
+    chance = _baseline(summary)
     return Check(
         task=NULL_TASK,
         what="nothing is called a gain",
@@ -232,6 +235,11 @@ def _short(record: StudyRecord) -> pd.DataFrame:
     """The summary of the search's own trainings, intervals corrected for the choice; long ones came after the pick."""
     trials = record.trials[record.trials["epochs"] == record.settings.epochs]
     return corrected_for_choice(summarise(trials, record.look))
+
+
+def _baseline(summary: pd.DataFrame) -> float:
+    row: Any = summary.loc[BASELINE]
+    return float(row["map50_95"])
 
 
 def _check(what: str, found: str, passed: bool) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -29,7 +30,8 @@ def closing(record: StudyRecord, content: Content | None = None) -> dict[str, An
     Returns:
         `finished` and `failed`: candidates with and without a complete training, interrupted ones in
         neither; `front`: identities on a front, best gain first; `pick`: whom the report recommends, the baseline
-        where nobody gains enough, None where nothing can be; `answer`: the report's first sentences.
+        where nobody gains enough, None where nothing can be; `picked`: its gain, `ci95`, verdict and evaluation seeds,
+        None for the baseline; `answer`: the report's first sentences.
     """
     if record.ablation:
         return _of_ablation(record)
@@ -43,6 +45,7 @@ def closing(record: StudyRecord, content: Content | None = None) -> dict[str, An
         "failed": len(failed),
         "front": [str(identity) for identity in front.index],
         "pick": said.pick.architecture if said.pick else None,
+        "picked": asdict(said.pick.picked) if said.pick and said.pick.picked else None,
         "answer": f"{said.opening} {said.lead}".strip(),
     }
 

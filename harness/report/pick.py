@@ -25,6 +25,23 @@ _COSTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picked:
+    """The figures of a candidate that is recommended.
+
+    Attributes:
+        gain: Its mAP50-95 minus the baseline's.
+        ci95: The gain's interval, corrected for the choice.
+        verdict: What the test says.
+        seeds: Evaluation seeds behind it.
+    """
+
+    gain: float
+    ci95: tuple[float, float]
+    verdict: str
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pick:
     """A recommendation.
 
@@ -34,6 +51,7 @@ class Pick:
         why: The figures behind it; empty where the answer's own headline says all.
         rule: By which rule it was picked; one sentence.
         tied: Candidates that beat the baseline too, and that the noise does not tell from the pick.
+        picked: The candidate's figures; None for the baseline.
     """
 
     architecture: str
@@ -41,6 +59,7 @@ class Pick:
     why: str
     rule: str
     tied: tuple[str, ...] = ()
+    picked: Picked | None = None
 
     @property
     def is_candidate(self) -> bool:
@@ -114,6 +133,12 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
         why=f"Its gain is {phrases.chosen_gain_of(row, summary, digits)}{phrases.price_of(row)}{blocks}.{only}{others}",
         rule=rule,
         tied=tied,
+        picked=Picked(
+            gain=float(row["gain_map50_95"]),
+            ci95=(float(row["gain_low"]), float(row["gain_high"])),
+            verdict=str(row["verdict"]),
+            seeds=int(row["gain_seeds"]),
+        ),
     )
 
 
