@@ -67,7 +67,8 @@ class PlantedSettings:
     margin_max: int = 30
     far: int = 44  # pixels, least distance of a ring from the mark
     near: int | None = None  # pixels, most distance; any where it is None
-    cast_max: int = 26  # grey levels of a ring's own colour in `local`
+    cast_max: int = 20  # grey levels of a ring's own colour in `local`
+    stray: int = 8  # grey levels by which it strays there in each channel, so that some rings cannot be told
     noise_max: int = 10  # grey levels, standard deviation
     seed: int = 0
 
@@ -140,11 +141,14 @@ def paint_scene(rng: np.random.Generator, settings: PlantedSettings) -> Painted:
     for ring in rings:
         contrast = integer(rng, 40, 80)
         grey = ground + (contrast if rng.random() < 0.5 else -contrast)
-        cast = uniform(rng, 0, settings.cast_max) if settings.task is Task.LOCAL else 0.0
-        blend(canvas, _ring_alpha(ring, integer(rng, 3, 4), size), _tinted(grey, ring.label, cast))
+        colour: Pixels = np.full(3, grey, np.int32)
+        if settings.task is Task.LOCAL:
+            colour += _cast(ring.label, uniform(rng, 0, settings.cast_max))
+            colour += np.array([integer(rng, -settings.stray, settings.stray) for _ in range(3)], np.int32)
+        blend(canvas, _ring_alpha(ring, integer(rng, 3, 4), size), colour)
     half = settings.mark // 2
-    colour = np.array([*COLOURS.values()][mark.label], np.int32) + integer(rng, -15, 15)
-    canvas[:, mark.y - half : mark.y + half, mark.x - half : mark.x + half] = colour[:, None, None]
+    of_mark = np.array([*COLOURS.values()][mark.label], np.int32) + integer(rng, -15, 15)
+    canvas[:, mark.y - half : mark.y + half, mark.x - half : mark.x + half] = of_mark[:, None, None]
     canvas += noise(rng, (1, size, size), integer(rng, 2, settings.noise_max))  # grey, as the ground is
     return Painted(
         pixels=np.clip(canvas, 0, 255).astype(np.uint8).transpose(1, 2, 0),
@@ -211,9 +215,9 @@ def _ring_alpha(ring: Ring, thickness: int, size: int) -> Pixels:
     return alpha
 
 
-def _tinted(grey: int, label: int, strength: float) -> Pixels:
-    """A grey with a cast of the class's colour: `strength` grey levels at most in a channel."""
+def _cast(label: int, strength: float) -> Pixels:
+    """What a cast of the class's colour adds to a grey: `strength` grey levels at most in a channel."""
     colour = np.array([*COLOURS.values()][label], np.int32)
     hue = colour - int(colour.sum()) // 3
-    tinted: Pixels = grey + (hue * int(strength)) // int(np.abs(hue).max())
-    return tinted
+    added: Pixels = (hue * int(strength)) // int(np.abs(hue).max())
+    return added
