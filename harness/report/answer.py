@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.breakthrough import breakthroughs
 from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.fronts import within
 from harness.analysis.noise import Noise
@@ -222,6 +223,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
     images = record.environment.get("val_images")
     remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])
+    remarks += map(phrases.breakthrough, breakthroughs(record.trials))
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
         verb = "is" if losses == 1 else "are"

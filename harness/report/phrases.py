@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.breakthrough import Breakthrough
 from harness.analysis.fronts import broken
 from harness.analysis.moderation import p_of_equal_noise
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
@@ -129,6 +130,21 @@ def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
     return (
         f"The best of {candidates} candidates that do nothing would read {words.signed(gain, words.digits_for(noise))} "
         "on the screening seed, on average; that is why this seed judges nobody."
+    )
+
+
+def breakthrough(found: Breakthrough) -> str:
+    """Say that an architecture learnt under some seeds only."""
+
+    def gains(values: Sequence[float]) -> str:
+        return words.listed([words.signed(value, 2) for value in values])
+
+    learnt, seeds = len(found.learnt), len(found.learnt) + len(found.not_learnt)
+    return (
+        f"{found.architecture} learnt under {learnt} of {seeds} seeds (gains {gains(found.learnt)}) and not under "
+        f"{'the other' if seeds - learnt == 1 else 'the others'} ({gains(found.not_learnt)}): that is no noise of one "
+        f"effect but a training that is too short to break through each time; its mean is that of neither. Search with "
+        f"--epochs {2 * found.epochs} or more, or train it long."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
@@ -87,8 +88,7 @@ def test_the_table_says_how_many_trainings_learnt() -> None:
 @pytest.mark.parametrize(("long", "holds"), [([0.72, 0.71, 0.72], True), ([0.60, 0.61, 0.60], False)])
 def test_a_long_training_has_to_be_as_good(long: list[float], holds: bool) -> None:
     short, longer = study(FOUND), study({ALL_GLOBAL: long}, epochs=12, first=5)
-    rows = frame(short.trials.to_dict("records"), longer.trials.to_dict("records"))
-    both = StudyRecord(**{**vars(short), "trials": rows})
+    both = StudyRecord(**{**vars(short), "trials": pd.concat([short.trials, longer.trials], ignore_index=True)})
     assert long_check(both, ALL_GLOBAL, 12).passed is holds
     assert failed(both) == []  # trainings that came after the pick do not judge it
 

@@ -313,3 +313,13 @@ def test_a_training_that_still_runs_has_not_failed() -> None:
     remarks = answered(record).remarks
     assert "1 training had not ended when this was written." in remarks
     assert not [said for said in remarks if "did not finish" in said]
+
+
+def test_who_learnt_under_some_seeds_only_is_said_in_words() -> None:
+    said = answered(
+        example.record(example.frame(example.baseline(0, 1, 2, 3), example.candidate("aaaa", [0.4, 0.0, 0.41])))
+    )
+    (remark,) = [each for each in said.remarks if "learnt" in each]
+    assert remark.startswith("aaaa learnt under 2 of 3 seeds (gains +0.40, +0.41) and not under the other (0.00)")
+    assert "--epochs 6" in remark
+    assert not any("learnt" in each for each in answered(example.winning()).remarks)
