@@ -13,12 +13,15 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from harness.analysis.noise import ALPHA
 from harness.analysis.statistics import Standing, Verdict
+from harness.architecture import BASELINE
 
 
 def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
@@ -30,13 +33,16 @@ def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A copy in which the intervals about `gain_map50_95` are longer: of a judged candidate for the number of judged
         ones, of a winner for what Holm's correction made of it, of a screening candidate for all that were compared.
+        They end where the candidate's mAP would leave 0 to 1.
     """
     looks = _looks(summary).to_numpy(dtype=float)
     df = summary["gain_df"].where(summary["gain_df"] > 0).to_numpy(dtype=float)
     longer = np.where(looks > 1, stats.t.isf(ALPHA / 2 / looks, df) / stats.t.isf(ALPHA / 2, df), 1.0)
     gains = summary["gain_map50_95"]
     ends = [name for name in map(str, summary) if name.startswith(("gain_low", "gain_high"))]  # of every target
-    return summary.assign(**{end: gains + (summary[end] - gains) * longer for end in ends})
+    base = float(pd.to_numeric(summary["map50_95"]).get(BASELINE, math.nan))
+    least, most = (-math.inf, math.inf) if math.isnan(base) else (min(-base, gains.min()), max(1 - base, gains.max()))
+    return summary.assign(**{end: (gains + (summary[end] - gains) * longer).clip(least, most) for end in ends})
 
 
 def _looks(summary: pd.DataFrame) -> pd.Series[float]:

@@ -21,6 +21,7 @@ def summary(gains: list[float], se: float, df: float) -> pd.DataFrame:
     return rows.assign(
         gain_low=rows["gain_map50_95"] - halves,
         gain_high=rows["gain_map50_95"] + halves,
+        map50_95=0.5 + rows["gain_map50_95"],
         gain_df=df,
         p_value=[np.nan] + [0.5] * len(gains),
         p_holm=[np.nan] + [1.0] * len(gains),
@@ -86,3 +87,8 @@ def test_the_interval_of_the_highest_holds_the_truth_in_93_of_100_studies(truth:
     found = coverage(truth, 3, 200, np.random.default_rng(7))
     assert found["highest, corrected"] >= 0.93
     assert found["highest, plain"] < found["highest, corrected"]
+
+
+def test_no_interval_says_that_an_map_may_leave_its_range() -> None:
+    judged = corrected_for_choice(summary([0.4, 0.1], se=0.3, df=1)).drop(BASELINE)
+    assert (judged["gain_high"] == 0.5).all() and (judged["gain_low"] == -0.5).all()
