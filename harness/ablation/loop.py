@@ -15,7 +15,7 @@ from harness.architecture import BASELINE
 from harness.architecture.choices import Recipe
 from harness.jobs.base import CommonBase
 from harness.jobs.progress import Observer, Work
-from harness.jobs.queue import Queue
+from harness.jobs.queue import Queue, Source
 from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
 from harness.record.arms import Role
 from harness.record.state import State
@@ -32,7 +32,7 @@ _LOOK_AGAIN_S = 5.0
 """Pause between two looks whether a cluster has grown."""
 
 
-class ArmLoop:
+class ArmLoop(Source[Key, Measured]):
     """Keeps all workers at work until every training of some arms is there."""
 
     def __init__(
@@ -103,7 +103,7 @@ class ArmLoop:
             layers=model.layers,
             data=str(ablation.data.path),
             data_fingerprint=ablation.data.fingerprint,
-            classes=len(ablation.data.names),
+            classes=ablation.classes,
             schedule=ablation.schedule,
             seed=key.seed,
             device=device,

@@ -20,8 +20,6 @@ from harness.record.state import Failure, State
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
-Key_contra = TypeVar("Key_contra", bound=Hashable, contravariant=True)
-Result_contra = TypeVar("Result_contra", contravariant=True)
 
 
 class Ledger(Protocol):
@@ -31,16 +29,17 @@ class Ledger(Protocol):
         """Write down how a training ended; `trial` is what it was begun as."""
 
 
-class Source(Protocol[Key_contra, Result_contra]):
-    """What trainings come from, asked when one of them ends."""
+class Source(Generic[Key, Result]):
+    """What trainings come from, asked when one of them ends; by default it has nothing to say."""
 
-    def figures_of(self, key: Key_contra, result: Result_contra) -> Mapping[str, Any]:
+    def figures_of(self, key: Key, result: Result) -> Mapping[str, Any]:
         """Return what of a finished training is written down, beside what was known before; keep its files."""
+        return {}
 
-    def again(self, key: Key_contra) -> None:
+    def again(self, key: Key) -> None:
         """Take back a training that lacked memory beside others: it is to be begun once more."""
 
-    def ended(self, number: int, key: Key_contra, result: Result_contra | None) -> None:
+    def ended(self, number: int, key: Key, result: Result | None) -> None:
         """Tidy up after a training and tell who watches, now that its end is written down; None is no result."""
 
 
@@ -133,7 +132,7 @@ class Queue(Generic[Key, Result]):
         """Keep all workers at work until there is nothing more to begin and all that began has ended.
 
         Args:
-            begin: Begins a training; False where there is none to begin now.
+            begin: Begins the next training, or settles it without; False where there is none now.
             pause: Seconds after which there may be one though none has ended; None where only an end can bring one.
             until: When to return before that; what runs then goes on.
         """

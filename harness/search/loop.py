@@ -17,8 +17,7 @@ from harness.detectors import build, index_map, insert, to_yaml
 from harness.jobs.base import CommonBase
 from harness.jobs.plan import Plan
 from harness.jobs.progress import Observer, work_left
-from harness.jobs.queue import Queue
-from harness.jobs.setting import Setting
+from harness.jobs.queue import Queue, Source
 from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
 from harness.latency.latency import Latency
 from harness.latency.raw_samples import write_parquet
@@ -29,6 +28,7 @@ from harness.search.promotion import choose, first_rung, nobody_judges, pace_of,
 from harness.search.proposals import ask_for
 from harness.search.region import Region
 from harness.search.sampler import CostAwareSampler
+from harness.search.setting import Setting
 from harness.search.starts import Start, Starts
 from harness.storage.study import WEIGHTS, SearchStudy
 from harness.training.accuracy import Training
@@ -44,7 +44,7 @@ LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
 
 
-class Loop:
+class Loop(Source[Key, Measured]):
     """Baseline, candidates, then more for the best; several trainings at once, all else from one thread."""
 
     def __init__(
@@ -236,9 +236,6 @@ class Loop:
             self._keep_aa_check(result.latency)
         figures = trial_figures(result, is_baseline=identity == BASELINE)
         return figures if weights is None else {**figures, WEIGHTS: weights}
-
-    def again(self, key: Key) -> None:
-        """Do nothing: what the study has as interrupted is missing."""
 
     def ended(self, number: int, key: Key, result: Measured | None) -> None:
         """Forget the weights that it went on from, write every pass of its latency, and tell what is left."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from harness.common.errors import UserError
-from harness.jobs.queue import Queue
+from harness.jobs.queue import Queue, Source
 from harness.jobs.trial import Measured
 from harness.record.state import Failure, State
 from harness.training.accuracy import Accuracy
@@ -69,7 +69,7 @@ class Children:
         self.stopped = True
 
 
-class Letters:
+class Letters(Source[str, Measured]):
     """A source whose trainings are letters."""
 
     def __init__(self) -> None:

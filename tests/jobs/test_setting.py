@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.jobs.setting import default_workers
+from harness.jobs.place import default_workers
 
 GB = 1e9
 
