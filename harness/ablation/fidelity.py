@@ -163,7 +163,7 @@ class _Asked(NamedTuple):
     member: Member
 
 
-class RungLoop(Source[int, Measured]):
+class RungLoop(Source[_Asked, Measured]):
     """Keeps all workers at work until every schedule has trained its part of the cohort; the ledger is its rows."""
 
     def __init__(
@@ -181,15 +181,14 @@ class RungLoop(Source[int, Measured]):
         }
         self.rows = Rows(folder / TRAININGS, {*planned})
         missing = [each for key, each in planned.items() if key not in self.rows.done]
-        self.asked = [_Asked(number, *each) for number, each in enumerate(missing)]
-        self.waiting = deque(self.asked)
-        self.written = 0
+        self.waiting = deque(_Asked(number, *each) for number, each in enumerate(missing))
+        self.total, self.written = len(missing), 0
         self.fidelity = fidelity
         self.folder = folder
         self.common = RANDOM_WEIGHTS
         self.say = say
         self.after_each = after_each
-        self.queue = Queue[int, Measured](
+        self.queue = Queue[_Asked, Measured](
             run_trial,
             source=self,
             ledger=self,
@@ -210,7 +209,7 @@ class RungLoop(Source[int, Measured]):
         if not self.waiting:
             return False
         asked = self.waiting.popleft()
-        self.queue.start(asked.number, asked, {}, partial(self._job, asked))
+        self.queue.start(asked, asked, {}, partial(self._job, asked))
         return True
 
     def _job(self, asked: _Asked, device: str) -> Job:
@@ -230,13 +229,13 @@ class RungLoop(Source[int, Measured]):
         )
         return Job(training=training)
 
-    def figures_of(self, number: int, result: Measured) -> dict[str, Any]:
+    def figures_of(self, asked: _Asked, result: Measured) -> dict[str, Any]:
         """Return what a row records."""
         return {"map50_95": result.accuracy.map50_95, "cpu_seconds": round(result.cpu_seconds, 1)}
 
-    def again(self, number: int) -> None:
+    def again(self, asked: _Asked) -> None:
         """Begin it next."""
-        self.waiting.appendleft(self.asked[number])
+        self.waiting.appendleft(asked)
 
     def end(self, asked: _Asked, state: State, figures: Mapping[str, Any], reason: str = "") -> None:
         """Write a row; what was interrupted has none, and is missing."""
@@ -252,4 +251,4 @@ class RungLoop(Source[int, Measured]):
         if self.written % len(self.fidelity.cohort) == 0:
             self.after_each(self.rows.frame())
         value = f"mAP50-95 {figures['map50_95']:.4f}" if state is State.COMPLETE else reason
-        self.say(f"{self.written} of {len(self.asked)}: {rung.name}, seed {seed}, {member.identity}: {value}")
+        self.say(f"{self.written} of {self.total}: {rung.name}, seed {seed}, {member.identity}: {value}")

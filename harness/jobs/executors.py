@@ -128,7 +128,7 @@ class Children(Executor[Key, Result]):
         workers: As given, or 1 since memory ran out.
     """
 
-    workers = 1
+    workers = 1  # in place of the protocol's property, which could not be set
 
     def __init__(
         self, on_progress: Callable[[Key, Any], None] | None = None, log: Path | None = None, workers: int = 1

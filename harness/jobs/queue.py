@@ -32,14 +32,14 @@ class Ledger(Protocol):
 class Source(Generic[Key, Result]):
     """What trainings come from, asked when one of them ends; by default it has nothing to say."""
 
-    def figures_of(self, key: Key, result: Result) -> Mapping[str, Any]:
+    def figures_of(self, key: Key, result: Result, /) -> Mapping[str, Any]:
         """Return what of a finished training is written down, beside what was known before; keep its files."""
         return {}
 
-    def again(self, key: Key) -> None:
+    def again(self, key: Key, /) -> None:
         """Take back a training that lacked memory beside others: it is to be begun once more."""
 
-    def ended(self, number: int, key: Key, result: Result | None) -> None:
+    def ended(self, number: int, key: Key, result: Result | None, /) -> None:
         """Tidy up after a training and tell who watches, now that its end is written down; None is no result."""
 
 

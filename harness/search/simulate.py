@@ -108,7 +108,7 @@ class LookUps(Executor[int, float]):
         workers: How many run at once.
     """
 
-    workers = 1
+    workers = 1  # in place of the protocol's property, which could not be set
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
