@@ -73,7 +73,7 @@ class ArmLoop(Source[Key, Measured]):
         return len(self.waiting) > 0 and time.monotonic() < self.deadline
 
     def _pause(self) -> float | None:
-        """A cluster may have grown."""
+        """Look again on a cluster: it may have grown."""
         return _LOOK_AGAIN_S if self.ablation.cluster and self._is_more() else None
 
     def _begin(self) -> bool:

@@ -155,7 +155,7 @@ class Loop(Source[Key, Measured]):
         self.queue.train(lambda: self._in_time() and self._start_next(next_start), pause=self._pause, until=until)
 
     def _pause(self) -> float | None:
-        """While other members train, what they come to may give this one something to begin."""
+        """Look again while other members train: what they come to may give this one something to begin."""
         running = self.queue.keys
         if self.queue.is_full or not self._in_time() or not self.study.under_way() - {*running}:
             return None
