@@ -25,6 +25,8 @@ from harness.data.check import DatasetInfo, check_dataset, image_paths
 from harness.detectors import find_detector
 from harness.jobs.base import CommonBase, base_schedule, common_base
 from harness.jobs.executors import Children, start_server
+from harness.jobs.place import find_place
+from harness.jobs.setting import Prepared
 from harness.jobs.trial import train_base
 from harness.record.state import Failure
 from harness.training.accuracy import Accuracy, Schedule, Training
@@ -50,10 +52,9 @@ def main() -> None:
     start_server()
     data = check_dataset("digits", options.imgsz, cache=cache_folder())
     schedule = Schedule(epochs=options.epochs, batch=16, imgsz=options.imgsz, learning_rate=1e-3, block_rate_factor=5.0)
-    base = common_base(
-        find_detector(MODEL).base, data, base_schedule(schedule, 20), seed=0, device="cpu",
-        threads=torch.get_num_threads(), loader_workers=0, on_progress=lambda _: None,
-    )  # fmt: skip
+    place = find_place(device="cpu", workers=1, threads=None)
+    prepared = Prepared(**vars(place), base=find_detector(MODEL).base, sites={}, data=data)
+    base = common_base(prepared, base_schedule(schedule, 20), seed=0, loader_workers=0, results=Path())
     half = _half_of(data, options.out.parent if options.out else Path())
     wanted = [*_null(options.comparisons, options.seeds, data.path), *_planted(options.seeds, data.path, half)]
     rows = _train_all(wanted, base, data, schedule, options.workers)

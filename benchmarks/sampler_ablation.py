@@ -148,7 +148,7 @@ class Oracle(Acquisition):
 
     def _improvement(self, model: Surrogate, features: Floats, cost: Floats) -> Floats:
         known = self.truth[self.pool[:, 0]]
-        costs, sure = self._scaled(cost), np.zeros(len(cost))
+        costs, sure = np.log(cost), np.zeros(len(cost))
         return self._front.expected_improvement(costs, known, sure, cost_sd=self.preferences.cost_error)
 
 

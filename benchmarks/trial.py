@@ -43,17 +43,18 @@ def main(
     if stock:
         _train_stock(json.loads(stock))
         return
-    from harness.jobs.executors import run_in_child, start_server
+    from harness.jobs.executors import start_server
+    from harness.jobs.place import find_place
     from harness.record.state import Failure
 
     start_server()
-    training = _base_training(threads, base_epochs)
+    place, training = find_place(device="cpu", workers=1, threads=threads), _base_training(threads, base_epochs)
     rows: dict[str, list[dict[str, float]]] = {"stock": [], "harness": []}
     for seed in range(repeats):
         one = {**training, "seed": seed, "epochs": epochs}
         rows["stock"].append(_stock(one))
         started = time.perf_counter()
-        result = run_in_child(_train_harness, one)
+        result = place.run_alone(_train_harness, one)
         if isinstance(result, Failure):
             raise SystemExit(f"harness: {result.reason}")
         rows["harness"].append({**result, "seconds": time.perf_counter() - started})
@@ -88,20 +89,15 @@ def _base_training(threads: int, base_epochs: int) -> dict[str, Any]:
     from harness.data.check import check_dataset
     from harness.detectors import resolve_base
     from harness.jobs.base import base_schedule, common_base
+    from harness.jobs.place import find_place
+    from harness.jobs.setting import Prepared
     from harness.training.accuracy import Schedule
 
     data = check_dataset("digits", IMGSZ, cache=cache_folder())
     schedule = Schedule(epochs=1, batch=BATCH, imgsz=IMGSZ, learning_rate=LEARNING_RATE)
-    common = common_base(
-        resolve_base(BASE),
-        data,
-        base_schedule(schedule, base_epochs),
-        seed=0,
-        device="cpu",
-        threads=threads,
-        loader_workers=0,
-        on_progress=lambda _: None,
-    )
+    place = find_place(device="cpu", workers=1, threads=threads)
+    prepared = Prepared(**vars(place), base=resolve_base(BASE), sites={}, data=data)
+    common = common_base(prepared, base_schedule(schedule, base_epochs), seed=0, loader_workers=0, results=Path())
     return {"weights": str(common.weights), "data": str(data.path), "classes": len(data.names), "threads": threads}
 
 

@@ -9,6 +9,7 @@ change; compare it with the noise of a fidelity study, the scatter over seeds on
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -22,6 +23,8 @@ from harness.common.isolation import cache_folder, isolate_ultralytics
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, index_map, insert, resolve_base
 from harness.jobs.base import base_schedule, common_base
+from harness.jobs.place import find_place
+from harness.jobs.setting import Prepared
 from harness.record.settings import SearchSettings
 from harness.training.accuracy import Schedule, Training, train
 from harness.training.torchvision_compat import ensure_torchvision
@@ -58,10 +61,9 @@ def main(
         learning_rate=DEFAULTS.learning_rate,
         block_rate_factor=DEFAULTS.block_rate_factor,
     )
-    start = common_base(
-        base, data, base_schedule(schedule, DEFAULTS.base_epochs), seed=DEFAULTS.seed, device="cpu", threads=2,
-        loader_workers=0, on_progress=lambda _: None,
-    )  # fmt: skip
+    prepared = Prepared(**vars(find_place(device="cpu", workers=1, threads=2)), base=base, sites=sites, data=data)
+    own_schedule = base_schedule(schedule, DEFAULTS.base_epochs)
+    start = common_base(prepared, own_schedule, seed=DEFAULTS.seed, loader_workers=0, results=Path())
     results = {}
     for name, placements in ARCHITECTURES.items():
         architecture = Architecture(base=base.name, placements=placements)

@@ -17,7 +17,7 @@ from harness.architecture import BASELINE
 from harness.common.isolation import cache_folder
 from harness.data.check import check_dataset
 from harness.detectors import resolve_base
-from harness.jobs.executors import run_in_child
+from harness.jobs.place import find_place
 from harness.record.settings import EMBEDDED_DATA
 from harness.record.state import Failure, State
 from harness.storage.records import load_record
@@ -88,7 +88,8 @@ def out_of_memory(device: str) -> Outcome:
         layers={index: index for index in range(len(base.build().model))},
     )
     with tempfile.TemporaryDirectory() as folder:
-        return judge_failure(run_in_child(_train_in_little_memory, training, log=Path(folder) / "log"))
+        place = find_place(device="cpu", workers=1, threads=1)  # any child of this machine
+        return judge_failure(place.run_alone(_train_in_little_memory, training, log=Path(folder) / "log"))
 
 
 def judge_failure(result: object) -> Outcome:

@@ -73,8 +73,7 @@ def plan_of(ablation: Ablation, *others: Ablation) -> AblationPlan:
     macs = {model.arm.identity: model.macs for each in (ablation, *others) for model in each.models}
     trainings = {key for each in (ablation, *others) for key in each.trainings}
     published = file.recipe is Recipe.PUBLISHED
-    known = (ablation.base, ablation.data, file.imgsz, ablation.bases_folder)
-    pace = _measured_pace(ablation) if published else known_pace(*known)
+    pace = _measured_pace(ablation) if published else known_pace(ablation, file.imgsz, ablation.settings.results)
     relative = sum(macs[key.identity] for key in trainings) / ablation.models[0].macs
     return AblationPlan(
         arms=len(macs),
@@ -92,7 +91,7 @@ def _measured_pace(ablation: Ablation) -> float:
     file, device = ablation.settings.file, ablation.devices[0]
     request = PaceRequest(
         config=ablation.models[0].config,
-        classes=len(ablation.data.names),
+        classes=ablation.classes,
         imgsz=file.imgsz,
         batch=file.batch,
         device=device,

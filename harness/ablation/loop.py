@@ -14,13 +14,11 @@ from harness.ablation.setting import Ablation, Key
 from harness.architecture import BASELINE
 from harness.architecture.choices import Recipe
 from harness.jobs.base import CommonBase
-from harness.jobs.executors import Executor
 from harness.jobs.progress import Observer, Work
-from harness.jobs.queue import Queue
-from harness.jobs.trial import Job, Measured, keep_matches, trial_figures
+from harness.jobs.queue import Queue, Source
+from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
 from harness.record.arms import Role
 from harness.record.state import State
-from harness.record.study import StudyRecord
 from harness.search.loop import LOG
 from harness.storage.study import SearchStudy
 from harness.training.accuracy import Training
@@ -34,7 +32,7 @@ _LOOK_AGAIN_S = 5.0
 """Pause between two looks whether a cluster has grown."""
 
 
-class ArmLoop:
+class ArmLoop(Source[Key, Measured]):
     """Keeps all workers at work until every training of some arms is there."""
 
     def __init__(
@@ -52,32 +50,37 @@ class ArmLoop:
         self.deadline = deadline
         self.models = {model.arm.identity: model for model in ablation.models}
         self.waiting: deque[Key] = deque()
-        children: Executor[int, Measured] = ablation.executor(
-            lambda trial, step: observer.progress(step, trial), study.settings.folder / LOG
+        self.queue = Queue[Key, Measured](
+            run_trial,
+            source=self,
+            ledger=study,
+            executor=ablation.executor(lambda trial, step: observer.progress(step, trial), study.settings.folder / LOG),
+            devices=ablation.devices,
+            note=observer.note,
         )
-        self.queue = Queue[Key](study, children, ablation.devices, observer, self)
 
     def run(self) -> None:
         """Do what is missing, in order."""
         resumable = self.ablation.settings.file.recipe is Recipe.PUBLISHED
         done = _settled(self.study, self.ablation.schedule.epochs, again=resumable)
         self.waiting = deque(key for key in self.ablation.trainings if key not in done)
-        self.queue.during(self._run)
+        self.queue.during(lambda: self.queue.train(self._begin, pause=self._pause))
+        if self.waiting:
+            total = len(self.ablation.trainings)
+            self.observer.note(f"the time is over: {len(self.waiting)} of {total} trainings are missing")
 
-    def _run(self) -> None:
-        total, waiting = len(self.ablation.trainings), self.waiting
-        while waiting or self.queue.keys:
-            self.queue.interrupts.check()
-            while waiting and not self.queue.is_full and time.monotonic() < self.deadline:
-                self._start(waiting.popleft(), total - len(waiting), total)
-            if not self.queue.keys:
-                self.observer.note(f"the time is over: {len(waiting)} of {total} trainings are missing")
-                return
-            may_grow = self.ablation.cluster is not None and len(waiting) > 0
-            self.queue.wait(_LOOK_AGAIN_S if may_grow else None)
+    def _is_more(self) -> bool:
+        return len(self.waiting) > 0 and time.monotonic() < self.deadline
 
-    def _start(self, key: Key, number: int, total: int) -> None:
-        model = self.models[key.identity]
+    def _pause(self) -> float | None:
+        """Look again on a cluster: it may have grown."""
+        return _LOOK_AGAIN_S if self.ablation.cluster and self._is_more() else None
+
+    def _begin(self) -> bool:
+        if not self._is_more():
+            return False
+        key, total = self.waiting.popleft(), len(self.ablation.trainings)
+        number, model = total - len(self.waiting), self.models[key.identity]
         trial = self.study.optuna.ask()
         row = {"seed": key.seed, "base_seed": key.base_seed, "epochs": self.ablation.schedule.epochs}
         self.study.begin(trial, model.arm.architecture, key.identity, model.yaml, {**row, "selected_on": False})
@@ -85,6 +88,7 @@ class ArmLoop:
         self.observer.begin(trial.number, f"{number} of {total}: {model.arm.name}, seed {key.seed}{base}")
         figures = {"macs": model.macs, "flops": 2 * model.macs, "params": model.params}
         self.queue.start(key, trial, figures, partial(self._job, key, model))
+        return True
 
     def _job(self, key: Key, model: ArmModel, device: str) -> Job:
         ablation, settings = self.ablation, self.ablation.settings
@@ -99,7 +103,7 @@ class ArmLoop:
             layers=model.layers,
             data=str(ablation.data.path),
             data_fingerprint=ablation.data.fingerprint,
-            classes=len(ablation.data.names),
+            classes=ablation.classes,
             schedule=ablation.schedule,
             seed=key.seed,
             device=device,
@@ -124,23 +128,22 @@ class ArmLoop:
         keep_matches(result, self.study.settings.folder, key.identity, epochs, key.base_seed, key.seed)
         return trial_figures(result, is_baseline=key.identity == BASELINE)
 
-    def recorded(self, key: Key, result: Measured) -> None:
-        """Do nothing: weights that are kept stay."""
-
     def again(self, key: Key) -> None:
         """Begin it next."""
         self.waiting.appendleft(key)
 
-    def left(self, _record: StudyRecord) -> Work:
-        """Return what of the list is not there yet."""
+    def ended(self, number: int, key: Key, result: Measured | None) -> None:
+        """Tell what of the list is not there yet; weights that are kept stay."""
         keys = [*self.queue.keys, *self.waiting]
-        return Work(
+        left = Work(
             trainings=len(keys),
             epochs=len(keys) * self.ablation.schedule.epochs,
             timed=sum(self._is_timed(key) for key in keys),
-            workers=self.queue.children.workers,
+            workers=self.queue.executor.workers,
             deadline=self.deadline,
         )
+        self.observer.plan(left)
+        self.observer.finished(self.study.record(), number)
 
     def _is_timed(self, key: Key) -> bool:
         """Whether a training has its latency measured: an arm's first, where it is wanted."""

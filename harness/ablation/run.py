@@ -18,7 +18,7 @@ from harness.architecture.choices import Recipe
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import environment
-from harness.jobs.base import CommonBase, base_schedule, common_base
+from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_schedule, common_base
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
 from harness.jobs.progress import Observer
@@ -69,7 +69,7 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
         bases = common_bases(ablation, observer)
         if settings.latency_seconds:
             taken = latency_threads(
-                study, observer, asked=settings.threads, device=",".join(ablation.devices),
+                study, observer, asked=settings.threads, device=ablation.device,
                 otherwise=ablation.threads_alone, on_cluster=ablation.cluster is not None,
             )  # fmt: skip
             ablation = replace(ablation, latency_threads=taken.count)
@@ -144,23 +144,18 @@ def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase
     """Seed of the base to its weights."""
     file = ablation.settings.file
     if file.from_scratch:
-        return {0: CommonBase(weights=None, origin="none: every training starts from random weights")}
+        return {0: RANDOM_WEIGHTS}
     found = {}
     for seed in file.bases:
         found[seed] = common_base(
-            ablation.base,
-            ablation.data,
+            ablation,
             base_schedule(ablation.schedule, file.base_epochs),
             seed=seed,
-            device=ablation.devices[0],
-            threads=ablation.threads_alone,
             loader_workers=ablation.settings.loader_workers,
+            results=ablation.settings.results,
             on_progress=observer.progress,
             on_phase=observer.phase,
             log=ablation.settings.as_search.folder / LOG,
-            run=ablation.run_alone,
-            folder=ablation.bases_folder,
         )
-        known = found[seed].map50_95
-        observer.note(f"common base: {found[seed].origin}" + (f", mAP50-95 {known:.3f}" if known else ""))
+        observer.note(str(found[seed]))
     return found

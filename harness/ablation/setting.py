@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import psutil
-import torch
+from typing import NamedTuple
 
 from harness.ablation.models import ArmModel, arm_models
 from harness.architecture.choices import Recipe
 from harness.common.errors import UserError
-from harness.common.isolation import cache_folder
-from harness.common.machine import resolve_device
-from harness.data.check import DatasetInfo, check_dataset
-from harness.detectors import Base, find_sites, map_sizes, resolve_base
-from harness.jobs.base import SHARED_BASES
-from harness.jobs.place import Place, connect
-from harness.jobs.setting import default_workers, find_architecture
+from harness.detectors import find_sites, map_sizes, resolve_base
+from harness.jobs.place import Place, find_place
+from harness.jobs.setting import Prepared, find_architecture, prepare
 from harness.record.ablation_file import AblationFile
-from harness.record.arms import make_arms
+from harness.record.arms import Arm, make_arms
 from harness.record.cluster_settings import (
     ClusterSettings,
     ExecutorKind,
@@ -31,9 +25,6 @@ from harness.record.cluster_settings import (
 from harness.record.settings import Objective, Sampler, SearchSettings
 from harness.training.accuracy import Schedule
 from harness.training.trainable import check_trainable
-
-if TYPE_CHECKING:
-    from harness.jobs.ray_cluster import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,34 +92,19 @@ class AblationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation(Place):
+class Ablation(Prepared):
     """An ablation that can be run: everything named was found.
 
     Attributes:
         models: The arms, the baseline first.
         left_out: A sentence for each arm that there is not.
-        devices: One name for what a training takes: a device, or all that one takes by the published recipe or as a
-            cluster's task.
         latency_threads: CPU threads of latency measurements, the study's; None while they are not known.
     """
 
     settings: AblationSettings
-    base: Base
-    data: DatasetInfo
     models: tuple[ArmModel, ...]
     left_out: tuple[str, ...]
-    devices: tuple[str, ...]
     latency_threads: int | None = None
-
-    @property
-    def threads_alone(self) -> int:
-        """CPU threads of the common base's training, which runs alone."""
-        return self.threads if self.cluster else self.settings.threads or torch.get_num_threads()
-
-    @property
-    def bases_folder(self) -> Path | None:
-        """Where trained bases are kept, if not in the cache folder, which a cluster's nodes need not see."""
-        return self.settings.results.absolute() / SHARED_BASES if self.cluster else None
 
     @property
     def schedule(self) -> Schedule:
@@ -166,63 +142,57 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
         UserError: Something does not exist or does not fit together.
     """
     file = settings.file
-    published = file.recipe is Recipe.PUBLISHED
-    cluster = _connect(settings)
-    device, workers, threads = _here(settings) if cluster is None else _there(settings, cluster)
+    place = _place(settings)
     base = resolve_base(file.base)
-    data = check_dataset(
-        file.data,
-        file.imgsz,
-        cache=cache_folder(),
-        allow_unusable=file.allow_unusable,
-        allow_val_in_train=file.allow_val_in_train,
-    )
     sites = find_sites(base)
     models = {spec: find_architecture(spec, base, settings.results, option="--model") for spec in file.models}
     arms, same = make_arms(models, file.wanted, map_sizes(sites, file.imgsz))
+    prepared = prepare(file, base, sites, place)
+    ablation = ablation_of(prepared, settings, arms, same)
+    block_files = {Path(path) for model in models.values() for path in model.block_files}
+    prepared.ask_nodes(sorted(block_files), settings.as_search.folder)
+    return ablation
+
+
+def ablation_of(
+    prepared: Prepared, settings: AblationSettings, arms: Sequence[Arm], left_out: Sequence[str]
+) -> Ablation:
+    """Build the arms' networks.
+
+    Args:
+        prepared: What they are of.
+        settings: What was asked for.
+        arms: The baseline first.
+        left_out: A sentence for each arm that there is not; those that cannot be built get one, too.
+
+    Raises:
+        UserError: A block cannot be trained on such images.
+    """
+    file, sites = settings.file, prepared.sites
     used = [placement for arm in arms for placement in arm.architecture.placements]
-    check_trainable(used, sites, imgsz=file.imgsz, batch=file.batch, images=data.train_images)
-    built, impossible = arm_models(arms, base, sites, imgsz=file.imgsz, classes=len(data.names))
-    if cluster is not None:
-        blocks = {Path(path) for model in models.values() for path in model.block_files}
-        weights = [base.checkpoint] if base.checkpoint else []
-        cluster.ask_nodes([data.path, *weights, *sorted(blocks)], settings.as_search.folder)
-    return Ablation(
-        settings=settings,
-        base=base,
-        data=data,
-        models=tuple(built),
-        left_out=(*same, *impossible),
-        devices=(device,) if published or cluster is not None else tuple(device.split(",")),
-        workers=workers,
-        threads=threads,
-        cluster=cluster,
-    )
+    check_trainable(used, sites, imgsz=file.imgsz, batch=file.batch, images=prepared.data.train_images)
+    models, impossible = arm_models(arms, prepared.base, sites, imgsz=file.imgsz, classes=prepared.classes)
+    return Ablation(**vars(prepared), settings=settings, models=tuple(models), left_out=(*left_out, *impossible))
 
 
-def _connect(settings: AblationSettings) -> Cluster | None:
+def _place(settings: AblationSettings) -> Place:
+    """This machine or a cluster; by the published recipe one training takes all that there is of this machine."""
     require_rays(settings.executor, settings.cluster, device=settings.device, threads=settings.threads)
-    if settings.file.recipe is Recipe.PUBLISHED:
+    published = settings.file.recipe is Recipe.PUBLISHED
+    if published:
         require_equal_shares(settings.cluster, settings.file.batch)
     else:
         require_one_gpu(settings.cluster)
-    return connect(settings.executor, settings.cluster, settings.workers)
-
-
-def _here(settings: AblationSettings) -> tuple[str, int, int]:
-    """Device, trainings at once and threads of each on this machine."""
-    device = resolve_device(settings.device)
-    cores = torch.get_num_threads()
-    workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
-    if settings.file.recipe is Recipe.PUBLISHED:
-        if (settings.workers or 1) > 1:
-            raise UserError(
-                f"--workers {settings.workers}: the published recipe takes all devices for one training; give 1"
-            )
-        workers = 1
-    return device, workers, settings.threads or max(1, cores // workers)
-
-
-def _there(settings: AblationSettings, cluster: Cluster) -> tuple[str, int, int]:
-    """Device, trainings at once and threads of each on a cluster."""
-    return cluster.device, cluster.workers, settings.cluster.cpus_per_trial
+    takes_all = published and settings.executor is ExecutorKind.LOCAL
+    if takes_all and (settings.workers or 1) > 1:
+        raise UserError(
+            f"--workers {settings.workers}: the published recipe takes all devices for one training; give 1"
+        )
+    place = find_place(
+        device=settings.device,
+        workers=1 if takes_all else settings.workers,
+        threads=settings.threads,
+        executor=settings.executor,
+        cluster=settings.cluster,
+    )
+    return replace(place, devices=(place.device,)) if takes_all else place

@@ -12,23 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-import torch
-
 from harness.ablation.loop import ArmLoop, weights_path
-from harness.ablation.models import arm_models
 from harness.ablation.run import common_bases
-from harness.ablation.setting import Ablation, AblationSettings
+from harness.ablation.setting import Ablation, AblationSettings, ablation_of
 from harness.architecture import BASELINE
 from harness.common.errors import UserError
-from harness.common.isolation import cache_folder
-from harness.common.machine import resolve_device
-from harness.data.check import check_dataset
 from harness.detectors import find_sites, resolve_base
 from harness.jobs.base import shared_base
 from harness.jobs.executors import start_server
+from harness.jobs.place import find_place
 from harness.jobs.progress import Observer
-from harness.jobs.setting import data_notes, default_workers
+from harness.jobs.setting import data_notes, prepare
 from harness.record.ablation_file import AblationFile
 from harness.record.arms import Arm, Role, baseline_arm
 from harness.record.rates import Rates, default_rates
@@ -36,7 +30,6 @@ from harness.record.settings import SearchSettings, is_server, search_settings
 from harness.record.study import StudyRecord, base_of
 from harness.storage.opening import continue_study
 from harness.storage.study import SearchStudy
-from harness.training.trainable import check_trainable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,20 +131,12 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
             "are told apart"
         )
     base = resolve_base(base_of(record))
-    data = check_dataset(
-        settings.data,
-        settings.imgsz,
-        cache=cache_folder(),
-        allow_unusable=settings.allow_unusable,
-        allow_val_in_train=settings.allow_val_in_train,
-    )
-    for name, now in (("base_fingerprint", base.fingerprint), ("data_fingerprint", data.fingerprint)):
+    place = find_place(device=options.device, workers=options.workers, threads=options.threads)
+    prepared = prepare(settings, base, find_sites(base), place)
+    for name, now in (("base_fingerprint", base.fingerprint), ("data_fingerprint", prepared.data.fingerprint)):
         if getattr(record.settings, name) not in {None, now}:
             what = name.removesuffix("_fingerprint")
             raise UserError(f"study {record.name}: its {what} {getattr(settings, what)} has changed since; restore it")
-    device = resolve_device(options.device)
-    cores = torch.get_num_threads()
-    workers = options.workers or default_workers(device, cores, psutil.virtual_memory().available)
     from_scratch = options.from_scratch or settings.from_scratch
     after = settings.seed + settings.seeds
     seeds = tuple(range(after, after + options.seeds)) if isinstance(options.seeds, int) else options.seeds
@@ -178,23 +163,11 @@ def _prepare(record: StudyRecord, settings: SearchSettings, options: ChosenOptio
     if options.identity != BASELINE:
         chosen = record.architectures[options.identity]
         arms.append(Arm(name=options.identity, role=Role.MODEL, architecture=chosen, identity=options.identity))
-    sites = find_sites(base)
-    used = [placement for arm in arms for placement in arm.architecture.placements]
-    check_trainable(used, sites, imgsz=settings.imgsz, batch=settings.batch, images=data.train_images)
-    models, _ = arm_models(arms, base, sites, imgsz=settings.imgsz, classes=len(data.names))
-    return Ablation(
-        settings=AblationSettings(
-            file=file, device=options.device, workers=workers, threads=options.threads,
-            loader_workers=options.loader_workers, keep_weights=True, storage=options.storage, results=options.results,
-        ),
-        base=base,
-        data=data,
-        models=tuple(models),
-        left_out=(),
-        devices=tuple(device.split(",")),
-        workers=workers,
-        threads=options.threads or max(1, cores // workers),
+    asked = AblationSettings(
+        file=file, device=options.device, workers=options.workers, threads=options.threads,
+        loader_workers=options.loader_workers, keep_weights=True, storage=options.storage, results=options.results,
     )  # fmt: skip
+    return ablation_of(prepared, asked, arms, ())
 
 
 def _check_starts(study: SearchStudy, ablation: Ablation) -> None:

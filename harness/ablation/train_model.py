@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from harness.common.errors import UserError
-from harness.common.isolation import cache_folder
-from harness.common.machine import resolve_device
-from harness.data.check import check_dataset
 from harness.detectors import Detector, find_detector, resolve_base, transfer
-from harness.jobs.executors import run_in_child
-from harness.jobs.setting import data_notes
+from harness.jobs.place import find_place
+from harness.jobs.setting import data_notes, prepare
 from harness.jobs.trial import train_base
 from harness.record.rates import default_rates
 from harness.record.state import Failure
@@ -79,14 +74,9 @@ def train_model(
     weights = options.weights or detector.base.checkpoint
     if options.weights is not None:
         _check_weights(options.weights, detector)
-    device = resolve_device(options.device)
-    data = check_dataset(
-        options.data,
-        options.imgsz,
-        cache=cache_folder(),
-        allow_unusable=options.allow_unusable,
-        allow_val_in_train=options.allow_val_in_train,
-    )
+    place = find_place(device=options.device, workers=1, threads=options.threads)
+    prepared = prepare(options, detector.base, detector.sites, place)
+    data, classes = prepared.data, prepared.classes
     for note in data_notes(data, options.imgsz, options.batch):
         on_note(note)
     check_trainable(
@@ -96,20 +86,20 @@ def train_model(
         batch=options.batch,
         images=data.train_images,
     )
-    result = run_in_child(
+    result = prepared.run_alone(
         train_base,
         Training(
-            config=detector.config(len(data.names)),
+            config=detector.config(classes),
             base_config=detector.base.config,
             base_weights=weights,
             layers=detector.layers,
             data=str(data.path),
             data_fingerprint=data.fingerprint,
-            classes=len(data.names),
+            classes=classes,
             schedule=_schedule(options, from_scratch=weights is None),
             seed=options.seed,
-            device=device,
-            threads=options.threads or torch.get_num_threads(),
+            device=prepared.device,
+            threads=prepared.threads,
             loader_workers=options.loader_workers,
             save_to=options.out,
         ),

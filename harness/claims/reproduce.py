@@ -27,9 +27,9 @@ from harness.claims.published import PublishedBaseline, is_coco2017
 from harness.claims.verdict import Finding
 from harness.common.atomic import write_whole
 from harness.common.errors import UserError
-from harness.common.isolation import cache_folder
 from harness.data.check import check_dataset, image_paths
 from harness.jobs.progress import Observer
+from harness.jobs.setting import checked_data
 from harness.record.ablation_file import AblationFile, load_ablation
 from harness.record.arms import Role
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind
@@ -136,7 +136,6 @@ def protocol_of(settings: ReproduceSettings) -> Recipe:
         info = check_dataset(
             data,
             _STRIDE,
-            cache=cache_folder(),
             allow_unusable=bool(changes.get("allow_unusable")),
             allow_val_in_train=bool(changes.get("allow_val_in_train")),
         )
@@ -165,7 +164,7 @@ def _file(name: str, settings: ReproduceSettings) -> AblationFile:
     return load_ablation(name, changes) if changes else file
 
 
-def prepare(settings: ReproduceSettings) -> list[Ablation]:
+def needed_ablations(settings: ReproduceSettings) -> list[Ablation]:
     """The ablations that are to be run, everything named found.
 
     Raises:
@@ -210,7 +209,7 @@ def reproduce(
     claims = choose_claims(settings.claims)
     files = ("report.html", "report.md", "environment.json")
     refuse_foreign_folder(settings.folder, files, (settings.folder / FINDINGS).is_file(), "--results")
-    ablations = prepare(settings) if settings.train else []
+    ablations = needed_ablations(settings) if settings.train else []
     for name, own in _by_study(ablations).items():
         observer.phase(f"reckoning what {name} takes")
         observer.note(f"plan, {name}: {plan_of(*own)}")
@@ -293,14 +292,7 @@ def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
         for arm in record.arms:
             path = weights_path(folder / record.name, arm.identity, file.bases[0], file.seeds[0], file.epochs)
             if arm.role == Role.MODEL and path.is_file():
-                data = check_dataset(
-                    file.data,
-                    file.imgsz,
-                    cache=cache_folder(),
-                    allow_unusable=file.allow_unusable,
-                    allow_val_in_train=file.allow_val_in_train,
-                )
-                images = read_images(image_paths(data.path, "val")[:_IMAGES], file.imgsz)
+                images = read_images(image_paths(checked_data(file).path, "val")[:_IMAGES], file.imgsz)
                 with torch.no_grad():
                     found = local_branch_supplies_high_frequencies(path, images)
                 return replace(found, scope=Path(file.data).stem)

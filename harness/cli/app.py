@@ -68,21 +68,21 @@ def fidelity(
 
     Reports of searches at the same setting quote what it finds.
     """
-    from harness.ablation.fidelity import check_same, load_plan, run_fidelity, study_setting
+    from harness.ablation.fidelity import prepare_fidelity, run_fidelity, study_setting
+    from harness.ablation.fidelity_plan import check_same, load_plan
     from harness.report.fidelity import FILES, read_setting, write_fidelity, write_setting
 
-    chosen = load_plan(plan)
-    folder = out / chosen.name
-    setting = study_setting(chosen, typed_command())
+    prepared = prepare_fidelity(load_plan(plan), workers)
+    folder = out / prepared.plan.name
+    setting = study_setting(prepared, typed_command())
     before = read_setting(folder)
     refuse_foreign_folder(folder, FILES, before is not None, "--out")
     if before:
         check_same(setting, before, folder)
     write_setting(setting, folder)
     rows = run_fidelity(
-        chosen,
+        prepared,
         folder,
-        workers=workers,
         say=(lambda _: None) if as_json else print,
         after_each=lambda rows: write_fidelity(rows, setting["plan"], folder),
     )

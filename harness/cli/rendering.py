@@ -104,7 +104,7 @@ def render_fidelity(folder: Path, out: Path) -> pd.DataFrame:
     Raises:
         UserError: As for `render`.
     """
-    from harness.ablation.fidelity import planned_rows
+    from harness.ablation.fidelity_rows import planned_rows
     from harness.report.fidelity import write_fidelity, write_setting
 
     check_target(out, Kind.FIDELITY)

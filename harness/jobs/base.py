@@ -21,20 +21,18 @@ from harness.common.cache import BASES, hold, trim
 from harness.common.errors import UserError
 from harness.common.isolation import cache_folder
 from harness.common.version import version
-from harness.data.check import DatasetInfo
 from harness.detectors import Base, build, transfer
-from harness.jobs.executors import run_in_child
+from harness.jobs.place import Place
+from harness.jobs.setting import Prepared
 from harness.jobs.trial import train_base
 from harness.record.rates import FROM_SCRATCH
 from harness.record.state import Failure
 from harness.record.study import BASE
 from harness.storage.study import SearchStudy
-from harness.training.accuracy import Accuracy, Schedule, Training
+from harness.training.accuracy import Schedule, Training
 
 SHARED_BASES = ".bases"
 """Folder in the results folder that keeps common bases which a cluster's nodes have to see."""
-Run = Callable[[Callable[..., Accuracy], Training, Callable[[Any], None], Path | None], Accuracy | Failure]
-"""Runs one training; see `run_in_child`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +49,23 @@ class CommonBase:
     origin: str
     map50_95: float | None = None
 
+    def __str__(self) -> str:
+        return f"common base: {self.origin}" + (f", mAP50-95 {self.map50_95:.3f}" if self.map50_95 else "")
+
+
+RANDOM_WEIGHTS = CommonBase(weights=None, origin="none: every training starts from random weights")
+
 
 def common_base(
-    base: Base,
-    data: DatasetInfo,
+    prepared: Prepared,
     schedule: Schedule,
     *,
     seed: int,
-    device: str,
-    threads: int,
     loader_workers: int,
-    on_progress: Callable[[Any], None],
+    results: Path,
+    on_progress: Callable[[Any], None] = lambda _: None,
     on_phase: Callable[[str], None] = lambda _: None,
     log: Path | None = None,
-    run: Run | None = None,
-    folder: Path | None = None,
 ) -> CommonBase:
     """Find the trained base in the cache, or train it.
 
@@ -73,23 +73,20 @@ def common_base(
     it is trained on from there, as a description without weights is from random ones.
 
     Args:
-        base: The detector.
-        data: The data set.
+        prepared: The detector, its data, and where it is trained.
         schedule: The base's own.
         seed: Of its training.
-        device: `cpu` or the number of a CUDA device.
-        threads: CPU threads.
         loader_workers: Image-loading processes on CUDA.
+        results: The results folder; of a cluster it keeps trained bases, else the cache folder does.
         on_progress: Called in this process.
         on_phase: Told before it is trained, and only then.
         log: Takes what the training prints.
-        run: Trains it; here by default.
-        folder: Where trained bases are kept; the cache folder's by default.
 
     Raises:
         UserError: The base cannot be trained.
     """
-    classes = len(data.names)
+    base, data, classes = prepared.base, prepared.data, prepared.classes
+    device, threads = prepared.devices[0], prepared.threads_alone
     moved = None
     if base.checkpoint:
         moved = transfer(base.load(), build(base.config, classes), {i: i for i in range(_layers(base))})
@@ -108,14 +105,14 @@ def common_base(
         },
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    path = (folder or cache_folder() / BASES) / f"{base.name}-{digest}.pt"
+    path = _folder(prepared, results) / f"{base.name}-{digest}.pt"
     note = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         remove_left_overs(path.parent)
         if not _is_whole(path, note):
             on_phase(f"training the common base {base.name}, seed {seed} ({schedule.epochs} epochs, kept)")
-            result = (run or run_in_child)(
+            result = prepared.run_alone(
                 train_base,
                 Training(
                     config=base.config,
@@ -166,16 +163,21 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def known_pace(base: Base, data: DatasetInfo, imgsz: int, folder: Path | None = None) -> float | None:
-    """Seconds that an epoch of this base on these data took when it was last trained here, if it was.
+def _folder(place: Place, results: Path) -> Path:
+    """Where trained bases are kept: a cluster's nodes have to see them, and need not see the cache folder."""
+    return results.absolute() / SHARED_BASES if place.cluster else cache_folder() / BASES
+
+
+def known_pace(prepared: Prepared, imgsz: int, results: Path) -> float | None:
+    """Seconds that an epoch of this base on these data took when it was last trained there, if it was.
 
     Args:
-        base: The detector.
-        data: The data set.
+        prepared: The detector, its data, and where it is trained.
         imgsz: Side of the image, in pixels.
-        folder: Where trained bases are kept; the cache folder's by default.
+        results: The results folder.
     """
-    for note in sorted((folder or cache_folder() / BASES).glob(f"{base.name}-*.json")):
+    base, data = prepared.base, prepared.data
+    for note in sorted(_folder(prepared, results).glob(f"{base.name}-*.json")):
         about = json.loads(note.read_text())
         key = about["key"]
         if (key["base"], key["data"], key["schedule"]["imgsz"]) == (base.fingerprint, data.fingerprint, imgsz):

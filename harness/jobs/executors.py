@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from harness.common.atomic import remove_old_scratch
 from harness.common.errors import UserError
@@ -70,24 +70,41 @@ class _Child:
 
 
 class Executor(Protocol[Key, Result]):
-    """Functions that run at the same time, here or on a cluster, watched from one thread; see `Children`."""
+    """Functions that run at the same time, here or on a cluster, watched from one thread.
+
+    Leaving the `with` block ends whatever still runs.
+    """
 
     @property
     def workers(self) -> int:
         """How many may run at once, as things are now; 1 at least."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def one_at_a_time(self) -> bool:
         """Let one run after the other from now on; False where they don't share one machine's memory."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
+        return False
 
     def start(self, key: Key, function: Callable[..., Result], argument: Any) -> None:
         """Begin `function(argument, report)`."""
 
     def next(self) -> tuple[Key, Result | Failure]:
-        """Wait until one has ended."""
+        """Wait until one has ended and nobody measures here: what follows an end may take the processor.
+
+        Returns:
+            Its key, and its result or how it failed.
+
+        Raises:
+            UserError: It found an input to be wrong.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        outcome = self.within(None)
+        assert outcome is not None, "without a limit something ends"
+        return outcome
 
     def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
         """Wait for so long at most."""
@@ -99,10 +116,8 @@ class Executor(Protocol[Key, Result]):
         """End all that run."""
 
 
-class Children(Generic[Key, Result]):
-    """Functions that run at the same time, each in a process of its own; watched from one thread.
-
-    Leaving the `with` block ends whatever still runs.
+class Children(Executor[Key, Result]):
+    """Functions that run at the same time, each in a process of its own.
 
     Args:
         on_progress: Called in this process with a child's key and what it reports.
@@ -113,6 +128,8 @@ class Children(Generic[Key, Result]):
         workers: As given, or 1 since memory ran out.
     """
 
+    workers = 1  # in place of the protocol's property, which could not be set
+
     def __init__(
         self, on_progress: Callable[[Key, Any], None] | None = None, log: Path | None = None, workers: int = 1
     ) -> None:
@@ -122,12 +139,6 @@ class Children(Generic[Key, Result]):
         self._running: dict[Key, _Child] = {}
         self._ended: deque[tuple[Key, Result | Failure]] = deque()
         self._machine = Machine()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End all that run."""
@@ -156,20 +167,6 @@ class Children(Generic[Key, Result]):
         process.start()
         theirs.close()
         self._running[key] = _Child(process=process, pipe=ours)
-
-    def next(self) -> tuple[Key, Result | Failure]:
-        """Wait until a child has ended and nobody measures: what follows an end may take the processor.
-
-        Returns:
-            The child's key, and its result or how it failed.
-
-        Raises:
-            UserError: A child found an input to be wrong.
-            KeyboardInterrupt: Ctrl-C.
-        """
-        outcome = self.within(None)
-        assert outcome is not None, "without a limit something ends"
-        return outcome
 
     def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
         """As `next`; None where no child has ended in so many seconds."""
@@ -217,34 +214,6 @@ class Children(Generic[Key, Result]):
     def _end(self, key: Key, outcome: Result | Failure) -> None:
         self._running.pop(key).stop()
         self._ended.append((key, outcome))
-
-
-def run_in_child(
-    function: Callable[..., Result],
-    argument: Any,
-    on_progress: Callable[[Any], None] | None = None,
-    log: Path | None = None,
-) -> Result | Failure:
-    """Run one `function(argument, report)` in a child process and wait for it.
-
-    Args:
-        function: Importable function; whatever it passes to `report` reaches `on_progress`.
-        argument: Picklable argument.
-        on_progress: Called in this process.
-        log: File that takes what the child prints; it would tear a live view apart.
-
-    Returns:
-        Its result, or how it failed.
-
-    Raises:
-        UserError: The child found an input to be wrong.
-        KeyboardInterrupt: Ctrl-C; the child is gone when this is raised.
-    """
-    tell = (lambda _, content: on_progress(content)) if on_progress else None
-    alone: Children[None, Result] = Children(tell, log)
-    with alone as children:
-        children.start(None, function, argument)
-        return children.next()[1]
 
 
 def _context() -> ForkServerContext | SpawnContext:

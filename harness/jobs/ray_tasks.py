@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray import cloudpickle
@@ -27,6 +27,7 @@ from ray.exceptions import (
 
 from harness.common.errors import UserError
 from harness.common.exclusive import Machine
+from harness.jobs.executors import Executor
 from harness.jobs.ray_cluster import ANSWER_S, LOOK_S, Cluster, first_line
 from harness.jobs.ray_inside import Order, run_order
 from harness.record.state import Failure, State
@@ -36,8 +37,8 @@ Key = TypeVar("Key")
 Result = TypeVar("Result")
 
 
-class RayTasks(Generic[Key, Result]):
-    """Functions that run as tasks of a cluster; an `Executor`, see `harness.jobs.executors.Children`.
+class RayTasks(Executor[Key, Result]):
+    """Functions that run as tasks of a cluster, other trainings beside them or on other machines.
 
     Args:
         cluster: Where.
@@ -57,16 +58,6 @@ class RayTasks(Generic[Key, Result]):
     def workers(self) -> int:
         """As many as the cluster has room for now."""
         return self._cluster.workers
-
-    def one_at_a_time(self) -> bool:
-        """Other trainings are on other machines, or where Ray found room for them."""
-        return False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End all that run, wherever."""
@@ -90,19 +81,12 @@ class RayTasks(Generic[Key, Result]):
         task = self._cluster.remote(run_order, scheduling_strategy="SPREAD")  # a machine each, while there are enough
         self._running[task.remote(order, self._cluster.board)] = key
 
-    def next(self) -> tuple[Key, Result | Failure]:
-        """Wait until a task has ended and nobody measures on this machine.
+    def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
+        """As `next`; None where no task has ended in so many seconds.
 
         Raises:
             UserError: A task found an input to be wrong, or the cluster is gone.
-            KeyboardInterrupt: Ctrl-C.
         """
-        outcome = self.within(None)
-        assert outcome is not None, "without a limit something ends"
-        return outcome
-
-    def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
-        """As `next`; None where no task has ended in so many seconds."""
         until = None if seconds is None else time.monotonic() + seconds
         while not self._ended:
             left = LOOK_S if until is None else until - time.monotonic()

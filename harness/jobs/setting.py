@@ -1,171 +1,104 @@
-"""What a search works on: the base, its sites, the data, the space and the device, each checked.
+"""What trainings are of: a base, its sites and data, each found and checked.
 
 And what is said of the data before a training begins, and kept of them in `environment.json`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import psutil
-import torch
+from typing import Any, Protocol
 
 from harness.architecture import Architecture
 from harness.common.errors import UserError
-from harness.common.isolation import cache_folder
-from harness.common.machine import resolve_device, without_home
+from harness.common.machine import without_home
 from harness.common.yaml_file import kind_of
 from harness.data.check import DatasetInfo, check_dataset
-from harness.detectors import (
-    Base,
-    Site,
-    find_sites,
-    map_sizes,
-    mode_channels,
-    read_architecture,
-    read_yaml,
-    recognised,
-    resolve_base,
-)
-from harness.jobs.place import Place, connect
+from harness.detectors import Base, Site, find_sites, read_architecture, read_yaml, recognised, resolve_base
+from harness.jobs.place import Place
 from harness.record.form import check_block_files
-from harness.record.settings import SearchSettings, sqlite_url
+from harness.record.settings import sqlite_url
 from harness.record.study import DATA_CAUTIONS, DATA_REPAIRS
-from harness.space import SearchSpace, load_space
 from harness.storage.records import load_record, study_names
-from harness.training.accuracy import Schedule
 
-_MEMORY_OF_A_TRAINING = 1.2e9
-"""Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
-_MOST_WORKERS = 4
-"""Default number of trainings at once on CPU; more is asked for with `--workers`."""
+
+class Asked(Protocol):
+    """What every command is told of its data."""
+
+    @property
+    def data(self) -> str:
+        """Dataset YAML, or the embedded data set's name."""
+
+    @property
+    def imgsz(self) -> int:
+        """Side of the square input, in pixels."""
+
+    @property
+    def allow_unusable(self) -> bool:
+        """Whether more than a few images or rows of labels may be left out."""
+
+    @property
+    def allow_val_in_train(self) -> bool:
+        """Whether more than a few validation images may be training images."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting(Place):
-    """All that stays the same through a search.
+class Prepared(Place):
+    """What is trained, each part found and checked, and where.
 
     Attributes:
-        device: `cpu` or numbers of CUDA devices, comma-separated.
-        threads_alone: CPU threads of the common base's training, which runs alone.
-        latency_threads: CPU threads of latency measurements; the study's (`harness.jobs.latency_threads`).
+        base: The detector that is changed.
+        sites: Where blocks can be put into it.
+        data: What it is trained on.
     """
 
-    settings: SearchSettings
     base: Base
-    data: DatasetInfo
     sites: dict[str, Site]
-    space: SearchSpace
-    schedule: Schedule
-    device: str
-    threads_alone: int
-    latency_threads: int
-
-    @property
-    def devices(self) -> list[str]:
-        """What a training may run on, each; on a cluster all that one of its tasks gets."""
-        return [self.device] if self.cluster else self.device.split(",")
+    data: DatasetInfo
 
     @property
     def classes(self) -> int:
         """Number of classes of the data."""
         return len(self.data.names)
 
+    def ask_nodes(self, block_files: Iterable[Path], folder: Path) -> None:
+        """Have a cluster's nodes say what they are; of this machine nothing is asked.
 
-def prepare(settings: SearchSettings) -> Setting:
-    """Read and check everything that was named.
+        Args:
+            block_files: Code that a training imports.
+            folder: The study's.
 
-    Raises:
-        UserError: Something does not exist or does not fit together.
-    """
-    cluster = connect(settings.executor, settings.cluster, settings.workers)
-    if cluster is not None:
-        device, cores = cluster.device, settings.cluster.cpus_per_trial
-        workers = cluster.workers
-    else:
-        device, cores = resolve_device(settings.device), torch.get_num_threads()
-        workers = settings.workers or default_workers(device, cores, psutil.virtual_memory().available)
-    base = resolve_base(settings.base)
-    sites = find_sites(base)
-    space = SearchSpace(
-        load_space(settings.space),
-        base=base.name,
-        channels=mode_channels(sites),
-        maps=map_sizes(sites, settings.imgsz),
-        required=settings.constraints.required_sites,
-        forbidden=settings.constraints.forbidden_sites,
-    )
-    data = check_dataset(
-        settings.data,
-        settings.imgsz,
-        cache=cache_folder(),
-        allow_unusable=settings.allow_unusable,
-        allow_val_in_train=settings.allow_val_in_train,
-    )
-    if cluster is not None:
-        weights = [base.checkpoint] if base.checkpoint else []
-        cluster.ask_nodes([data.path, *weights, *space.file.block_files], settings.folder)
-    return Setting(
-        settings=settings,
-        base=base,
-        data=data,
-        sites=sites,
-        space=space,
-        schedule=Schedule(
-            epochs=settings.epochs,
-            batch=settings.batch,
-            imgsz=settings.imgsz,
-            learning_rate=settings.learning_rate,
-            block_rate_factor=settings.block_rate_factor,
-        ),
-        device=device,
-        workers=workers,
-        threads=settings.threads or (max(1, cores // workers) if cluster is None else cores),
-        threads_alone=settings.threads or cores,
-        latency_threads=settings.threads or cores,
-        cluster=cluster,
-    )
+        Raises:
+            UserError: They differ in what must be the same, do not see a file that a training reads, or do not answer.
+        """
+        if self.cluster is not None:
+            weights = [self.base.checkpoint] if self.base.checkpoint else []
+            self.cluster.ask_nodes([self.data.path, *weights, *block_files], folder)
 
 
-def default_workers(device: str, cores: int, memory_bytes: float) -> int:
-    """Trainings at once that suit the machine.
-
-    On CPU one a core: a small detector gains little from a second thread, and loses where the cores
-    have other work (`benchmarks/workers.py`). On CUDA one a GPU.
-
-    Args:
-        device: `cpu` or numbers of CUDA devices, comma-separated.
-        cores: Usable cores.
-        memory_bytes: Free memory.
-    """
-    if device != "cpu":
-        return len(device.split(","))
-    return max(1, min(cores, int(memory_bytes // _MEMORY_OF_A_TRAINING), _MOST_WORKERS))
-
-
-def included(setting: Setting) -> list[Architecture]:
-    """The candidates that the user wants tried first.
+def prepare(asked: Asked, base: Base, sites: dict[str, Site], place: Place) -> Prepared:
+    """Check the data that a detector is to be trained on; nothing is trained.
 
     Raises:
-        UserError: One does not exist, or is not in the space.
+        UserError: Whatever makes a training on them impossible or misleading.
     """
-    found = []
-    constraints = setting.settings.constraints
-    for spec in setting.settings.include:
-        architecture = find_architecture(
-            spec, setting.base, setting.settings.results, option="--include", storage=setting.settings.storage
-        )
-        if not setting.space.holds(architecture):
-            chosen = constraints.required_sites or constraints.forbidden_sites
-            sites = ", with the sites of --with and --without" if chosen else ""
-            raise UserError(
-                f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'{sites}"
-            )
-        found.append(architecture)
-    return found
+    return Prepared(**vars(place), base=base, sites=sites, data=checked_data(asked))
+
+
+def checked_data(asked: Asked) -> DatasetInfo:
+    """Find and check the data that a command is told of.
+
+    Raises:
+        UserError: Whatever makes a training on them impossible or misleading.
+    """
+    return check_dataset(
+        asked.data,
+        asked.imgsz,
+        allow_unusable=asked.allow_unusable,
+        allow_val_in_train=asked.allow_val_in_train,
+    )
 
 
 def find_architecture(spec: str, base: Base, results: Path, *, option: str, storage: str | None = None) -> Architecture:

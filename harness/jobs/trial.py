@@ -38,9 +38,9 @@ class Job:
 
     training: Training
     before: tuple[Training, ...] = ()
-    measure_latency: bool
-    latency_seconds: float
-    latency_threads: int
+    measure_latency: bool = False
+    latency_seconds: float = 0.0
+    latency_threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

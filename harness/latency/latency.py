@@ -28,7 +28,7 @@ from harness.cost.counts import square_input
 from harness.latency.clocks import Clock, CudaClock, WallClock, clock_for
 from harness.latency.conditions import Conditions, affinity
 from harness.latency.intervals import Samples, ratio_with_interval
-from harness.latency.runtimes import Mode, Runtime, prepare
+from harness.latency.runtimes import Mode, Runtime, checked_passes
 from harness.latency.turns import Stop, Turns, times_of
 
 __all__ = [
@@ -198,7 +198,7 @@ def interleaved_latency(
     runtime = (runtime or Runtime()).on(place)
     image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed)).to(place)
     with _on(place):
-        a, b = prepare({"candidate": candidate, "baseline": baseline}, image, runtime)
+        a, b = checked_passes({"candidate": candidate, "baseline": baseline}, image, runtime)
         renewable = runtime.mode is Mode.EAGER
         course = Turns(a, b, clock or clock_for(place), np.random.default_rng(seed), renews=renewable)
         before = Conditions.now(place)

@@ -1,6 +1,6 @@
 """How a model is run: by which engine, in which number format and memory layout, fused or as trained.
 
-`prepare` makes passes that are ready to be timed. It refuses a pass whose answer differs from plain
+`checked_passes` makes passes that are ready to be timed. It refuses a pass whose answer differs from plain
 PyTorch's: a fast wrong answer is no latency.
 """
 
@@ -122,7 +122,7 @@ class Runtime:
         return ", ".join([self.mode, self.dtype, *filter(None, [self.memory_format]), form])
 
 
-def prepare(models: Mapping[str, nn.Module], image: Tensor, runtime: Runtime) -> list[Pass]:
+def checked_passes(models: Mapping[str, nn.Module], image: Tensor, runtime: Runtime) -> list[Pass]:
     """Passes of models on one image. The models stay as they were.
 
     Args:
@@ -136,10 +136,10 @@ def prepare(models: Mapping[str, nn.Module], image: Tensor, runtime: Runtime) ->
     runtime = runtime.on(image.device)
     if runtime.mode is Mode.COMPILE:
         torch.compiler.reset()  # code of earlier models counts against torch's limit, beyond which it runs eagerly
-    return [_prepare(name, model, image, runtime) for name, model in models.items()]
+    return [_checked_pass(name, model, image, runtime) for name, model in models.items()]
 
 
-def _prepare(name: str, model: nn.Module, image: Tensor, runtime: Runtime) -> Pass:
+def _checked_pass(name: str, model: nn.Module, image: Tensor, runtime: Runtime) -> Pass:
     plain = Runtime(memory_format=MemoryFormat.CONTIGUOUS, fused=runtime.fused)
     reference = deployed(model, fused=runtime.fused).to(image.device)
     if runtime == plain:

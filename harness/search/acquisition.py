@@ -14,6 +14,8 @@ from harness.search.history import History, key_of
 from harness.search.improvement import Floats, Staircase
 from harness.search.surrogate import Surrogate
 
+_STARTUP = 3
+"""Candidates before the model chooses: the cheapest, which is on the front whatever its accuracy, then any."""
 _ROUNDS = 3
 """How often a pool that isn't all candidates is improved by mutation of its best."""
 _PARENTS = 50
@@ -28,21 +30,14 @@ class Preferences:
     """How candidates are weighed against one another.
 
     Attributes:
-        startup: Candidates before the model chooses: the cheapest, which is on the front whatever its accuracy, and
-            then some at random.
-        repeats: Whether another reading of a known candidate may be asked for.
         cost_error: Relative standard deviation of a candidate's cost before it is measured.
         most_cost: The reference cost; None takes the highest of the candidates.
         least_accuracy: The reference accuracy, more is better; None infers it from what was found.
-        noise_sd: Standard deviation of a reading; None learns it.
     """
 
-    startup: int = 3
-    repeats: bool = False
     cost_error: float = 0.0
     most_cost: float | None = None
     least_accuracy: float | None = None
-    noise_sd: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +48,10 @@ class Choice:
         code: The candidate, (D,).
         expected_share: The hypervolume that it is expected to add, as a share of what there is; NaN before there is
             a model.
-        is_repeat: Whether it has a reading already.
     """
 
     code: Codes
     expected_share: float
-    is_repeat: bool = False
 
 
 class Acquisition:
@@ -78,32 +71,22 @@ class Acquisition:
         self.history = history
         self.preferences = preferences
         self.rng = rng
-        drawn = candidates.draw(rng)
-        cost = candidates.cost(drawn)
-        self.pool, self._pool_cost = drawn[np.isfinite(cost)], cost[np.isfinite(cost)]
-        self._in_factors = bool((self._pool_cost > 0).all() and (history.cost > 0).all())
+        self.pool = candidates.draw(rng)
+        self._pool_cost = candidates.cost(self.pool)
 
     def best(self) -> Choice | None:
         """The best candidate; None when every candidate was proposed."""
         known = len(self.history.codes)
-        if known + len(self.history.pending) < self.preferences.startup or known < 2:
+        if known + len(self.history.pending) < _STARTUP or known < 2:
             return self._start()
         codes, scores = self.pool, self._scores(self.pool, self._pool_cost)
         if not self.candidates.is_complete:
             codes, scores = self._evolve(codes, scores)
         fresh = self._first_fresh(codes, np.argsort(-scores, kind="stable"))
+        if fresh is None:
+            return None
         volume = max(self._front.hypervolume, np.finfo(float).tiny)
-        new = None
-        if fresh is not None:
-            new = Choice(code=codes[fresh], expected_share=float(scores[fresh] / volume))
-        if not self.preferences.repeats:
-            return new
-        again = self._again()
-        repeat = int(np.argmax(again))
-        if new is not None and scores[fresh] >= again[repeat]:
-            return new
-        share = float(again[repeat] / volume)
-        return Choice(code=self.history.codes[repeat], expected_share=share, is_repeat=True)
+        return Choice(code=codes[fresh], expected_share=float(scores[fresh] / volume))
 
     def ahead(self, count: int) -> list[float]:
         """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
@@ -132,9 +115,9 @@ class Acquisition:
     def _start(self) -> Choice | None:
         """The cheapest of all if it is new, for nothing can beat it; then any."""
         order = self.rng.permutation(len(self.pool))
-        cheapest = int(np.argmin(self._pool_cost)) if len(self.pool) else 0
+        cheapest = int(np.argmin(self._pool_cost))
         known = np.concatenate([self.history.cost, self.candidates.cost(self.history.pending)])
-        if len(self.pool) and self._pool_cost[cheapest] < known.min(initial=np.inf):
+        if self._pool_cost[cheapest] < known.min(initial=np.inf):
             order = np.concatenate([[cheapest], order])
         fresh = self._first_fresh(self.pool, order)
         return None if fresh is None else Choice(code=self.pool[fresh], expected_share=float("nan"))
@@ -147,9 +130,8 @@ class Acquisition:
         for _ in range(_ROUNDS):
             parents = codes[np.argsort(-scores, kind="stable")[:_PARENTS]]
             near = self.candidates.neighbours(parents, self.rng)
-            cost = self.candidates.cost(near)
-            near, cost = near[np.isfinite(cost)], cost[np.isfinite(cost)]
-            codes, scores = np.concatenate([codes, near]), np.concatenate([scores, self._scores(near, cost)])
+            added = self._scores(near, self.candidates.cost(near))
+            codes, scores = np.concatenate([codes, near]), np.concatenate([scores, added])
         return codes, scores
 
     def _scores(self, codes: Codes, cost: Floats) -> Floats:
@@ -166,41 +148,22 @@ class Acquisition:
     def _improvement(self, model: Surrogate, features: Floats, cost: Floats) -> Floats:
         mean, sd = model.predict(features)
         change = _change_of_belief(sd, self._noise_sd)
-        return self._front.expected_improvement(
-            self._scaled(cost), mean, change, cost_sd=self.preferences.cost_error if self._in_factors else 0.0
-        )
-
-    def _again(self) -> Floats:
-        """Expected improvement of the believed front by another reading of each known candidate.
-
-        Its belief may rise or fall; without it the front is what the others make it, and what it adds to that is a
-        convex function of its accuracy, so that the mean over a changed belief is above today's.
-        """
-        mean, sd = self._believed
-        change = _change_of_belief(sd, self._noise_sd)
-        cost = self._scaled(self.history.cost)
-        gains = np.zeros(len(mean))
-        for one in range(len(mean)):
-            others = np.arange(len(mean)) != one
-            front = self._staircase(cost[others], mean[others])
-            at = slice(one, one + 1)
-            today = front.expected_improvement(cost[at], mean[at], np.zeros(1))
-            gains[one] = (front.expected_improvement(cost[at], mean[at], change[at]) - today)[0]
-        return gains
+        return self._front.expected_improvement(np.log(cost), mean, change, cost_sd=self.preferences.cost_error)
 
     @cached_property
     def _model(self) -> Surrogate:
         history = self.history
         features, groups = self.candidates.features(history.codes)
-        known = self.preferences.noise_sd if history.noise_sd is None else history.noise_sd
-        model = Surrogate.fit(features, history.accuracy, history.readings, groups=groups, rng=self.rng, noise_sd=known)
+        model = Surrogate.fit(
+            features, history.accuracy, history.readings, groups=groups, rng=self.rng, noise_sd=history.noise_sd
+        )
         if not len(history.pending):
             return model
         return model.believing(self.candidates.features(history.pending)[0])
 
     @property
     def _noise_sd(self) -> float:
-        return self._model.noise_sd if self.history.noise_sd is not None or self.preferences.noise_sd else 0.0
+        return 0.0 if self.history.noise_sd is None else self._model.noise_sd
 
     @cached_property
     def _believed(self) -> tuple[Floats, Floats]:
@@ -217,17 +180,14 @@ class Acquisition:
             expected, _ = self._model.predict(self.candidates.features(self.history.pending)[0])
             cost = np.concatenate([cost, self.candidates.cost(self.history.pending)])
             accuracy = np.concatenate([accuracy, expected])
-        return self._staircase(self._scaled(cost), accuracy)
-
-    def _staircase(self, cost: Floats, accuracy: Floats) -> Staircase:
-        return Staircase.of(cost, accuracy, worst_cost=self._worst_cost, worst_accuracy=self._worst_accuracy)
+        return Staircase.of(np.log(cost), accuracy, worst_cost=self._worst_cost, worst_accuracy=self._worst_accuracy)
 
     @cached_property
     def _worst_cost(self) -> float:
         """Where all cost the same, beyond it, so that a hypervolume is the accuracy alone."""
         cost = np.concatenate([self._pool_cost, self.history.cost])
         most = cost.max() if self.preferences.most_cost is None else self.preferences.most_cost
-        return float(self._scaled(np.array([most]))[0]) + float(np.ptp(cost) == 0)
+        return float(np.log(most)) + float(np.ptp(cost) == 0)
 
     @cached_property
     def _worst_accuracy(self) -> float:
@@ -236,9 +196,6 @@ class Acquisition:
             return self.preferences.least_accuracy
         found = pd.DataFrame({"accuracy": self._believed[0], "cost": self.history.cost})
         return min(reference_point(found, ["accuracy"], ["cost"])["accuracy"], float(found["accuracy"].min()))
-
-    def _scaled(self, cost: Floats) -> Floats:
-        return np.log(cost) if self._in_factors else cost
 
 
 def _change_of_belief(sd: Floats, noise_sd: float) -> Floats:

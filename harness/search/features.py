@@ -13,37 +13,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 
 from harness.search.improvement import Floats
 
 
-def columns_of(distribution: BaseDistribution, values: Sequence[Any]) -> Floats:
+def columns_of(distribution: CategoricalDistribution, values: Sequence[Any]) -> Floats:
     """Features of one parameter, (N, F), within 0 to 1 and at most 1 apart.
 
     Args:
         distribution: Where its values come from.
         values: (N,); None where it was not asked.
     """
+    if not _are_numbers(distribution.choices):
+        return _one_hot(distribution, values)
+    choices = np.array(distribution.choices, dtype=float)
+    low, high = choices.min(), choices.max()
     asked = np.array([value is not None for value in values], dtype=bool)
-    if isinstance(distribution, CategoricalDistribution):
-        if not _are_numbers(distribution.choices):
-            return _one_hot(distribution, values)
-        choices = np.array(distribution.choices, dtype=float)
-        low, high, in_factors = choices.min(), choices.max(), bool((choices > 0).all())
-    elif isinstance(distribution, FloatDistribution | IntDistribution):
-        low, high, in_factors = distribution.low, distribution.high, distribution.log
-    else:
-        raise ValueError(f"{distribution}: neither numbers nor choices")
     numbers = np.array([low if value is None else value for value in values], dtype=float)
-    if in_factors:
+    if (choices > 0).all():
         numbers, low, high = np.log(numbers), np.log(low), np.log(high)
     scaled = (numbers - low) / (high - low) if high > low else np.zeros(len(numbers))
     return np.asarray(np.where(asked, scaled, 0.0)[:, None], dtype=float)
 
 
 def features_of(
-    distributions: Mapping[str, BaseDistribution], rows: Sequence[Mapping[str, Any]]
+    distributions: Mapping[str, CategoricalDistribution], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[Floats, tuple[slice, ...]]:
     """Features of choices, (N, F), and the columns of each parameter.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import TrialState
 
 from harness.architecture import BASELINE
@@ -16,13 +16,13 @@ from harness.search.improvement import Floats
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """What a study has of each candidate; more accuracy and less cost is better, whatever the study's directions.
+    """What a study has of each candidate; more accuracy and less cost is better.
 
     Attributes:
         codes: Candidates with a reading, (N, D).
         accuracy: Mean of each one's readings, (N,).
         readings: How many, (N,).
-        cost: What each was found to cost, (N,); 0 in a study of one objective.
+        cost: What each was found to cost, (N,).
         noise_sd: Standard deviation of a reading, from candidates that have several; None if none has. The baseline is
             not among them: its gain is 0 by definition, so that all its readings are told as equal.
         pending: Candidates without a reading that are being trained, (M, D).
@@ -42,13 +42,11 @@ class History:
         """Read a study.
 
         Args:
-            study: With one objective or two. A trial that is none of the candidates, or whose values aren't finite,
-                teaches nothing.
+            study: With two objectives. A trial that is none of the candidates teaches nothing.
             candidates: What may be proposed.
             learnt: Number of the objective that is accuracy.
             without: Number of a trial to leave out: the one that is being asked for.
         """
-        signs = [1.0 if direction == StudyDirection.MAXIMIZE else -1.0 for direction in study.directions]
         codes: dict[bytes, Codes] = {}
         running: set[bytes] = set()
         defined: set[bytes] = set()
@@ -62,9 +60,8 @@ class History:
                 running.add(key_of(code))
             elif trial.user_attrs.get(ROLE) == DUPLICATE:
                 continue  # answered from the record: no reading of its own
-            elif trial.state == TrialState.COMPLETE and np.isfinite(trial.values).all():
-                cost = -signs[1 - learnt] * trial.values[1 - learnt] if len(signs) == 2 else 0.0
-                found.setdefault(key_of(code), []).append((signs[learnt] * trial.values[learnt], cost))
+            elif trial.state == TrialState.COMPLETE:
+                found.setdefault(key_of(code), []).append((trial.values[learnt], trial.values[1 - learnt]))
                 if trial.user_attrs.get(ROW, {}).get("architecture") == BASELINE:
                     defined.add(key_of(code))
         readings = [np.array(each) for each in found.values()]

@@ -18,7 +18,6 @@ from harness.architecture import BASELINE
 from harness.common.errors import UserError
 from harness.cost.space_cost import AdditiveCost, CostTable
 from harness.jobs.progress import Observer, Step
-from harness.jobs.setting import Setting
 from harness.latency.survey import Measurements, Survey
 from harness.latency.table import LatencyTable
 from harness.record.settings import Objective, Sampler
@@ -28,6 +27,7 @@ from harness.search.candidates import Codes
 from harness.search.improvement import Floats
 from harness.search.region import Region
 from harness.search.sampler import make_sampler
+from harness.search.setting import Setting
 from harness.search.space_candidates import CostOf, SpaceCandidates
 from harness.storage.study import SearchStudy
 from harness.training.child import Report

@@ -15,21 +15,20 @@ from harness.cost.counts import model_cost
 from harness.cost.space_cost import AdditiveCost
 from harness.detectors import build, index_map, insert, to_yaml
 from harness.jobs.base import CommonBase
-from harness.jobs.executors import Executor
 from harness.jobs.plan import Plan
-from harness.jobs.progress import Observer, Work, work_left
-from harness.jobs.queue import Queue
-from harness.jobs.setting import Setting
-from harness.jobs.trial import Job, Measured, keep_matches, trial_figures
+from harness.jobs.progress import Observer, work_left
+from harness.jobs.queue import Queue, Source
+from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
 from harness.latency.latency import Latency
 from harness.latency.raw_samples import write_parquet
 from harness.record.state import Key, State
-from harness.record.study import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN, StudyRecord
+from harness.record.study import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
 from harness.search.informed import informed_sampler
 from harness.search.promotion import choose, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.proposals import ask_for
 from harness.search.region import Region
 from harness.search.sampler import CostAwareSampler
+from harness.search.setting import Setting
 from harness.search.starts import Start, Starts
 from harness.storage.study import WEIGHTS, SearchStudy
 from harness.training.accuracy import Training
@@ -45,7 +44,7 @@ LOG = "trainings.log"
 """File in the study's folder that takes what trainings print."""
 
 
-class Loop:
+class Loop(Source[Key, Measured]):
     """Baseline, candidates, then more for the best; several trainings at once, all else from one thread."""
 
     def __init__(
@@ -65,13 +64,20 @@ class Loop:
         self.region = region
         self.observer = observer
         self.deadline = deadline
-        children: Executor[int, Measured] = setting.executor(
-            lambda trial, step: observer.progress(step, trial), setting.settings.folder / LOG
+        self.queue = Queue[Key, Measured](
+            run_trial,
+            source=self,
+            ledger=study,
+            executor=setting.executor(
+                lambda trial, step: observer.progress(step, trial), setting.settings.folder / LOG
+            ),
+            devices=setting.devices,
+            note=observer.note,
         )
-        self.queue = Queue[Key](study, children, setting.devices, observer, self)
         self.ladder = setting.settings.ladder
         self.weights = KeptWeights(setting.settings.folder / CHECKPOINTS, self.ladder)
         self.planned: Plan | None = None
+        self._waits = False
 
     def run(self, wanted: Sequence[Architecture]) -> None:
         """Do what is missing, in order; first what the user wants tried."""
@@ -102,7 +108,7 @@ class Loop:
         last_run = {**settings.model_dump(mode="json"), "trials": plan.candidates, "plan": plan.to_dict()}
         self.study.optuna.set_user_attr(LAST_RUN, last_run)
         if starts.candidates() < plan.candidates:
-            workers = self.queue.children.workers
+            workers = self.queue.executor.workers
             self.study.optuna.sampler = informed_sampler(
                 self.study, self.setting, self.cost, self.region, workers=workers, observer=self.observer
             )
@@ -145,22 +151,18 @@ class Loop:
             next_start: What to start next, if anything.
             until: When to return before that; what runs then goes on.
         """
-        says_that_it_waits = True
-        while not until():
-            self.queue.interrupts.check()
-            while not self.queue.is_full and self._in_time() and self._start_next(next_start):
-                pass
-            under_way = self.queue.keys
-            is_short_of_work = not self.queue.is_full and self._in_time() and self.study.under_way() - {*under_way}
-            if under_way:
-                self.queue.wait(_LOOK_AGAIN_S if is_short_of_work else None)
-            elif is_short_of_work:
-                if says_that_it_waits:
-                    self.observer.phase("waiting for what other searches of this study train")
-                    says_that_it_waits = False
-                time.sleep(_LOOK_AGAIN_S)
-            else:
-                return
+        self._waits = False
+        self.queue.train(lambda: self._in_time() and self._start_next(next_start), pause=self._pause, until=until)
+
+    def _pause(self) -> float | None:
+        """Look again while other members train: what they come to may give this one something to begin."""
+        running = self.queue.keys
+        if self.queue.is_full or not self._in_time() or not self.study.under_way() - {*running}:
+            return None
+        if not running and not self._waits:
+            self.observer.phase("waiting for what other searches of this study train")
+            self._waits = True
+        return _LOOK_AGAIN_S
 
     def _start_next(self, next_start: Callable[[], Start | None]) -> bool:
         """Begin a trial if there is one to begin; in this member's turn, so that nobody begins the same."""
@@ -188,7 +190,7 @@ class Loop:
         try:
             cost = model_cost(build(config), settings.imgsz)
         except Exception as error:  # noqa: BLE001 - whatever fails here is the candidate's failure, not the search's
-            self.queue.fail(trial, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
+            self.queue.fail(start.key, trial, f"cannot be built: {type(error).__name__}: {error}".splitlines()[0])
             return
         figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
         self.queue.start(start.key, trial, figures, partial(self._job, architecture, start.key, config))
@@ -235,23 +237,20 @@ class Loop:
         figures = trial_figures(result, is_baseline=identity == BASELINE)
         return figures if weights is None else {**figures, WEIGHTS: weights}
 
-    def recorded(self, key: Key, result: Measured) -> None:
-        """Forget the weights that a longer training went on from, and write every pass of a latency."""
-        identity, epochs, seed = key
-        self.weights.forget(identity, self.ladder.below(epochs), seed)
-        if result.latency:
-            file = self.setting.settings.folder / SAMPLES / f"{identity}.parquet"
-            write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
-
-    def again(self, key: Key) -> None:
-        """Do nothing: what the study has as interrupted is missing."""
-
-    def left(self, record: StudyRecord) -> Work | None:
-        """Return what the plan asks for and the study lacks; None before there is a plan."""
-        if not self.planned:
-            return None
-        workers, settings = self.queue.children.workers, self.setting.settings
-        return work_left(settings, self.planned, record.trials, workers=workers, deadline=self.deadline)
+    def ended(self, number: int, key: Key, result: Measured | None) -> None:
+        """Forget the weights that it went on from, write every pass of its latency, and tell what is left."""
+        settings, (identity, epochs, seed) = self.setting.settings, key
+        if result:
+            self.weights.forget(identity, self.ladder.below(epochs), seed)
+            if result.latency:
+                file = settings.folder / SAMPLES / f"{identity}.parquet"
+                write_parquet(result.latency, file, candidate=identity, baseline=BASELINE)
+        record = self.study.record()
+        if self.planned:
+            workers = self.queue.executor.workers
+            left = work_left(settings, self.planned, record.trials, workers=workers, deadline=self.deadline)
+            self.observer.plan(left)
+        self.observer.finished(record, number)
 
     def _picks(self, epochs: int, seed: int) -> bool:
         """Whether a training takes part in the selection, and does not judge."""

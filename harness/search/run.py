@@ -12,17 +12,18 @@ from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import device_kind, environment
 from harness.cost.space_cost import AdditiveCost, summarise_space
-from harness.jobs.base import SHARED_BASES, CommonBase, base_schedule, common_base, shared_base
+from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_schedule, common_base, shared_base
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
 from harness.jobs.progress import Observer
-from harness.jobs.setting import Setting, data_environment, data_notes, included, prepare
+from harness.jobs.setting import data_environment, data_notes
 from harness.record.cluster_settings import ExecutorKind
 from harness.record.settings import SearchSettings, is_server
 from harness.record.study import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
 from harness.search.loop import LOG, Loop
 from harness.search.promotion import plan_search
 from harness.search.region import Region
+from harness.search.setting import Setting, included, prepare_search
 from harness.storage.opening import DEVICE_KIND, open_study
 from harness.storage.study import SearchStudy
 from harness.training.trainable import check_trainable
@@ -52,7 +53,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         start_server()
     observer.phase("reading base, data and search space")
     plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
-    setting = prepare(settings)
+    setting = prepare_search(settings)
     if setting.cluster:
         observer.note(f"Ray cluster: {setting.cluster}")
     for note in data_notes(setting.data, settings.imgsz, settings.batch):
@@ -155,27 +156,23 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
     """Trained once, also by many: who comes later waits, and takes it from the study's folder."""
     settings = setting.settings
     if settings.from_scratch:
-        return CommonBase(weights=None, origin="none: every training starts from random weights")
+        return RANDOM_WEIGHTS
 
     def make() -> CommonBase:
         return common_base(
-            setting.base,
-            setting.data,
+            setting,
             base_schedule(setting.schedule, settings.base_epochs),
             seed=settings.seed,
-            device=setting.devices[0],
-            threads=setting.threads_alone,
             loader_workers=settings.loader_workers,
+            results=settings.results,
             on_progress=observer.progress,
             on_phase=observer.phase,
             log=settings.folder / LOG,
-            run=setting.run_alone,
-            folder=settings.results.absolute() / SHARED_BASES if setting.cluster else None,
         )
 
     def waits() -> None:
         observer.phase("waiting for the common base, which another search trains")
 
     common = shared_base(study, make, waits) if is_server(settings.storage_url) else make()
-    observer.note(f"common base: {common.origin}" + (f", mAP50-95 {common.map50_95:.3f}" if common.map50_95 else ""))
+    observer.note(str(common))
     return common

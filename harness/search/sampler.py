@@ -17,7 +17,6 @@ References:
 
 from __future__ import annotations
 
-import secrets
 import zlib
 from typing import Any
 
@@ -25,77 +24,52 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from harness.analysis.progress import AHEAD
 from harness.record.settings import Sampler
 from harness.search.acquisition import Acquisition, Preferences
-from harness.search.candidates import Candidates, Cost, candidates_of
+from harness.search.candidates import Candidates
 from harness.search.history import History
 
 EXPECTED_IMPROVEMENT = "clo-nas:expected_improvement"
 """System attribute of a trial: the hypervolume that it was expected to add, as a share of what there was."""
-REPEAT = "clo-nas:repeat"
-"""System attribute of a trial: whether it asks for another reading of a candidate that has one."""
 
 
 class CostAwareSampler(BaseSampler):
     """Proposes the candidate that is expected to add most hypervolume, given its known cost.
 
-    For studies with one objective, or with two of which one is known beforehand. It follows from what is in storage
-    and the seed alone, so that a search that was killed goes on as it would have.
-
-    Every candidate is proposed once, whatever became of it; with `Preferences.repeats` one that has a reading is asked
-    for again where a second look at it is worth more than any new one, and the trial says so (`REPEAT`).
+    For studies with two objectives, an accuracy that is learnt and a cost that is known beforehand. It follows from
+    what is in storage and the seed alone, so that a search that was killed goes on as it would have. Every candidate is
+    proposed once, whatever became of it.
 
     Args:
-        candidates: What may be proposed; None takes the parameters that all trials of the study have.
-        cost: What the candidate of some parameters costs; only without `candidates`.
-        learnt: Number of the objective that is learnt; the other one is known.
+        candidates: What may be proposed.
+        learnt: Number of the objective that is the accuracy.
         seed: Of the random draws.
         preferences: How candidates are weighed against one another.
-
-    Raises:
-        ValueError: Both candidates and cost are given.
     """
 
     acquisition: type[Acquisition] = Acquisition
     """How one decision is made; `benchmarks/sampler_ablation.py` leaves parts of it out."""
 
     def __init__(
-        self,
-        candidates: Candidates | None = None,
-        *,
-        cost: Cost | None = None,
-        learnt: int = 0,
-        seed: int | None = None,
-        preferences: Preferences | None = None,
+        self, candidates: Candidates, *, learnt: int = 0, seed: int, preferences: Preferences | None = None
     ) -> None:
-        if candidates is not None and cost is not None:
-            raise ValueError("candidates know their cost: give one of candidates and cost")
         self._candidates = candidates
-        self._cost = cost or (lambda _: 0.0)
         self._learnt = learnt
-        self._seed = secrets.randbits(32) if seed is None else seed
+        self._seed = seed
         self._preferences = preferences or Preferences()
-        self._intersection = IntersectionSearchSpace()
-
-    def reseed_rng(self) -> None:
-        """See Optuna; for workers that must not draw alike."""
-        self._seed = secrets.randbits(32)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that are chosen together: those of the candidates."""
-        if self._candidates is not None:
-            return dict(self._candidates.distributions)
-        return {name: each for name, each in self._intersection.calculate(study).items() if not each.single()}
+        return dict(self._candidates.distributions)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter that is none of the candidates': at random."""
+        """A parameter of a trial that was asked for when every candidate was proposed: at random."""
         own = np.random.SeedSequence([self._seed, trial.number, zlib.crc32(param_name.encode())])
         draw = RandomSampler(seed=int(own.generate_state(1)[0]))
         return draw.sample_independent(study, trial, param_name, param_distribution)
@@ -104,36 +78,27 @@ class CostAwareSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The parameters of the best candidate; none when every candidate was proposed."""
-        if len(study.directions) > 2:
-            raise ValueError(f"{len(study.directions)} objectives: the cost-aware sampler takes one or two")
-        if not search_space:
-            return {}
-        candidates = self._candidates or candidates_of(search_space, self._cost)
-        found = self._decision(study, candidates, trial.number).best()
+        found = self._decision(study, trial.number).best()
         if found is None:
             return {}
         if np.isfinite(found.expected_share):
             study._storage.set_trial_system_attr(trial._trial_id, EXPECTED_IMPROVEMENT, found.expected_share)
-        if found.is_repeat:
-            study._storage.set_trial_system_attr(trial._trial_id, REPEAT, True)
-        return candidates.parameters(found.code)
+        return self._candidates.parameters(found.code)
 
     def expected_gains(self, study: Study, count: int = AHEAD) -> list[float]:
         """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
 
         Args:
-            study: With candidates that were given.
+            study: The search's.
             count: How many to look ahead; fewer are all that is left.
         """
-        if self._candidates is None:
-            raise ValueError("only a sampler that was given its candidates can look ahead")
-        return self._decision(study, self._candidates, len(study.get_trials(deepcopy=False))).ahead(count)
+        return self._decision(study, len(study.get_trials(deepcopy=False))).ahead(count)
 
-    def _decision(self, study: Study, candidates: Candidates, number: int) -> Acquisition:
+    def _decision(self, study: Study, number: int) -> Acquisition:
         """The decision on the trial of this number."""
-        history = History.of(study, candidates, self._learnt, without=number)
+        history = History.of(study, self._candidates, self._learnt, without=number)
         rng = np.random.default_rng([self._seed, number])
-        return self.acquisition(candidates, history, self._preferences, rng)
+        return self.acquisition(self._candidates, history, self._preferences, rng)
 
 
 STARTUP = 6
@@ -160,11 +125,12 @@ def make_sampler(
         name: Which.
         seed: Of its random draws.
         workers: Trainings at once; with several it keeps away from what is being trained.
-        candidates: What may be proposed, for the one that knows it.
+        candidates: What may be proposed, for the cost-aware one, which needs it.
         learnt: Number of the objective that is accuracy, for the same one.
         preferences: Its preferences.
     """
     if name is Sampler.COST_AWARE:
+        assert candidates is not None, "it chooses among candidates whose cost is known"
         return CostAwareSampler(candidates, learnt=learnt, seed=seed, preferences=preferences)
     if name is Sampler.NSGA2:
         return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)

@@ -1,7 +1,7 @@
 """A search replayed on a table of finished trainings: how many trainings does a sampler need?
 
-The sampler is the very one that a real search uses, in a real Optuna study; only the training is looked up.
-Many such searches, samplers times seeds, are spread over processes.
+The sampler is the very one that a real search uses, in a real Optuna study, and its trainings stand in the very queue;
+only what a training comes to is looked up. Many such searches, samplers times seeds, are spread over processes.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ import signal
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
+from harness.jobs.executors import Executor
+from harness.jobs.queue import Queue, Source
 from harness.record.settings import Sampler
+from harness.record.state import Failure, State
 from harness.search.acquisition import Preferences
 from harness.search.candidates import Candidates
 from harness.search.improvement import Floats
@@ -97,7 +101,40 @@ def replay(table: Table, make_sampler: MakeSampler, conditions: Conditions, seed
     return _Replay(table, make_sampler, conditions, seed).run()
 
 
-class _Replay:
+class LookUps(Executor[int, float]):
+    """An executor of trainings that are looked up when they are waited for; they end in the order of their start.
+
+    Args:
+        workers: How many run at once.
+    """
+
+    workers = 1  # in place of the protocol's property, which could not be set
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._running: deque[tuple[int, Callable[..., float], Any]] = deque()
+
+    def start(self, key: int, function: Callable[..., float], argument: Any) -> None:
+        """See `Executor`."""
+        self._running.append((key, function, argument))
+
+    def within(self, seconds: float | None) -> tuple[int, float]:
+        """See `Executor`; nothing takes time."""
+        key, look_up, argument = self._running.popleft()
+        return key, look_up(argument)
+
+    def ended(self) -> list[tuple[int, float | Failure]]:
+        """See `Executor`; nothing ends that is not waited for."""
+        return []
+
+    def stop(self) -> None:
+        """See `Executor`."""
+        self._running.clear()
+
+
+class _Replay(Source[int, float]):
+    """One search: a source of trainings, whose ledger is an Optuna study in memory."""
+
     def __init__(self, table: Table, make_sampler: MakeSampler, conditions: Conditions, seed: int) -> None:
         self.table = table
         self.conditions = conditions
@@ -110,29 +147,22 @@ class _Replay:
         self.study = optuna.create_study(
             directions=["maximize", "minimize"], sampler=make_sampler(self.candidates, preferences, seed)
         )
-        self.running: deque[tuple[optuna.trial.Trial, int]] = deque()
+        self.queue = Queue[int, float](
+            self._read,
+            source=self,
+            ledger=self,
+            executor=LookUps(conditions.workers),
+            devices=("table",),
+            note=lambda _: None,
+        )
         self.readings: dict[int, list[float]] = {}
         self.shares: list[float] = []
         self.asks = 0
         self.seconds = 0.0
 
     def run(self) -> Replay:
-        budget, started = self.conditions.budget, 0
-        while started < budget and self.asks < PATIENCE * budget and not self._is_over():
-            trial, row = self._ask()
-            if row is None:
-                self.study.tell(trial, state=TrialState.PRUNED)
-            elif row in self.readings and not self.noise_sd:
-                self.study.tell(trial, self._values(row, self.readings[row][0]))
-            elif any(row == other for _, other in self.running) and not self.noise_sd:
-                self.study.tell(trial, state=TrialState.PRUNED)
-            else:
-                started += 1
-                self.running.append((trial, row))
-                if len(self.running) >= self.conditions.workers:
-                    self._finish()
-        while self.running:
-            self._finish()
+        budget = self.conditions.budget
+        self.queue.during(lambda: self.queue.train(self._begin))
         front, confirmations = self._final_front()
         return Replay(
             shares=np.array(self.shares + (self.shares[-1:] or [0.0]) * (budget - len(self.shares))),
@@ -144,6 +174,20 @@ class _Replay:
             confirmations=confirmations,
         )
 
+    def _begin(self) -> bool:
+        """Ask for a model, and train it if it is to be; False where the search is over."""
+        budget, under_way = self.conditions.budget, self.queue.keys
+        if len(self.shares) + len(under_way) >= budget or self.asks >= PATIENCE * budget or self._is_over():
+            return False
+        trial, row = self._ask()
+        if row is None or (row in under_way and not self.noise_sd):
+            self.study.tell(trial, state=TrialState.PRUNED)
+        elif row in self.readings and not self.noise_sd:
+            self.study.tell(trial, self._values(row, self.readings[row][0]))
+        else:
+            self.queue.start(row, trial, {}, lambda _: row)
+        return True
+
     def _ask(self) -> tuple[optuna.trial.Trial, int | None]:
         start = time.perf_counter()
         trial = self.study.ask()
@@ -153,12 +197,16 @@ class _Replay:
         code = self.candidates.code(parameters)
         return trial, None if code is None else int(code[0])
 
-    def _finish(self) -> None:
-        trial, row = self.running.popleft()
-        reading = self._read(row)
+    def figures_of(self, row: int, reading: float) -> dict[str, Any]:
+        """Return what the study is told; keep the reading, and what all together are worth."""
         self.readings.setdefault(row, []).append(reading)
         self.shares.append(self.table.share(list(self.readings)))
-        self.study.tell(trial, self._values(row, reading))
+        return {"values": self._values(row, reading)}
+
+    def end(self, trial: optuna.trial.Trial, state: State, figures: Mapping[str, Any], reason: str = "") -> None:
+        """Tell the study what came of a training; what Ctrl-C cut short stays open."""
+        if state is State.COMPLETE:
+            self.study.tell(trial, **figures)
 
     def _read(self, row: int) -> float:
         return float(self.table.accuracy[row] + self.noise_sd * self.rng.standard_normal())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
 
 from harness.architecture import Architecture
 from harness.search.candidates import Codes
@@ -56,7 +56,7 @@ class SpaceCandidates:
         self._cheap, self._span = float(some.min()), float(np.ptp(some)) or 1.0
 
     @cached_property
-    def distributions(self) -> Mapping[str, BaseDistribution]:
+    def distributions(self) -> Mapping[str, CategoricalDistribution]:
         """See `Candidates`."""
         return {
             f"{site}:{name}": each for site, asked in self.space.distributions.items() for name, each in asked.items()

@@ -10,12 +10,12 @@ import optuna
 
 from harness.architecture import BASELINE, Architecture
 from harness.jobs.progress import Observer
-from harness.jobs.setting import Setting
 from harness.record.state import Key, State
 from harness.search.promotion import has_to_wait, is_lost, missing
 from harness.search.proposals import propose
 from harness.search.region import Region
 from harness.search.sampler import startup_of
+from harness.search.setting import Setting
 from harness.storage.study import Known, SearchStudy
 
 

@@ -12,11 +12,13 @@ import yaml
 from filelock import FileLock
 
 from harness.ablation import fidelity as module
-from harness.ablation.fidelity import COLUMNS, FidelityPlan, check_same, load_plan, run_fidelity
+from harness.ablation.fidelity import prepare_fidelity, run_fidelity
+from harness.ablation.fidelity_plan import FidelityPlan, check_same, load_plan
+from harness.ablation.fidelity_rows import COLUMNS, TRAININGS
 from harness.architecture import BASELINE
 from harness.common.errors import UserError
-from harness.jobs import trial
 from harness.jobs.base import CommonBase
+from harness.jobs.trial import Job, Measured, run_trial
 from harness.record.state import Failure, State
 from harness.training.accuracy import Accuracy, Training
 
@@ -45,18 +47,15 @@ class FakeChildren:
 
     def __init__(self) -> None:
         self.asked: list[Training] = []
-        self.outcome: Callable[[Training], Any] = lambda _: (ACCURACY, 2.5)
+        self.functions: set[object] = set()
+        self.outcome: Callable[[Training], Any] = lambda _: Measured(accuracy=ACCURACY, latency=None, cpu_seconds=2.51)
         self.stop_after = 10**6
         self.stop_with: BaseException = KeyboardInterrupt()
+        self.workers = 1
         self._running: list[tuple[int, Training]] = []
 
-    def __class_getitem__(cls, _: object) -> type[FakeChildren]:
-        return cls
-
-    def __getitem__(self, _: object) -> FakeChildren:
-        return self
-
-    def __call__(self, log: Path) -> FakeChildren:
+    def __call__(self, _on_progress: object, log: Path, workers: int) -> FakeChildren:
+        self.workers = workers
         return self
 
     def __enter__(self) -> FakeChildren:
@@ -65,11 +64,12 @@ class FakeChildren:
     def __exit__(self, *_: object) -> None:
         self._running.clear()
 
-    def start(self, key: int, _function: object, training: Training) -> None:
-        self.asked.append(training)
-        self._running.append((key, training))
+    def start(self, key: int, function: object, job: Job) -> None:
+        self.functions.add(function)
+        self.asked.append(job.training)
+        self._running.append((key, job.training))
 
-    def next(self) -> tuple[int, Any]:
+    def within(self, _seconds: float | None) -> tuple[int, Any]:
         if len(self.asked) > self.stop_after:
             raise self.stop_with
         key, training = self._running.pop()
@@ -79,16 +79,34 @@ class FakeChildren:
         key, training = self._running.pop()
         return [(key, self.outcome(training))]
 
+    def one_at_a_time(self) -> bool:
+        self.workers = 1
+        return True
+
+    def stop(self) -> None:
+        self._running.clear()
+
 
 ACCURACY = Accuracy(map50_95=0.4, map50=0.6, evaluator="E", train_seconds=1.0, transferred="")
 
 
 @pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch, digits: Path) -> FakeChildren:
+def bases(monkeypatch: pytest.MonkeyPatch, digits: Path) -> list[CommonBase]:
+    """Common bases that were asked for; none is trained."""
+    asked: list[CommonBase] = []
+
+    def make(*_: object, **__: object) -> CommonBase:
+        asked.append(CommonBase(weights=digits.parent / "base.pt", origin="trained"))
+        return asked[-1]
+
+    monkeypatch.setattr(module, "common_base", make)
+    return asked
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch, bases: list[CommonBase]) -> FakeChildren:
     fake = FakeChildren()
-    base = CommonBase(weights=digits.parent / "base.pt", origin="trained")
-    monkeypatch.setattr(module, "Children", fake)
-    monkeypatch.setattr(module, "common_base", lambda *_, **__: base)
+    monkeypatch.setattr("harness.jobs.place.Children", fake)
     return fake
 
 
@@ -98,15 +116,17 @@ def trained(children: FakeChildren) -> list[Training]:
     return children.asked
 
 
-def run(folder: Path, chosen: FidelityPlan | None = None) -> pd.DataFrame:
-    return run_fidelity(chosen or plan(), folder, workers=1, say=lambda _: None)
+def run(
+    folder: Path, chosen: FidelityPlan | None = None, *, workers: int = 1, say: Callable[[str], None] = lambda _: None
+) -> pd.DataFrame:
+    return run_fidelity(prepare_fidelity(chosen or plan(), workers), folder, say=say)
 
 
 def test_every_training_asks_for_the_data_that_were_checked_and_they_are_named(
     trained: list[Training], tmp_path: Path
 ) -> None:
     said: list[str] = []
-    run_fidelity(plan(), tmp_path, workers=1, say=said.append)
+    run(tmp_path, say=said.append)
     fingerprints = {training.data_fingerprint for training in trained}
     assert len(fingerprints) == 1 and "" not in fingerprints
     assert said[0] == "data: 640 training and 800 validation images, at 64 px"
@@ -137,8 +157,35 @@ def test_what_is_finished_is_not_trained_again(trained: list[Training], tmp_path
     trained.clear()
     again = run(tmp_path)
     assert len(trained) == len(whole) - 5
+    assert list(again.cpu_seconds) == [2.5] * len(whole)
     pd.testing.assert_frame_equal(again, whole)
     assert list(pd.read_csv(file).columns) == list(COLUMNS)
+
+
+def test_the_base_is_trained_only_where_a_training_that_is_left_starts_from_it(
+    trained: list[Training], bases: list[CommonBase], tmp_path: Path
+) -> None:
+    run(tmp_path)
+    assert len(bases) == 1
+    run(tmp_path)
+    assert len(bases) == 1
+    file = tmp_path / TRAININGS
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("scratch")))
+    trained.clear()
+    run(tmp_path)
+    assert len(trained) == 3 and len(bases) == 1
+
+
+def test_what_lacks_memory_beside_others_is_no_row_and_trained_again_alone(
+    children: FakeChildren, tmp_path: Path
+) -> None:
+    well, failed = children.outcome, iter([Failure(state=State.OUT_OF_MEMORY, reason="no more")])
+    children.outcome = lambda training: next(failed, None) or well(training)
+    said: list[str] = []
+    rows = run(tmp_path, workers=3, say=said.append)
+    assert set(rows.state) == {"complete"} and len(rows) == 15 and len(children.asked) == 16
+    assert children.workers == 1 and any("too little memory" in line for line in said)
 
 
 def test_a_failure_is_a_row_with_its_reason_and_is_tried_again(children: FakeChildren, tmp_path: Path) -> None:
@@ -153,7 +200,7 @@ def test_a_failure_is_a_row_with_its_reason_and_is_tried_again(children: FakeChi
 def test_ctrl_c_keeps_what_had_ended(children: FakeChildren, tmp_path: Path) -> None:
     children.stop_after = 5
     with pytest.raises(KeyboardInterrupt):
-        run_fidelity(plan(), tmp_path, workers=2, say=lambda _: None)
+        run(tmp_path, workers=2)
     assert len(pd.read_csv(tmp_path / "trainings.csv")) == 5  # four handed out, and one that ended meanwhile
 
 
@@ -236,48 +283,13 @@ def test_the_shipped_plan_measures_a_searchs_own_default_eight_times_longer() ->
     assert not set(shipped.long.seeds) & {seed for rung in shipped.short for seed in rung.seeds}
 
 
-# --- In the child ---------------------------------------------------------------------------------
+# --- As a search's --------------------------------------------------------------------------------
 
 
-class Report:
-    """A training's line to its study, on a machine where somebody waits to measure a latency until it pauses."""
-
-    rest_is_due = True
-
-    def __call__(self, _step: object) -> None: ...
-
-    def rest(self) -> None:
-        self.rest_is_due = False
-
-
-def test_a_training_pauses_for_whoever_measures_a_latency(
-    children: FakeChildren, trained: list[Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = Report()
-    waits: list[bool] = []
-
-    def train(_training: Training, step: Callable[[int, int], None]) -> Accuracy:
-        for done in range(2):
-            step(done, 2)
-            waits.append(report.rest_is_due)
-        return ACCURACY
-
+def test_a_training_is_run_as_those_of_a_search_are(children: FakeChildren, tmp_path: Path) -> None:
+    """So it rests while a latency is measured, and notices data that change."""
     run(tmp_path)
-    monkeypatch.setattr(trial, "train", train)
-    accuracy, cpu_seconds = module._timed(trained[0], report)  # type: ignore[arg-type]
-    assert waits == [False, False]
-    assert accuracy == ACCURACY and cpu_seconds >= 0
-
-
-def test_data_that_change_while_it_trains_are_noticed(
-    children: FakeChildren, trained: list[Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(tmp_path)
-    monkeypatch.setattr(trial, "train", lambda *_: ACCURACY)
-    monkeypatch.setattr(trial, "require_unchanged", lambda path, found: (_ for _ in ()).throw(UserError("changed")))
-    assert trained[0].data_fingerprint
-    with pytest.raises(UserError, match="changed"):
-        module._timed(trained[0], Report())  # type: ignore[arg-type]
+    assert children.functions == {run_trial}
 
 
 def test_what_had_ended_is_kept_where_the_data_change(
@@ -285,6 +297,6 @@ def test_what_had_ended_is_kept_where_the_data_change(
 ) -> None:
     children.stop_after, children.stop_with = 3, UserError("changed")
     with pytest.raises(UserError, match="changed"):
-        run_fidelity(plan(), tmp_path, workers=2, say=lambda _: None)
-    kept = pd.read_csv(tmp_path / module.TRAININGS)
+        run(tmp_path, workers=2)
+    kept = pd.read_csv(tmp_path / TRAININGS)
     assert len(kept) == 3

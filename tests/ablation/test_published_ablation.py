@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from harness.ablation import run as runner
-from harness.ablation import setting as ablation
 from harness.ablation.run import ablate
 from harness.ablation.setting import AblationSettings, prepare_ablation
 from harness.architecture.choices import Recipe
 from harness.common.errors import UserError
 from harness.jobs import trial
-from harness.jobs.base import CommonBase
+from harness.jobs.place import Place
 from harness.jobs.trial import Job, train_base
 from harness.record.ablation_file import AblationFile, load_ablation
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind
 from harness.record.state import Failure, State
+from harness.training.accuracy import Accuracy
 from harness.training.training import Training
 from tests.cli.pretended import Trainings, measured
 from tests.coco_data import write_coco
@@ -47,7 +47,7 @@ def file(tmp_path: Path) -> AblationFile:
 
 @pytest.fixture
 def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "resolve_device", lambda device: device)
+    monkeypatch.setattr("harness.jobs.place.resolve_device", lambda device: device)
 
 
 @contextmanager
@@ -157,21 +157,21 @@ def test_on_a_cluster_trainings_of_several_gpus_run_side_by_side(
 def test_the_bases_of_a_short_ablation_are_trained_there_and_kept_where_all_nodes_see_them(
     file: AblationFile, cluster: tuple[PretendedCluster, Trainings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[dict[str, Any]] = []
+    made: list[Training] = []
 
-    def common_base(*_: object, **keywords: Any) -> CommonBase:
-        made.append(keywords)
-        return CommonBase(weights=None, origin="")
+    def run_alone(place: Place, _function: object, training: Training, *_: object) -> Accuracy:
+        assert place.cluster is not None and training.save_to is not None
+        training.save_to.write_bytes(b"weights")
+        made.append(training)
+        return Accuracy(map50_95=0.5, map50=0.7, evaluator="", train_seconds=1.0, transferred="")
 
-    monkeypatch.setattr(runner, "common_base", common_base)
+    monkeypatch.setattr(Place, "run_alone", run_alone)
     short = file.model_copy(update={"recipe": Recipe.SHORT, "from_scratch": False, "bases": (0, 7)})
     asked = on_ray(gpus_per_trial=1, cpus_per_trial=6)
     prepared = prepare_ablation(AblationSettings(file=short, results=tmp_path / "results", **asked))
     runner.common_bases(prepared, Watcher())
-    assert [each["seed"] for each in made] == [0, 7]
-    for each in made:
-        assert (each["run"], each["threads"]) == (prepared.run_alone, 6)
-        assert each["folder"] == tmp_path / "results/.bases"
+    assert [(each.seed, each.threads) for each in made] == [(0, 6), (7, 6)]
+    assert {each.save_to and each.save_to.parent for each in made} == {tmp_path / "results/.bases"}
 
 
 def test_a_cluster_that_grows_gets_another_training_before_one_has_ended(

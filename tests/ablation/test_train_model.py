@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import torch
 
-from harness.ablation import train_model as module
-from harness.ablation.fidelity import Rung
+from harness.ablation.fidelity_plan import Rung
 from harness.ablation.train_model import TrainOptions, train_model
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
 from harness.common.errors import UserError
 from harness.data.check import DatasetInfo
 from harness.detectors import build, find_detector, index_map, insert, load_model, resolve_base
 from harness.jobs import setting as setting_module
-from harness.jobs.setting import prepare
+from harness.jobs.place import Place
 from harness.record.ablation_file import AblationFile
 from harness.record.rates import FROM_BASE, FROM_SCRATCH
 from harness.record.settings import SearchSettings
+from harness.search.setting import prepare_search
 from harness.training.accuracy import Accuracy, Schedule, Trainer, Training, initial_model, save_checkpoint
 
 DATA = DatasetInfo(path=Path("d.yaml"), names={0: "a", 1: "b"}, train_images=8, val_images=4, fingerprint="feed")
@@ -28,8 +28,7 @@ DATA = DatasetInfo(path=Path("d.yaml"), names={0: "a", 1: "b"}, train_images=8, 
 
 @pytest.fixture
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
-    for where in (module, setting_module):
-        monkeypatch.setattr(where, "check_dataset", lambda *_, **__: DATA)
+    monkeypatch.setattr(setting_module, "check_dataset", lambda *_, **__: DATA)
 
 
 @pytest.fixture
@@ -39,11 +38,11 @@ def trained(monkeypatch: pytest.MonkeyPatch, data: None) -> Callable[..., Traini
     def ask(tmp_path: Path, **changes: Any) -> Training:
         asked: list[Training] = []
 
-        def pretend(_function: object, training: Training, *_: object) -> Accuracy:
+        def pretend(_place: Place, _function: object, training: Training, *_: object) -> Accuracy:
             asked.append(training)
             return Accuracy(map50_95=0.5, map50=0.7, evaluator="E", train_seconds=1.0, transferred="")
 
-        monkeypatch.setattr(module, "run_in_child", pretend)
+        monkeypatch.setattr(Place, "run_alone", pretend)
         options: dict[str, Any] = {
             "model": "yolov5n-clo-head", "data": "d.yaml", "weights": None, "epochs": 3, "imgsz": 64, "batch": 4,
             "learning_rate": None, "block_rate_factor": None, "seed": 0, "device": "cpu", "threads": 1,
@@ -64,7 +63,7 @@ def checkpoint(folder: Path, classes: int = 2) -> Path:
 def candidate(weights: Path | None) -> Training:
     """The same detector as a search trains it."""
     settings = SearchSettings(imgsz=64, batch=4, device="cpu", workers=1, threads=1, from_scratch=weights is None)
-    found = prepare(settings)
+    found = prepare_search(settings)
     detector = find_detector("yolov5n-clo-head")
     return Training(
         config=insert(found.base, detector.architecture, sites=found.sites, classes=2),

@@ -22,6 +22,7 @@ from harness.architecture import BASELINE
 from harness.blocks.operators import GATES, LOCAL_OPERATORS
 from harness.blocks.registry import block_names
 from harness.cli.app import app
+from harness.jobs.place import Place
 from harness.record.state import Failure, State
 from harness.training.accuracy import Training
 
@@ -242,11 +243,11 @@ def test_the_training_that_lacks_memory_asks_for_an_absurd_batch_and_can_be_sent
 ) -> None:
     sent: list[Any] = []
 
-    def run_in_child(function: object, training: Training, **_: object) -> Failure:
+    def run_alone(_place: Place, function: object, training: Training, **_: object) -> Failure:
         sent.extend(pickle.loads(pickle.dumps((function, training))))
         return Failure(state=State.OUT_OF_MEMORY, reason="CUDA out of memory")
 
-    monkeypatch.setattr(programs, "run_in_child", run_in_child)
+    monkeypatch.setattr(Place, "run_alone", run_alone)
     assert programs.out_of_memory("0").passed
     _, training = sent
     assert (training.schedule.batch, training.device, training.data) == (100_000, "0", str(digits))

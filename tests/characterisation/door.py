@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 import typer
 
-from harness.ablation.fidelity import FidelityPlan, Rung
+from harness.ablation.fidelity_plan import FidelityPlan, Rung
 from harness.architecture import Architecture, LocalGroup
 from harness.architecture.placement import Placement
 from harness.blocks.registry import BlockEntry
@@ -242,7 +242,6 @@ def pretend(patch: pytest.MonkeyPatch, trainings: Trainings, *, kind: str = CPU)
     patch.setattr("harness.search.loop.write_parquet", lambda *_, **__: None)
     patch.setattr("harness.search.loop.model_cost", _cost)
     patch.setattr("harness.ablation.models.model_cost", _cost)
-    patch.setattr("harness.ablation.train_model.run_in_child", lambda _, training, *__, **___: trained(training))
     pretend_pictures(patch)
     return trainings
 
@@ -250,27 +249,12 @@ def pretend(patch: pytest.MonkeyPatch, trainings: Trainings, *, kind: str = CPU)
 def forbid_training(patch: pytest.MonkeyPatch) -> None:
     """Let whatever would train fail."""
     patch.setattr("harness.jobs.executors.Children.start", _never)
-    for module in ("harness.jobs.base", "harness.ablation.train_model"):
-        patch.setattr(f"{module}.run_in_child", _never)
-
-
-class _OfFidelity(Trainings):
-    """As `Trainings`, of a fidelity study, which wants the processor's time, too."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        super().__init__()
-
-    def __class_getitem__(cls, _types: object) -> type[_OfFidelity]:
-        return cls
-
-    def _outcome(self, job: Any) -> Any:
-        return trained(job), 5.0
 
 
 def pretend_fidelity(patch: pytest.MonkeyPatch) -> None:
     """Pretend a fidelity study's trainings and its common base."""
     patch.setattr("harness.ablation.fidelity.common_base", lambda *_, **__: CommonBase(weights=None, origin=""))
-    patch.setattr("harness.ablation.fidelity.Children", _OfFidelity)
+    patch.setattr("harness.jobs.place.Children", Trainings())
 
 
 def _never(*_: object, **__: object) -> NoReturn:

@@ -10,12 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from harness.ablation import train_model
 from harness.architecture import BASELINE, Architecture
 from harness.cli import search as cli_search
 from harness.cost.counts import model_cost
 from harness.detectors import load_model
-from harness.jobs import base as search_base
 from harness.jobs import executors
 from harness.record.settings import SearchSettings
 from harness.record.state import State
@@ -36,8 +34,6 @@ def clo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search_run, "start_server", lambda: None)
     monkeypatch.setattr(executors.Children, "start", no_training)
-    for module in (search_base, train_model):
-        monkeypatch.setattr(module, "run_in_child", no_training)
 
     return partial(run_here, monkeypatch, capsys)
 

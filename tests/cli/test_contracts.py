@@ -16,10 +16,10 @@ import pytest
 import torch
 import yaml
 
-from harness.ablation import train_model
 from harness.cli.search import duration
 from harness.data.check import check_dataset
 from harness.detectors import find_sites, load_model, resolve_base
+from harness.jobs.place import Place
 from harness.record.state import Failure, State
 from harness.training.accuracy import Accuracy, Training, save_checkpoint
 from tests.cli.command_line import Clo, read, sentence, write
@@ -54,14 +54,14 @@ def test_model_of_a_plain_base_reads_back_as_that_base(clo: Clo, tmp_path: Path)
 def test_train_says_what_it_yields(clo: Clo, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Training] = []
 
-    def trained(_function: object, training: Training, *_: object) -> Accuracy:
+    def trained(_place: Place, _function: object, training: Training, *_: object) -> Accuracy:
         seen.append(training)
         return Accuracy(
             map50_95=0.5, map50=0.7, evaluator="E 1", per_class={"cat": 0.5}, train_seconds=2.0,
             transferred="trained from scratch",
         )  # fmt: skip
 
-    monkeypatch.setattr(train_model, "run_in_child", trained)
+    monkeypatch.setattr(Place, "run_alone", trained)
     said = clo(
         "train", "yolov5n-clo-head", "--data", str(data), "--imgsz", "64", "--epochs", "2", "--seed", "3", "--json"
     )
@@ -117,7 +117,7 @@ def test_a_model_is_not_overwritten_by_its_own_training(clo: Clo, data: Path, tm
 
 def test_a_training_that_fails_says_why(clo: Clo, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Failure(state=State.FAILED, reason="loss is nan at iteration 3")
-    monkeypatch.setattr(train_model, "run_in_child", lambda *_: failed)
+    monkeypatch.setattr(Place, "run_alone", lambda *_: failed)
     said = clo("train", "yolov5n", "--data", str(data), "--imgsz", "64")
     assert said.code == 2
     assert "error: yolov5n cannot be trained: loss is nan at iteration 3" in said.err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from harness.ablation.fidelity import load_plan
+from harness.ablation.fidelity_plan import load_plan
 from harness.architecture.choices import Mode
 from harness.common.errors import UserError, sentence, shown
 from harness.detectors import read_architecture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.ablation.fidelity import load_plan
+from harness.ablation.fidelity_plan import load_plan
 from harness.common.errors import UserError
 from harness.common.yaml_file import MOST_BYTES, parse_yaml, read_yaml
 from harness.data.check import check_dataset

@@ -26,11 +26,11 @@ from tests.fuzz.outcome import DefectError
 REPLACED = (
     "harness.search.run.search",
     "harness.ablation.setting.prepare_ablation",
-    "harness.ablation.train_model.run_in_child",
+    "harness.jobs.place.Place.run_alone",
     "harness.ablation.train_chosen.train_chosen",
     "harness.search.simulate.simulate",
     "harness.ablation.fidelity.run_fidelity",
-    "harness.ablation.fidelity.study_setting",
+    "harness.ablation.fidelity.prepare_fidelity",
     "harness.claims.reproduce.reproduce",
     "harness.latency.latency.interleaved_latency",
     "harness.latency.threads.stable_threads",

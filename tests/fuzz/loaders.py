@@ -13,7 +13,7 @@ import yaml
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.ablation.fidelity import load_plan
+from harness.ablation.fidelity_plan import load_plan
 from harness.architecture import Architecture
 from harness.architecture.choices import FeedForward, Gate, Init, Kind, Mode, Operator
 from harness.common.resources import search_space_folder

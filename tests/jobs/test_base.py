@@ -17,7 +17,9 @@ from harness.data.digits import DigitsSettings, ensure_digits
 from harness.detectors import Base, build, resolve_base
 from harness.jobs import base as module
 from harness.jobs.base import CommonBase, base_schedule, common_base
+from harness.jobs.place import Place
 from harness.jobs.progress import Step
+from harness.jobs.setting import Prepared
 from harness.jobs.trial import train_base
 from harness.record.state import Failure, State
 from harness.training.accuracy import Accuracy, Schedule, Training, save_checkpoint
@@ -40,24 +42,25 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
     """Trainings asked for; none really happens."""
     asked: list[Training] = []
 
-    def pretend(function: Callable[..., Any], training: Training, *_: object) -> Accuracy:
+    def pretend(_place: Place, function: Callable[..., Any], training: Training, *_: object) -> Accuracy:
         assert function is train_base
         assert training.save_to is not None
         asked.append(training)
         training.save_to.write_bytes(b"weights")
         return Accuracy(map50_95=0.5 + len(asked) / 100, map50=0.7, evaluator="E", train_seconds=1.0, transferred="")
 
-    monkeypatch.setattr(module, "run_in_child", pretend)
+    monkeypatch.setattr(Place, "run_alone", pretend)
     return asked
 
 
 def find(
     base: Base | None = None, data: DatasetInfo = DATA, schedule: Schedule = SCHEDULE, **others: Any
 ) -> CommonBase:
-    options: dict[str, Any] = {"seed": 0, "device": "cpu", "threads": 1, "loader_workers": 0}
-    return common_base(
-        base or resolve_base("yolov5n"), data, schedule, on_progress=lambda _: None, **(options | others)
-    )
+    device, threads = others.pop("device", "cpu"), others.pop("threads", 1)
+    place = Place(devices=(device,), workers=1, threads=threads, threads_alone=threads)
+    prepared = Prepared(**vars(place), base=base or resolve_base("yolov5n"), sites={}, data=data)
+    options: dict[str, Any] = {"seed": 0, "loader_workers": 0, "results": Path("results")}
+    return common_base(prepared, schedule, **(options | others))
 
 
 def checkpoint(folder: Path, classes: int) -> Base:
@@ -169,7 +172,7 @@ def test_a_note_from_before_there_were_digests_is_believed(trained: list[Trainin
 
 def test_a_base_that_fails_is_the_users_to_know_and_not_kept(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     failure = Failure(state=State.OUT_OF_MEMORY, reason="MemoryError: no more")
-    monkeypatch.setattr(module, "run_in_child", lambda *_: failure)
+    monkeypatch.setattr(Place, "run_alone", lambda *_: failure)
     with pytest.raises(UserError, match="base yolov5n cannot be trained: MemoryError: no more"):
         find()
     assert not [*cache.glob("bases/*.pt"), *cache.glob("bases/*.json")]
@@ -224,15 +227,13 @@ def test_a_base_is_trained_in_a_process_of_its_own_and_can_be_a_base_itself(tmp_
     few = DigitsSettings(train_images=16, val_images=8, height_min=24, height_max=60)
     data = check_dataset(str(ensure_digits(tmp_path, few)), 64)
     told: list[Any] = []
-    options: dict[str, Any] = {"seed": 0, "device": "cpu", "threads": 1, "loader_workers": 0}
-    options["on_progress"] = told.append
-    first = common_base(resolve_base("yolov5n"), data, replace(SCHEDULE, epochs=1), **options)
+    first = find(data=data, schedule=replace(SCHEDULE, epochs=1), on_progress=told.append)
     assert first.weights is not None
     assert told == [Step("training", 1, 1, 1)]
     note = json.loads(first.weights.with_suffix(".json").read_text())
     assert note["map50_95"] == first.map50_95
     assert note["key"]["data"] == data.fingerprint
-    again = common_base(resolve_base(str(first.weights)), data, SCHEDULE, **options)
+    again = find(resolve_base(str(first.weights)), data, on_progress=told.append)
     assert again.weights == first.weights
     assert "left behind" not in again.origin
     assert told == [Step("training", 1, 1, 1)]

@@ -14,7 +14,7 @@ import pytest
 from harness.common.errors import UserError
 from harness.common.machine import environment
 from harness.jobs.cluster import Facts, Node, able, asked_resources, look_around, one_kind
-from harness.jobs.place import connect
+from harness.jobs.place import find_place
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings, parse_resources
 from harness.record.settings import search_settings
 
@@ -197,17 +197,18 @@ def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.M
         monkeypatch.delitem(sys.modules, f"harness.jobs.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"Ray is not installed; pip install 'clo-nas\[ray\]'"):
-        connect(ExecutorKind.RAY, ClusterSettings(), None)
+        find_place(device="auto", workers=None, threads=None, executor=ExecutorKind.RAY)
 
 
 def test_a_search_on_this_machine_needs_no_cluster() -> None:
-    assert connect(ExecutorKind.LOCAL, ClusterSettings(), None) is None
+    assert find_place(device="cpu", workers=None, threads=None).cluster is None
 
 
 def test_an_address_where_nobody_answers_is_said_at_once() -> None:
     pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
+    nobody = ClusterSettings(address="127.0.0.1:1")
     with pytest.raises(UserError, match=r"--address 127\.0\.0\.1:1: no Ray cluster answers there"):
-        connect(ExecutorKind.RAY, ClusterSettings(address="127.0.0.1:1"), None)
+        find_place(device="auto", workers=None, threads=None, executor=ExecutorKind.RAY, cluster=nobody)
 
 
 @pytest.fixture

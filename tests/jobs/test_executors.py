@@ -15,9 +15,11 @@ import psutil
 import pytest
 
 from harness.common.errors import UserError
-from harness.jobs.executors import run_in_child
+from harness.jobs.place import find_place
 from harness.record.state import Failure, State
 from harness.training.accuracy import NotANumberError
+
+run_in_child = find_place(device="cpu", workers=1, threads=1).run_alone
 
 
 def double(number: int, report: Callable[[Any], None]) -> int:
@@ -73,7 +75,7 @@ def test_a_users_error_stays_one() -> None:
 
 def test_the_child_dies_with_a_killed_search() -> None:
     script = (
-        "from harness.jobs.executors import run_in_child\nfrom test_executors import sleep\n"
+        "from test_executors import run_in_child, sleep\n"
         "if __name__ == '__main__':\n    run_in_child(sleep, 600.0, lambda m: print(m[1], flush=True))\n"
     )
     folder = str(Path(__file__).parent)

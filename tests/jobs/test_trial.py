@@ -126,3 +126,29 @@ def test_a_latency_is_one_devices_however_many_train(training: Training, monkeyp
     job = Job(training=several, measure_latency=True, latency_seconds=1.0, latency_threads=1)
     assert run_trial(job, cast(Any, Reports())).accuracy == accuracy
     assert measured == ["0"]
+
+
+class Waited:
+    """A training's line to its search, on a machine where somebody waits to measure a latency until it rests."""
+
+    rest_is_due = True
+
+    def __call__(self, _step: object) -> None: ...
+
+    def rest(self) -> None:
+        self.rest_is_due = False
+
+
+def test_a_training_rests_for_whoever_measures_a_latency(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    report, waits = Waited(), []
+
+    def train(_training: Training, step: Callable[[int, int], None]) -> str:
+        for done in range(2):
+            step(done, 2)
+            waits.append(report.rest_is_due)
+        return "accuracy"
+
+    monkeypatch.setattr(trial, "train", train)
+    resting: Any = report
+    train_base(replace(training, schedule=cast(Any, SimpleNamespace(epochs=1))), resting)
+    assert waits == [False, False]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from harness.common.errors import UserError
 from harness.cost.ledger import deployed
 from harness.latency import runtimes
-from harness.latency.runtimes import Dtype, MemoryFormat, Mode, Runtime, prediction, prepare
+from harness.latency.runtimes import Dtype, MemoryFormat, Mode, Runtime, checked_passes, prediction
 
 CPU = torch.device("cpu")
 
@@ -45,7 +45,7 @@ def image() -> Tensor:
 
 
 def answer(model: nn.Module, image: Tensor, runtime: Runtime) -> Tensor:
-    [run] = prepare({"candidate": model}, image, runtime)
+    [run] = checked_passes({"candidate": model}, image, runtime)
     with torch.inference_mode():
         return prediction(model, run())
 
@@ -147,7 +147,7 @@ def test_what_a_model_makes_in_its_first_pass_is_there_before_it_is_compiled(
         return model
 
     monkeypatch.setattr(torch, "compile", compiling)
-    prepare({"candidate": LateAnchors()}, image, Runtime(mode=Mode.COMPILE))
+    checked_passes({"candidate": LateAnchors()}, image, Runtime(mode=Mode.COMPILE))
     assert compiled == [torch.ones(1)]
 
 

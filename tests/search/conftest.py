@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.data.digits import DigitsSettings, ensure_digits
-from harness.jobs.setting import Setting, prepare
 from harness.record.settings import SearchSettings
+from harness.search.setting import Setting, prepare_search
 from harness.storage.records import open_storage
 from tests.search.pretended_search import Search
 
@@ -59,7 +59,7 @@ def clo() -> Clo:
 @pytest.fixture(scope="session")
 def setting(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Setting:
     """All that a search works on, read once."""
-    return prepare(
+    return prepare_search(
         SearchSettings(
             data=str(small_data), imgsz=64, space="small", device="cpu", workers=1, from_scratch=True,
             results=tmp_path_factory.mktemp("results"),

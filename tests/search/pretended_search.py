@@ -19,11 +19,11 @@ import pytest
 from harness.cost.space_cost import AdditiveCost
 from harness.jobs.base import CommonBase
 from harness.jobs.progress import Work
-from harness.jobs.setting import Setting
 from harness.jobs.trial import Job, Measured
 from harness.record.settings import search_settings
 from harness.search import loop as search_loop
 from harness.search.region import Region
+from harness.search.setting import Setting
 from harness.storage.opening import open_study
 from harness.training.accuracy import Accuracy
 from harness.training.image_matches import ImageMatches

@@ -5,21 +5,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 
 from harness.search import acquisition as module
 from harness.search.acquisition import Acquisition, Choice, Preferences
-from harness.search.candidates import Candidates, ListedCandidates, ParameterCandidates
+from harness.search.candidates import Candidates, Codes, ListedCandidates
 from harness.search.history import History, key_of
-from harness.search.improvement import Floats
 
 COUNT = 30
+DISTRIBUTIONS = {"x": CategoricalDistribution(range(COUNT))}
 
 
 def listed(cost: Callable[[int], float] = lambda x: 2.0**x) -> ListedCandidates:
     """Thirty in a row."""
     rows = [{"x": x} for x in range(COUNT)]
-    return ListedCandidates({"x": IntDistribution(0, COUNT - 1)}, rows, np.array([cost(x) for x in range(COUNT)]))
+    return ListedCandidates(DISTRIBUTIONS, rows, np.array([cost(x) for x in range(COUNT)]))
 
 
 def history(
@@ -83,7 +83,7 @@ def test_an_improvement_is_the_scores_share_of_the_volume() -> None:
     candidates = listed()
     past = history(candidates, [(x, rising(x)) for x in (0, 5, 12, 29)])
     chosen = best(candidates, past)
-    assert chosen is not None and 0 < chosen.expected_share < 1 and not chosen.is_repeat
+    assert chosen is not None and 0 < chosen.expected_share < 1
 
 
 def test_what_was_ever_asked_for_is_never_chosen_again() -> None:
@@ -116,13 +116,6 @@ def test_more_accuracy_at_the_same_cost_is_preferred() -> None:
     assert number(best(candidates, past)) > 14
 
 
-def test_where_nothing_costs_anything_accuracy_alone_counts() -> None:
-    candidates = listed(lambda x: 0.0)
-    past = history(candidates, [(x, -((x - 20) ** 2) / 400) for x in (0, 10, 14, 29)])
-    chosen = best(candidates, past)
-    assert chosen is not None and 15 <= number(chosen) <= 25 and np.isfinite(chosen.expected_share)
-
-
 def test_beyond_the_highest_cost_nothing_is_worth_anything() -> None:
     candidates = listed()
     past = history(candidates, [(x, rising(x)) for x in (0, 3, 6)])
@@ -136,38 +129,6 @@ def test_below_the_least_accuracy_nothing_is_worth_anything() -> None:
     assert number(best(candidates, past, least_accuracy=0.65)) > 15
 
 
-def test_a_repeat_needs_to_be_allowed_and_known_noise() -> None:
-    candidates = listed()
-    known = [(x, rising(x)) for x in range(COUNT)]
-    everything = history(candidates, known, noise_sd=0.1)
-    assert best(candidates, everything) is None
-    again = best(candidates, everything, repeats=True)
-    assert again is not None and again.is_repeat and again.expected_share > 0
-
-
-def test_another_reading_is_worth_what_monte_carlo_says_of_a_changed_belief() -> None:
-    candidates = listed()
-    noise = 0.1
-    past = history(candidates, [(x, rising(x)) for x in range(0, COUNT, 5)], noise_sd=noise)
-    decision = Acquisition(candidates, past, Preferences(repeats=True), rng())
-    mean, sd = decision._believed
-    cost = np.log(past.cost)
-    today = decision._staircase(cost, mean).hypervolume
-    for one, value in enumerate(decision._again()):
-        draws = mean[one] + sd[one] ** 2 / np.sqrt(sd[one] ** 2 + noise**2) * rng(one).standard_normal(4000)
-        believed = np.tile(mean, (len(draws), 1))
-        believed[:, one] = draws
-        gains = np.array([decision._staircase(cost, each).hypervolume for each in believed]) - today
-        assert value == pytest.approx(gains.mean(), abs=4 * gains.std() / np.sqrt(len(draws)) + 1e-9)
-
-
-def test_without_noise_a_second_reading_is_worth_nothing() -> None:
-    candidates = listed()
-    past = history(candidates, [(x, rising(x)) for x in range(0, COUNT, 3)])
-    chosen = best(candidates, past, repeats=True)
-    assert chosen is not None and not chosen.is_repeat
-
-
 def test_with_noise_the_front_is_that_of_means_and_not_of_readings() -> None:
     candidates = listed()
     past = history(candidates, [(x, 0.9 if x == 14 else 0.5) for x in range(0, COUNT, 2)], noise_sd=0.15)
@@ -175,38 +136,27 @@ def test_with_noise_the_front_is_that_of_means_and_not_of_readings() -> None:
     assert decision._front.levels.max() < 0.8
 
 
-def space(allowed: Callable[[float], bool] = lambda _: True) -> ParameterCandidates:
-    """Too many dimensions for a draw to come close to everything."""
-    return ParameterCandidates(
-        {name: FloatDistribution(0, 1) for name in "xyzuvw"},
-        lambda chosen: 1.0 + chosen["x"] if allowed(chosen["x"]) else float("nan"),
-    )
+class Drawn(ListedCandidates):
+    """Of these a few are drawn; near another one is who stands beside it."""
 
+    is_complete = False
 
-def continuous(candidates: ParameterCandidates, known: Floats) -> History:
-    accuracy = 1 - ((known - 0.6) ** 2).sum(axis=1)
-    return History(
-        codes=known, accuracy=accuracy, readings=np.ones(len(known)), cost=candidates.cost(known), noise_sd=None,
-        pending=known[:0], taken=frozenset(map(key_of, known)),
-    )  # fmt: skip
+    def draw(self, rng: np.random.Generator) -> Codes:
+        return np.arange(0, COUNT, 6)[:, None]
 
-
-@pytest.mark.parametrize("known", [0, 1, 8])
-def test_a_combination_without_a_cost_is_never_chosen(known: int) -> None:
-    candidates = space(lambda x: x > 0.5)
-    codes = rng().uniform(0.5, 1, size=(known, 6))
-    for seed in range(5):
-        chosen = Acquisition(candidates, continuous(candidates, codes), Preferences(), rng(seed)).best()
-        assert chosen is not None and chosen.code[0] > 0.5
+    def neighbours(self, codes: Codes, rng: np.random.Generator) -> Codes:
+        near: Codes = np.clip(np.concatenate([codes - 1, codes + 1]), 0, COUNT - 1)
+        return near
 
 
 def test_what_is_near_the_pools_best_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    candidates = space()
-    past = continuous(candidates, rng().uniform(size=(12, 6)))
+    candidates = Drawn(DISTRIBUTIONS, [{"x": x} for x in range(COUNT)], np.array([2.0**x for x in range(COUNT)]))
+    past = history(candidates, [(x, rising(x)) for x in (0, 6, 12, 29)])
     evolved = best(candidates, past)
     monkeypatch.setattr(module, "_ROUNDS", 0)
     drawn = best(candidates, past)
     assert evolved is not None and drawn is not None and evolved.expected_share > drawn.expected_share
+    assert number(drawn) % 6 == 0 != number(evolved) % 6
 
 
 def test_a_short_list_from_part_of_the_readings_leads_to_the_same_choice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,11 +166,6 @@ def test_a_short_list_from_part_of_the_readings_leads_to_the_same_choice(monkeyp
     monkeypatch.setattr(module, "_MANY", 0)
     monkeypatch.setattr(module, "_SHORT_LIST", 10)
     assert number(best(candidates, past)) == whole
-
-
-def test_no_candidate_at_all_is_no_choice() -> None:
-    none = ListedCandidates({"x": IntDistribution(0, 1)}, [], np.zeros(0))
-    assert best(none, history(none, [])) is None
 
 
 def test_costs_that_are_uncertain_count_as_that() -> None:

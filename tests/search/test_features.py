@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 
 from harness.search.features import columns_of, features_of, side_by_side, unit_range
 
@@ -20,22 +20,6 @@ def test_numbers_with_zero_grow_by_steps() -> None:
     assert columns_of(CategoricalDistribution([0, 1, 4]), [4, 1, 0])[:, 0].tolist() == [1, 0.25, 0]
 
 
-@pytest.mark.parametrize(
-    ("distribution", "values", "features"),
-    [
-        (FloatDistribution(2, 10), [2.0, 4.0, 10.0], [0, 0.25, 1]),
-        (IntDistribution(0, 8), [0, 2, 8], [0, 0.25, 1]),
-        (FloatDistribution(1, 100, log=True), [1.0, 10.0, 100.0], [0, 0.5, 1]),
-        (IntDistribution(1, 16, log=True), [1, 4, 16], [0, 0.5, 1]),
-        (IntDistribution(5, 5), [5, 5], [0, 0]),
-    ],
-)
-def test_ranges_are_on_their_own_scale(
-    distribution: BaseDistribution, values: list[float], features: list[float]
-) -> None:
-    assert columns_of(distribution, values)[:, 0].tolist() == pytest.approx(features)
-
-
 def test_other_choices_are_all_1_apart() -> None:
     columns = columns_of(CategoricalDistribution(["a", "b", 3, True]), ["a", "b", 3, True])
     distances = np.linalg.norm(columns[:, None] - columns, axis=2)
@@ -49,25 +33,6 @@ def test_yes_and_no_are_no_numbers() -> None:
 def test_what_was_not_asked_is_0() -> None:
     assert columns_of(CategoricalDistribution(["a", "b"]), [None, "b"])[0].tolist() == [0, 0]
     assert columns_of(CategoricalDistribution([3, 5]), [None, 5])[0].tolist() == [0]
-    assert columns_of(IntDistribution(3, 5), [None, 5])[0].tolist() == [0]
-
-
-class Other(BaseDistribution):
-    """No distribution of Optuna's."""
-
-    def to_internal_repr(self, param_value_in_external_repr: object) -> float:
-        return 0.0
-
-    def single(self) -> bool:
-        return False
-
-    def _contains(self, param_value_in_internal_repr: float) -> bool:
-        return True
-
-
-def test_an_unknown_kind_of_parameter_is_named() -> None:
-    with pytest.raises(ValueError, match="neither numbers nor choices"):
-        columns_of(Other(), [1])
 
 
 @given(NUMBERS, st.booleans())
@@ -79,7 +44,7 @@ def test_features_keep_the_order_and_are_within_0_and_1(numbers: list[float], ne
 
 
 def test_each_parameter_has_its_own_columns() -> None:
-    distributions = {"kind": CategoricalDistribution(["a", "b"]), "depth": IntDistribution(0, 2)}
+    distributions = {"kind": CategoricalDistribution(["a", "b"]), "depth": CategoricalDistribution([0, 1, 2])}
     features, groups = features_of(distributions, [{"kind": "a", "depth": 1}, {"depth": 2}])
     assert features.shape == (2, 3) and groups == (slice(0, 2), slice(2, 3))
     assert features[1].tolist() == [0, 0, 1]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from harness.cost.space_cost import AdditiveCost
-from harness.jobs.setting import Setting
 from harness.latency.survey import Measurements, Survey
 from harness.record.settings import Objective
 from harness.search import informed as module
 from harness.search.informed import known_cost
+from harness.search.setting import Setting
 from tests.search.pretended_search import Notes
 
 

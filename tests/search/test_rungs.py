@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from harness.architecture import BASELINE
-from harness.jobs.setting import Setting
 from harness.jobs.trial import Job, Measured
 from harness.record.settings import Sampler, search_settings
 from harness.record.state import Failure, State
 from harness.search.promotion import nobody_judges
+from harness.search.setting import Setting
 from tests.search.pretended_search import Killed, Search, trained
 
 

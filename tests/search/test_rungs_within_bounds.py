@@ -8,9 +8,9 @@ import pytest
 
 from harness.architecture import BASELINE
 from harness.cost.space_cost import AdditiveCost
-from harness.jobs.setting import Setting
 from harness.record.constraints import Constraints
 from harness.search.region import Region
+from harness.search.setting import Setting
 from tests.search.pretended_search import Killed, Search
 
 

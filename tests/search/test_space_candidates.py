@@ -53,7 +53,7 @@ def test_parameters_lead_back_to_the_code_and_are_among_the_distributions(name: 
         assert candidates.code(parameters) is not None
         np.testing.assert_array_equal(candidates.code(parameters), code)
         for parameter, value in parameters.items():
-            assert value in candidates.distributions[parameter].choices  # type: ignore[attr-defined]
+            assert value in candidates.distributions[parameter].choices
         trial = optuna.trial.FixedTrial(parameters)
         identity = candidates.space.identity(candidates.space.suggest(trial))
         assert identity == candidates.space.identity(candidates.architecture(code))

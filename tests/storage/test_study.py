@@ -11,7 +11,7 @@ from harness.record.constraints import Constraints
 from harness.record.settings import Sampler, SearchSettings
 from harness.record.state import Key, State
 from harness.record.study import LOOKS, ROLE, TRAINING
-from harness.search.sampler import CostAwareSampler, make_sampler
+from harness.search.sampler import make_sampler
 from harness.storage.opening import open_study
 from tests.storage.studies import BASE, BLOCK, DATA, OTHER, begin, figures, killed_before_telling, state_of, told, train
 
@@ -222,7 +222,6 @@ def test_what_a_trial_is_stands_in_storage_before_it_starts(settings: SearchSett
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("cost-aware", CostAwareSampler),
         ("tpe", optuna.samplers.TPESampler),
         ("nsga2", optuna.samplers.NSGAIISampler),
         ("nsga3", optuna.samplers.NSGAIIISampler),

@@ -1,0 +1,87 @@
+"""What a search works on: a base and its data, the space, the schedule, each checked, and what is tried first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.architecture import Architecture
+from harness.common.errors import UserError
+from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
+from harness.jobs.place import find_place
+from harness.jobs.setting import Prepared, find_architecture, prepare
+from harness.record.settings import SearchSettings
+from harness.space import SearchSpace, load_space
+from harness.training.accuracy import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(Prepared):
+    """All that stays the same through a search.
+
+    Attributes:
+        latency_threads: CPU threads of latency measurements; the study's (`harness.jobs.latency_threads`).
+    """
+
+    settings: SearchSettings
+    space: SearchSpace
+    schedule: Schedule
+    latency_threads: int
+
+
+def prepare_search(settings: SearchSettings) -> Setting:
+    """Read and check everything that was named.
+
+    Raises:
+        UserError: Something does not exist or does not fit together.
+    """
+    place = find_place(
+        device=settings.device,
+        workers=settings.workers,
+        threads=settings.threads,
+        executor=settings.executor,
+        cluster=settings.cluster,
+    )
+    base = resolve_base(settings.base)
+    sites = find_sites(base)
+    space = SearchSpace(
+        load_space(settings.space),
+        base=base.name,
+        channels=mode_channels(sites),
+        maps=map_sizes(sites, settings.imgsz),
+        required=settings.constraints.required_sites,
+        forbidden=settings.constraints.forbidden_sites,
+    )
+    prepared = prepare(settings, base, sites, place)
+    prepared.ask_nodes(space.file.block_files, settings.folder)
+    schedule = Schedule(
+        epochs=settings.epochs,
+        batch=settings.batch,
+        imgsz=settings.imgsz,
+        learning_rate=settings.learning_rate,
+        block_rate_factor=settings.block_rate_factor,
+    )
+    return Setting(
+        **vars(prepared), settings=settings, space=space, schedule=schedule, latency_threads=place.threads_alone
+    )
+
+
+def included(setting: Setting) -> list[Architecture]:
+    """The candidates that the user wants tried first.
+
+    Raises:
+        UserError: One does not exist, or is not in the space.
+    """
+    found = []
+    constraints = setting.settings.constraints
+    for spec in setting.settings.include:
+        architecture = find_architecture(
+            spec, setting.base, setting.settings.results, option="--include", storage=setting.settings.storage
+        )
+        if not setting.space.holds(architecture):
+            chosen = constraints.required_sites or constraints.forbidden_sites
+            sites = ", with the sites of --with and --without" if chosen else ""
+            raise UserError(
+                f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'{sites}"
+            )
+        found.append(architecture)
+    return found
