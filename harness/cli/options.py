@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from harness.common.errors import UserError
-from harness.common.isolation import program
+from harness.common.machine import program
 from harness.record.settings import sqlite_url, without_password
 
 if TYPE_CHECKING:  # the record brings pandas, and `clo --help` is to be quick

@@ -119,10 +119,11 @@ def reproduce(
 
 
 def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
+    from harness.record.surroundings import Environment
     from harness.report.ledger import write_ledger
     from harness.report.notes import command_of
 
-    environment = ledger.studies[0].environment if ledger.studies else {}
+    environment = ledger.studies[0].environment if ledger.studies else Environment()
     typed = shlex.join(typed_command()) if settings.train else command_of(environment)
     path = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
     if as_json:

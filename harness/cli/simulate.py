@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import typer
 from harness.cli.options import Json, choice
 from harness.cli.printing import print_json, print_table
 from harness.common.errors import UserError
+from harness.common.machine import usable_cores
 from harness.record.own_files import refuse_others
 from harness.record.settings import Sampler
 
@@ -89,7 +89,7 @@ def simulate(
     conditions = Conditions(budget=budget, workers=workers, cost_error=cost_error, noise=noise)
     with _progress(len(samplers) * seeds) as advance:
         replays = run(
-            trainings, samplers, range(seed, seed + seeds), conditions, jobs=jobs or _cores(), after_each=advance
+            trainings, samplers, range(seed, seed + seeds), conditions, jobs=jobs or usable_cores(), after_each=advance
         )
     by_name = {str(name): found for name, found in replays.items()}
     results = [summarize(name, found) for name, found in by_name.items()]
@@ -160,7 +160,3 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("searches", total=total)
         yield lambda: bar.advance(task)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

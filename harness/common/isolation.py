@@ -13,21 +13,15 @@ from pathlib import Path
 import platformdirs
 
 from harness.common.errors import UserError
+from harness.common.machine import usable_cores
 
 _CACHE_VARIABLE = "CLO_NAS_CACHE"
-_PROGRAM_VARIABLE = "CLO_NAS_PROGRAM"
-"""Set by the noxfile."""
 
 
 def cache_folder() -> Path:
     """Where data sets and trained bases are kept; `CLO_NAS_CACHE` moves it."""
     chosen = os.environ.get(_CACHE_VARIABLE)
     return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("clo-nas"))
-
-
-def program() -> str:
-    """Return what to type for `clo` here: under nox, which installs nothing beside its environment, a session of it."""
-    return os.environ.get(_PROGRAM_VARIABLE) or "clo"
 
 
 def isolate_ultralytics() -> None:
@@ -51,9 +45,7 @@ def isolate_ultralytics() -> None:
         os.environ.setdefault(name, value)
     if "OMP_NUM_THREADS" not in os.environ:
         # Ultralytics would set 1 and cripple CPU training; torch's own default is one a core.
-        os.environ["OMP_NUM_THREADS"] = str(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        os.environ["OMP_NUM_THREADS"] = str(usable_cores())
     folder = Path(os.environ["YOLO_CONFIG_DIR"])
     try:
         folder.mkdir(parents=True, exist_ok=True)

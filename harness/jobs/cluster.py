@@ -12,10 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness.common.errors import UserError
-from harness.common.machine import device_kind, environment
+from harness.common.machine import Surroundings, device_kind, environment
 from harness.record.cluster_settings import ClusterSettings
 
 _SAME = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "numpy")
@@ -60,14 +59,14 @@ class Facts:
 
     node: str
     kind: str
-    conditions: dict[str, Any] = field(repr=False)
+    conditions: Surroundings = field(repr=False)
     unseen: tuple[str, ...] = ()
 
     @property
     def versions(self) -> dict[str, str]:
         """What has to be the same everywhere; a build of torch for another CUDA counts as the same."""
         packages = {name: str(self.conditions["packages"][name]).partition("+")[0] for name in _SAME}
-        return {"clo-nas": str(self.conditions["clo_nas"]), **packages}
+        return {"clo-nas": self.conditions["clo_nas"], **packages}
 
 
 def asked_resources(settings: ClusterSettings) -> dict[str, float]:

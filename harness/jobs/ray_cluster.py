@@ -55,7 +55,7 @@ class Cluster:
     """
 
     kind: str
-    conditions: dict[str, Any]
+    conditions: dict[str, object]
 
     def __init__(self, settings: ClusterSettings, workers: int | None) -> None:
         _connect(settings.address)

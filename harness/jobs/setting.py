@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
@@ -33,7 +32,7 @@ from harness.detectors import (
 from harness.jobs.place import Place, connect
 from harness.record.form import check_block_files
 from harness.record.settings import SearchSettings, sqlite_url
-from harness.record.study import DATA_CAUTIONS, DATA_REPAIRS
+from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS
 from harness.space import SearchSpace, load_space
 from harness.storage.records import load_record, study_names
 from harness.training.accuracy import Schedule
@@ -254,7 +253,7 @@ def data_notes(data: DatasetInfo, imgsz: int, batch: int) -> list[str]:
     return [f"data: {each}" for each in (f"{where}{counts}, at {imgsz} px", *data.repairs, *cautions)]
 
 
-def data_environment(data: DatasetInfo) -> dict[str, Any]:
+def data_environment(data: DatasetInfo) -> dict[str, object]:
     """Plain data for JSON: what the loader uses, and what it does not."""
     return {
         "train_images": data.train_images,

@@ -14,6 +14,7 @@ from harness.architecture.choices import Option
 from harness.record.constraints import Constraints
 from harness.record.form import AblationRecord, StudySettings, TrainedArm
 from harness.record.state import State
+from harness.record.surroundings import Environment, SpaceSummary
 
 ROLE = "role"
 """User attribute that says what an Optuna trial stands for: one of the three below."""
@@ -26,18 +27,6 @@ EXPECTED_GAINS = "expected_gains"
 """Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
 BASE = "common_base"
 """Study attribute on a database server: hash, origin and accuracy of the base that all machines share."""
-LOOKS = "looks"
-"""Study attribute, and entry of the environment: evaluation seeds of the candidate that had most, each time that a
-search ended with more of them than before."""
-AA_CHECK = "latency_aa_check"
-"""Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
-LATENCY_THREADS = "latency_threads"
-"""Entry of the environment: CPU threads of latency measurements, `count` and `reason`."""
-DATA_REPAIRS = "data_repairs"
-"""Entry of the environment: what was repaired in the data, and what is not used of it, a list of sentences."""
-DATA_CAUTIONS = "data_cautions"
-"""Entry of the environment: what bears on what the data can tell, a list of sentences."""
-
 COLUMNS: dict[str, str] = {
     "trial": "int64",
     "architecture": "str",
@@ -131,8 +120,8 @@ class StudyRecord:
     trials: pd.DataFrame
     architectures: dict[str, Architecture]
     settings: StudySettings
-    environment: dict[str, Any]
-    space: dict[str, Any]
+    environment: Environment
+    space: SpaceSummary
     proposals: dict[str, int]
     model_yamls: dict[str, str]
     expected_gains: tuple[float, ...] = ()
@@ -152,7 +141,7 @@ class StudyRecord:
         A study from before looks were kept counts as looked at once.
         """
         now: int = evaluation_seeds(self.trials)
-        return 1 + len([before for before in self.environment.get(LOOKS, ()) if before < now])
+        return 1 + len([before for before in self.environment.looks if before < now])
 
     @property
     def constraints(self) -> Constraints:
@@ -209,5 +198,5 @@ def base_of(record: StudyRecord) -> str:
     A path is relative to the folder where the search was begun; of a study from before that was kept, to this one.
     """
     given = str(record.settings.base)
-    path = Path(str(record.environment.get("folder") or "."), given).expanduser().absolute()
+    path = Path(record.environment.folder or ".", given).expanduser().absolute()
     return str(path) if path.is_file() else given

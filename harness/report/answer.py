@@ -220,7 +220,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     """What else must be known to believe the headline rightly."""
     remarks = [said] if (said := phrases.several_lengths(summary)) else []
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
-    images = record.environment.get("val_images")
+    images = record.environment.val_images
     remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
@@ -236,7 +236,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
     wanted = record.settings.trials
     tried = record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique()
-    there_are = record.space.get("feasible") or record.space.get("size", math.inf)
+    there_are = record.space.feasible or record.space.size or math.inf
     if isinstance(wanted, int) and tried < min(wanted, there_are):
         remarks.append(f"The search is not done: {tried} of {words.count(wanted, 'candidate')} tried so far.")
     return remarks

@@ -24,7 +24,8 @@ from harness.jobs.trial import Job, Measured, keep_matches, trial_figures
 from harness.latency.latency import Latency
 from harness.latency.raw_samples import write_parquet
 from harness.record.state import Key, State
-from harness.record.study import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN, StudyRecord
+from harness.record.study import EXPECTED_GAINS, LAST_RUN, StudyRecord
+from harness.record.surroundings import AA_CHECK
 from harness.search.informed import informed_sampler
 from harness.search.promotion import choose, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.proposals import ask_for
@@ -260,8 +261,7 @@ class Loop:
     def _keep_aa_check(self, latency: Latency) -> None:
         """The baseline was timed against its own copy: a ratio away from 1 would discredit all others."""
         check = {"ratio": latency.ratio, "ratio_ci95": list(latency.ratio_ci95)}
-        environment = {**self.study.optuna.user_attrs[ENVIRONMENT], AA_CHECK: check}
-        self.study.optuna.set_user_attr(ENVIRONMENT, environment)
+        self.study.environment |= {AA_CHECK: check}
 
     def _in_time(self) -> bool:
         return time.monotonic() < self.deadline

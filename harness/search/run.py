@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
@@ -19,7 +17,8 @@ from harness.jobs.progress import Observer
 from harness.jobs.setting import Setting, data_environment, data_notes, included, prepare
 from harness.record.cluster_settings import ExecutorKind
 from harness.record.settings import SearchSettings, is_server
-from harness.record.study import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
+from harness.record.study import SPACE, StudyRecord
+from harness.record.surroundings import AA_CHECK, LATENCY_THREADS, Environment, SpaceSummary
 from harness.search.loop import LOG, Loop
 from harness.search.promotion import plan_search
 from harness.search.region import Region
@@ -89,7 +88,9 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
             )
         setting = replace(setting, settings=study.settings)
         try:
-            summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
+            summary = summarise_space(setting.space, cost)
+            if region:
+                summary |= region.summary()
             observer.space(summary)
             common = _common_base(study, setting, observer)
             taken = latency_threads(
@@ -121,7 +122,7 @@ def _describe(
     setting: Setting,
     common: CommonBase,
     cost: AdditiveCost,
-    space: Mapping[str, Any],
+    space: SpaceSummary,
     command: list[str],
 ) -> None:
     """Keep where and with what the study ran: of the last that joined it, where there are several."""
@@ -132,10 +133,9 @@ def _describe(
         seeds=setting.settings.all_seeds,
     )
     with study.members.turn():
-        before = study.optuna.user_attrs.get(ENVIRONMENT, {})
-        study.optuna.set_user_attr(SPACE, space)
-        study.optuna.set_user_attr(
-            ENVIRONMENT,
+        before = study.environment.to_dict()
+        study.optuna.set_user_attr(SPACE, space.to_dict())
+        study.environment = Environment.of(
             {
                 **details,
                 **(setting.cluster.conditions if setting.cluster else {}),
@@ -147,7 +147,7 @@ def _describe(
                 "uncounted": cost.base.uncounted,
                 **data_environment(setting.data),
                 **{key: before[key] for key in (AA_CHECK, LATENCY_THREADS) if key in before},
-            },
+            }
         )
 
 

@@ -16,7 +16,17 @@ from optuna.trial import TrialState
 from harness.architecture import BASELINE, Architecture
 from harness.record.settings import Objective, SearchSettings
 from harness.record.state import Key, State
-from harness.record.study import ARCHITECTURE, LOOKS, MODEL_YAML, ROLE, ROW, TRAINING, StudyRecord, evaluation_seeds
+from harness.record.study import (
+    ARCHITECTURE,
+    ENVIRONMENT,
+    MODEL_YAML,
+    ROLE,
+    ROW,
+    TRAINING,
+    StudyRecord,
+    evaluation_seeds,
+)
+from harness.record.surroundings import LOOKS, Environment
 from harness.storage.good_copy import GoodCopy
 from harness.storage.members import ME, Alone, Members
 from harness.storage.records import record_of
@@ -61,6 +71,15 @@ class SearchStudy:
     def record(self) -> StudyRecord:
         """Everything so far, as data."""
         return record_of(self.optuna)
+
+    @property
+    def environment(self) -> Environment:
+        """Where and with what the study ran, as far as it is known."""
+        return Environment.of(self.optuna.user_attrs.get(ENVIRONMENT, {}))
+
+    @environment.setter
+    def environment(self, environment: Environment) -> None:
+        self.optuna.set_user_attr(ENVIRONMENT, environment.to_dict())
 
     def looked(self) -> StudyRecord:
         """Everything at the end of a search, which is a look at it: kept where it is one on more seeds than before."""
