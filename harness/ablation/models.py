@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 from harness.architecture import BASELINE
 from harness.architecture.choices import Size
+from harness.common.digest import text_digest
 from harness.common.errors import UserError
 from harness.cost.counts import model_cost
 from harness.detectors import Base, Site, build, index_map, insert, to_yaml, widened
@@ -96,7 +96,7 @@ def _model(
 def _identity(size: Size, config: Mapping[str, Any]) -> str:
     """Of a widened base: what was widened to two models of one size is one training."""
     text = json.dumps([config["backbone"], config["head"]], default=str)
-    return f"wide-{size}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"wide-{size}-{text_digest(text)[:8]}"
 
 
 def _size(config: dict[str, Any], imgsz: int) -> tuple[float, float]:

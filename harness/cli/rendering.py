@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
@@ -18,9 +18,6 @@ from harness.common.atomic import write_whole
 from harness.common.errors import UserError
 from harness.record.surroundings import Environment
 from harness.record.tables import SURROUNDINGS, is_study, read_study
-
-if TYPE_CHECKING:
-    from harness.claims.reproduce import Ledger
 
 _FINDINGS, _TRAININGS, _SETTING = "findings.json", "trainings.csv", "setting.json"
 
@@ -77,7 +74,7 @@ def render(folder: Path, out: Path | None = None) -> Path:
     return target / "report.html"
 
 
-def render_ledger(folder: Path, out: Path) -> Ledger:
+def render_ledger(folder: Path, out: Path) -> None:
     """Write the ledger: verdicts on accuracy read anew from the ablations' tables, the others as they were found.
 
     Raises:
@@ -92,7 +89,6 @@ def render_ledger(folder: Path, out: Path) -> Ledger:
     environment = ledger.studies[0].environment if ledger.studies else _environment(folder / SURROUNDINGS)
     write_findings(out, {claim.id: finding for claim, finding in ledger.entries})
     write_ledger(ledger.entries, environment, command_of(environment), out, ledger.baselines)
-    return ledger
 
 
 def render_fidelity(folder: Path, out: Path) -> pd.DataFrame:

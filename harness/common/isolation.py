@@ -13,15 +13,26 @@ from pathlib import Path
 import platformdirs
 
 from harness.common.errors import UserError
-from harness.common.machine import usable_cores
 
 _CACHE_VARIABLE = "CLO_NAS_CACHE"
+_PROGRAM_VARIABLE = "CLO_NAS_PROGRAM"
+"""Set by the noxfile."""
 
 
 def cache_folder() -> Path:
     """Where data sets and trained bases are kept; `CLO_NAS_CACHE` moves it."""
     chosen = os.environ.get(_CACHE_VARIABLE)
     return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("clo-nas"))
+
+
+def program() -> str:
+    """Return what to type for `clo` here: under nox, which installs nothing beside its environment, a session of it."""
+    return os.environ.get(_PROGRAM_VARIABLE) or "clo"
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on, which a container or `taskset` limits."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def isolate_ultralytics() -> None:

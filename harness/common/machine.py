@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import TypedDict
 
 from harness.common.errors import UserError
+from harness.common.isolation import program, usable_cores
 from harness.common.printable import quoted
 from harness.common.version import version
 
 PACKAGES = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "optuna", "fvcore", "numpy", "pandas")
 """Distributions whose version bears on the figures."""
 
-_PROGRAM_VARIABLE = "CLO_NAS_PROGRAM"
-"""Set by the noxfile."""
 _SOURCE = Path(__file__).resolve().parents[2]
 """The folder that holds the package: the clone, if it runs from one."""
 
@@ -115,11 +114,6 @@ def environment(
     }
 
 
-def program() -> str:
-    """Return what to type for `clo` here: under nox, which installs nothing beside its environment, a session of it."""
-    return os.environ.get(_PROGRAM_VARIABLE) or "clo"
-
-
 def device_kind(device: str) -> str:
     """What figures may be compared on: the models of the GPUs, or the processor's.
 
@@ -189,11 +183,6 @@ def cpu_model() -> str | None:
             if key.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine() or None
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on, which a container or `taskset` limits."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(device: str) -> Device:

@@ -13,7 +13,6 @@ written without compression, because zlib builds differ.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.common.atomic import write_folder_once
+from harness.common.digest import json_digest
 from harness.common.errors import UserError
 from harness.data.scenes import DigitsSettings, Pixels, PlacedDigit, compose_scene, generator
 
@@ -59,8 +59,7 @@ def ensure_digits(cache: Path, settings: DigitsSettings | None = None) -> Path:
         UserError: The cache cannot be written.
     """
     settings = settings or DigitsSettings()
-    identity = json.dumps(asdict(settings), sort_keys=True).encode()
-    folder = cache.absolute() / f"digits-v1-{hashlib.sha256(identity).hexdigest()[:10]}"
+    folder = cache.absolute() / f"digits-v1-{json_digest(asdict(settings))[:10]}"
     yaml = folder / "data.yaml"
     try:
         if not folder.is_dir():

@@ -7,7 +7,6 @@ set few are read.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.data.coco_file import counted
 from harness.data.faults import fault_of
@@ -34,19 +34,16 @@ def shared_images(train: Iterable[str], val: Iterable[str]) -> list[str]:
     sizes = {size for _, size in trained.values()} & {validated[path].st_size for path in validated.keys() - same}
     alike = [path for path in validated if path not in same and validated[path].st_size in sizes]
     with ThreadPoolExecutor(8) as pool:
-        known = set(pool.map(_digest, (path for path, size in trained.values() if size in sizes)))
-        same |= {path for path, digest in zip(alike, pool.map(_digest, alike), strict=True) if digest in known}
+        known = set(pool.map(file_digest, (Path(path) for path, size in trained.values() if size in sizes)))
+        same |= {
+            path for path, digest in zip(alike, pool.map(file_digest, map(Path, alike)), strict=True) if digest in known
+        }
     return sorted(same)
 
 
 def _file(stat: os.stat_result) -> tuple[int, int]:
     """The same for all names and links of one file."""
     return stat.st_dev, stat.st_ino
-
-
-def _digest(path: str) -> bytes:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 MOST_UNUSABLE = 0.02

@@ -6,7 +6,6 @@ seeds would be chosen by the validation images that judge it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from torch import nn
 
 from harness.ablation.loop import weights_path
 from harness.blocks import BlockError
+from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.common.yaml_file import parse_yaml
 from harness.cost.ledger import deployed
@@ -214,7 +214,7 @@ def _block_files(record: StudyRecord, config: Mapping[str, Any]) -> tuple[Path, 
     try:
         import_block_files(config)  # before a checkpoint that holds their classes is read
         for file in files:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+            digest = file_digest(file)[:16]
             if known.get(file.name, digest) != digest:
                 raise UserError(f"{file}: has changed since study {record.name} searched with it; restore it")
     except BlockError as error:

@@ -12,6 +12,7 @@ import pandas as pd
 from harness.architecture import BASELINE, Architecture
 from harness.architecture.choices import Option
 from harness.record.constraints import Constraints
+from harness.record.data_dictionary import TRIALS
 from harness.record.form import AblationRecord, StudySettings, TrainedArm
 from harness.record.state import State
 from harness.record.surroundings import Environment, SpaceSummary
@@ -27,45 +28,8 @@ EXPECTED_GAINS = "expected_gains"
 """Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
 BASE = "common_base"
 """Study attribute on a database server: hash, origin and accuracy of the base that all machines share."""
-COLUMNS: dict[str, str] = {
-    "trial": "int64",
-    "architecture": "str",
-    "seed": "int64",
-    "base_seed": "int64",
-    "epochs": "int64",
-    "state": "str",
-    "reason": "str",
-    "map50_95": "float64",
-    "map50": "float64",
-    "evaluator": "str",
-    "ultralytics_map50_95": "float64",
-    "coco_map50_95": "float64",
-    "coco_map50": "float64",
-    "coco_map_small": "float64",
-    "coco_map_medium": "float64",
-    "coco_map_large": "float64",
-    "gain_map50_95": "float64",
-    "latency_ms_p50": "float64",
-    "latency_ms_p90": "float64",
-    "latency_ratio": "float64",
-    "latency_ratio_low": "float64",
-    "latency_ratio_high": "float64",
-    "macs": "float64",
-    "flops": "float64",
-    "params": "float64",
-    "train_seconds": "float64",
-    "cpu_seconds": "float64",
-    "started": "str",
-    "finished": "str",
-    "selected_on": "bool",
-    "transferred": "str",
-    "image_influence": "str",
-}
-"""Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline.
-
-`base_seed` is the seed of the common base's own training; 0 in studies from before it was kept.
-`map50_95` and `map50` are those of `evaluator`, which is empty in studies from before it was kept: there it
-was Ultralytics' validator."""
+COLUMNS = {name: column.dtype for name, column in TRIALS.items()}
+"""Columns of `StudyRecord.trials` and their types in memory."""
 PER_CLASS = "per_class"
 """Entry of a trial's row beside the columns: class name to AP50-95."""
 

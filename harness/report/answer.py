@@ -116,7 +116,7 @@ def _outcome(summary: pd.DataFrame, noise: Noise, *, is_bounded: bool) -> Outcom
         return Outcome.UNJUDGED
     if summary.loc[BASELINE, "standing"] == Standing.BASELINE:
         return Outcome.OUTSIDE if is_bounded else Outcome.BASELINE_ONLY
-    return Outcome.NO_BASELINE if (summary["complete"] > 0).any() else Outcome.NOTHING
+    return Outcome.NO_BASELINE if (summary[State.COMPLETE.value] > 0).any() else Outcome.NOTHING
 
 
 def _best(summary: pd.DataFrame, outcome: Outcome) -> str | None:

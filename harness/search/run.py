@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import replace
 
+from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import device_kind, environment
@@ -78,7 +78,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "base_fingerprint": setting.base.fingerprint,
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
-        "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
+        "block_files": {file.name: file_digest(file)[:16] for file in own_blocks},
         DEVICE_KIND: setting.cluster.kind if setting.cluster else device_kind(setting.device),
     }
     with open_study(settings, comparable, observer.note) as study:

@@ -16,15 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.common.errors import UserError
-
-if TYPE_CHECKING:
-    from faster_coco_eval import COCO
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
@@ -205,8 +202,11 @@ def _corner_and_size(boxes: Floats) -> list[list[float]]:
     return sized
 
 
-def _dataset(annotations: Sequence[Sequence[dict[str, Any]]], classes: Sequence[int]) -> COCO:
-    """An index of annotations by image; numbers begin at 1 because COCOeval's 0 means "unmatched"."""
+def _dataset(annotations: Sequence[Sequence[dict[str, Any]]], classes: Sequence[int]) -> Any:
+    """Return a `faster_coco_eval.COCO`, an index of annotations by image.
+
+    Numbers begin at 1 because COCOeval's 0 means "unmatched".
+    """
     from faster_coco_eval import COCO
 
     rows = ((image, row) for image, own in enumerate(annotations, 1) for row in own)

@@ -132,7 +132,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> tuple[PretendedCluster, Training
     pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
     cluster, trainings = PretendedCluster(), Trainings(measured)
     trainings.workers = cluster.workers
-    monkeypatch.setattr("harness.jobs.ray_cluster.Cluster", lambda *_: cluster)
+    monkeypatch.setattr("harness.jobs.ray_cluster.RayCluster", lambda *_: cluster)
     monkeypatch.setattr("harness.jobs.ray_tasks.RayTasks", lambda *_: trainings)
     return cluster, trainings
 

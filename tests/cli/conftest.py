@@ -12,7 +12,7 @@ import pytest
 
 from harness.ablation import train_model
 from harness.architecture import BASELINE, Architecture
-from harness.cli import search as cli_search
+from harness.cli import studies as cli_studies
 from harness.cost.counts import model_cost
 from harness.detectors import load_model
 from harness.jobs import base as search_base
@@ -73,7 +73,7 @@ def begun(tmp_path: Path) -> Path:
 def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     pretended = Trainings(measured)
     monkeypatch.setattr("harness.jobs.place.Children", pretended)
-    monkeypatch.setattr(cli_search, "write", lambda *_: None)  # the report has tests of its own
+    monkeypatch.setattr(cli_studies, "write", lambda *_: None)  # the report has tests of its own
     monkeypatch.setattr(search_loop, "write_parquet", lambda *_, **__: None)  # and so have the samples
     cost = model_cost(load_model("yolov5n"), 64)
     monkeypatch.setattr(search_loop, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
