@@ -127,7 +127,7 @@ def still_left_out(before: Mapping[str, Any], arms: Collection[str]) -> list[str
     return [said for said in before.get("left_out", ()) if not any(said.startswith(f"'{arm}' ") for arm in arms)]
 
 
-def _plain(model: ArmModel) -> dict[str, Any]:
+def _plain(model: ArmModel) -> dict[str, str | float]:
     arm = model.arm
     return {
         "identity": arm.identity,

@@ -24,6 +24,7 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from harness.common.digest import text_digest
 from harness.common.isolation import cache_folder
+from harness.data.listing import Description
 
 _NOWHERE = Path(os.devnull) / "no.npy"
 _TWICE = re.compile(r": (\d+) duplicate labels removed$")
@@ -85,7 +86,7 @@ class Loaded:
     odd_endings: int
 
 
-def load_split(sources: list[str], data: dict[str, Any]) -> Loaded:
+def load_split(sources: list[str], data: Description) -> Loaded:
     """Load a split as a training does; what was read is kept in the cache, where the trainings find it.
 
     Args:

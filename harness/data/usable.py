@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.data.coco_file import counted
 from harness.data.faults import fault_of
-from harness.data.listing import Split, label_paths
+from harness.data.listing import Description, Split, label_paths
 
 
 def shared_images(train: Iterable[str], val: Iterable[str]) -> list[str]:
@@ -93,7 +92,7 @@ class Usable:
         """Rows of labels that are left out although no image is."""
         return self.duplicates + self.stray_rows
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, int | dict[str, int]]:
         """Plain data for `environment.json`."""
         reasons = {reason: len(places) for reason, places in self.unused.items()}
         return {
@@ -139,7 +138,7 @@ class Usable:
         return said
 
 
-def usable(split: Split, data: dict[str, Any], splits: Iterable[Split]) -> Usable:
+def usable(split: Split, data: Description, splits: Iterable[Split]) -> Usable:
     """Ask Ultralytics' loader what it would use, and look for the reasons of what it would not.
 
     Args:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -25,6 +25,7 @@ from harness.common.yaml_file import parse_yaml
 from harness.cost.ledger import deployed
 from harness.detectors import build, import_block_files, read_checkpoint
 from harness.detectors.checkpoints import BLOCK_FILES
+from harness.detectors.model_yaml import Description
 from harness.export.exported import Exported, Form, TrainedWeights, load_script
 from harness.export.fresh_process import fill, fixed_image
 from harness.export.verify import compare_in_fresh_process
@@ -120,9 +121,10 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
         raise UserError(f"study {record.name}: what it has of {identity} is not readable as YAML: {reason}") from error
     if not isinstance(config, dict) or not {"backbone", "head"} <= set(config):
         raise UserError(f"study {record.name}: what it has of {identity} is no model description")
-    check_block_files(record.name, config.get(BLOCK_FILES) or (), folder)
-    files = _block_files(record, config)
-    network = build(config)
+    description = cast(Description, config)
+    check_block_files(record.name, description.get(BLOCK_FILES) or (), folder)
+    files = _block_files(record, description)
+    network = build(description)
     if weights is None:
         fill(network)
     else:
@@ -207,7 +209,7 @@ def _load(network: nn.Module, weights: TrainedWeights) -> None:
     network.names = found.names
 
 
-def _block_files(record: StudyRecord, config: Mapping[str, Any]) -> tuple[Path, ...]:
+def _block_files(record: StudyRecord, config: Description) -> tuple[Path, ...]:
     """Files of a user's own blocks, as the study had them."""
     files = tuple(Path(file) for file in config.get(BLOCK_FILES) or ())
     known: Mapping[str, str] = record.settings.block_files or {}

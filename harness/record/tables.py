@@ -160,7 +160,7 @@ def _choices(kept: Mapping[str, Any]) -> Choices:
     )
 
 
-def _by_row(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _by_row(table: pd.DataFrame) -> dict[str, dict[str, object]]:
     """Row to column to value, without those that are missing."""
     rows = zip(map(str, table.index), table.to_dict("records"), strict=True)
     return {name: {str(column): value for column, value in row.items() if not pd.isna(value)} for name, row in rows}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import optuna
 
@@ -14,6 +13,7 @@ from harness.common.errors import UserError
 from harness.cost.counts import model_cost
 from harness.cost.space_cost import AdditiveCost
 from harness.detectors import build, index_map, insert, to_yaml
+from harness.detectors.model_yaml import Description
 from harness.jobs.base import CommonBase
 from harness.jobs.executors import Executor
 from harness.jobs.plan import Plan
@@ -183,7 +183,7 @@ class Loop:
         self._start(start, trial, config)
         return True
 
-    def _start(self, start: Start, trial: optuna.trial.Trial, config: dict[str, Any]) -> None:
+    def _start(self, start: Start, trial: optuna.trial.Trial, config: Description) -> None:
         """Hand a trial out, whatever becomes of it."""
         settings, architecture = self.setting.settings, start.architecture
         try:
@@ -194,7 +194,7 @@ class Loop:
         figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
         self.queue.start(start.key, trial, figures, partial(self._job, architecture, start.key, config))
 
-    def _job(self, architecture: Architecture, key: Key, config: dict[str, Any], device: str) -> Job:
+    def _job(self, architecture: Architecture, key: Key, config: Description, device: str) -> Job:
         """What a trial's process does."""
         setting, settings = self.setting, self.setting.settings
         identity, epochs, seed = key
@@ -225,7 +225,7 @@ class Loop:
             latency_threads=setting.latency_threads,
         )
 
-    def figures_of(self, key: Key, result: Measured) -> dict[str, Any]:
+    def figures_of(self, key: Key, result: Measured) -> dict[str, object]:
         """Return what a trial's row records, its weights' hash included; keep its matches."""
         identity, epochs, seed = key
         settings = self.setting.settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from harness.training.quiet import make_ultralytics_quiet
 from tests.data_room.photographs import image, photographs
 
 
-def built(yaml: Path, split: str, **options: Any) -> Any:
+def built(yaml: Path, split: Literal["train", "val"], **options: Any) -> Any:
     """What Ultralytics' trainers and validators load images with."""
     make_ultralytics_quiet()
     data = description(yaml)
