@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from harness.architecture import BASELINE
 from harness.architecture.choices import Size
+from harness.common.digest import text_digest
 from harness.common.errors import UserError
 from harness.cost.counts import model_cost
 from harness.detectors import Base, Site, build, index_map, insert, to_yaml, widened
+from harness.detectors.model_yaml import Description
 from harness.record.arms import Arm, Role
 
 
@@ -30,7 +30,7 @@ class ArmModel:
     """
 
     arm: Arm
-    config: dict[str, Any]
+    config: Description
     layers: Mapping[int, int]
     is_widened: bool
     params: int
@@ -93,13 +93,13 @@ def _model(
     )
 
 
-def _identity(size: Size, config: Mapping[str, Any]) -> str:
+def _identity(size: Size, config: Description) -> str:
     """Of a widened base: what was widened to two models of one size is one training."""
     text = json.dumps([config["backbone"], config["head"]], default=str)
-    return f"wide-{size}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"wide-{size}-{text_digest(text)[:8]}"
 
 
-def _size(config: dict[str, Any], imgsz: int) -> tuple[float, float]:
+def _size(config: Description, imgsz: int) -> tuple[float, float]:
     """Parameters, and MACs of one image."""
     cost = model_cost(build(config), imgsz)
     return cost.params, cost.macs

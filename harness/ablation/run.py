@@ -23,7 +23,8 @@ from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
 from harness.jobs.progress import Observer
 from harness.jobs.setting import data_environment, data_notes
-from harness.record.study import ABLATION, ENVIRONMENT, LAST_RUN, LATENCY_THREADS, StudyRecord
+from harness.record.study import ABLATION, LAST_RUN, StudyRecord
+from harness.record.surroundings import LATENCY_THREADS, Environment
 from harness.search.loop import LOG
 from harness.storage.opening import DEVICE_KIND, open_study
 from harness.storage.study import SearchStudy
@@ -108,9 +109,8 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
         command=command,
         seeds=file.seeds,
     )
-    known = study.optuna.user_attrs.get(ENVIRONMENT, {})
-    study.optuna.set_user_attr(
-        ENVIRONMENT,
+    known = study.environment.to_dict()
+    study.environment = Environment.of(
         {
             **details,
             **(ablation.cluster.conditions if ablation.cluster else {}),
@@ -118,7 +118,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
             "torch_threads": ablation.threads,
             **data_environment(ablation.data),
             **{key: known[key] for key in (LATENCY_THREADS,) if key in known},
-        },
+        }
     )
 
 
@@ -127,7 +127,7 @@ def still_left_out(before: Mapping[str, Any], arms: Collection[str]) -> list[str
     return [said for said in before.get("left_out", ()) if not any(said.startswith(f"'{arm}' ") for arm in arms)]
 
 
-def _plain(model: ArmModel) -> dict[str, Any]:
+def _plain(model: ArmModel) -> dict[str, str | float]:
     arm = model.arm
     return {
         "identity": arm.identity,

@@ -36,15 +36,12 @@ from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
 from harness.analysis.power import df_of_a_seed, growing_df, in_table, seeds_needed
 from harness.architecture import BASELINE
 from harness.record.arms import Role
+from harness.record.data_dictionary import CONTRASTS
 from harness.record.form import TrainedArm
 from harness.record.state import State
 from harness.record.study import StudyRecord
 
-COLUMNS = (
-    "name", "minuend", "subtrahend", "readings", "mean", "sd", "df", "low", "high", "low_corrected", "high_corrected",
-    "p_value", "verdict", "readings_needed", "df_per_reading", "comparisons", "target", "image_sd", "low_these_images",
-    "high_these_images",
-)  # fmt: skip
+COLUMNS = tuple(name for name in CONTRASTS if name != "family")  # a report joins families
 
 
 class Verdict(StrEnum):

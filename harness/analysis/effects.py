@@ -19,11 +19,9 @@ import pandas as pd
 from scipy import stats
 
 from harness.analysis.noise import ALPHA, NO_VARIATION, holm
+from harness.record.data_dictionary import EFFECTS
 
-COLUMNS = (
-    "objective", "parameter", "level", "effect", "low", "high", "n_with", "n_without", "p_value", "p_holm",
-    "significant",
-)  # fmt: skip
+COLUMNS = tuple(EFFECTS)
 FEWEST = 5
 """Architectures on either side below which a level is left out: it could never pass Holm's correction over the
 many levels of a space, and would only make it harder for the others."""

@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from harness.record.data_dictionary import IMPORTANCE
 from harness.record.study import Choices
 
 _DEEPEST = 64
@@ -136,7 +137,7 @@ def _leaves(tree: Any) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     return sides[leaf], tree.value[leaf, 0, 0]
 
 
-COLUMNS = ("objective", "method", "parameter", "importance", "spread")
+COLUMNS = tuple(IMPORTANCE)
 BEST, BEST_SHARE = 5, 0.1
 """PED-ANOVA compares the best tenth with all, but the best five at least [3]."""
 FEWEST = 4 * BEST

@@ -386,9 +386,9 @@ def _add_states(summary: pd.DataFrame, trials: pd.DataFrame) -> None:
     """Add how many rows are complete and how many failed, and why the last of these did."""
     trials = ended(trials)
     done = (trials["state"] == State.COMPLETE).groupby(trials["architecture"])
-    summary["complete"] = done.sum().reindex(summary.index, fill_value=0).astype(int)
+    summary[State.COMPLETE.value] = done.sum().reindex(summary.index, fill_value=0).astype(int)
     rows = done.size().reindex(summary.index, fill_value=0).astype(int)
-    summary["failed"] = rows - summary["complete"]
+    summary[State.FAILED.value] = rows - summary[State.COMPLETE.value]
     failures = trials[trials["state"] != State.COMPLETE].fillna({"reason": ""})
     reasons = failures["reason"].where(failures["reason"] != "", failures["state"])
     last = reasons.groupby(failures["architecture"]).last()

@@ -6,7 +6,6 @@ size. Two proposals with one identity are one candidate: they are never trained 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from harness.architecture.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
 from harness.architecture.placement import Placement
+from harness.common.digest import text_digest
 from harness.common.errors import UserError
 
 __all__ = [
@@ -76,7 +76,7 @@ class Architecture:
         if self.is_baseline:
             return BASELINE
         text = repr([sorted(p.to_dict().items()) for p in self.canonical(map_sizes).placements])
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return text_digest(text)[:8]
 
     def describe(self) -> str:
         """One line for people."""

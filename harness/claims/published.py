@@ -118,7 +118,7 @@ def is_coco2017(train_images: int, val_images: int) -> bool:
 def published_baseline(record: StudyRecord) -> PublishedBaseline | None:
     """A study's baseline beside what is published; None if it is not of COCO 2017, or nothing is published for it."""
     found = record.environment
-    if not is_coco2017(int(found.get("train_images", 0)), int(found.get("val_images", 0))):
+    if not is_coco2017(found.train_images or 0, found.val_images or 0):
         return None
     name = str(record.settings.base)
     tables = [table for table in published_tables() if name in table.models]

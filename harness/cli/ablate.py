@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,13 +23,10 @@ from harness.cli.options import (
     choice,
     typed_command,
 )
-from harness.cli.report import close, write
 from harness.cli.search import duration
 from harness.common.errors import UserError
+from harness.record.arms import Arm
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
-
-if TYPE_CHECKING:
-    from harness.ablation.setting import Ablation
 
 
 def ablate(
@@ -96,6 +94,7 @@ def ablate(
         from harness.ablation.cost import plan_of
         from harness.ablation.run import ablate as run
         from harness.ablation.setting import AblationSettings, prepare_ablation
+        from harness.cli.studies import close, write
         from harness.storage.records import load_record
 
         settings = AblationSettings(
@@ -107,7 +106,8 @@ def ablate(
         ablation = prepare_ablation(settings)
         planned = plan_of(ablation)
         if plan:
-            _print_plan(ablation, str(planned), as_json)
+            arms = [(model.arm, model.params, model.macs) for model in ablation.models]
+            _print_plan(arms, ablation.left_out, str(planned), as_json)
             return
         watch.note(f"plan: {planned}")
         try:
@@ -139,14 +139,14 @@ def seed_list(option: str, text: str | None) -> int | tuple[int, ...] | None:
     return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
 
 
-def _print_plan(ablation: Ablation, planned: str, as_json: bool) -> None:
+def _print_plan(rows: Sequence[tuple[Arm, int, float]], left_out: Sequence[str], planned: str, as_json: bool) -> None:
+    """Print each arm with its parameters and MACs, what is left out, and how long it takes."""
     from harness.cli.printing import print_json, print_table
     from harness.report import words
 
-    rows = [(model.arm, model.params, model.macs) for model in ablation.models]
     if as_json:
         arms = [{"name": a.name, "role": a.role, "identity": a.identity, "params": p, "macs": m} for a, p, m in rows]
-        print_json({"plan": planned, "arms": arms, "left_out": list(ablation.left_out)})
+        print_json({"plan": planned, "arms": arms, "left_out": list(left_out)})
         return
     _, params, macs = rows[0]
     print_table(
@@ -157,6 +157,6 @@ def _print_plan(ablation: Ablation, planned: str, as_json: bool) -> None:
             for arm, p, m in rows
         ],
     )  # fmt: skip
-    for sentence in ablation.left_out:
+    for sentence in left_out:
         print(sentence)
     print(planned)

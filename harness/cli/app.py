@@ -13,7 +13,7 @@ from harness.cli.cache import cache
 from harness.cli.control import control
 from harness.cli.export import export
 from harness.cli.options import MODEL_HELP, ImageSize, Json, choice, typed_command
-from harness.cli.printing import counts, print_json, print_latency, print_ledger, print_table
+from harness.cli.printing import counts, print_json, print_table
 from harness.cli.report import report
 from harness.cli.reproduce import reproduce
 from harness.cli.search import search
@@ -140,6 +140,7 @@ def model(
 @app.command()
 def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSize = 640, as_json: Json = False) -> None:
     """Count a model's parameters, MACs, FLOPs (2 × MACs), elementwise operations and peak activations, batch 1."""
+    from harness.cli.measured import print_ledger
     from harness.cost.ledger import fused_ledger, model_ledger
     from harness.detectors import load_model
     from harness.detectors.description import silence
@@ -182,6 +183,7 @@ def latency(
     """Measure the latency of model A over that of model B, the two interleaved so that drift cancels."""
     import torch
 
+    from harness.cli.measured import print_latency
     from harness.common.exclusive import Machine
     from harness.common.machine import resolve_device
     from harness.detectors import load_model

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Results, Storage, choice, study_record
+from harness.cli.options import Json, Results, Storage, choice
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
 from harness.record.own_files import MADE_BY, refuse_others
@@ -36,6 +36,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Take an architecture home: a folder with the model, its weights, a model card and a script that loads it."""
+    from harness.cli.studies import study_record
     from harness.export.exported import Exported, Form
 
     form = choice("--to", Form, to)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from harness.common.errors import UserError
 from harness.common.isolation import program
-from harness.record.settings import sqlite_url, without_password
-
-if TYPE_CHECKING:  # the record brings pandas, and `clo --help` is to be quick
-    from harness.record.study import StudyRecord
+from harness.record.settings import without_password
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -80,47 +76,6 @@ def choice(option: str, choices: type[Choice], text: str) -> Choice:
         raise UserError(f"{option} {text}: choose one of {', '.join(choices)}") from None
 
 
-def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyRecord, Path]:
-    """A study's record and its folder.
-
-    Raises:
-        UserError: There is no such study.
-    """
-    from harness.record.form import check_block_files
-    from harness.storage.records import load_record
-
-    record = load_record(study_url(study, storage, results), study)
-    for architecture in record.architectures.values():
-        check_block_files(study, architecture.block_files, results / study)
-    return record, results / study
-
-
-def other_devices(study: str, storage: str | None, results: Path) -> list[str]:
-    """The studies of the same search on other kinds of devices; see `harness.storage.opening`."""
-    if storage is None:
-        return sorted(path.parent.name for path in results.glob(f"{glob.escape(study)}@*/study.db"))
-    from harness.storage.records import study_names
-
-    return sorted(name for name in study_names(storage) if name.startswith(f"{study}@"))
-
-
-def study_url(study: str, storage: str | None, results: Path) -> str:
-    """Where a study is stored.
-
-    Raises:
-        UserError: No storage is given, and its folder has none.
-    """
-    if "/" in study or "\\" in study or study in {"", ".", ".."} or not study.isprintable():
-        raise UserError(f"study {study!r}: a study's name is also its folder's, in {results}; give the name alone")
-    folder = results / study
-    if storage is None and not (folder / "study.db").is_file():
-        from harness.record.tables import is_study
-
-        if is_study(folder):
-            raise UserError(
-                f"study {study}: {folder} has a report's tables and no storage (study.db); `clo report {folder}` "
-                "renders them, and no other command reads them"
-            )
-        names = sorted(path.parent.name for path in results.glob("*/study.db"))
-        raise UserError(f"study {study}: no {folder / 'study.db'}; studies here: {', '.join(names) or 'none'}")
-    return storage or sqlite_url(folder / "study.db")
+def is_path(study: str) -> bool:
+    """Whether it can be no study's name; see `harness.cli.studies.study_url`."""
+    return "/" in study or "\\" in study or study in {".", ".."}

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from harness.common.atomic import write_whole
 from harness.common.errors import UserError
+from harness.record.surroundings import Environment
 from harness.record.tables import SURROUNDINGS, is_study, read_study
-
-if TYPE_CHECKING:
-    from harness.claims.reproduce import Ledger
 
 _FINDINGS, _TRAININGS, _SETTING = "findings.json", "trainings.csv", "setting.json"
 
@@ -75,7 +74,7 @@ def render(folder: Path, out: Path | None = None) -> Path:
     return target / "report.html"
 
 
-def render_ledger(folder: Path, out: Path) -> Ledger:
+def render_ledger(folder: Path, out: Path) -> None:
     """Write the ledger: verdicts on accuracy read anew from the ablations' tables, the others as they were found.
 
     Raises:
@@ -87,10 +86,9 @@ def render_ledger(folder: Path, out: Path) -> Ledger:
 
     check_target(out, Kind.LEDGER)
     ledger = ledger_of(folder)
-    environment = ledger.studies[0].environment if ledger.studies else _json(folder / SURROUNDINGS)
+    environment = ledger.studies[0].environment if ledger.studies else _environment(folder / SURROUNDINGS)
     write_findings(out, {claim.id: finding for claim, finding in ledger.entries})
     write_ledger(ledger.entries, environment, command_of(environment), out, ledger.baselines)
-    return ledger
 
 
 def render_fidelity(folder: Path, out: Path) -> pd.DataFrame:
@@ -135,6 +133,13 @@ def check_target(out: Path, kind: Kind, name: str = "") -> None:
             raise UserError(f"{out}: holds {holds}, and nothing there is written over; name another folder")
     elif out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; a report is a folder of files")
+
+
+def _environment(path: Path) -> Environment:
+    try:
+        return Environment.of(_json(path))
+    except ValidationError as error:
+        raise UserError(f"{path}: is not as clo-nas writes it ({' '.join(str(error).split())})") from error
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from harness.architecture.choices import Recipe
+from harness.claims.ledger import Claim
+from harness.claims.verdict import Finding
 from harness.cli.ablate import seed_list
 from harness.cli.options import (
     Address,
@@ -26,9 +29,6 @@ from harness.cli.options import (
 from harness.cli.printing import print_json
 from harness.cli.search import duration
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
-
-if TYPE_CHECKING:
-    from harness.claims.reproduce import Ledger, ReproduceSettings
 
 
 def reproduce(
@@ -89,7 +89,10 @@ def reproduce(
         watch.phase("loading torch and Ultralytics")
         from harness.claims.reproduce import ReproduceSettings, conclude, read_findings
         from harness.claims.reproduce import reproduce as run
+        from harness.record.surroundings import Environment
         from harness.report import write_report as written
+        from harness.report.ledger import write_ledger
+        from harness.report.notes import command_of
 
         settings = ReproduceSettings(
             claims=tuple(each.id for each in chosen),
@@ -113,25 +116,23 @@ def reproduce(
             interrupted = True
             watch.phase("writing what there is")
             ledger = conclude(settings, read_findings(settings.folder), watch)
-    _close(settings, ledger, as_json)
+        environment = ledger.studies[0].environment if ledger.studies else Environment()
+        typed = command_of(environment) if no_training else shlex.join(typed_command())
+        page = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
+    _close(ledger.entries, page, as_json)
     if interrupted:
         raise typer.Exit(130)
 
 
-def _close(settings: ReproduceSettings, ledger: Ledger, as_json: bool) -> None:
-    from harness.report.ledger import write_ledger
-    from harness.report.notes import command_of
-
-    environment = ledger.studies[0].environment if ledger.studies else {}
-    typed = shlex.join(typed_command()) if settings.train else command_of(environment)
-    path = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
+def _close(entries: Sequence[tuple[Claim, Finding]], page: Path, as_json: bool) -> None:
+    """Print every claim's verdict, and where the ledger is."""
     if as_json:
-        entries = [{"claim": claim.id, **finding.to_dict()} for claim, finding in ledger.entries]
-        print_json({"folder": str(settings.folder), "claims": entries})
+        claims = [{"claim": claim.id, **finding.to_dict()} for claim, finding in entries]
+        print_json({"folder": str(page.parent), "claims": claims})
         return
-    for claim, finding in ledger.entries:
+    for claim, finding in entries:
         print(f"{finding.verdict:<11} {claim.id}: {finding.sentence}")
-    print(f"Ledger: {path}")
+    print(f"Ledger: {page}")
 
 
 def _list(as_json: bool) -> None:

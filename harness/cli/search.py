@@ -22,7 +22,7 @@ from harness.cli.options import (
     Storage,
     typed_command,
 )
-from harness.cli.report import close, write
+from harness.common.duration import parse_duration
 from harness.common.errors import UserError
 from harness.record.cluster_settings import cluster_settings
 
@@ -167,6 +167,7 @@ def search(
     interrupted = False
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
+        from harness.cli.studies import close, write
         from harness.search.run import StoppedError
         from harness.search.run import search as run
 
@@ -194,10 +195,10 @@ def duration(text: str | None, option: str = "--timeout") -> float | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if not match or float(match[1]) == 0:
-        raise UserError(f"{option} {text}: not a time; write 90, 90s, 25m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text}: {error}") from None
 
 
 def count(option: str, text: str | None) -> float | None:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli.options import Json, choice
 from harness.cli.printing import print_json, print_table
 from harness.common.errors import UserError
+from harness.common.isolation import usable_cores
 from harness.record.own_files import refuse_others
 from harness.record.settings import Sampler
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.search.simulation_summary import SimulationSummary
-
 _PICTURES = (".png", ".svg")
-_SHOWN = (10, 20, 50, 100, 200, 500, 1000)
-"""Budgets in the table on the terminal; JSON has more."""
 
 
 def simulate(
@@ -81,7 +74,7 @@ def simulate(
 
     from harness.search.simulate import Conditions
     from harness.search.simulate import simulate as run
-    from harness.search.simulation_summary import curves, summarize
+    from harness.search.simulation_summary import curves, rows_of, summarize
     from harness.search.table import read_table
 
     names = [name.strip() for name in parameters.split(",")]
@@ -89,7 +82,7 @@ def simulate(
     conditions = Conditions(budget=budget, workers=workers, cost_error=cost_error, noise=noise)
     with _progress(len(samplers) * seeds) as advance:
         replays = run(
-            trainings, samplers, range(seed, seed + seeds), conditions, jobs=jobs or _cores(), after_each=advance
+            trainings, samplers, range(seed, seed + seeds), conditions, jobs=jobs or usable_cores(), after_each=advance
         )
     by_name = {str(name): found for name, found in replays.items()}
     results = [summarize(name, found) for name, found in by_name.items()]
@@ -109,45 +102,10 @@ def simulate(
         )  # fmt: skip
         return
     print(title)
-    _print(results)
+    print_table(*rows_of(results))
+    print("after: hypervolume in % of the true front's, median (quartiles); to: trainings to that share, median")
     if plot is not None:
         print(plot)
-
-
-def _print(results: Sequence[SimulationSummary]) -> None:
-    """A column for each sampler; a share that fewer than half of the seeds reached has a dash."""
-    budget = max(results[0].hypervolume)
-    rows = [
-        [f"after {count}", *(_percent(each.hypervolume[count], each.hypervolume_quartiles[count]) for each in results)]
-        for count in results[0].hypervolume
-        if count in _SHOWN or count == budget
-    ]
-    rows += [
-        [f"to {share:.0%}", *(_count(each.evaluations_to[share]) for each in results)]
-        for share in results[0].evaluations_to
-    ]
-    rows += [
-        ["models", *(f"{each.distinct:g}" for each in results)],
-        ["asks", *(f"{each.asks:g}" for each in results)],
-        ["s/suggestion", *(f"{each.seconds_per_suggestion:.4f}" for each in results)],
-        ["stalled", *(f"{each.stalled} of {each.seeds}" for each in results)],
-    ]
-    if any(each.confirmations for each in results):
-        rows += [
-            ["confirmations", *(f"{each.confirmations:g}" for each in results)],
-            ["final front", *(f"{100 * each.final_share:.1f}" for each in results)],
-        ]
-    print_table(["", *(each.sampler for each in results)], rows)
-    print("after: hypervolume in % of the true front's, median (quartiles); to: trainings to that share, median")
-
-
-def _percent(middle: float, quartiles: tuple[float, float]) -> str:
-    low, high = quartiles
-    return f"{100 * middle:.1f} ({100 * low:.1f}–{100 * high:.1f})"
-
-
-def _count(count: float | None) -> str:
-    return "–" if count is None else f"{count:g}"
 
 
 @contextmanager
@@ -160,7 +118,3 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("searches", total=total)
         yield lambda: bar.advance(task)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.ablate import seed_list
-from harness.cli.options import MODEL_HELP, AllowUnusable, AllowValInTrain, Json, Results, Storage, study_record
+from harness.cli.options import MODEL_HELP, AllowUnusable, AllowValInTrain, Json, Results, Storage
 from harness.cli.printing import print_json
-from harness.cli.report import write
 from harness.common.errors import UserError
 from harness.record.own_files import refuse_others
 from harness.record.settings import EMBEDDED_DATA, default_imgsz
@@ -141,11 +140,11 @@ def _of_study(
     results: Path,
     as_json: bool,
 ) -> None:
-    record, folder = study_record(study, storage, results)
-
+    from harness.cli.studies import study_record, write
     from harness.report.long_training import long_training
     from harness.terminal import observer
 
+    record, folder = study_record(study, storage, results)
     chosen = seed_list("--seeds", seeds)
     with observer(f"clo train · {study} · {architecture}", quiet=False, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")

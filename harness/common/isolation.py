@@ -30,6 +30,11 @@ def program() -> str:
     return os.environ.get(_PROGRAM_VARIABLE) or "clo"
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may run on, which a container or `taskset` limits."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def isolate_ultralytics() -> None:
     """Switch off what Ultralytics does unasked. Values that the user has set stay.
 
@@ -51,9 +56,7 @@ def isolate_ultralytics() -> None:
         os.environ.setdefault(name, value)
     if "OMP_NUM_THREADS" not in os.environ:
         # Ultralytics would set 1 and cripple CPU training; torch's own default is one a core.
-        os.environ["OMP_NUM_THREADS"] = str(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        os.environ["OMP_NUM_THREADS"] = str(usable_cores())
     folder = Path(os.environ["YOLO_CONFIG_DIR"])
     try:
         folder.mkdir(parents=True, exist_ok=True)

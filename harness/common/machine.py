@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from harness.common.errors import UserError
-from harness.common.isolation import program
+from harness.common.isolation import program, usable_cores
 from harness.common.printable import quoted
 from harness.common.version import version
 
@@ -29,6 +29,51 @@ _SOURCE = Path(__file__).resolve().parents[2]
 """The folder that holds the package: the clone, if it runs from one."""
 
 
+class Checkout(TypedDict):
+    """The source that runs; both None outside a checkout of our own."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+class Processor(TypedDict):
+    """The processor, and of its cores those that this process may run on."""
+
+    model: str | None
+    cores: int | None
+    usable_cores: int
+
+
+class Device(TypedDict, total=False):
+    """What is trained and measured on; a GPU's part is missing on a processor."""
+
+    asked: str
+    threads: int
+    name: str | None
+    cuda: str | None
+    driver: str | None
+    memory_bytes: int
+
+
+class Surroundings(TypedDict):
+    """Where and with what something ran, as JSON; `harness.record.surroundings.Environment` reads it."""
+
+    time: str
+    command: str
+    program: str
+    folder: str
+    clo_nas: str
+    git: Checkout
+    python: str
+    implementation: str
+    platform: str
+    packages: dict[str, str | None]
+    cpu: Processor
+    device: Device
+    data: str | None
+    seeds: list[int]
+
+
 def environment(
     *,
     device: str,
@@ -37,8 +82,8 @@ def environment(
     seeds: Sequence[int] = (),
     now: datetime | None = None,
     source: Path = _SOURCE,
-) -> dict[str, Any]:
-    """Plain data for JSON.
+) -> Surroundings:
+    """Return where and with what this program runs.
 
     Args:
         device: `cpu` or a CUDA device by torch's or Ultralytics' name; of several, the first.
@@ -62,7 +107,7 @@ def environment(
         "implementation": platform.python_implementation(),
         "platform": platform.platform(),
         "packages": {name: _version_of(name) for name in PACKAGES},
-        "cpu": {"model": cpu_model(), "cores": os.cpu_count(), "usable_cores": _usable_cores()},
+        "cpu": {"model": cpu_model(), "cores": os.cpu_count(), "usable_cores": usable_cores()},
         "device": _device(device),
         "data": data_fingerprint,
         "seeds": list(seeds),
@@ -89,13 +134,13 @@ def _version_of(distribution: str) -> str | None:
         return None
 
 
-def _git(folder: Path) -> dict[str, Any]:
+def _git(folder: Path) -> Checkout:
     """Commit, and whether tracked or new files differ from it; both None outside a checkout of our own.
 
     A package installed into some other project's checkout must not pass that project's commit for
     its own, hence the look at where the checkout begins.
     """
-    unknown = {"commit": None, "dirty": None}
+    unknown: Checkout = {"commit": None, "dirty": None}
     top = _git_says(folder, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != folder.resolve():
         return unknown
@@ -140,15 +185,10 @@ def cpu_model() -> str | None:
     return platform.processor() or platform.machine() or None
 
 
-def _usable_cores() -> int | None:
-    """Cores this process may run on, which a container or `taskset` limits."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _device(device: str) -> dict[str, Any]:
+def _device(device: str) -> Device:
     import torch
 
-    found: dict[str, Any] = {"asked": device, "threads": torch.get_num_threads(), "name": "cpu"}
+    found: Device = {"asked": device, "threads": torch.get_num_threads(), "name": "cpu"}
     first = device.partition(",")[0].removeprefix("cuda").removeprefix(":").strip()
     if device == "cpu" or not (first.isdigit() or not first):
         return found

@@ -75,7 +75,7 @@ class _AliveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seen = weakref.WeakSet(tensor.untyped_storage() for tensor in without)
 
     def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):

@@ -14,7 +14,6 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,7 @@ from harness.common.errors import UserError
 from harness.cost.counts import Cost, model_cost, module_cost
 from harness.detectors import Base, Site
 from harness.detectors.insert import block_row
+from harness.record.surroundings import SpaceSummary
 from harness.space import SearchSpace
 from harness.space.table import Indices, SpaceTable
 
@@ -141,8 +141,8 @@ class AdditiveCost:
         return self.base.params + sum(b[0] for b in blocks), self.base.macs + sum(b[1] for b in blocks)
 
 
-def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
-    """Size and range of cost of a space, as plain data.
+def summarise_space(space: SearchSpace, cost: AdditiveCost) -> SpaceSummary:
+    """Size and range of cost of a space.
 
     Extremes are exact; the quartiles are of architectures drawn as the search draws them.
     """
@@ -156,7 +156,7 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
         cost.base.params,
         cost.base.macs,
     )
-    summary: dict[str, Any] = {
+    summary: dict[str, object] = {
         "name": space.file.name,
         "sites": list(space.sites),
         "max_blocks": most,
@@ -174,7 +174,7 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> dict[str, Any]:
             f"{name}_q75": start + int(quartiles[2]),
             f"{name}_max": start + greatest,
         }
-    return summary
+    return SpaceSummary.of(summary)
 
 
 def _least_sum(values: Mapping[str, int], space: SearchSpace) -> int:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness.common.errors import UserError
 from harness.common.isolation import cache_folder
@@ -24,7 +24,7 @@ from harness.common.yaml_file import MOST_BYTES, parse_yaml
 from harness.data.coco import ensure_coco
 from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
-from harness.data.listing import Split, followed_link, label_paths, list_split, missing_image
+from harness.data.listing import Description, Split, followed_link, label_paths, list_split, missing_image
 from harness.data.planted import CAUTION, PLANTED, Task, ensure_planted, task_settings
 from harness.data.root import find_root
 from harness.data.usable import Usable, refuse_shared, refuse_unusable, usable
@@ -155,7 +155,7 @@ def image_paths(yaml: Path, split: str) -> list[str]:
     return [*_list(split, content, find_root(content, yaml), yaml).images]
 
 
-def description(dataset: str | Path, **_: object) -> dict[str, Any]:
+def description(dataset: str | Path, **_: object) -> Description:
     """Describe a checked data set to Ultralytics, in place of its `check_det_dataset`.
 
     Ultralytics would look elsewhere for it, run a `download` that may be Python code, and ask the network for fonts.
@@ -172,7 +172,7 @@ def description(dataset: str | Path, **_: object) -> dict[str, Any]:
 
 def _description(
     content: Mapping[str, Any], names: dict[int, str], root: Path, splits: Mapping[str, Split], yaml: Path
-) -> dict[str, Any]:
+) -> Description:
     """In Ultralytics' form: a split is one path where it can be, for names of COCO's folders are looked for in it.
 
     Of the YAML's other keys none is passed on but those that bear on how images and labels are read.
@@ -183,7 +183,7 @@ def _description(
     if points is not None and not (isinstance(points, list) and [type(value) for value in points] == [int, int]):
         raise UserError(f"Data set {yaml}: 'kpt_shape' must be two whole numbers such as [17, 3], not {points!r}.")
     sources = {name: [str(source) for source in split.sources] for name, split in splits.items()}
-    return {
+    described = {
         "names": names,
         "nc": len(names),
         "channels": channels,
@@ -192,6 +192,7 @@ def _description(
         "yaml_file": str(yaml),
         **{name: paths[0] if len(paths) == 1 else paths for name, paths in sources.items()},
     }
+    return cast(Description, described)
 
 
 def _list(split: str, content: Mapping[str, Any], root: Path, yaml: Path) -> Split:

@@ -24,6 +24,7 @@ from pathlib import Path
 import yaml
 
 from harness.common.atomic import write_folder_once
+from harness.common.digest import json_digest, text_digest
 from harness.common.errors import UserError
 from harness.data.coco_file import CocoFile, counted, read_coco
 from harness.data.coco_images import CocoImages, find_images, wrong_size
@@ -97,7 +98,7 @@ def _identity(splits: Sequence[_Split]) -> str:
     from ultralytics import __version__
 
     parts = [[split.file.name, split.digest, str(split.images.folder.resolve())] for split in splits]
-    return hashlib.sha256(json.dumps([_VERSION, __version__, parts]).encode()).hexdigest()
+    return json_digest([_VERSION, __version__, parts])
 
 
 def _write(draft: Path, splits: Sequence[_Split]) -> None:
@@ -141,7 +142,7 @@ def _check_sizes(splits: Sequence[_Split]) -> None:
 
 def _date_labels(folder: Path, splits: Sequence[_Split]) -> None:
     """Give labels a time that stands for their content, as the fingerprint of a large data set takes it."""
-    seconds = int(hashlib.sha256("".join(split.digest for split in splits).encode()).hexdigest()[:7], 16)
+    seconds = int(text_digest("".join(split.digest for split in splits))[:7], 16)
     for label in folder.rglob("*.txt"):
         os.utime(label, (seconds, seconds))
 

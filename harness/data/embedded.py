@@ -6,7 +6,6 @@ without compression, because zlib builds differ.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.common.atomic import write_folder_once
+from harness.common.digest import json_digest
 from harness.common.errors import UserError
 from harness.data.painting import Box
 
@@ -64,8 +64,7 @@ def ensure_written(
     Raises:
         UserError: The cache cannot be written.
     """
-    identity = json.dumps(dict(settings), sort_keys=True).encode()
-    folder = cache.absolute() / f"{name}-{hashlib.sha256(identity).hexdigest()[:10]}"
+    folder = cache.absolute() / f"{name}-{json_digest(dict(settings))[:10]}"
     yaml, text = folder / "data.yaml", _yaml_text(folder, classes) + also
 
     def write(draft: Path) -> None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.common.errors import UserError
 from harness.data.root import refuse_windows, searched
@@ -22,6 +22,19 @@ _OTHER_IMAGES = frozenset(
     | {"raf", "ras", "raw", "rw2", "svg", "tga"}
 )
 """Suffixes of images that Ultralytics does not list."""
+
+
+class Description(TypedDict, total=False):
+    """A checked data set in Ultralytics' form."""
+
+    names: dict[int, str]
+    nc: int
+    channels: int
+    kpt_shape: list[int]
+    path: Path
+    yaml_file: str
+    train: str | list[str]
+    val: str | list[str]
 
 
 @dataclass(frozen=True, kw_only=True)

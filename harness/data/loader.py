@@ -8,7 +8,6 @@ the check before them go through `read_data_our_way`.
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import os
 import random
@@ -23,7 +22,9 @@ from ultralytics.data import dataset as ultralytics_dataset
 from ultralytics.data import utils as ultralytics_utils
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 
+from harness.common.digest import text_digest
 from harness.common.isolation import cache_folder
+from harness.data.listing import Description
 
 _NOWHERE = Path(os.devnull) / "no.npy"
 _TWICE = re.compile(r": (\d+) duplicate labels removed$")
@@ -60,7 +61,7 @@ class UserDataset(ultralytics_dataset.YOLODataset):
 
     def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
         """Keep what is said of single images; two splits whose labels share a folder have two files."""
-        listed = hashlib.sha256("\0".join(self.im_files).encode(errors="surrogateescape")).hexdigest()[:16]
+        listed = text_digest("\0".join(self.im_files))[:16]
         cache, exists = super()._load_or_scan_cache(cache_path.with_name(f"{cache_path.stem}-{listed}"), cache_hash)
         self.messages = tuple(cache["msgs"])
         return cache, exists
@@ -85,7 +86,7 @@ class Loaded:
     odd_endings: int
 
 
-def load_split(sources: list[str], data: dict[str, Any]) -> Loaded:
+def load_split(sources: list[str], data: Description) -> Loaded:
     """Load a split as a training does; what was read is kept in the cache, where the trainings find it.
 
     Args:
@@ -126,7 +127,7 @@ def read_data_our_way() -> None:
 def _label_cache(path: Path) -> Path:
     folder = cache_folder() / "labels"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}.cache"
+    return folder / f"{text_digest(str(path.absolute()))[:16]}.cache"
 
 
 def _leave_image(_image: str, write: Callable[[Any], None]) -> None:

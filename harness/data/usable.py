@@ -7,18 +7,17 @@ set few are read.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.data.coco_file import counted
 from harness.data.faults import fault_of
-from harness.data.listing import Split, label_paths
+from harness.data.listing import Description, Split, label_paths
 
 
 def shared_images(train: Iterable[str], val: Iterable[str]) -> list[str]:
@@ -34,19 +33,16 @@ def shared_images(train: Iterable[str], val: Iterable[str]) -> list[str]:
     sizes = {size for _, size in trained.values()} & {validated[path].st_size for path in validated.keys() - same}
     alike = [path for path in validated if path not in same and validated[path].st_size in sizes]
     with ThreadPoolExecutor(8) as pool:
-        known = set(pool.map(_digest, (path for path, size in trained.values() if size in sizes)))
-        same |= {path for path, digest in zip(alike, pool.map(_digest, alike), strict=True) if digest in known}
+        known = set(pool.map(file_digest, (Path(path) for path, size in trained.values() if size in sizes)))
+        same |= {
+            path for path, digest in zip(alike, pool.map(file_digest, map(Path, alike)), strict=True) if digest in known
+        }
     return sorted(same)
 
 
 def _file(stat: os.stat_result) -> tuple[int, int]:
     """The same for all names and links of one file."""
     return stat.st_dev, stat.st_ino
-
-
-def _digest(path: str) -> bytes:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 MOST_UNUSABLE = 0.02
@@ -96,7 +92,7 @@ class Usable:
         """Rows of labels that are left out although no image is."""
         return self.duplicates + self.stray_rows
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, int | dict[str, int]]:
         """Plain data for `environment.json`."""
         reasons = {reason: len(places) for reason, places in self.unused.items()}
         return {
@@ -142,7 +138,7 @@ class Usable:
         return said
 
 
-def usable(split: Split, data: dict[str, Any], splits: Iterable[Split]) -> Usable:
+def usable(split: Split, data: Description, splits: Iterable[Split]) -> Usable:
     """Ask Ultralytics' loader what it would use, and look for the reasons of what it would not.
 
     Args:

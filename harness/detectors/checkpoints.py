@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -33,7 +33,7 @@ from harness.common.errors import UserError
 from harness.detectors.examined import fault_of_names
 
 SWITCH = "ULTRALYTICS_SAFE_LOAD"
-BLOCK_FILES = "blocks"
+BLOCK_FILES: Final = "blocks"
 """Key of a model's YAML under which the files stand that register blocks of a user's own."""
 _MOVED = {"harness.choices": "harness.architecture.choices"}
 """Modules of classes that checkpoints name, by the names that they had before."""

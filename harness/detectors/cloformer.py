@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from harness.blocks.block import CloBlock
 from harness.blocks.cloformer import VARIANTS
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
 from harness.common.errors import UserError
+from harness.detectors.model_yaml import Description
 
 CLOFORMER_PREFIX = "cloformer-"
 """What the names of these detectors begin with; the variant's follows."""
@@ -103,7 +103,7 @@ class CloFormerStage(nn.Module):
         return y
 
 
-def cloformer_config(variant: str) -> dict[str, Any]:
+def cloformer_config(variant: str) -> Description:
     """Description of a detector with a CloFormer backbone, in Ultralytics' form.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER
@@ -15,6 +15,7 @@ from harness.common.yaml_file import MOST_BYTES, parse_yaml
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
 from harness.detectors.forks import in_our_form
+from harness.detectors.model_yaml import Description
 
 _OWN_YAMLS = Path(__file__).parent
 """Folder of the model YAMLs that Ultralytics lacks."""
@@ -26,7 +27,7 @@ _NEED_TEXT = ("World", "YOLOE")
 """What the names of heads begin with that compare image features with embeddings of a text."""
 
 
-def describe(spec: str) -> dict[str, Any]:
+def describe(spec: str) -> Description:
     """The description in a file, under one of our names, or under one of Ultralytics'; in this order.
 
     Args:
@@ -65,8 +66,12 @@ def describe(spec: str) -> dict[str, Any]:
     return in_our_form(in_one_scale(config, spec), spec) if is_file else in_one_scale(config, spec)
 
 
-def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
+def in_one_scale(config: dict[str, Any], spec: str) -> Description:
     """Keep the scale in use only, so that the description means one network whatever its file is called.
+
+    Args:
+        config: As a file or a checkpoint has it; changed.
+        spec: What the user gave, for messages.
 
     Raises:
         UserError: The scale does not exist, or the description is not of a detector that can be searched.
@@ -87,7 +92,7 @@ def in_one_scale(config: dict[str, Any], spec: str) -> dict[str, Any]:
             raise UserError(f"base {spec}: has no scale '{scale}'; it has {', '.join(map(str, scales))}")
         config["scales"] = {scale: scales[scale]}
         config["scale"] = scale
-    return config
+    return cast(Description, config)
 
 
 @contextmanager

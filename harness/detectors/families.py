@@ -18,6 +18,7 @@ from harness.common.errors import UserError, lacks_memory
 from harness.detectors.checkpoints import BLOCK_FILES, refused
 from harness.detectors.description import describe, in_one_scale, silence
 from harness.detectors.examined import fault_of_content, fault_of_file, fault_of_network, without_left_overs
+from harness.detectors.model_yaml import Description
 from harness.detectors.rows import BUILD_ERRORS, faulty_row
 
 
@@ -32,7 +33,7 @@ class Base:
     """
 
     name: str
-    config: dict[str, Any]
+    config: Description
     checkpoint: Path | None = None
 
     @cached_property
@@ -102,7 +103,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def build(config: dict[str, Any], classes: int | None = None) -> DetectionModel:
+def build(config: Description, classes: int | None = None) -> DetectionModel:
     """Build a detector from a model description.
 
     Raises:

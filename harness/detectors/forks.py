@@ -21,7 +21,8 @@ from ultralytics.utils.ops import make_divisible
 
 from harness.blocks.registry import block_entry
 from harness.common.errors import UserError
-from harness.detectors.rows import BUILD_ERRORS, FORKS_OWN, Row, check_names, faulty_row, input_channels
+from harness.detectors.model_yaml import Description, Row
+from harness.detectors.rows import BUILD_ERRORS, FORKS_OWN, check_names, faulty_row, input_channels
 
 _REGISTERED = {"CBAM": "cbam", "SE": "se"}
 _HEADS, _KERNEL, _WINDOW = 8, 5, 4
@@ -29,7 +30,7 @@ _MOST_KERNEL = 15
 """Side of a kernel, in pixels, beyond which an odd number is none."""
 
 
-def in_our_form(config: dict[str, Any], spec: str) -> dict[str, Any]:
+def in_our_form(config: Description, spec: str) -> Description:
     """Return the description without anchors, and with its attention layers spelled out.
 
     Args:
@@ -61,7 +62,7 @@ def _is_forks(row: Row) -> bool:
     return module in FORKS_OWN and not any(isinstance(one, list) for one in arguments)
 
 
-def _ours(row: Row, channels: int, config: dict[str, Any], where: str) -> Row:
+def _ours(row: Row, channels: int, config: Description, where: str) -> Row:
     source, repeats, module, arguments = row
     if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in arguments):
         raise UserError(f"{where}: {module} takes whole numbers, channels first, not {arguments}")
@@ -72,7 +73,7 @@ def _ours(row: Row, channels: int, config: dict[str, Any], where: str) -> Row:
     return [source, repeats, "RegisteredBlock", [channels, {"name": _REGISTERED[module], **options}, "official"]]
 
 
-def _without_channels(arguments: Sequence[int], channels: int, config: dict[str, Any]) -> list[int]:
+def _without_channels(arguments: Sequence[int], channels: int, config: Description) -> list[int]:
     """Return what stands behind the channels, of input and perhaps of output; the width may be applied already."""
     scales = config.get("scales")
     width, most = scales[config["scale"]][1:3] if scales else (config.get("width_multiple", 1.0), float("inf"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -14,6 +14,7 @@ from harness.blocks.probe import probe
 from harness.common.errors import UserError
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.families import Base
+from harness.detectors.model_yaml import Description
 from harness.detectors.parser import INSIDE
 from harness.detectors.sites import Site, find_sites
 
@@ -24,7 +25,7 @@ def insert(
     *,
     sites: Mapping[str, Site] | None = None,
     classes: int | None = None,
-) -> dict[str, Any]:
+) -> Description:
     """The base's model description with the architecture's blocks.
 
     A block `after` follows its site's layer, and whatever took that layer's output takes the block's. One
@@ -66,8 +67,10 @@ def insert(
     result |= passed_on
     if files := sorted({*config.get(BLOCK_FILES, ()), *architecture.block_files}):
         result[BLOCK_FILES] = files
-    result["scales"] = config.get("scales") or _scales_of_a_plain_config(result)
-    return result | {"backbone": sections[0], "head": sections[1]}
+    made = cast(Description, result)
+    made["scales"] = config.get("scales") or _scales_of_a_plain_config(made)
+    made["backbone"], made["head"] = sections
+    return made
 
 
 def index_map(base: Base, architecture: Architecture, sites: Mapping[str, Site]) -> dict[int, int]:
@@ -173,7 +176,7 @@ def _redirect(source: int | list[int], index: int, after: Mapping[int, int]) -> 
     return after[source if source >= 0 else index + source]
 
 
-def _scales_of_a_plain_config(config: dict[str, Any]) -> dict[str, list[float]]:
+def _scales_of_a_plain_config(config: Description) -> dict[str, list[float]]:
     """Ultralytics reads depth and width from `scales` where there is one; older descriptions have them bare."""
     depth = config.pop("depth_multiple", 1.0)
     width = config.pop("width_multiple", 1.0)

@@ -26,6 +26,7 @@ from harness.common import yaml_file
 from harness.common.errors import UserError
 from harness.detectors.families import Base, build, resolve_base
 from harness.detectors.insert import index_map, insert
+from harness.detectors.model_yaml import Description
 from harness.detectors.sites import Site, find_sites
 
 _ARTICLE = re.compile(r"(?P<base>.+?)-clo-(?P<part>backbone-last|backbone|head)(?P<bare>-bare)?")
@@ -50,7 +51,7 @@ class Detector:
     architecture: Architecture
     sites: dict[str, Site]
 
-    def config(self, classes: int | None = None) -> dict[str, Any]:
+    def config(self, classes: int | None = None) -> Description:
         """The model description, trainable by Ultralytics once `harness` is imported."""
         if self.architecture.is_baseline:
             return {**self.base.config, "nc": classes or self.base.config["nc"]}
@@ -106,12 +107,11 @@ def _from_file(path: Path) -> Architecture | None:
     try:
         return Architecture.from_dict(data, path.parent)
     except UserError as error:
-        raise UserError(f"{path}, line {_faulty_line(data, tree, path.parent)}: {error}") from error
+        raise UserError(f"{path}, line {_faulty_line(data['placements'], tree, path.parent)}: {error}") from error
 
 
-def _faulty_line(data: dict[str, Any], tree: Any, folder: Path) -> int:
+def _faulty_line(placements: object, tree: Any, folder: Path) -> int:
     """Of the placement that cannot be read, or of the file where none is to blame alone."""
-    placements = data["placements"]
     for index, one in enumerate(placements if isinstance(placements, list) else ()):
         try:
             Placement.from_dict(one, folder)

@@ -38,6 +38,7 @@ from harness.common.errors import UserError
 from harness.detectors.checkpoints import BLOCK_FILES, SWITCH, load_safely
 from harness.detectors.cloformer import CloFormerStage, CloFormerStem
 from harness.detectors.inside import put_inside
+from harness.detectors.model_yaml import Description
 from harness.detectors.yolov7 import YOLOV7_LAYERS
 
 KEEPING: tuple[type[nn.Module], ...] = (CloAttention, CloBlock, RegisteredBlock)
@@ -93,7 +94,7 @@ def register(tasks: ModuleType) -> None:
 
 def _wrap(original: Parser) -> Parser:
     @functools.wraps(original)
-    def parse_model(d: dict[str, Any], ch: Any, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
+    def parse_model(d: Description, ch: Any, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
         import_block_files(d)
         rows = [*d["backbone"], *d["head"]]
         plain = [_as_ultralytics_knows_it(row) for row in rows]

@@ -17,6 +17,7 @@ from harness.common.errors import UserError
 from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.families import Base
 from harness.detectors.insert import insert
+from harness.detectors.model_yaml import Description
 from harness.detectors.parser import INSIDE
 from harness.detectors.sites import Site
 
@@ -25,7 +26,7 @@ _Found = tuple[tuple[int, Mode, str, list[Any]], ...]
 """Layer of the base, mode, class and arguments of each block."""
 
 
-def recognised(config: Mapping[str, Any], base: Base, sites: Mapping[str, Site]) -> Architecture | None:
+def recognised(config: Description, base: Base, sites: Mapping[str, Site]) -> Architecture | None:
     """Find the architecture whose model a description is; None if it is no model of this base.
 
     Args:
@@ -82,7 +83,7 @@ def _holds_blocks(argument: Any) -> bool:
     return isinstance(argument, Mapping) and isinstance(argument.get(INSIDE), Mapping) and len(argument[INSIDE]) == 1
 
 
-def _placement(site: str, mode: Mode, name: str, row: Sequence[Any], config: Mapping[str, Any]) -> Placement:
+def _placement(site: str, mode: Mode, name: str, row: Sequence[Any], config: Description) -> Placement:
     """Return the placement that a block's row was written for; `insert.block_row` is the way there."""
     if name == "RegisteredBlock":
         options = dict(row[1])
@@ -113,7 +114,7 @@ def _placement(site: str, mode: Mode, name: str, row: Sequence[Any], config: Map
     )
 
 
-def _kind(name: str, config: Mapping[str, Any]) -> str:
+def _kind(name: str, config: Description) -> str:
     """Return a registered block's kind: its name, with its file where a user's file registers it."""
     for file in config.get(BLOCK_FILES) or ():
         import_block_file(file)
@@ -128,7 +129,7 @@ def _at(values: Sequence[Any], index: int, default: Any) -> Any:
     return values[index] if index < len(values) else default
 
 
-def _same(again: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+def _same(again: Mapping[str, Any], config: Description) -> bool:
     """Tell whether two descriptions build one network."""
     kept = {"backbone", "head", "activation", "scales", "depth_multiple", "width_multiple", "reg_max", "end2end"}
     one, other = (copy.deepcopy({k: v for k, v in d.items() if k in kept}) for d in (again, config))

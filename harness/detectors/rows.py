@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,9 +11,8 @@ from torch import nn
 from ultralytics.nn import tasks
 
 from harness.common.errors import UserError
+from harness.detectors.model_yaml import Description, Row
 
-Row = list[Any]
-"""[from, repeats, module, args]."""
 FORKS_OWN = ("CBAM", "SE", "CloAttention")
 """Attention layers that `forks` reads as people write them."""
 _SIDE = 256
@@ -35,7 +34,7 @@ def check_names(rows: Sequence[Row], spec: str) -> None:
             raise UserError(f"base {spec}: {_shown(number, row)}: no layer '{row[2]}'; there are {_names()}")
 
 
-def faulty_row(config: Mapping[str, Any], error: Exception) -> str:
+def faulty_row(config: Description, error: Exception) -> str:
     """Say why a description is not built, in a sentence that names the row if one is to blame.
 
     Args:
@@ -56,7 +55,7 @@ def faulty_row(config: Mapping[str, Any], error: Exception) -> str:
     return f"{_shown(number, rows[number])}: {why}" if why else _sentence(error)
 
 
-def input_channels(config: Mapping[str, Any], rows: Sequence[Row], numbers: Sequence[int]) -> dict[int, int]:
+def input_channels(config: Description, rows: Sequence[Row], numbers: Sequence[int]) -> dict[int, int]:
     """Find the channels that reach some rows, each of which keeps them.
 
     Args:
@@ -84,7 +83,7 @@ def input_channels(config: Mapping[str, Any], rows: Sequence[Row], numbers: Sequ
     return channels
 
 
-def _parsed(config: Mapping[str, Any], rows: Sequence[Row]) -> Any:
+def _parsed(config: Description, rows: Sequence[Row]) -> Any:
     described = {**copy.deepcopy(dict(config)), "backbone": copy.deepcopy(list(rows)), "head": []}
     layers, _ = tasks.parse_model(described, ch=3, verbose=False)
     return layers.eval()
@@ -103,7 +102,7 @@ def _run(layers: Any) -> int:
     return len(outputs)
 
 
-def _first_that_does_not_run(config: Mapping[str, Any], rows: Sequence[Row]) -> tuple[int, str]:
+def _first_that_does_not_run(config: Description, rows: Sequence[Row]) -> tuple[int, str]:
     layers = _parsed(config, rows)
     for number in range(len(rows)):
         try:

@@ -28,6 +28,7 @@ from harness.common.errors import UserError
 from harness.detectors.families import Base, build
 from harness.detectors.growth import GROWING, can_grow
 from harness.detectors.insert import insert
+from harness.detectors.model_yaml import Description
 from harness.detectors.sites import output_maps
 from harness.detectors.yolov7 import ELAN
 
@@ -98,7 +99,7 @@ class Widening:
         widths: Hidden channels of each layer that was widened, by its number: in the base, and here.
     """
 
-    config: dict[str, Any]
+    config: Description
     params: int
     macs: int
     widths: Mapping[int, tuple[int, int]]
@@ -192,7 +193,7 @@ def _fill(rows: Sequence[_Row], size: Size, added: int, steps: Mapping[int, int]
     return {number: taken + (number in closest) for number, taken in steps.items()}
 
 
-def _rows(config: dict[str, Any], imgsz: int) -> list[_Row]:
+def _rows(config: Description, imgsz: int) -> list[_Row]:
     """All rows that can be widened, measured on three detectors."""
     network = build(config)
     layers = {number: layer for number, layer in enumerate(network.model) if can_grow(layer)}
@@ -219,7 +220,7 @@ def _weights(layer: nn.Module) -> int:
     return sum(part.weight.numel() for part in layer.modules() if isinstance(part, nn.Conv2d))
 
 
-def _with_steps(config: Mapping[str, Any], layers: Mapping[int, nn.Module], steps: Mapping[int, int]) -> dict[str, Any]:
+def _with_steps(config: Description, layers: Mapping[int, nn.Module], steps: Mapping[int, int]) -> Description:
     """The description with wider rows; a row without a step stays as it was written."""
     rows = [*config["backbone"], *config["head"]]
     for number, layer in layers.items():

@@ -56,7 +56,7 @@ def training(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
     if weights is None:
         return ("No weights go along. The last section says how to get some.",)
     row = row_of(record, exported.identity, weights)
-    origin = str(record.environment.get("base_origin") or "the trained base")
+    origin = record.environment.base_origin or "the trained base"
     arrived = row["transferred"] or "what arrived was not recorded"
     start = f"the weights of {origin}, trained under seed {weights.base_seed} ({arrived})"
     settings = record.settings
@@ -80,19 +80,19 @@ def data_pairs(record: StudyRecord) -> Pairs:
     """The data, and the versions of what trained on them."""
     environment = record.environment
     images = [
-        f"{environment[f'{split}_images']} to {purpose}"
-        for split, purpose in (("train", "train on"), ("val", "validate on"))
-        if f"{split}_images" in environment
+        f"{number} to {purpose}"
+        for number, purpose in ((environment.train_images, "train on"), (environment.val_images, "validate on"))
+        if number is not None
     ]
-    known: list[tuple[str, Any]] = [
+    known: list[tuple[str, str | None]] = [
         ("Data", data_name(record)),
         ("Images", ", ".join(images)),
-        ("Hash of the data", environment.get("data") or record.settings.data_fingerprint),
-        ("Repairs of the data", " ".join(map(str, environment.get("data_repairs") or ()))),
-        ("Cautions about the data", " ".join(map(str, environment.get("data_cautions") or ()))),
-        ("clo-nas", environment.get("clo_nas")),
-        ("Commit", (environment.get("git") or {}).get("commit")),
-        *((name, (environment.get("packages") or {}).get(name)) for name in ("torch", "ultralytics")),
+        ("Hash of the data", environment.data or record.settings.data_fingerprint),
+        ("Repairs of the data", " ".join(environment.data_repairs)),
+        ("Cautions about the data", " ".join(environment.data_cautions)),
+        ("clo-nas", environment.clo_nas),
+        ("Commit", environment.git.commit),
+        *((name, environment.packages.get(name)) for name in ("torch", "ultralytics")),
     ]
     return tuple((name, str(value)) for name, value in known if value)
 

@@ -6,13 +6,12 @@ seeds would be chosen by the validation images that judge it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -20,11 +19,13 @@ from torch import nn
 
 from harness.ablation.loop import weights_path
 from harness.blocks import BlockError
+from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.common.yaml_file import parse_yaml
 from harness.cost.ledger import deployed
 from harness.detectors import build, import_block_files, read_checkpoint
 from harness.detectors.checkpoints import BLOCK_FILES
+from harness.detectors.model_yaml import Description
 from harness.export.exported import Exported, Form, TrainedWeights, load_script
 from harness.export.fresh_process import fill, fixed_image
 from harness.export.verify import compare_in_fresh_process
@@ -120,9 +121,10 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
         raise UserError(f"study {record.name}: what it has of {identity} is not readable as YAML: {reason}") from error
     if not isinstance(config, dict) or not {"backbone", "head"} <= set(config):
         raise UserError(f"study {record.name}: what it has of {identity} is no model description")
-    check_block_files(record.name, config.get(BLOCK_FILES) or (), folder)
-    files = _block_files(record, config)
-    network = build(config)
+    description = cast(Description, config)
+    check_block_files(record.name, description.get(BLOCK_FILES) or (), folder)
+    files = _block_files(record, description)
+    network = build(description)
     if weights is None:
         fill(network)
     else:
@@ -207,14 +209,14 @@ def _load(network: nn.Module, weights: TrainedWeights) -> None:
     network.names = found.names
 
 
-def _block_files(record: StudyRecord, config: Mapping[str, Any]) -> tuple[Path, ...]:
+def _block_files(record: StudyRecord, config: Description) -> tuple[Path, ...]:
     """Files of a user's own blocks, as the study had them."""
     files = tuple(Path(file) for file in config.get(BLOCK_FILES) or ())
     known: Mapping[str, str] = record.settings.block_files or {}
     try:
         import_block_files(config)  # before a checkpoint that holds their classes is read
         for file in files:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+            digest = file_digest(file)[:16]
             if known.get(file.name, digest) != digest:
                 raise UserError(f"{file}: has changed since study {record.name} searched with it; restore it")
     except BlockError as error:

@@ -5,7 +5,6 @@ That of a study on several machines is made by one of them, and is the same file
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import shutil
@@ -18,6 +17,7 @@ from filelock import FileLock
 
 from harness.common.atomic import part_of, remove_left_overs
 from harness.common.cache import BASES, hold, trim
+from harness.common.digest import file_digest, json_digest
 from harness.common.errors import UserError
 from harness.common.isolation import cache_folder
 from harness.common.version import version
@@ -104,8 +104,7 @@ def common_base(
             **{name: importlib.metadata.version(name) for name in ("torch", "ultralytics")},
         },
     }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    path = _folder(prepared, results) / f"{base.name}-{digest}.pt"
+    path = _folder(prepared, results) / f"{base.name}-{json_digest(key)[:16]}.pt"
     note = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
@@ -137,7 +136,7 @@ def common_base(
             about = {
                 "map50_95": result.map50_95,
                 "train_seconds": result.train_seconds,
-                "sha256": _digest(path),
+                "sha256": file_digest(path),
                 "key": key,
             }
             part = part_of(note)
@@ -155,12 +154,7 @@ def _is_whole(path: Path, note: Path) -> bool:
     if not (path.is_file() and note.is_file()):
         return False
     said = json.loads(note.read_text()).get("sha256")
-    return said is None or said == _digest(path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return said is None or said == file_digest(path)
 
 
 def _folder(place: Place, results: Path) -> Path:
@@ -218,7 +212,7 @@ def shared_base(
     with study.members.lock("base", waits):
         known = study.optuna.user_attrs.get(BASE)
         if known is not None:
-            if _shared_base_digest(path) != known["sha256"]:
+            if (file_digest(path) if path.is_file() else None) != known["sha256"]:
                 raise UserError(
                     f"{path}: is not the common base that study {study.settings.study} was begun with; every machine "
                     f"needs the same --results folder, on a file system that they share"
@@ -229,10 +223,6 @@ def shared_base(
         part = path.with_suffix(".part")
         shutil.copyfile(made.weights, part)
         part.replace(path)
-        known = {"sha256": _shared_base_digest(path), "origin": made.origin, "map50_95": made.map50_95}
+        known = {"sha256": file_digest(path), "origin": made.origin, "map50_95": made.map50_95}
         study.optuna.set_user_attr(BASE, known)
         return replace(made, weights=path)
-
-
-def _shared_base_digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

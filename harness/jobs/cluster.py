@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.common.errors import UserError
-from harness.common.machine import device_kind, environment
+from harness.common.machine import Surroundings, device_kind, environment
 from harness.record.cluster_settings import ClusterSettings
 
 _SAME = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "numpy")
@@ -60,14 +60,42 @@ class Facts:
 
     node: str
     kind: str
-    conditions: dict[str, Any] = field(repr=False)
+    conditions: Surroundings = field(repr=False)
     unseen: tuple[str, ...] = ()
 
     @property
     def versions(self) -> dict[str, str]:
         """What has to be the same everywhere; a build of torch for another CUDA counts as the same."""
         packages = {name: str(self.conditions["packages"][name]).partition("+")[0] for name in _SAME}
-        return {"clo-nas": str(self.conditions["clo_nas"]), **packages}
+        return {"clo-nas": self.conditions["clo_nas"], **packages}
+
+
+class Cluster(Protocol):
+    """Machines that a search or an ablation shares its trainings among; `harness.jobs.ray_cluster` has Ray's.
+
+    Attributes:
+        device: What a training's device is called: `cpu`, or numbers from 0 on, as a task sees only its own GPUs.
+        kind: The model of the nodes' GPUs, or `cpu` and the processors'; known once they have been asked.
+        conditions: What a node is and has, for the record; likewise.
+    """
+
+    device: str
+    kind: str
+    conditions: dict[str, object]
+
+    @property
+    def workers(self) -> int:
+        """Trainings at once."""
+
+    @property
+    def board(self) -> Any:
+        """Where tasks write how far they are."""
+
+    def ask_nodes(self, paths: Sequence[Path], folder: Path) -> None:
+        """Have each node that can run a training say what it is, before anything is trained."""
+
+    def remote(self, function: Callable[..., Any], **options: Any) -> Any:
+        """Return a function as a task that asks for what a training does."""
 
 
 def asked_resources(settings: ClusterSettings) -> dict[str, float]:

@@ -6,12 +6,10 @@ Ratios that were measured with one thread and with two are of two machines. So t
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.common.exclusive import Machine
 from harness.jobs.progress import Observer
 from harness.latency.threads import Threads, stable_threads
-from harness.record.study import ENVIRONMENT, LATENCY_THREADS
+from harness.record.surroundings import LATENCY_THREADS, Device, Environment
 from harness.storage.study import SearchStudy
 
 
@@ -30,7 +28,7 @@ def latency_threads(
     """
     may_choose = device == "cpu" and not on_cluster
     with study.members.turn():
-        environment = study.optuna.user_attrs.get(ENVIRONMENT, {})
+        environment = study.environment
         before = _recorded(study, environment)
         if before is not None:
             chosen = Threads(count=before, reason="as in this study before")
@@ -39,8 +37,8 @@ def latency_threads(
             chosen = Threads(count=asked or otherwise, reason=reason)
         else:
             chosen = _tried(observer)
-        if LATENCY_THREADS not in environment:
-            study.optuna.set_user_attr(ENVIRONMENT, {**environment, LATENCY_THREADS: chosen.to_dict()})
+        if environment.latency_threads is None:
+            study.environment = environment | {LATENCY_THREADS: chosen.to_dict()}
     if before is None:
         if may_choose:
             observer.note(f"latency is measured with {chosen}")
@@ -51,15 +49,15 @@ def latency_threads(
     return chosen
 
 
-def _recorded(study: SearchStudy, environment: dict[str, Any]) -> int | None:
+def _recorded(study: SearchStudy, environment: Environment) -> int | None:
     """Return the threads that the study's latencies are measured with; None where that is not decided yet."""
-    if LATENCY_THREADS in environment:
-        return int(environment[LATENCY_THREADS]["count"])
+    if environment.latency_threads is not None:
+        return environment.latency_threads.count
     if study.record().trials["latency_ms_p50"].isna().all():
         return None
     # a study from before they were chosen took as many as torch does, or --threads
-    before = environment.get("torch_threads_alone") or (environment.get("device") or {}).get("threads")
-    return None if before is None else int(before)
+    threads = environment.device.threads if isinstance(environment.device, Device) else None
+    return environment.torch_threads_alone or threads
 
 
 def _tried(observer: Observer, most: int | None = None) -> Threads:

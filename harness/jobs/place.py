@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import torch
 
 from harness.common.errors import UserError
 from harness.common.machine import resolve_device
+from harness.jobs.cluster import Cluster
 from harness.jobs.executors import Children, Executor
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind
 from harness.record.state import Failure
-
-if TYPE_CHECKING:
-    from harness.jobs.ray_cluster import Cluster
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -144,9 +142,9 @@ def default_workers(device: str, cores: int, memory_bytes: float) -> int:
 
 def _connect(settings: ClusterSettings, workers: int | None) -> Cluster:
     try:
-        from harness.jobs.ray_cluster import Cluster
+        from harness.jobs.ray_cluster import RayCluster
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
         raise UserError("--executor ray: Ray is not installed; pip install 'clo-nas[ray]'") from error
-    return Cluster(settings, workers)
+    return RayCluster(settings, workers)

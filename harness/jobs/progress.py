@@ -16,6 +16,7 @@ from harness.jobs.plan import Plan
 from harness.record.settings import SearchSettings
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.surroundings import SpaceSummary
 
 
 class Step(NamedTuple):
@@ -123,7 +124,7 @@ class Observer(Protocol):
     def plan(self, work: Work) -> None:
         """What is left to be trained, from now on."""
 
-    def space(self, summary: dict[str, Any]) -> None:
+    def space(self, summary: SpaceSummary) -> None:
         """The cost of the whole search space is known."""
 
     def finished(self, record: StudyRecord, trial: int) -> None:

@@ -24,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import environment
+from harness.jobs.cluster import Cluster as Cluster  # noqa: PLC0414 - for harness.ablation.setting
 from harness.jobs.cluster import Facts, Node, able, asked_resources, look_around, one_kind
 from harness.jobs.ray_inside import Board
 from harness.record.cluster_settings import ClusterSettings
@@ -38,24 +39,16 @@ _PART_OF_A_GPU = 0.01
 """What asking a node for its GPU's model takes of one."""
 
 
-class Cluster:
+class RayCluster(Cluster):
     """A connection to a Ray cluster, until this process ends.
 
     Args:
         settings: Where it is, and what a training asks for.
         workers: Trainings at once; by default as many as fit on its nodes.
 
-    Attributes:
-        device: What a training's device is called: `cpu`, or numbers from 0 on, as a task sees only its own GPUs.
-        kind: The model of the nodes' GPUs, or `cpu` and the processors'.
-        conditions: What a node is and has, for the record.
-
     Raises:
         UserError: It does not answer, or no node has what a training asks for.
     """
-
-    kind: str
-    conditions: dict[str, Any]
 
     def __init__(self, settings: ClusterSettings, workers: int | None) -> None:
         _connect(settings.address)

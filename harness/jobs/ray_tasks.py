@@ -27,8 +27,9 @@ from ray.exceptions import (
 
 from harness.common.errors import UserError
 from harness.common.exclusive import Machine
+from harness.jobs.cluster import Cluster
 from harness.jobs.executors import Executor
-from harness.jobs.ray_cluster import ANSWER_S, LOOK_S, Cluster, first_line
+from harness.jobs.ray_cluster import ANSWER_S, LOOK_S, first_line
 from harness.jobs.ray_inside import Order, run_order
 from harness.record.state import Failure, State
 from harness.training.child import Say

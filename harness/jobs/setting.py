@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.architecture import Architecture
 from harness.common.errors import UserError
@@ -20,7 +20,7 @@ from harness.detectors import Base, Site, find_sites, read_architecture, read_ya
 from harness.jobs.place import Place
 from harness.record.form import check_block_files
 from harness.record.settings import sqlite_url
-from harness.record.study import DATA_CAUTIONS, DATA_REPAIRS
+from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS
 from harness.storage.records import load_record, study_names
 
 
@@ -187,7 +187,7 @@ def data_notes(data: DatasetInfo, imgsz: int, batch: int) -> list[str]:
     return [f"data: {each}" for each in (f"{where}{counts}, at {imgsz} px", *data.repairs, *cautions)]
 
 
-def data_environment(data: DatasetInfo) -> dict[str, Any]:
+def data_environment(data: DatasetInfo) -> dict[str, object]:
     """Plain data for JSON: what the loader uses, and what it does not."""
     return {
         "train_images": data.train_images,

@@ -6,7 +6,6 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -108,7 +107,7 @@ def train_base(training: Training, report: Report) -> Accuracy:
             require_unchanged(Path(training.data), training.data_fingerprint)
 
 
-def trial_figures(measured: Measured, *, is_baseline: bool) -> dict[str, Any]:
+def trial_figures(measured: Measured, *, is_baseline: bool) -> dict[str, object]:
     """Return what a trial's row takes of its measurements."""
     return {
         **measured.accuracy.figures(),
@@ -124,7 +123,7 @@ def keep_matches(measured: Measured, folder: Path, identity: str, epochs: int, b
         write_matches(measured.accuracy.matches, matches_path(folder / MATCHES, identity, epochs, base_seed, seed))
 
 
-def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, Any]:
+def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, float]:
     """The table's latency columns; the baseline against its own copy is 1 by definition."""
     ratio = (1.0, 1.0, 1.0) if is_baseline else (latency.ratio, *latency.ratio_ci95)
     return {

@@ -11,7 +11,6 @@ passes takes many times as long: then it ends at the limit, and leaves what is m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
 from harness.architecture import MapSize, Placement
+from harness.common.digest import file_digest, json_digest
 from harness.common.errors import UserError
 from harness.common.exclusive import Machine
 from harness.common.isolation import cache_folder
@@ -157,7 +157,7 @@ class Survey:
         about = environment(device=self._place, data_fingerprint=None, command=())
         key = {
             "space": self.space.file.model_dump(mode="json"),
-            "block_files": [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.space.file.block_files],
+            "block_files": [file_digest(file) for file in self.space.file.block_files],
             "base": self.base.fingerprint,
             "classes": self.classes,
             "imgsz": self.imgsz,
@@ -166,7 +166,7 @@ class Survey:
             "clock": type(self._timer).__name__,
             "versions": {"clo-nas": version(), "torch": torch.__version__},
         }
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        digest = json_digest(key)[:16]
         return cache_folder() / "latency" / f"{self.space.file.name}-{self.base.name}-{digest}.json"
 
     def _measure_blocks(self, known: Measurements, path: Path, time: _Time) -> None:

@@ -151,7 +151,7 @@ class Calibration:
         """Spearman's ρ of estimate and measurement."""
         return float(scipy.stats.spearmanr(self.estimated, self.measured).statistic)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float]:
         """The summary as plain data."""
         offset, factor = self.fit
         names = ("bias", "rmse", "max_error", "kendall", "spearman")

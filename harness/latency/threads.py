@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
@@ -42,7 +41,7 @@ class Threads:
     def __str__(self) -> str:
         return f"{self.count} {'thread' if self.count == 1 else 'threads'}, {self.reason}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, int | str]:
         """Return plain data for JSON."""
         return asdict(self)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +19,30 @@ TRIALS_SCHEMA_VERSION = 1
 renamed, or that changes its type, unit or meaning, raises it by one."""
 
 
+class Kind(StrEnum):
+    """Type of a column, by pandas' name where it has one."""
+
+    TEXT = "str"
+    WHOLE = "int64"
+    NUMBER = "float64"
+    FLAG = "bool"
+    COUNT = "count"
+    """A whole number that may be missing: a float in memory."""
+    TIME = "time"
+    """ISO 8601, in UTC: text in memory."""
+
+
 class Column(NamedTuple):
     """A column; `unit` is empty where it counts nothing and measures nothing."""
 
+    kind: Kind
     about: str
     unit: str = ""
+
+    @property
+    def dtype(self) -> str:
+        """Return its type in memory, by pandas' name."""
+        return {Kind.COUNT: Kind.NUMBER, Kind.TIME: Kind.TEXT}.get(self.kind, self.kind).value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,46 +60,47 @@ class File:
     columns: Mapping[str, Column] = field(default_factory=dict)
 
 
+_text, _whole, _number, _flag, _count, _time = (partial(Column, kind) for kind in Kind)
 _MAP, _CI = "mAP, 0 to 1", "end of the 95 % interval"
 _MS, _RATIO, _PER_IMAGE = "ms, batch 1", "× baseline", "per image"
 
 TRIALS: dict[str, Column] = {
-    "trial": Column("Number of the Optuna trial that is this training."),
-    "architecture": Column("Identity of the architecture; `baseline` is the base itself, trained as long."),
-    "seed": Column("Seed of the training: order of the images, augmentation, new weights."),
-    "base_seed": Column("Seed of the common base's own training; 0 in studies from before it was kept."),
-    "epochs": Column("Epochs of the training, those included that it goes on from.", "epochs"),
-    "state": Column("What became of it: `complete`, `failed`, `out_of_memory` or `interrupted` (run again later)."),
-    "reason": Column("Why it is not complete; else empty."),
-    "map50_95": Column("Mean average precision over IoU 0.50 to 0.95 on the validation set, by `evaluator`.", _MAP),
-    "map50": Column("Mean average precision at IoU 0.50, by `evaluator`.", _MAP),
-    "evaluator": Column("What judged, with its version; empty in old studies: Ultralytics' validator."),
-    "ultralytics_map50_95": Column("mAP50-95 by Ultralytics' validator, on COCO data beside COCOeval's.", _MAP),
-    "coco_map50_95": Column("mAP50-95 by COCOeval, where it was asked for.", _MAP),
-    "coco_map50": Column("mAP50 by COCOeval.", _MAP),
-    "coco_map_small": Column("mAP50-95 by COCOeval of objects below 32² pixels.", _MAP),
-    "coco_map_medium": Column("mAP50-95 by COCOeval of objects from 32² to 96² pixels.", _MAP),
-    "coco_map_large": Column("mAP50-95 by COCOeval of objects above 96² pixels.", _MAP),
-    "gain_map50_95": Column(
+    "trial": _whole("Number of the Optuna trial that is this training."),
+    "architecture": _text("Identity of the architecture; `baseline` is the base itself, trained as long."),
+    "seed": _whole("Seed of the training: order of the images, augmentation, new weights."),
+    "base_seed": _whole("Seed of the common base's own training; 0 in studies from before it was kept."),
+    "epochs": _whole("Epochs of the training, those included that it goes on from.", "epochs"),
+    "state": _text("What became of it: `complete`, `failed`, `out_of_memory` or `interrupted` (run again later)."),
+    "reason": _text("Why it is not complete; else empty."),
+    "map50_95": _number("Mean average precision over IoU 0.50 to 0.95 on the validation set, by `evaluator`.", _MAP),
+    "map50": _number("Mean average precision at IoU 0.50, by `evaluator`.", _MAP),
+    "evaluator": _text("What judged, with its version; empty in old studies: Ultralytics' validator."),
+    "ultralytics_map50_95": _number("mAP50-95 by Ultralytics' validator, on COCO data beside COCOeval's.", _MAP),
+    "coco_map50_95": _number("mAP50-95 by COCOeval, where it was asked for.", _MAP),
+    "coco_map50": _number("mAP50 by COCOeval.", _MAP),
+    "coco_map_small": _number("mAP50-95 by COCOeval of objects below 32² pixels.", _MAP),
+    "coco_map_medium": _number("mAP50-95 by COCOeval of objects from 32² to 96² pixels.", _MAP),
+    "coco_map_large": _number("mAP50-95 by COCOeval of objects above 96² pixels.", _MAP),
+    "gain_map50_95": _number(
         "`map50_95` minus the baseline's of the same base, seed, epochs and kind of evaluator; above 0 is better. "
         "Empty where there is no such row.",
         f"difference of {_MAP}",
     ),
-    "latency_ms_p50": Column("Median latency of a pass, measured with an architecture's first training.", _MS),
-    "latency_ms_p90": Column("90th percentile of the same passes.", _MS),
-    "latency_ratio": Column("Latency over the baseline's, the two interleaved so that drift cancels.", _RATIO),
-    "latency_ratio_low": Column(f"Lower {_CI} of `latency_ratio`.", _RATIO),
-    "latency_ratio_high": Column(f"Upper {_CI} of `latency_ratio`.", _RATIO),
-    "macs": Column("Multiply–accumulates of a pass, by shape and exact.", _PER_IMAGE),
-    "flops": Column("2 × `macs`.", _PER_IMAGE),
-    "params": Column("Parameters in all."),
-    "train_seconds": Column("Time of the training with its validation, waiting for others left out.", "s"),
-    "cpu_seconds": Column("Processor time of the training, over all threads and processes.", "s"),
-    "started": Column("When it began, ISO 8601.", "UTC"),
-    "finished": Column("When it ended, ISO 8601; empty while it runs.", "UTC"),
-    "selected_on": Column("Whether this training's reading picks who is trained more: then it does not judge."),
-    "transferred": Column("What became of the base's weights."),
-    "image_influence": Column(
+    "latency_ms_p50": _number("Median latency of a pass, measured with an architecture's first training.", _MS),
+    "latency_ms_p90": _number("90th percentile of the same passes.", _MS),
+    "latency_ratio": _number("Latency over the baseline's, the two interleaved so that drift cancels.", _RATIO),
+    "latency_ratio_low": _number(f"Lower {_CI} of `latency_ratio`.", _RATIO),
+    "latency_ratio_high": _number(f"Upper {_CI} of `latency_ratio`.", _RATIO),
+    "macs": _count("Multiply–accumulates of a pass, by shape and exact.", _PER_IMAGE),
+    "flops": _count("2 × `macs`.", _PER_IMAGE),
+    "params": _count("Parameters in all."),
+    "train_seconds": _number("Time of the training with its validation, waiting for others left out.", "s"),
+    "cpu_seconds": _number("Processor time of the training, over all threads and processes.", "s"),
+    "started": _time("When it began, ISO 8601.", "UTC"),
+    "finished": _time("When it ended, ISO 8601; empty while it runs.", "UTC"),
+    "selected_on": _flag("Whether this training's reading picks who is trained more: then it does not judge."),
+    "transferred": _text("What became of the base's weights."),
+    "image_influence": _text(
         "How much each validation image moves `ultralytics_map50_95`: its derivative by the image's weight, summed "
         "over up to 200 blocks of neighbouring images in the order of their names; numbers divided by spaces. The sum "
         "of squares is the variance by the choice of images. Only in trials.parquet; empty in studies from before it "
@@ -86,104 +108,104 @@ TRIALS: dict[str, Column] = {
         _MAP,
     ),
 }
-"""Column of `StudyRecord.trials` (`harness.record.study.COLUMNS`) to what it is."""
+"""Columns of `StudyRecord.trials` (`harness.record.study.COLUMNS`)."""
 
 _GAIN = f"difference of {_MAP}"
 FRONT: dict[str, Column] = {
     "architecture": TRIALS["architecture"],
-    "epochs": Column("Epochs of the trainings that the row speaks of: an architecture's longest.", "epochs"),
-    "seeds": Column("Complete trainings of so many epochs, one a seed."),
-    "standing": Column("`baseline`, `judged` (two or more seeds) or `screening only` (one: it can rule out, not in)."),
-    "gain_map50_95": Column("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
-    "gain_se": Column("Standard error of the gain on `gain_target`: its interval is Student's t times this.", _GAIN),
-    "gain_df": Column("Degrees of freedom of `gain_se`.", ""),
-    "gain_low": Column(
+    "epochs": _whole("Epochs of the trainings that the row speaks of: an architecture's longest.", "epochs"),
+    "seeds": _whole("Complete trainings of so many epochs, one a seed."),
+    "standing": _text("`baseline`, `judged` (two or more seeds) or `screening only` (one: it can rule out, not in)."),
+    "gain_map50_95": _number("Mean gain over the seeds that judge; of a screening row its one reading.", _GAIN),
+    "gain_se": _number("Standard error of the gain on `gain_target`: its interval is Student's t times this.", _GAIN),
+    "gain_df": _number("Degrees of freedom of `gain_se`.", ""),
+    "gain_low": _number(
         f"Lower {_CI} of the gain on `gain_target`, its own noise moderated towards that of the others.", _GAIN
     ),
-    "gain_high": Column(f"Upper {_CI} of the gain on `gain_target`.", _GAIN),
-    "gain_seeds": Column("Seeds that the gain rests on."),
-    "gain_basis": Column("The same in words."),
-    "p_value": Column("Of a gain of 0 on `gain_target`, uncorrected.", "0 to 1"),
-    "gain_target": Column(
+    "gain_high": _number(f"Upper {_CI} of the gain on `gain_target`.", _GAIN),
+    "gain_seeds": _whole("Seeds that the gain rests on."),
+    "gain_basis": _text("The same in words."),
+    "p_value": _number("Of a gain of 0 on `gain_target`, uncorrected.", "0 to 1"),
+    "gain_target": _text(
         "What the interval, the p-values and the verdict speak of: `new images` like those of the validation set, or "
         "`these images`, where the study did not keep what each image contributes."
     ),
-    "image_sd": Column("Standard deviation of the gain by the choice of validation images.", _GAIN),
-    "image_sd_limit": Column("The part of `image_sd` that no number of seeds takes away.", _GAIN),
-    "gain_low_these_images": Column(f"Lower {_CI} of the gain on these images: over seeds alone.", _GAIN),
-    "gain_high_these_images": Column(f"Upper {_CI} of the gain on these images.", _GAIN),
-    "p_holm": Column("Corrected for all judged candidates (Holm) and for looks: a gain is below 5 %.", "0 to 1"),
-    "verdict": Column("`gain`, `loss`, `undecided`, `unmeasured` or `reference` (the baseline)."),
-    "map50_95": Column("Mean over the complete seeds.", _MAP),
-    "map50_95_low": Column(f"Lower {_CI} of `map50_95`.", _MAP),
-    "map50_95_high": Column(f"Upper {_CI} of `map50_95`.", _MAP),
-    "map50": Column("Mean over the complete seeds.", _MAP),
-    "map50_low": Column(f"Lower {_CI} of `map50`.", _MAP),
-    "map50_high": Column(f"Upper {_CI} of `map50`.", _MAP),
+    "image_sd": _number("Standard deviation of the gain by the choice of validation images.", _GAIN),
+    "image_sd_limit": _number("The part of `image_sd` that no number of seeds takes away.", _GAIN),
+    "gain_low_these_images": _number(f"Lower {_CI} of the gain on these images: over seeds alone.", _GAIN),
+    "gain_high_these_images": _number(f"Upper {_CI} of the gain on these images.", _GAIN),
+    "p_holm": _number("Corrected for all judged candidates (Holm) and for looks: a gain is below 5 %.", "0 to 1"),
+    "verdict": _text("`gain`, `loss`, `undecided`, `unmeasured` or `reference` (the baseline)."),
+    "map50_95": _number("Mean over the complete seeds.", _MAP),
+    "map50_95_low": _number(f"Lower {_CI} of `map50_95`.", _MAP),
+    "map50_95_high": _number(f"Upper {_CI} of `map50_95`.", _MAP),
+    "map50": _number("Mean over the complete seeds.", _MAP),
+    "map50_low": _number(f"Lower {_CI} of `map50`.", _MAP),
+    "map50_high": _number(f"Upper {_CI} of `map50`.", _MAP),
     **{name: TRIALS[name] for name in TRIALS if name.startswith("latency_")},
     "macs": TRIALS["macs"],
     "params": TRIALS["params"],
-    "macs_ratio": Column("`macs` over the baseline's.", _RATIO),
-    "params_ratio": Column("`params` over the baseline's.", _RATIO),
-    "complete": Column("Complete trainings of any number of epochs."),
-    "failed": Column("Trainings that did not finish."),
-    "reason": Column("Of the last failure."),
-    "front_latency": Column("Whether nothing beats it in both gain and latency."),
-    "front_macs": Column("Whether nothing beats it in both gain and MACs."),
+    "macs_ratio": _number("`macs` over the baseline's.", _RATIO),
+    "params_ratio": _number("`params` over the baseline's.", _RATIO),
+    "complete": _whole("Complete trainings of any number of epochs."),
+    "failed": _whole("Trainings that did not finish."),
+    "reason": _text("Of the last failure."),
+    "front_latency": _flag("Whether nothing beats it in both gain and latency."),
+    "front_macs": _flag("Whether nothing beats it in both gain and MACs."),
 }
 
-_OBJECTIVE = Column("`map50_95` (0 to 1), `latency` (ms), `macs` or `params`.")
+_OBJECTIVE = _text("`map50_95` (0 to 1), `latency` (ms), `macs` or `params`.")
 IMPORTANCE: dict[str, Column] = {
     "objective": _OBJECTIVE,
-    "method": Column("How the importance is reckoned."),
-    "parameter": Column("Choice of the search space: `site:what`."),
-    "importance": Column("Share of what the choices explain; 1 in all over an objective and method.", "0 to 1"),
-    "spread": Column("Standard deviation of the importance over resamples.", "0 to 1"),
+    "method": _text("How the importance is reckoned."),
+    "parameter": _text("Choice of the search space: `site:what`."),
+    "importance": _number("Share of what the choices explain; 1 in all over an objective and method.", "0 to 1"),
+    "spread": _number("Standard deviation of the importance over resamples.", "0 to 1"),
 }
 EFFECTS: dict[str, Column] = {
     "objective": _OBJECTIVE,
     "parameter": IMPORTANCE["parameter"],
-    "level": Column("What was chosen."),
-    "effect": Column("Mean of the architectures that have it minus that of those that could.", "the objective's"),
-    "low": Column(f"Lower {_CI}, uncorrected.", "the objective's"),
-    "high": Column(f"Upper {_CI}, uncorrected.", "the objective's"),
-    "n_with": Column("Architectures that have it."),
-    "n_without": Column("Architectures that could have it."),
-    "p_value": Column("Welch's test, uncorrected.", "0 to 1"),
-    "p_holm": Column("Corrected by Holm over the objective's rows.", "0 to 1"),
-    "significant": Column("Whether `p_holm` is below 0.05."),
+    "level": _text("What was chosen."),
+    "effect": _number("Mean of the architectures that have it minus that of those that could.", "the objective's"),
+    "low": _number(f"Lower {_CI}, uncorrected.", "the objective's"),
+    "high": _number(f"Upper {_CI}, uncorrected.", "the objective's"),
+    "n_with": _whole("Architectures that have it."),
+    "n_without": _whole("Architectures that could have it."),
+    "p_value": _number("Welch's test, uncorrected.", "0 to 1"),
+    "p_holm": _number("Corrected by Holm over the objective's rows.", "0 to 1"),
+    "significant": _flag("Whether `p_holm` is below 0.05."),
 }
 CONTRASTS: dict[str, Column] = {
-    "name": Column("The arm, for people."),
-    "minuend": Column("Identity of the arm from whose mAP the other's is taken."),
-    "subtrahend": Column("Identity of that other arm."),
-    "readings": Column("Seeds that both were trained with; bases where there are several."),
-    "mean": Column("Mean difference in mAP50-95.", _GAIN),
-    "sd": Column("Standard deviation of one reading, pooled over differences of one kind.", _GAIN),
-    "df": Column("Its degrees of freedom."),
-    "low": Column(f"Lower {_CI}.", _GAIN),
-    "high": Column(f"Upper {_CI}.", _GAIN),
-    "low_corrected": Column("The same, corrected for all rows of the family (Bonferroni).", _GAIN),
-    "high_corrected": Column("The same, corrected for all rows of the family (Bonferroni).", _GAIN),
-    "p_value": Column("Of no difference, uncorrected.", "0 to 1"),
-    "verdict": Column("`better`, `worse`, `undecided` or `unmeasured`, by the corrected interval."),
-    "readings_needed": Column(
+    "name": _text("The arm, for people."),
+    "minuend": _text("Identity of the arm from whose mAP the other's is taken."),
+    "subtrahend": _text("Identity of that other arm."),
+    "readings": _whole("Seeds that both were trained with; bases where there are several."),
+    "mean": _number("Mean difference in mAP50-95.", _GAIN),
+    "sd": _number("Standard deviation of one reading, pooled over differences of one kind.", _GAIN),
+    "df": _number("Its degrees of freedom."),
+    "low": _number(f"Lower {_CI}.", _GAIN),
+    "high": _number(f"Upper {_CI}.", _GAIN),
+    "low_corrected": _number("The same, corrected for all rows of the family (Bonferroni).", _GAIN),
+    "high_corrected": _number("The same, corrected for all rows of the family (Bonferroni).", _GAIN),
+    "p_value": _number("Of no difference, uncorrected.", "0 to 1"),
+    "verdict": _text("`better`, `worse`, `undecided` or `unmeasured`, by the corrected interval."),
+    "readings_needed": _number(
         "Readings of every arm that would tell a true difference of this size on these images from 0 (power 80 %, "
         "corrected, were `sd` the true one). `inf`: more than 10,000; empty: the noise is not known."
     ),
-    "df_per_reading": Column("Degrees of freedom that one more reading of every arm would add to `df`."),
-    "comparisons": Column("Measured differences that the corrected interval is corrected for."),
-    "target": Column("What the ends, the p-value and the verdict speak of: see `gain_target` of front.csv."),
-    "image_sd": Column("Standard deviation of the mean difference by the choice of validation images.", _GAIN),
-    "low_these_images": Column(f"Lower {_CI} on these images: over readings alone.", _GAIN),
-    "high_these_images": Column(f"Upper {_CI} on these images.", _GAIN),
-    "family": Column("`gain` (arm minus baseline) or `worth` (model minus arm)."),
+    "df_per_reading": _number("Degrees of freedom that one more reading of every arm would add to `df`."),
+    "comparisons": _whole("Measured differences that the corrected interval is corrected for."),
+    "target": _text("What the ends, the p-value and the verdict speak of: see `gain_target` of front.csv."),
+    "image_sd": _number("Standard deviation of the mean difference by the choice of validation images.", _GAIN),
+    "low_these_images": _number(f"Lower {_CI} on these images: over readings alone.", _GAIN),
+    "high_these_images": _number(f"Upper {_CI} on these images.", _GAIN),
+    "family": _text("`gain` (arm minus baseline) or `worth` (model minus arm)."),
 }
 LATENCY_SAMPLES: dict[str, Column] = {
-    "round": Column("Round of the interleaved measurement, from 0."),
-    "position": Column("Within the round, 0 to 3: one model at 0 and 3, the other at 1 and 2, drawn at random."),
-    "model": Column("`candidate` or `baseline`."),
-    "latency_ms": Column("One pass of a whole batch.", "ms"),
+    "round": _whole("Round of the interleaved measurement, from 0."),
+    "position": _whole("Within the round, 0 to 3: one model at 0 and 3, the other at 1 and 2, drawn at random."),
+    "model": _text("`candidate` or `baseline`."),
+    "latency_ms": _number("One pass of a whole batch.", "ms"),
 }
 
 FILES = (

@@ -11,52 +11,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from harness.architecture.choices import Option, Recipe
 from harness.common.errors import UserError
 from harness.record.constraints import Constraints
+from harness.record.kept import Count, Form, Kept
 from harness.record.settings import MIN_GAIN, Objective
+from harness.record.surroundings import Environment, SpaceSummary
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,199}")
 """What may be the name of a file, or part of one: no folder, nothing hidden."""
 _Scalar = str | float | int | bool | None
-_Count = Annotated[int, Field(ge=0, strict=True)]
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class _Kept(_Form):
-    """A part of a record that knows what it was parsed from: what no report asks for is kept too, unread."""
-
-    _kept: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    def model_post_init(self, _context: Any) -> None:
-        self._kept = self.model_dump(mode="json", exclude_unset=True)
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Self:
-        """Parse what storage or a study's folder holds.
-
-        Raises:
-            pydantic.ValidationError: It is of another form than clo-nas writes.
-        """
-        made = cls.model_validate(dict(kept))
-        made._kept = dict(kept)
-        return made
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what was parsed, unchanged."""
-        return dict(self._kept)
-
-    def __or__(self, changes: Mapping[str, Any]) -> Self:
-        """Return the same with some values changed."""
-        return self.of(self._kept | dict(changes))
-
-
-class StudySettings(_Kept):
+class StudySettings(Kept):
     """The options that all trainings of a study share, and those of its last run, as its storage has them.
 
     What a study from before an option was kept lacks is None, or the option's default.
@@ -64,24 +33,24 @@ class StudySettings(_Kept):
 
     base: str | None = None
     base_fingerprint: str | None = None
-    base_epochs: _Count | None = None
+    base_epochs: Count | None = None
     data: str | None = None
     data_fingerprint: str | None = None
     space: str | None = None
     device: str | None = None
     device_kind: str | None = None
-    imgsz: _Count | None = None
-    epochs: _Count | None = None
-    batch: _Count | None = None
+    imgsz: Count | None = None
+    epochs: Count | None = None
+    batch: Count | None = None
     learning_rate: float | None = None
     block_rate_factor: float | None = None
     from_scratch: bool = False
     allow_unusable: bool = False
     allow_val_in_train: bool = False
-    trials: _Count | None = None
-    seed: _Count = 0
-    seeds: _Count | tuple[_Count, ...] = 0
-    finalists: _Count | None = None
+    trials: Count | None = None
+    seed: Count = 0
+    seeds: Count | tuple[Count, ...] = 0
+    finalists: Count | None = None
     objectives: tuple[Objective, ...] = ()
     rungs: str | None = None
     budget: str | None = None
@@ -93,39 +62,17 @@ class StudySettings(_Kept):
     results: str | None = None
 
 
-class _Space(_Form):
-    name: str = ""
-    sites: tuple[str, ...] = ()
-    size: _Count = 0
-    feasible: _Count | None = None
-
-
-class _LatencyThreads(_Form):
-    count: _Count
-    reason: str = ""
-
-
-class _Environment(_Form):
-    command: str | tuple[str, ...] = ""
-    cpu: dict[str, Any] | None = None
-    git: dict[str, Any] | None = None
-    packages: dict[str, Any] | None = None
-    data_repairs: tuple[str, ...] | None = None
-    latency_threads: _LatencyThreads | None = None
-    data_cautions: tuple[str, ...] | None = None
-
-
-class AblationPlan(_Form):
+class AblationPlan(Form):
     """What a report asks of an ablation's file."""
 
-    bases: tuple[_Count, ...] = ()
+    bases: tuple[Count, ...] = ()
     from_scratch: bool = False
     recipe: Recipe = Recipe.SHORT
-    epochs: _Count | None = None
-    imgsz: _Count | None = None
+    epochs: Count | None = None
+    imgsz: Count | None = None
 
 
-class TrainedArm(_Form):
+class TrainedArm(Form):
     """A variant that an ablation trains.
 
     Attributes:
@@ -147,7 +94,7 @@ class TrainedArm(_Form):
     macs: float = math.nan
 
 
-class AblationRecord(_Kept):
+class AblationRecord(Kept):
     """What makes a study an ablation: its file, its arms with the baseline first, and what could not be built."""
 
     file: AblationPlan = AblationPlan()
@@ -157,8 +104,8 @@ class AblationRecord(_Kept):
 
 class _Study(BaseModel):
     settings: StudySettings = StudySettings()
-    space: _Space = _Space()
-    environment: _Environment = _Environment()
+    space: SpaceSummary = SpaceSummary()
+    environment: Environment = Environment()
     ablation: AblationRecord | None = None
     expected_gains: tuple[float, ...] = ()
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+from harness.common.duration import parse_duration
 
 MOST_SEEDS = 1_000
 """Of anything; far more than anybody has trained, and few enough to be listed."""
@@ -132,22 +133,18 @@ class Budget(NamedTuple):
     unit: Unit
 
 
-_UNITS: Sequence[tuple[str, Unit, int]] = (
-    (r"(\d+)\s*trainings?", Unit.TRAININGS, 1),
-    (r"(\d+)\s*epochs?", Unit.EPOCHS, 1),
-    (r"(\d+(?:\.\d+)?)\s*h", Unit.SECONDS, 3600),
-    (r"(\d+(?:\.\d+)?)\s*m", Unit.SECONDS, 60),
-)
-
-
 def parse_budget(text: str) -> Budget:
     """Read `40 trainings`, `200 epochs`, `2 h` or `90 m`.
 
     Raises:
         ValueError: It is none of these.
     """
-    for pattern, unit, factor in _UNITS:
-        match = re.fullmatch(pattern, text.strip())
-        if match and 0 < float(match[1]) < math.inf:
-            return Budget(float(match[1]) * factor, unit)
+    counted = re.fullmatch(r"(\d+)\s*(training|epoch)s?", text.strip())
+    try:
+        if counted and 0 < float(counted[1]) < math.inf:
+            return Budget(float(counted[1]), Unit(f"{counted[2]}s"))
+        if text.strip().endswith(("h", "m")):
+            return Budget(parse_duration(text), Unit.SECONDS)
+    except ValueError:
+        pass  # said below, with all that it may be
     raise ValueError("a budget is a number with its unit: '40 trainings', '200 epochs', '2 h' or '90 m'")

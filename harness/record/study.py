@@ -12,8 +12,10 @@ import pandas as pd
 from harness.architecture import BASELINE, Architecture
 from harness.architecture.choices import Option
 from harness.record.constraints import Constraints
+from harness.record.data_dictionary import TRIALS
 from harness.record.form import AblationRecord, StudySettings, TrainedArm
 from harness.record.state import State
+from harness.record.surroundings import Environment, SpaceSummary
 
 ROLE = "role"
 """User attribute that says what an Optuna trial stands for: one of the three below."""
@@ -26,57 +28,8 @@ EXPECTED_GAINS = "expected_gains"
 """Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
 BASE = "common_base"
 """Study attribute on a database server: hash, origin and accuracy of the base that all machines share."""
-LOOKS = "looks"
-"""Study attribute, and entry of the environment: evaluation seeds of the candidate that had most, each time that a
-search ended with more of them than before."""
-AA_CHECK = "latency_aa_check"
-"""Entry of the environment: the baseline's latency over that of its own copy, and its interval."""
-LATENCY_THREADS = "latency_threads"
-"""Entry of the environment: CPU threads of latency measurements, `count` and `reason`."""
-DATA_REPAIRS = "data_repairs"
-"""Entry of the environment: what was repaired in the data, and what is not used of it, a list of sentences."""
-DATA_CAUTIONS = "data_cautions"
-"""Entry of the environment: what bears on what the data can tell, a list of sentences."""
-
-COLUMNS: dict[str, str] = {
-    "trial": "int64",
-    "architecture": "str",
-    "seed": "int64",
-    "base_seed": "int64",
-    "epochs": "int64",
-    "state": "str",
-    "reason": "str",
-    "map50_95": "float64",
-    "map50": "float64",
-    "evaluator": "str",
-    "ultralytics_map50_95": "float64",
-    "coco_map50_95": "float64",
-    "coco_map50": "float64",
-    "coco_map_small": "float64",
-    "coco_map_medium": "float64",
-    "coco_map_large": "float64",
-    "gain_map50_95": "float64",
-    "latency_ms_p50": "float64",
-    "latency_ms_p90": "float64",
-    "latency_ratio": "float64",
-    "latency_ratio_low": "float64",
-    "latency_ratio_high": "float64",
-    "macs": "float64",
-    "flops": "float64",
-    "params": "float64",
-    "train_seconds": "float64",
-    "cpu_seconds": "float64",
-    "started": "str",
-    "finished": "str",
-    "selected_on": "bool",
-    "transferred": "str",
-    "image_influence": "str",
-}
-"""Columns of `StudyRecord.trials` and their types; units are in the names, ratios are to the baseline.
-
-`base_seed` is the seed of the common base's own training; 0 in studies from before it was kept.
-`map50_95` and `map50` are those of `evaluator`, which is empty in studies from before it was kept: there it
-was Ultralytics' validator."""
+COLUMNS = {name: column.dtype for name, column in TRIALS.items()}
+"""Columns of `StudyRecord.trials` and their types in memory."""
 PER_CLASS = "per_class"
 """Entry of a trial's row beside the columns: class name to AP50-95."""
 
@@ -131,8 +84,8 @@ class StudyRecord:
     trials: pd.DataFrame
     architectures: dict[str, Architecture]
     settings: StudySettings
-    environment: dict[str, Any]
-    space: dict[str, Any]
+    environment: Environment
+    space: SpaceSummary
     proposals: dict[str, int]
     model_yamls: dict[str, str]
     expected_gains: tuple[float, ...] = ()
@@ -152,7 +105,7 @@ class StudyRecord:
         A study from before looks were kept counts as looked at once.
         """
         now: int = evaluation_seeds(self.trials)
-        return 1 + len([before for before in self.environment.get(LOOKS, ()) if before < now])
+        return 1 + len([before for before in self.environment.looks if before < now])
 
     @property
     def constraints(self) -> Constraints:
@@ -209,5 +162,5 @@ def base_of(record: StudyRecord) -> str:
     A path is relative to the folder where the search was begun; of a study from before that was kept, to this one.
     """
     given = str(record.settings.base)
-    path = Path(str(record.environment.get("folder") or "."), given).expanduser().absolute()
+    path = Path(record.environment.folder or ".", given).expanduser().absolute()
     return str(path) if path.is_file() else given

@@ -20,7 +20,8 @@ from harness.architecture import Architecture
 from harness.common.errors import UserError
 from harness.record.data_dictionary import TRIALS_SCHEMA_VERSION
 from harness.record.form import AblationRecord, StudySettings, check_choices, check_names, check_study, check_trial
-from harness.record.study import Choices, StudyRecord
+from harness.record.study import COLUMNS, Choices, StudyRecord, trials_of
+from harness.record.surroundings import Environment, SpaceSummary
 
 TRIALS, SURROUNDINGS, DESIGN, PER_CLASS = "trials.parquet", "environment.json", "study.json", "per_class.csv"
 """The files that a record is read from, beside `architectures/<id>.yaml`."""
@@ -32,8 +33,8 @@ _STATED = ("study", "settings", "space", "proposals")
 
 def surroundings(record: StudyRecord) -> dict[str, Any]:
     """Return what environment.json holds: the environment at the top level, the study's options under their names."""
-    stated = (record.name, record.settings.to_dict(), record.space, record.proposals)
-    return record.environment | dict(zip(_STATED, stated, strict=True))
+    stated = (record.name, record.settings.to_dict(), record.space.to_dict(), record.proposals)
+    return record.environment.to_dict() | dict(zip(_STATED, stated, strict=True))
 
 
 def design(record: StudyRecord) -> dict[str, Any]:
@@ -85,8 +86,6 @@ def read_study(folder: Path) -> StudyRecord:
 
 
 def _read(folder: Path) -> StudyRecord:
-    from harness.record.study import COLUMNS, StudyRecord, trials_of
-
     environment, kept = (_mapping(folder / name) for name in (SURROUNDINGS, DESIGN))
     name, settings, space, proposals = (environment.pop(each) for each in _STATED)
     rows = _rows(folder / TRIALS)
@@ -105,8 +104,8 @@ def _read(folder: Path) -> StudyRecord:
         trials=trials_of(rows),
         architectures=placed,
         settings=StudySettings.of(settings),
-        environment=environment,
-        space=space,
+        environment=Environment.of(environment),
+        space=SpaceSummary.of(space),
         proposals={role: int(count) for role, count in proposals.items()},
         model_yamls=models,
         expected_gains=tuple(kept["expected_gains"]),
@@ -149,8 +148,6 @@ def _per_class(path: Path) -> pd.DataFrame:
 
 
 def _choices(kept: Mapping[str, Any]) -> Choices:
-    from harness.record.study import Choices
-
     check_choices(kept)
     rows, names = kept["chosen"], kept["parameters"]
     chosen = [{name: math.nan if row.get(name) is None else row[name] for name in names} for row in rows.values()]
@@ -163,7 +160,7 @@ def _choices(kept: Mapping[str, Any]) -> Choices:
     )
 
 
-def _by_row(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _by_row(table: pd.DataFrame) -> dict[str, dict[str, object]]:
     """Row to column to value, without those that are missing."""
     rows = zip(map(str, table.index), table.to_dict("records"), strict=True)
     return {name: {str(column): value for column, value in row.items() if not pd.isna(value)} for name, row in rows}

@@ -117,7 +117,7 @@ def _outcome(summary: pd.DataFrame, noise: Noise, *, is_bounded: bool) -> Outcom
         return Outcome.UNJUDGED
     if summary.loc[BASELINE, "standing"] == Standing.BASELINE:
         return Outcome.OUTSIDE if is_bounded else Outcome.BASELINE_ONLY
-    return Outcome.NO_BASELINE if (summary["complete"] > 0).any() else Outcome.NOTHING
+    return Outcome.NO_BASELINE if (summary[State.COMPLETE.value] > 0).any() else Outcome.NOTHING
 
 
 def _best(summary: pd.DataFrame, outcome: Outcome) -> str | None:
@@ -221,7 +221,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     """What else must be known to believe the headline rightly."""
     remarks = [said] if (said := phrases.several_lengths(summary)) else []
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
-    images = record.environment.get("val_images")
+    images = record.environment.val_images
     remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])
     remarks += map(phrases.breakthrough, breakthroughs(record.trials))
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
@@ -238,7 +238,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
     wanted = record.settings.trials
     tried = record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique()
-    there_are = record.space.get("feasible") or record.space.get("size", math.inf)
+    there_are = record.space.feasible or record.space.size or math.inf
     if isinstance(wanted, int) and tried < min(wanted, there_are):
         remarks.append(f"The search is not done: {tried} of {words.count(wanted, 'candidate')} tried so far.")
     return remarks

@@ -203,7 +203,7 @@ def comparison(
     return Comparison(
         entries=entries,
         chosen=_chosen(measured, best, pick),
-        network=network([*map(str, record.space.get("sites", ())), *used]),
+        network=network([*record.space.sites, *used]),
         commands=notes.row_commands(record, _TOKEN),
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harness.architecture import BASELINE
 from harness.record.form import SAFE_NAME
-from harness.record.study import AA_CHECK, StudyRecord
+from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.tables import Cell, Column, Row, Strip, Table
 
@@ -142,8 +142,8 @@ def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
     told: dict[str, Sequence[float]] = {
         str(name): list(values) for name, values in rows.groupby("architecture")["latency_ratio"]
     }
-    check = record.environment.get(AA_CHECK)
-    return told | ({BASELINE: [float(check["ratio"])]} if isinstance(check, Mapping) else {})
+    check = record.environment.latency_aa_check
+    return told | ({BASELINE: [check.ratio]} if check else {})
 
 
 def _agrees(rounds: Rounds, told: Sequence[float]) -> bool:

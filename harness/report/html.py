@@ -76,7 +76,7 @@ def _entry(entry: Entry, table: _Table) -> list[Any]:
     ]
 
 
-def _budget(budget: Budget) -> dict[str, Any]:
+def _budget(budget: Budget) -> dict[str, object]:
     return {
         "name": budget.name,
         "least": budget.least,

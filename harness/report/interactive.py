@@ -59,7 +59,7 @@ def _pick(point: Point, figure: FrontFigure) -> str:
     return ": the pick" if point.architecture == figure.pick else ""
 
 
-def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
+def _steps_trace(figure: FrontFigure) -> dict[str, object]:
     """The front."""
     return {
         "type": "scatter",
@@ -75,10 +75,10 @@ def _steps_trace(figure: FrontFigure) -> dict[str, Any]:
 
 def _points_trace(
     figure: FrontFigure, mark: Mark, points: list[Point], named: Mapping[str, Corner], *, on_front: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Points of one mark."""
     look = LOOKS[mark]
-    trace: dict[str, Any] = {
+    trace: dict[str, object] = {
         "type": "scatter",
         "mode": "markers+text" if any(p.architecture in named for p in points) else "markers",
         "name": LEGEND[mark],
@@ -98,7 +98,7 @@ def _points_trace(
     return trace
 
 
-def _rings(figure: FrontFigure) -> list[dict[str, Any]]:
+def _rings(figure: FrontFigure) -> list[dict[str, object]]:
     """A ring of its own size for each group of tied points: who has the same ring is not told apart."""
     shared = sorted({letter for point in figure.points for letter in point.ties}, key=lambda each: (len(each), each))
     return [
@@ -116,7 +116,7 @@ def _rings(figure: FrontFigure) -> list[dict[str, Any]]:
     ]
 
 
-def _bars(triples: list[tuple[float, float, float]]) -> dict[str, Any]:
+def _bars(triples: list[tuple[float, float, float]]) -> dict[str, object]:
     """Plotly's lengths of error bars; none where there is no interval."""
     up = [_short(high - mid) if math.isfinite(high) else 0.0 for _, mid, high in triples]
     down = [_short(mid - low) if math.isfinite(low) else 0.0 for low, mid, _ in triples]
@@ -128,10 +128,10 @@ def _short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _layout(figure: FrontFigure) -> dict[str, Any]:
+def _layout(figure: FrontFigure) -> dict[str, object]:
     """Axes, reference lines, legend."""
     base = figure.baseline
-    shapes: list[dict[str, Any]] = [
+    shapes: list[dict[str, object]] = [
         {
             "type": "line",
             "xref": "paper",
@@ -154,7 +154,7 @@ def _layout(figure: FrontFigure) -> dict[str, Any]:
                 "line": {"width": 1, "dash": "dash"},
             }
         )
-    layout: dict[str, Any] = {
+    layout: dict[str, object] = {
         "height": 440,
         "margin": {"l": 70, "r": 70, "t": 50, "b": 56},
         "hovermode": "closest",
@@ -184,7 +184,7 @@ def _pair(scale: Linear | None) -> list[float] | None:
     return [scale.offset, scale.factor] if scale else None
 
 
-def _second(title: str, over: str, side: str, first: tuple[float, float], scale: Linear) -> dict[str, Any]:
+def _second(title: str, over: str, side: str, first: tuple[float, float], scale: Linear) -> dict[str, object]:
     """A second axis over the first."""
     return {
         "title": {"text": title},

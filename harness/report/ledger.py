@@ -14,6 +14,7 @@ from harness.claims.published import PublishedBaseline
 from harness.claims.verdict import Cell as Value
 from harness.claims.verdict import Finding, Verdict
 from harness.common.atomic import write_whole
+from harness.record.surroundings import Environment
 from harness.report import words
 from harness.report.answer import Tile
 from harness.report.html import render_page
@@ -44,7 +45,7 @@ _RULES = (
 
 def ledger_page(
     entries: Sequence[Entry],
-    environment: Mapping[str, Any],
+    environment: Environment,
     command: str,
     baselines: Sequence[PublishedBaseline] = (),
 ) -> Page:
@@ -87,14 +88,14 @@ def ledger_page(
                     ("The full protocol on COCO", _full(entries)),
                 ),
             ),
-            Section(title="Provenance", key="provenance", pairs=_flat(environment)),
+            Section(title="Provenance", key="provenance", pairs=_flat(environment.to_dict())),
         ),
     )
 
 
 def write_ledger(
     entries: Sequence[Entry],
-    environment: Mapping[str, Any],
+    environment: Environment,
     command: str,
     folder: Path,
     baselines: Sequence[PublishedBaseline] = (),
@@ -102,7 +103,7 @@ def write_ledger(
     """Write `report.html`, `report.md` and `environment.json`; the path of the first."""
     page = ledger_page(entries, environment, command, baselines)
     write_whole(folder / "report.md", render_page_markdown(page).encode())
-    surroundings = json.dumps(environment, indent=2, ensure_ascii=False, default=str) + "\n"
+    surroundings = json.dumps(environment.to_dict(), indent=2, ensure_ascii=False, default=str) + "\n"
     write_whole(folder / "environment.json", surroundings.encode())
     write_whole(folder / "report.html", render_page(page).encode())
     return folder / "report.html"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from harness.analysis.contrasts import Pair, contrasts
 from harness.analysis.statistics import Verdict
@@ -37,7 +36,7 @@ class LongTraining:
     seeds: int
     verdict: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str | float | None]:
         """For JSON; NaN becomes None."""
         absent = {name for name, value in asdict(self).items() if isinstance(value, float) and math.isnan(value)}
         return {name: None if name in absent else value for name, value in asdict(self).items()}

@@ -11,11 +11,20 @@ from harness.common.printable import quoted
 from harness.record.settings import MIN_GAIN
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.surroundings import (
+    DATA_CAUTIONS,
+    DATA_REPAIRS,
+    Environment,
+    LatencyCheck,
+    LatencyThreads,
+    SpaceSummary,
+)
 from harness.report import words
 from harness.report.target import unknown_images
 
 Pairs = tuple[tuple[str, str], ...]
 
+_SAID_APART = (DATA_REPAIRS, DATA_CAUTIONS)
 _NOTHING = 0.0005
 """mAP50-95 that is printed as 0.000."""
 JUDGING = (
@@ -70,11 +79,11 @@ def measured(record: StudyRecord) -> Pairs:
             "one image a forward pass, candidate and baseline interleaved so that drift cancels; "
             "the ratio is the interquartile mean over the rounds, with its 95 % interval; milliseconds are that "
             "ratio times the baseline's median; on the device below, and on no other; "
-            "every pass is in latency/<id>.parquet" + _threads(record.environment),
+            "every pass is in latency/<id>.parquet" + _threads(record.environment.latency_threads),
         ),
-        *((("Latency check", text),) if (text := _aa_check(record.environment)) else ()),
+        *((("Latency check", text),) if (text := _aa_check(record.environment.latency_aa_check)) else ()),
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
-        ("Not counted in MACs", _uncounted(record.environment.get("uncounted"))),
+        ("Not counted in MACs", _uncounted(record.environment.uncounted)),
     )
 
 
@@ -118,21 +127,21 @@ def provenance(record: StudyRecord) -> Pairs:
 
 def settings_and_surroundings(record: StudyRecord) -> Pairs:
     """All options and all that is known of the machine."""
-    environment = dict(record.environment)
-    repairs = environment.pop("data_repairs", ())
-    cautions = environment.pop("data_cautions", ())
+    environment = record.environment
+    repairs, cautions = environment.data_repairs, environment.data_cautions
+    others = {name: value for name, value in environment.to_dict().items() if name not in _SAID_APART}
     said = (
         *((("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()),
         *((("cautions about the data", " ".join(cautions)),) if cautions else ()),
     )
-    return (*said, *_flat(record.settings.to_dict()), *_flat(environment))
+    return (*said, *_flat(record.settings.to_dict()), *_flat(others))
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:
     """The limits of what this study can say."""
     settings = record.settings
     return (
-        *map(str, record.environment.get("data_cautions") or ()),
+        *record.environment.data_cautions,
         *_blind_baseline(record),
         f"One data set ({settings.data or 'not recorded'}): a gain there need not be one elsewhere.",
         f"One device ({device(record)}): another one's front is another front.",
@@ -158,14 +167,14 @@ def _blind_baseline(record: StudyRecord) -> tuple[str, ...]:
 def device(record: StudyRecord) -> str:
     """What latency was measured on: a processor with its threads, or a GPU."""
     environment = record.environment
-    found = environment.get("device", record.settings.device or "not recorded")
-    if not isinstance(found, Mapping):  # a study from before more was kept
-        return str(found)
-    if found.get("name") != "cpu":
-        return str(found.get("name") or f"CUDA device {found.get('asked')}")
-    processor = (environment.get("cpu") or {}).get("model") or "CPU"
-    threads = (environment.get("latency_threads") or found).get("count", found.get("threads"))
-    return f"{processor}, {words.count(int(threads), 'thread')}" if threads else str(processor)
+    found = environment.device or record.settings.device or "not recorded"
+    if isinstance(found, str):  # a study from before more was kept
+        return found
+    if found.name != "cpu":
+        return found.name or f"CUDA device {found.asked}"
+    processor = environment.cpu.model or "CPU"
+    threads = environment.latency_threads.count if environment.latency_threads else found.threads
+    return f"{processor}, {words.count(threads, 'thread')}" if threads else processor
 
 
 def commands(record: StudyRecord, what: str = "search") -> Pairs:
@@ -193,22 +202,21 @@ def to_type(record: StudyRecord, command: str, *words: str) -> str:
         )
         if value not in {None, default}
     ]
-    program = record.environment.get("program") or "clo"
-    return " ".join([str(program), shlex.join([command, *words, *(word for pair in place for word in pair)])])
+    return f"{record.environment.program} {shlex.join([command, *words, *(word for pair in place for word in pair)])}"
 
 
 def in_its_folder(record: StudyRecord, command: str) -> str:
     """Return a command that works from everywhere: paths of a study's settings are relative to where it was begun."""
-    folder = record.environment.get("folder")
+    folder = record.environment.folder
     if not folder:  # a study from before it was kept
         return command
-    return f"cd {quoted(str(folder))} && {command}"
+    return f"cd {quoted(folder)} && {command}"
 
 
-def command_of(environment: Mapping[str, Any]) -> str:
+def command_of(environment: Environment) -> str:
     """What was typed, as one would type it; old studies have a list of words."""
-    typed = environment.get("command", "")
-    return shlex.join(map(str, typed)) if isinstance(typed, list | tuple) else str(typed)
+    typed = environment.command
+    return typed if isinstance(typed, str) else shlex.join(typed)
 
 
 def row_commands(record: StudyRecord, architecture: str) -> Pairs:
@@ -244,55 +252,46 @@ def _again(record: StudyRecord, architecture: str) -> str:
     return to_type(record, "search", *typed, "--trials", "1", "--finalists", "1")
 
 
-def _threads(environment: Mapping[str, Any]) -> str:
+def _threads(taken: LatencyThreads | None) -> str:
     """How many CPU threads a pass took, and why; nothing of a study from before that was recorded."""
-    taken = environment.get("latency_threads")
-    if not isinstance(taken, Mapping):
-        return ""
-    return f"; {words.count(int(taken['count']), 'thread')}, {taken['reason']}"
+    return f"; {words.count(taken.count, 'thread')}, {taken.reason}" if taken else ""
 
 
-def _aa_check(environment: Mapping[str, Any]) -> str:
+def _aa_check(check: LatencyCheck | None) -> str:
     """The baseline timed against its own copy."""
-    check = environment.get("latency_aa_check")
-    if not isinstance(check, Mapping):
+    if check is None:
         return ""
-    low, high = check["ratio_ci95"]
-    return (
-        f"the baseline against its own copy in the same way: {check['ratio']:.3f}× [{low:.3f}, {high:.3f}] 95 %; "
-        + ("the interval holds 1, as it should" if low <= 1 <= high else "the interval misses 1: distrust small ratios")
+    low, high = check.ratio_ci95
+    return f"the baseline against its own copy in the same way: {check.ratio:.3f}× [{low:.3f}, {high:.3f}] 95 %; " + (
+        "the interval holds 1, as it should" if low <= 1 <= high else "the interval misses 1: distrust small ratios"
     )
 
 
-def _uncounted(operators: Any) -> str:
+def _uncounted(operators: Mapping[str, int]) -> str:
     """The ledger of what fvcore leaves out."""
-    if not isinstance(operators, Mapping) or not operators:
+    if not operators:
         return "elementwise operations; clo cost lists them for a model"
     return ", ".join(f"{name} ({number}×)" for name, number in operators.items())
 
 
-def _space(space: Mapping[str, Any]) -> str:
-    """The search space in a line."""
-    if not space:
+def _space(space: SpaceSummary) -> str:
+    """The search space in a line; nothing where there is none."""
+    if not space.to_dict():
         return ""
-    parts = [str(space.get("name", "unnamed"))]
-    size = space.get("size")
-    parts.append(f"{size} distinct architectures" if size is not None else "size not counted")
-    if "feasible_share" in space:
-        parts.append(f"{100 * space['feasible_share']:.2g} % within the bounds on parameters and MACs")
-    for key, unit in (("macs", "MACs"), ("params", "parameters")):
-        low, high = space.get(f"{key}_min"), space.get(f"{key}_max")
-        if low is not None and high is not None:
-            parts.append(f"{words.amount(float(low))} to {words.amount(float(high))} {unit}")
-    if "sites" in space:
-        parts.append("sites " + ", ".join(map(str, space["sites"])))
+    parts = [space.name, "size not counted" if space.size is None else f"{space.size} distinct architectures"]
+    if space.feasible_share is not None:
+        parts.append(f"{100 * space.feasible_share:.2g} % within the bounds on parameters and MACs")
+    ranges = (space.macs_min, space.macs_max, "MACs"), (space.params_min, space.params_max, "parameters")
+    parts += [f"{words.amount(low)} to {words.amount(high)} {unit}" for low, high, unit in ranges if low <= high]
+    if space.sites:
+        parts.append("sites " + ", ".join(space.sites))
     return "; ".join(parts)
 
 
 def _holds_more(record: StudyRecord) -> bool:
     """Whether the space has architectures that the study has not tried; an uncounted one has."""
-    size = record.space.get("size")
-    return not isinstance(size, int) or size > record.trials["architecture"].nunique() - 1
+    size = record.space.size
+    return size is None or size > record.trials["architecture"].nunique() - 1
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Pairs:

@@ -20,7 +20,7 @@ from harness.analysis.new_images import INFLUENCE
 from harness.common.atomic import remove_left_overs, write_whole
 from harness.common.errors import UserError
 from harness.common.resources import reference_folder
-from harness.record.data_dictionary import TRIALS, TRIALS_SCHEMA_VERSION
+from harness.record.data_dictionary import TRIALS, TRIALS_SCHEMA_VERSION, Kind
 from harness.record.form import SAFE_NAME
 from harness.record.own_files import refuse_foreign_study
 from harness.record.study import StudyRecord
@@ -35,9 +35,10 @@ from harness.report.markdown import render_markdown, render_page_markdown
 from harness.report.png import draw_png, draw_svg
 
 _METADATA = {VERSION_KEY: str(TRIALS_SCHEMA_VERSION), "made_by": "clo-nas", "described_in": "docs/data-dictionary.md"}
-_WHOLE = {"macs", "flops", "params"}
-"""Counts that are floats in memory, where some are missing."""
-_TIMES = {"started", "finished"}
+_PARQUET = {
+    Kind.TEXT: pa.string(), Kind.WHOLE: pa.int64(), Kind.COUNT: pa.int64(), Kind.NUMBER: pa.float64(),
+    Kind.FLAG: pa.bool_(), Kind.TIME: pa.timestamp("us", tz="UTC"),
+}  # fmt: skip
 
 
 def trials_parquet(table: pd.DataFrame) -> bytes:
@@ -46,24 +47,16 @@ def trials_parquet(table: pd.DataFrame) -> bytes:
     Args:
         table: The trainings, typed as `StudyRecord.trials`; its columns' order is the file's.
     """
-    schema = pa.schema([_field(str(name), table[name]) for name in table], metadata=_METADATA)
+    schema = pa.schema([_field(str(name)) for name in table], metadata=_METADATA)
     arrays = [_array(table[field.name], field.type) for field in schema]
     out = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), out)
     return out.getvalue()
 
 
-def _field(name: str, values: pd.Series[Any]) -> pa.Field:
-    about = TRIALS[name]
-    return pa.field(name, _kind(name, values), metadata={"description": about.about, "unit": about.unit})
-
-
-def _kind(name: str, values: pd.Series[Any]) -> pa.DataType:
-    if name in _TIMES:
-        return pa.timestamp("us", tz="UTC")
-    if name in _WHOLE:
-        return pa.int64()
-    return {"i": pa.int64(), "f": pa.float64(), "b": pa.bool_()}.get(values.dtype.kind, pa.string())
+def _field(name: str) -> pa.Field:
+    column = TRIALS[name]
+    return pa.field(name, _PARQUET[column.kind], metadata={"description": column.about, "unit": column.unit})
 
 
 def _array(values: pd.Series[Any], kind: pa.DataType) -> pa.Array:
@@ -94,7 +87,7 @@ TRIAL_COLUMNS = (
     "latency_ms_p50", "latency_ratio", "macs", "params",
 )  # fmt: skip
 """Columns that trials.csv always has, first and in this order."""
-WHOLE_NUMBERS = ("trial", "seed", "epochs", "macs", "flops", "params")
+_WHOLE = {name for name, column in TRIALS.items() if column.kind in {Kind.WHOLE, Kind.COUNT}}
 LATENCY = "latency"
 """Folder of the rounds of each latency, in the study's folder."""
 
@@ -192,7 +185,7 @@ def _ordered(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _csv(frame: pd.DataFrame) -> str:
     """CSV with whole numbers written as such; an empty field is what was not measured."""
-    whole = {column: "Int64" for column in WHOLE_NUMBERS if column in frame.columns}
+    whole = {column: "Int64" for column in frame if column in _WHOLE}
     rounded = frame.assign(**{column: frame[column].astype(float).round() for column in whole})
     return rounded.astype(whole).to_csv(index=False, lineterminator="\n")
 

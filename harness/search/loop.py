@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import optuna
 
@@ -14,6 +13,7 @@ from harness.common.errors import UserError
 from harness.cost.counts import model_cost
 from harness.cost.space_cost import AdditiveCost
 from harness.detectors import build, index_map, insert, to_yaml
+from harness.detectors.model_yaml import Description
 from harness.jobs.base import CommonBase
 from harness.jobs.plan import Plan
 from harness.jobs.progress import Observer, work_left
@@ -22,7 +22,8 @@ from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_fig
 from harness.latency.latency import Latency
 from harness.latency.raw_samples import write_parquet
 from harness.record.state import Key, State
-from harness.record.study import AA_CHECK, ENVIRONMENT, EXPECTED_GAINS, LAST_RUN
+from harness.record.study import EXPECTED_GAINS, LAST_RUN
+from harness.record.surroundings import AA_CHECK
 from harness.search.informed import informed_sampler
 from harness.search.promotion import choose, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.proposals import ask_for
@@ -184,7 +185,7 @@ class Loop(Source[Key, Measured]):
         self._start(start, trial, config)
         return True
 
-    def _start(self, start: Start, trial: optuna.trial.Trial, config: dict[str, Any]) -> None:
+    def _start(self, start: Start, trial: optuna.trial.Trial, config: Description) -> None:
         """Hand a trial out, whatever becomes of it."""
         settings, architecture = self.setting.settings, start.architecture
         try:
@@ -195,7 +196,7 @@ class Loop(Source[Key, Measured]):
         figures = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
         self.queue.start(start.key, trial, figures, partial(self._job, architecture, start.key, config))
 
-    def _job(self, architecture: Architecture, key: Key, config: dict[str, Any], device: str) -> Job:
+    def _job(self, architecture: Architecture, key: Key, config: Description, device: str) -> Job:
         """What a trial's process does."""
         setting, settings = self.setting, self.setting.settings
         identity, epochs, seed = key
@@ -226,7 +227,7 @@ class Loop(Source[Key, Measured]):
             latency_threads=setting.latency_threads,
         )
 
-    def figures_of(self, key: Key, result: Measured) -> dict[str, Any]:
+    def figures_of(self, key: Key, result: Measured) -> dict[str, object]:
         """Return what a trial's row records, its weights' hash included; keep its matches."""
         identity, epochs, seed = key
         settings = self.setting.settings
@@ -259,8 +260,7 @@ class Loop(Source[Key, Measured]):
     def _keep_aa_check(self, latency: Latency) -> None:
         """The baseline was timed against its own copy: a ratio away from 1 would discredit all others."""
         check = {"ratio": latency.ratio, "ratio_ci95": list(latency.ratio_ci95)}
-        environment = {**self.study.optuna.user_attrs[ENVIRONMENT], AA_CHECK: check}
-        self.study.optuna.set_user_attr(ENVIRONMENT, environment)
+        self.study.environment |= {AA_CHECK: check}
 
     def _in_time(self) -> bool:
         return time.monotonic() < self.deadline

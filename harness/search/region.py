@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import moocore
 import numpy as np
@@ -50,6 +50,13 @@ class _State(NamedTuple):
     site: int
     free: int
     needs_one: bool
+
+
+class Within(TypedDict):
+    """Architectures within the bounds: how many, None where they were not counted, and their share of all, 0 to 1."""
+
+    feasible: int | None
+    feasible_share: float
 
 
 class Region:
@@ -93,8 +100,8 @@ class Region:
         for _ in self._walk(self._first, np.zeros(2, dtype=np.int64), numbers, rng):
             yield self.table.architecture(numbers)
 
-    def summary(self) -> dict[str, Any]:
-        """How many architectures are within: `feasible`, None where they weren't counted, and `feasible_share`.
+    def summary(self) -> Within:
+        """Count the architectures that are within.
 
         The share of a space too large to count is that of architectures drawn as a search draws them.
         """

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
+from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import device_kind, environment
@@ -19,7 +17,8 @@ from harness.jobs.progress import Observer
 from harness.jobs.setting import data_environment, data_notes
 from harness.record.cluster_settings import ExecutorKind
 from harness.record.settings import SearchSettings, is_server
-from harness.record.study import AA_CHECK, ENVIRONMENT, LATENCY_THREADS, SPACE, StudyRecord
+from harness.record.study import SPACE, StudyRecord
+from harness.record.surroundings import AA_CHECK, LATENCY_THREADS, Environment, SpaceSummary
 from harness.search.loop import LOG, Loop
 from harness.search.promotion import plan_search
 from harness.search.region import Region
@@ -80,7 +79,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         "base_fingerprint": setting.base.fingerprint,
         "data_fingerprint": setting.data.fingerprint,
         "space_file": setting.space.file.model_dump(mode="json"),
-        "block_files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in own_blocks},
+        "block_files": {file.name: file_digest(file)[:16] for file in own_blocks},
         DEVICE_KIND: setting.cluster.kind if setting.cluster else device_kind(setting.device),
     }
     with open_study(settings, comparable, observer.note) as study:
@@ -90,7 +89,9 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
             )
         setting = replace(setting, settings=study.settings)
         try:
-            summary = summarise_space(setting.space, cost) | (region.summary() if region else {})
+            summary = summarise_space(setting.space, cost)
+            if region:
+                summary |= region.summary()
             observer.space(summary)
             common = _common_base(study, setting, observer)
             taken = latency_threads(
@@ -122,7 +123,7 @@ def _describe(
     setting: Setting,
     common: CommonBase,
     cost: AdditiveCost,
-    space: Mapping[str, Any],
+    space: SpaceSummary,
     command: list[str],
 ) -> None:
     """Keep where and with what the study ran: of the last that joined it, where there are several."""
@@ -133,10 +134,9 @@ def _describe(
         seeds=setting.settings.all_seeds,
     )
     with study.members.turn():
-        before = study.optuna.user_attrs.get(ENVIRONMENT, {})
-        study.optuna.set_user_attr(SPACE, space)
-        study.optuna.set_user_attr(
-            ENVIRONMENT,
+        before = study.environment.to_dict()
+        study.optuna.set_user_attr(SPACE, space.to_dict())
+        study.environment = Environment.of(
             {
                 **details,
                 **(setting.cluster.conditions if setting.cluster else {}),
@@ -148,7 +148,7 @@ def _describe(
                 "uncounted": cost.base.uncounted,
                 **data_environment(setting.data),
                 **{key: before[key] for key in (AA_CHECK, LATENCY_THREADS) if key in before},
-            },
+            }
         )
 
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from harness.search.simulate import Replay
 
+_SHOWN = (10, 20, 50, 100, 200, 500, 1000)
+"""Numbers of trainings in the table for people; the data have more."""
 SHARES = (0.95, 0.98, 0.99)
 """Shares of the true front's hypervolume that a search should reach."""
 
@@ -112,3 +114,41 @@ def _median_reached(counts: Sequence[int | None]) -> float | None:
     ordered = sorted(math.inf if count is None else count for count in counts)
     middle = [count for count in ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1] if math.isfinite(count)]
     return sum(middle) / len(middle) if middle else None
+
+
+def rows_of(results: Sequence[SimulationSummary]) -> tuple[list[str], list[list[str]]]:
+    """Return a table for people, its header first: a column a sampler.
+
+    A share that fewer than half of the seeds reached has a dash.
+    """
+    budget = max(results[0].hypervolume)
+    rows = [
+        [f"after {count}", *(_percent(each.hypervolume[count], each.hypervolume_quartiles[count]) for each in results)]
+        for count in results[0].hypervolume
+        if count in _SHOWN or count == budget
+    ]
+    rows += [
+        [f"to {share:.0%}", *(_count(each.evaluations_to[share]) for each in results)]
+        for share in results[0].evaluations_to
+    ]
+    rows += [
+        ["models", *(f"{each.distinct:g}" for each in results)],
+        ["asks", *(f"{each.asks:g}" for each in results)],
+        ["s/suggestion", *(f"{each.seconds_per_suggestion:.4f}" for each in results)],
+        ["stalled", *(f"{each.stalled} of {each.seeds}" for each in results)],
+    ]
+    if any(each.confirmations for each in results):
+        rows += [
+            ["confirmations", *(f"{each.confirmations:g}" for each in results)],
+            ["final front", *(f"{100 * each.final_share:.1f}" for each in results)],
+        ]
+    return ["", *(each.sampler for each in results)], rows
+
+
+def _percent(middle: float, quartiles: tuple[float, float]) -> str:
+    low, high = quartiles
+    return f"{100 * middle:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def _count(count: float | None) -> str:
+    return "–" if count is None else f"{count:g}"

@@ -14,6 +14,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 
 from harness.architecture import Architecture
+from harness.architecture.choices import Option
 from harness.search.candidates import Codes
 from harness.search.features import features_of, side_by_side
 from harness.search.improvement import Floats
@@ -91,7 +92,7 @@ class SpaceCandidates:
         known = (np.log(self.cost(codes)) - self._cheap) / self._span
         return side_by_side([*parts, known[:, None]], len(codes))
 
-    def parameters(self, code: Codes) -> dict[str, Any]:
+    def parameters(self, code: Codes) -> dict[str, Option]:
         """See `Candidates`."""
         return self.space.parameters(self.architecture(code))
 
@@ -125,7 +126,7 @@ class SpaceCandidates:
         """For each site, features of its placements, the empty one first: its kind, and its shape."""
         tables = []
         for site, asked in self.space.distributions.items():
-            rows = [{"kind": "none"}, *self.space.choices(site)]
+            rows: list[dict[str, Option]] = [{"kind": "none"}, *self.space.choices(site)]
             kinds = sorted({row["kind"] for row in rows})
             kind = np.array([[row["kind"] == each for each in kinds] for row in rows], dtype=float) / np.sqrt(2)
             shape, groups = features_of({name: each for name, each in asked.items() if name != "kind"}, rows)

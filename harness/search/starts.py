@@ -64,11 +64,11 @@ class Starts:
     def most(self) -> int:
         """Candidates that there can be: those within the bounds on cost, if counted, and what was trained beyond."""
         record = self._study.record()
-        feasible = record.space.get("feasible")
+        feasible = record.space.feasible
         if self._region is None or feasible is None:
             return self._setting.space.size
         known = [record.architectures[identity] for identity in self._study.known() if identity != BASELINE]
-        return int(feasible) + sum(not self._region.holds(architecture) for architecture in known)
+        return feasible + sum(not self._region.holds(architecture) for architecture in known)
 
     def is_decided(self, control: Key) -> bool:
         """Whether a control is trained, or has failed in this search."""

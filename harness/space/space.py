@@ -14,7 +14,18 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 
 from harness.architecture import Architecture
-from harness.architecture.choices import NO_BLOCK, FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
+from harness.architecture.choices import (
+    NO_BLOCK,
+    FeedForward,
+    Gate,
+    Init,
+    Kind,
+    LocalGroup,
+    MapSize,
+    Mode,
+    Operator,
+    Option,
+)
 from harness.architecture.placement import Placement
 from harness.blocks.registry import block_entry
 from harness.common.errors import UserError
@@ -177,10 +188,10 @@ class SearchSpace:
                 shape["ffn_kernel"] = pick("ffn_kernel", choices.ffn_kernel)
         return Placement(site=site, mode=mode, kind=kind, **shape)
 
-    def parameters(self, architecture: Architecture) -> dict[str, Any]:
+    def parameters(self, architecture: Architecture) -> dict[str, Option]:
         """The Optuna parameters under which `suggest` yields this architecture, which the space holds."""
         by_site = {placement.site: placement for placement in architecture.placements}
-        parameters: dict[str, Any] = {}
+        parameters: dict[str, Option] = {}
         left = self.file.max_blocks - len(self.required)
         for site in self.sites:
             is_free = site not in self.required
@@ -220,7 +231,7 @@ class SearchSpace:
 
         return self._choose(site, kind, noting)
 
-    def choices(self, site: str) -> list[dict[str, Any]]:
+    def choices(self, site: str) -> list[dict[str, Option]]:
         """What was chosen, question by question, for each of the site's `placements`."""
         return [chosen for _, chosen in self._table[site].values()]
 
@@ -230,9 +241,9 @@ class SearchSpace:
         return {site: [placement for placement, _ in table.values()] for site, table in self._table.items()}
 
     @cached_property
-    def _table(self) -> dict[str, dict[Placement, tuple[Placement, dict[str, Any]]]]:
+    def _table(self) -> dict[str, dict[Placement, tuple[Placement, dict[str, Option]]]]:
         """By site: canonical placement to the space's own and the choices that lead there."""
-        tables: dict[str, dict[Placement, tuple[Placement, dict[str, Any]]]] = {}
+        tables: dict[str, dict[Placement, tuple[Placement, dict[str, Option]]]] = {}
         for site in self.sites:
             table = tables.setdefault(site, {})
             for kind in self.file.placement.kind:
@@ -313,12 +324,12 @@ def _ask(trial: optuna.trial.BaseTrial, site: str, name: str, choices: Sequence[
     return trial.suggest_categorical(f"{site}:{name}", choices) if len(choices) > 1 else choices[0]
 
 
-def _every_path(choose: Callable[[Pick], Placement]) -> Iterator[tuple[Placement, dict[str, Any]]]:
+def _every_path(choose: Callable[[Pick], Placement]) -> Iterator[tuple[Placement, dict[str, Option]]]:
     """All that `choose` can yield, each with the choices that lead there, the last choice varying fastest."""
     path: list[int] = []
     while True:
         taken: list[tuple[int, int]] = []
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, Option] = {}
         yield choose(partial(_follow, path, taken, chosen)), chosen
         while taken and taken[-1][0] + 1 == taken[-1][1]:
             taken.pop()
@@ -328,7 +339,7 @@ def _every_path(choose: Callable[[Pick], Placement]) -> Iterator[tuple[Placement
 
 
 def _follow(
-    path: Sequence[int], taken: list[tuple[int, int]], chosen: dict[str, Any], name: str, choices: Sequence[Any]
+    path: Sequence[int], taken: list[tuple[int, int]], chosen: dict[str, Option], name: str, choices: Sequence[Any]
 ) -> Any:
     """Choose as `path` says, then the first of each; note what was taken of how many."""
     at = path[len(taken)] if len(taken) < len(path) else 0

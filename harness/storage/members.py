@@ -20,13 +20,14 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
+from harness.common.digest import text_digest
 from harness.common.errors import UserError
 from harness.storage.patient_storage import PatientStorage
 
 _BEATS = 6
 """Heartbeats within the time after which a member is taken for dead: some may be late."""
 
-ME = hashlib.sha256(f"{platform.node()}:{os.getpid()}".encode()).hexdigest()[:6]
+ME = text_digest(f"{platform.node()}:{os.getpid()}")[:6]
 """This member's name: a study names no machine on a network."""
 
 

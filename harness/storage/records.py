@@ -33,7 +33,6 @@ from harness.record.study import (
     EXPECTED_GAINS,
     INFEASIBLE,
     LAST_RUN,
-    LOOKS,
     MODEL_YAML,
     PER_CLASS,
     ROLE,
@@ -45,6 +44,7 @@ from harness.record.study import (
     StudyRecord,
     trials_of,
 )
+from harness.record.surroundings import LOOKS, Environment, SpaceSummary
 from harness.storage.patient_storage import PatientStorage
 
 LOCK_SECONDS = 30.0
@@ -182,8 +182,8 @@ def record_of(study: optuna.Study) -> StudyRecord:
             for t in reversed(trained)
         },
         settings=StudySettings.of({**attributes.get(LAST_RUN, {}), **attributes.get(SETTINGS, {})}),
-        environment=cast(dict[str, Any], attributes.get(ENVIRONMENT, {})) | _looks(attributes),
-        space=cast(dict[str, Any], attributes.get(SPACE, {})),
+        environment=Environment.of(attributes.get(ENVIRONMENT, {})) | _looks(attributes),
+        space=SpaceSummary.of(attributes.get(SPACE, {})),
         proposals={role: sum(t.user_attrs.get(ROLE) == role for t in trials) for role in (DUPLICATE, INFEASIBLE)},
         model_yamls={t.user_attrs[ROW]["architecture"]: t.user_attrs[MODEL_YAML] for t in reversed(trained)},
         expected_gains=tuple(attributes.get(EXPECTED_GAINS, ())),

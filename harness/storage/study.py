@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, TypedDict, cast
 
 import optuna
 from optuna.storages import RDBStorage
@@ -16,16 +16,47 @@ from optuna.trial import TrialState
 from harness.architecture import BASELINE, Architecture
 from harness.record.settings import Objective, SearchSettings
 from harness.record.state import Key, State
-from harness.record.study import ARCHITECTURE, LOOKS, MODEL_YAML, ROLE, ROW, TRAINING, StudyRecord, evaluation_seeds
+from harness.record.study import (
+    ARCHITECTURE,
+    ENVIRONMENT,
+    MODEL_YAML,
+    ROLE,
+    ROW,
+    TRAINING,
+    StudyRecord,
+    evaluation_seeds,
+)
+from harness.record.surroundings import LOOKS, Environment
 from harness.storage.good_copy import GoodCopy
 from harness.storage.members import ME, Alone, Members
 from harness.storage.records import record_of
 
 Trial = optuna.trial.Trial
-WEIGHTS = "weights_sha256"
-WORKER = "worker"
-DIED = "died"
+WEIGHTS: Final = "weights_sha256"
+WORKER: Final = "worker"
+DIED: Final = "died"
 """Entries of a trial's row beside the record's columns: whose it is, and whether that one died of it."""
+
+
+class Row(TypedDict, total=False):
+    """What a study decides by, of all that a trial's row has: columns of the record and the entries above."""
+
+    architecture: str
+    seed: int
+    base_seed: int
+    epochs: int
+    state: str
+    reason: str
+    finished: str
+    map50_95: float
+    evaluator: str
+    latency_ms_p50: float
+    latency_ratio: float
+    macs: float
+    params: float
+    weights_sha256: str
+    worker: str
+    died: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +92,15 @@ class SearchStudy:
     def record(self) -> StudyRecord:
         """Everything so far, as data."""
         return record_of(self.optuna)
+
+    @property
+    def environment(self) -> Environment:
+        """Where and with what the study ran, as far as it is known."""
+        return Environment.of(self.optuna.user_attrs.get(ENVIRONMENT, {}))
+
+    @environment.setter
+    def environment(self, environment: Environment) -> None:
+        self.optuna.set_user_attr(ENVIRONMENT, environment.to_dict())
 
     def looked(self) -> StudyRecord:
         """Everything at the end of a search, which is a look at it: kept where it is one on more seeds than before."""
@@ -103,7 +143,8 @@ class SearchStudy:
         unless another was faster: nothing finished is lost, and nothing counts twice.
         """
         with self.members.turn():
-            row = {**trial.user_attrs[ROW], **figures, "state": state, "reason": reason, "finished": _now()}
+            ended = {**trial.user_attrs[ROW], **figures, "state": state, "reason": reason, "finished": _now()}
+            row = cast(Row, ended)
             number = trial.number
             if self.storage.get_trial(self._id(number)).state is not TrialState.RUNNING:
                 if not state.settled or State.COMPLETE in self._ends(row):
@@ -130,7 +171,7 @@ class SearchStudy:
             if is_complete and _key(row)._replace(identity=BASELINE) not in under_way:
                 self._tell(trial.number, row)
 
-    def _ends(self, row: Mapping[str, Any]) -> list[State]:
+    def _ends(self, row: Row) -> list[State]:
         """What became of the trials of the same training."""
         return [State(each["state"]) for each in self._rows() if _training(each) == _training(row)]
 
@@ -150,10 +191,10 @@ class SearchStudy:
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
-    def _write(self, number: int, row: Mapping[str, Any]) -> None:
+    def _write(self, number: int, row: Row) -> None:
         self.storage.set_trial_user_attr(self._id(number), ROW, row)
 
-    def _tell(self, number: int, row: Mapping[str, Any]) -> None:
+    def _tell(self, number: int, row: Row) -> None:
         """The sampler learns from the first rung's epochs alone; every other row stays complete, but is told nothing.
 
         A gain after more epochs is another quantity than one after few, and known only of the candidates that
@@ -171,7 +212,7 @@ class SearchStudy:
         else:
             self.optuna.tell(number, state=TrialState.FAIL)
 
-    def _values(self, row: Mapping[str, Any]) -> list[float]:
+    def _values(self, row: Row) -> list[float]:
         """What the sampler learns: figures freed of drift and of the seed's own level.
 
         mAP is the first control's plus the paired gain, latency the first control's times the interleaved
@@ -216,7 +257,7 @@ class SearchStudy:
         rows = [trial.user_attrs[ROW] for trial in trials if trial.user_attrs.get(ROLE) == TRAINING]
         return {_key(row) for row in rows if row["state"] != State.COMPLETE}
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> list[Row]:
         trials = self.optuna.get_trials(deepcopy=False)
         return [trial.user_attrs[ROW] for trial in trials if trial.user_attrs.get(ROLE) == TRAINING]
 
@@ -232,7 +273,7 @@ class SearchStudy:
                 known[row["architecture"]] = Known(values=values)
         return known
 
-    def _is_first(self, row: Mapping[str, Any]) -> bool:
+    def _is_first(self, row: Row) -> bool:
         """Whether it is the training that an architecture begins with."""
         return (row["seed"], row["epochs"]) == (self.settings.seed, self.settings.epochs)
 
@@ -260,7 +301,7 @@ class SearchStudy:
                 self._write(trial.number, self._died(row))
             self.optuna.tell(trial.number, state=TrialState.FAIL)
 
-    def _died(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _died(self, row: Row) -> Row:
         """A row whose worker is gone: to be run again, but not for ever, for it may be the training that kills."""
         alike = [each for each in self._rows() if _training(each) == _training(row)]
         deaths = 1 + sum(each.get(DIED, False) for each in alike)
@@ -281,22 +322,22 @@ class SearchStudy:
         return [each for identity, each in left.items() if identity != BASELINE and identity not in under_way]
 
 
-def _key(row: Mapping[str, Any]) -> Key:
+def _key(row: Row) -> Key:
     return Key(row["architecture"], row["epochs"], row["seed"])
 
 
-def _training(row: Mapping[str, Any]) -> tuple[Key, int]:
+def _training(row: Row) -> tuple[Key, int]:
     """What is trained: in an ablation from one of several bases."""
     return _key(row), row.get("base_seed", 0)
 
 
-def _pair(row: Mapping[str, Any]) -> tuple[object, ...]:
+def _pair(row: Row) -> tuple[object, ...]:
     """What a candidate and its control have in common."""
     by_coco = str(row.get("evaluator", "")).startswith("COCOeval")
     return row.get("base_seed", 0), row["seed"], row["epochs"], by_coco
 
 
-def _is_timed(row: Mapping[str, Any]) -> bool:
+def _is_timed(row: Row) -> bool:
     return not math.isnan(row.get("latency_ratio", math.nan))
 
 

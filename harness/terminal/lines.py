@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from rich.console import Console
 
 from harness.jobs.progress import Step, Work
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.surroundings import SpaceSummary
 from harness.terminal.expected_end import ExpectedEnd, seconds
 
 
-def space_line(summary: dict[str, Any]) -> str:
+def space_line(summary: SpaceSummary) -> str:
     """Size and cost of a space in one line."""
-    macs = " … ".join(f"{summary[f'macs_{q}'] / 1e6:.1f}" for q in ("min", "median", "max"))
-    params = " … ".join(f"{summary[f'params_{q}'] / 1e6:.2f}" for q in ("min", "median", "max"))
+    macs = (summary.macs_min, summary.macs_median, summary.macs_max)
+    params = (summary.params_min, summary.params_median, summary.params_max)
     return (
-        f"space {summary['name']}: {summary['size']:,} candidates{_within(summary)}; "
-        f"MACs {macs} M (base {summary['macs_base'] / 1e6:.1f}); "
-        f"parameters {params} M (base {summary['params_base'] / 1e6:.2f})  [min … median … max]"
+        f"space {summary.name}: {summary.size:,} candidates{_within(summary)}; "
+        f"MACs {' … '.join(f'{each / 1e6:.1f}' for each in macs)} M (base {summary.macs_base / 1e6:.1f}); "
+        f"parameters {' … '.join(f'{each / 1e6:.2f}' for each in params)} M (base {summary.params_base / 1e6:.2f})"
+        "  [min … median … max]"
     )
 
 
-def _within(summary: dict[str, Any]) -> str:
+def _within(summary: SpaceSummary) -> str:
     """How many candidates are within the bounds on cost, if there are any."""
-    if "feasible_share" not in summary:
+    counted, share = summary.feasible, summary.feasible_share
+    if share is None:
         return ""
-    counted, share = summary["feasible"], summary["feasible_share"]
     many = f"{counted:,}" if counted is not None else f"about {100 * share:.2g} %" if share else "hardly any"
     return f", {many} within the bounds"
 
@@ -79,7 +80,7 @@ class Lines:
         """Told with the training that ended."""
         self._end.plan(work)
 
-    def space(self, summary: dict[str, Any]) -> None:
+    def space(self, summary: SpaceSummary) -> None:
         """A line."""
         self._say(space_line(summary))
 

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -21,6 +20,7 @@ from rich.text import Text
 from harness.common.printable import printable
 from harness.jobs.progress import Step, Work
 from harness.record.study import StudyRecord
+from harness.record.surroundings import SpaceSummary
 from harness.terminal.expected_end import ExpectedEnd, seconds
 from harness.terminal.findings import Findings
 from harness.terminal.lines import space_line
@@ -129,7 +129,7 @@ class LiveView:
         """Keep what is left in view."""
         self._end.plan(work)
 
-    def space(self, summary: dict[str, Any]) -> None:
+    def space(self, summary: SpaceSummary) -> None:
         """Keep it in view."""
         self._space = printable(space_line(summary))
 

@@ -16,15 +16,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.common.errors import UserError
 
-if TYPE_CHECKING:
-    from faster_coco_eval import COCO
+
+class Annotation(TypedDict, total=False):
+    """An object as COCO's files have it, in pixels; `score` of a detection alone."""
+
+    category_id: int
+    bbox: list[float]
+    area: float
+    iscrowd: int
+    score: float
+
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
@@ -183,7 +191,7 @@ def _truth(rows: Sequence[Sequence[float]]) -> Truth:
     return Truth(boxes=table[:, :4], classes=table[:, 4].astype(int), crowd=table[:, 5].astype(bool), areas=table[:, 6])
 
 
-def _objects(truth: Truth) -> list[dict[str, Any]]:
+def _objects(truth: Truth) -> list[Annotation]:
     columns = (truth.classes.tolist(), _corner_and_size(truth.boxes), truth.areas.tolist(), truth.crowd.tolist())
     return [
         {"category_id": number, "bbox": box, "area": area, "iscrowd": int(crowd)}
@@ -191,7 +199,7 @@ def _objects(truth: Truth) -> list[dict[str, Any]]:
     ]
 
 
-def _found(detections: Detections) -> list[dict[str, Any]]:
+def _found(detections: Detections) -> list[Annotation]:
     columns = (detections.classes.tolist(), _corner_and_size(detections.boxes), detections.scores.tolist())
     return [
         {"category_id": number, "bbox": box, "area": box[2] * box[3], "score": score, "iscrowd": 0}
@@ -205,8 +213,11 @@ def _corner_and_size(boxes: Floats) -> list[list[float]]:
     return sized
 
 
-def _dataset(annotations: Sequence[Sequence[dict[str, Any]]], classes: Sequence[int]) -> COCO:
-    """An index of annotations by image; numbers begin at 1 because COCOeval's 0 means "unmatched"."""
+def _dataset(annotations: Sequence[Sequence[Annotation]], classes: Sequence[int]) -> Any:
+    """Return a `faster_coco_eval.COCO`, an index of annotations by image.
+
+    Numbers begin at 1 because COCOeval's 0 means "unmatched".
+    """
     from faster_coco_eval import COCO
 
     rows = ((image, row) for image, own in enumerate(annotations, 1) for row in own)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 from ultralytics.cfg import get_cfg
 
 from harness.detectors import build
+from harness.detectors.model_yaml import Description
 from harness.training.torchvision_compat import ensure_torchvision
 
 _WARMING, _STEPS = 2, 5
@@ -37,7 +37,7 @@ class PaceRequest:
         threads: CPU threads of torch.
     """
 
-    config: dict[str, Any]
+    config: Description
     classes: int
     imgsz: int
     batch: int

@@ -22,7 +22,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -99,7 +98,7 @@ def _folder(training: Training) -> Iterator[Path]:
         yield training.folder.absolute()
 
 
-def options(training: Training, folder: Path) -> dict[str, Any]:
+def options(training: Training, folder: Path) -> dict[str, str | int]:
     """All of Ultralytics' arguments that are not its defaults."""
     return {
         "data": training.data,

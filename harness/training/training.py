@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.architecture.choices import Recipe
+from harness.detectors.model_yaml import Description
 from harness.training.image_matches import ImageMatches
 
 Progress = Callable[[int, int], None]
@@ -87,7 +88,7 @@ class Training:
         keep_matches: Whether the result brings each image's matches along.
     """
 
-    config: dict[str, Any]
+    config: Description
     data: str
     classes: int
     schedule: Schedule
@@ -95,7 +96,7 @@ class Training:
     device: str
     threads: int
     loader_workers: int = 0
-    base_config: dict[str, Any]
+    base_config: Description
     base_weights: Path | None
     layers: Mapping[int, int]
     widened: bool = False

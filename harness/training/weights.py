@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from harness.common.atomic import remove_left_overs
+from harness.common.digest import file_digest
 from harness.record.ladder import Ladder
 from harness.training.accuracy import Training
 
@@ -34,7 +34,7 @@ class KeptWeights:
     def digest(self, identity: str, epochs: int, seed: int) -> str | None:
         """SHA-256 of a checkpoint, None where there is none: what is damaged later has another."""
         path = self.path(identity, epochs, seed)
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        return file_digest(path) if path.is_file() else None
 
     def chain(self, training: Training, identity: str, epochs: int, digests: Mapping[int, str]) -> list[Training]:
         """The trainings that lead to a step: the last is the step itself, others make lost weights again.

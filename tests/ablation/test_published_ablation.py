@@ -132,7 +132,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> tuple[PretendedCluster, Training
     pytest.importorskip("ray", reason="needs Ray: pip install 'clo-nas[ray]'")
     cluster, trainings = PretendedCluster(), Trainings(measured)
     trainings.workers = cluster.workers
-    monkeypatch.setattr("harness.jobs.ray_cluster.Cluster", lambda *_: cluster)
+    monkeypatch.setattr("harness.jobs.ray_cluster.RayCluster", lambda *_: cluster)
     monkeypatch.setattr("harness.jobs.ray_tasks.RayTasks", lambda *_: trainings)
     return cluster, trainings
 
@@ -149,8 +149,8 @@ def test_on_a_cluster_trainings_of_several_gpus_run_side_by_side(
     assert {(each.device, each.threads, each.recipe) for each in trainings.asked} == {("0,1,2,3", 6, Recipe.PUBLISHED)}
     assert all(str(each.folder).startswith(str(tmp_path / "results/full-protocol/runs")) for each in trainings.asked)
     assert len({each.folder for each in trainings.asked}) == 4
-    assert record.environment["nodes"] == 3
-    assert record.environment["device"]["asked"] == "0,1,2,3"
+    assert record.environment.to_dict()["nodes"] == 3
+    assert record.environment.to_dict()["device"]["asked"] == "0,1,2,3"
     assert record.settings.device_kind == "NVIDIA H100"
 
 

@@ -367,7 +367,7 @@ def test_rounds_placebo_and_forest_are_drawn_fit_and_please_axe(
     browser: Any, tmp_path: Path, width: int, scheme: str
 ) -> None:
     search = record()
-    checked = dataclasses.replace(search, environment={**search.environment, **AA})
+    checked = dataclasses.replace(search, environment=search.environment | AA)
     path = tmp_path / "report.html"
     said = content(checked, rounds=KNOWN.get, ablations=[of_search("3fa9c1d2", name="parts")])
     path.write_text(render_html(said), encoding="utf-8")

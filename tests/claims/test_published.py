@@ -16,6 +16,7 @@ from harness.claims.ledger import choose_claims
 from harness.claims.published import COCO_2017, is_coco2017, published_baseline, published_tables
 from harness.record.form import AblationRecord
 from harness.record.study import StudyRecord
+from harness.record.surroundings import Environment
 from harness.report.ledger import write_ledger
 from tests.report.example import frame, record, row
 
@@ -38,7 +39,7 @@ def study(**environment: int) -> StudyRecord:
     return replace(
         made,
         settings=made.settings | {"base": "yolov5s", "data": "coco.yaml"},
-        environment={"train_images": COCO_2017[0], "val_images": COCO_2017[1]} | environment,
+        environment=Environment.of({"train_images": COCO_2017[0], "val_images": COCO_2017[1]} | environment),
         ablation=AblationRecord.of(
             {
                 "file": {"from_scratch": True, "epochs": 300, "imgsz": 640, "recipe": "published"},
@@ -100,7 +101,7 @@ def test_the_difference_stands_beside_the_verdict_and_first_in_the_ledger(one_pa
     shown = [cells["baseline minus published"] for cells in finding.rows if "baseline minus published" in cells]
     assert shown and shown == pytest.approx([-0.01] * len(shown))
     entries = [(claim, finding) for claim in choose_claims(["head-gain"])]
-    write_ledger(entries, {}, "clo reproduce", tmp_path, [*evidence.baselines.values()])
+    write_ledger(entries, Environment(), "clo reproduce", tmp_path, [*evidence.baselines.values()])
     text = (tmp_path / "report.md").read_text()
     assert 0 < text.index("The baseline against what is published") < text.index("All claims")
     assert "https://docs.ultralytics.com/models/yolov5/" in text
@@ -112,5 +113,5 @@ def test_on_other_data_the_ledger_speaks_of_no_published_figure(one_pair: None, 
     finding = head_gain(evidence)
     assert evidence.baselines == {}
     assert "published as" not in finding.sentence
-    write_ledger([(choose_claims(["head-gain"])[0], finding)], {}, "clo reproduce", tmp_path)
+    write_ledger([(choose_claims(["head-gain"])[0], finding)], Environment(), "clo reproduce", tmp_path)
     assert "The baseline against what is published" not in (tmp_path / "report.md").read_text()

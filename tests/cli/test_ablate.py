@@ -13,7 +13,7 @@ from torch import nn
 from harness.ablation import models as arm_models
 from harness.ablation import run as ablate_module
 from harness.ablation import train_chosen as train_module
-from harness.cli import train as cli_train
+from harness.cli import studies as cli_studies
 from harness.jobs.progress import Work
 from harness.jobs.trial import Job
 from harness.record.state import Failure, State
@@ -157,7 +157,7 @@ def test_a_chosen_architecture_is_trained_with_the_baseline_under_new_seeds(
 ) -> None:
     assert clo(*ablation, "--quiet", "--seeds", "1").code == 0
     chosen = rows().architecture[1]
-    monkeypatch.setattr(cli_train, "write", lambda _record, folder: folder)
+    monkeypatch.setattr(cli_studies, "write", lambda _record, folder: folder)
     found = json.loads(clo("train", "parts", chosen, "--epochs", "7", "--seeds", "2", "--workers", "1", "--json").out)
     assert [(t.seed, t.schedule.epochs) for t in pretended.asked[5:]] == [(1, 7), (1, 7), (2, 7), (2, 7)]
     assert all(training.save_to for training in pretended.asked[5:])

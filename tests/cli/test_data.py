@@ -56,8 +56,8 @@ def test_what_is_allowed_is_searched_said_and_kept(
     assert f"data: {spoiled.parent}, 19 training and 30 validation images, at 64 px" in said.out
     assert "1 of 20 training images not used" in said.out
     record = load_record(f"sqlite:///{tmp_path}/results/y/study.db", "y")
-    counts = record.environment["data_counts"]["train"]
-    assert (record.environment["train_images"], counts["images_used"], counts["images_listed"]) == (19, 19, 20)
+    counts = record.environment.to_dict()["data_counts"]["train"]
+    assert (record.environment.train_images, counts["images_used"], counts["images_listed"]) == (19, 19, 20)
     assert record.settings.allow_unusable is True
     refused = sentence(clo(*small_search, "--quiet", "--data", str(spoiled)))
     assert "--allow-unusable" in refused

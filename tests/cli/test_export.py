@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from harness.architecture import BASELINE, Architecture
-from harness.cli import export as cli_export
-from harness.cli import options as cli_options
+from harness.cli import studies as cli_studies
 from harness.common.errors import UserError
 from harness.detectors import find_detector, load_model, resolve_base
 from harness.export import export as export_module
@@ -101,13 +100,13 @@ def test_an_architecture_of_a_checkpoint_is_built_from_any_folder(
     """Its file said `base: plain16.pt`, and `clo train` of it found no such checkpoint."""
     Path("ck").mkdir()
     save_checkpoint(resolve_base("yolov5n").build(2), Path("ck/plain16.pt"))
-    read_it = cli_options.study_record
+    read_it = cli_studies.study_record
 
     def with_checkpoint(*where: Any) -> Any:
         record, folder = read_it(*where)
         return replace(record, settings=record.settings | {"base": "ck/plain16.pt"}), folder
 
-    monkeypatch.setattr(cli_export, "study_record", with_checkpoint)
+    monkeypatch.setattr(cli_studies, "study_record", with_checkpoint)
     written = Path(read(clo("export", "x", IDENTITY, "--to", "architecture", "--json"))["file"]).absolute()
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")

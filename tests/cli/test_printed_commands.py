@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from harness.export import export as export_module
 from harness.export.verify import Compared
 from harness.record.settings import sqlite_url
 from harness.record.study import StudyRecord
+from harness.record.surroundings import Environment
 from harness.report import notes
 from harness.storage.records import load_record
 from tests.cli.command_line import Clo, Said
@@ -68,8 +70,8 @@ def test_every_command_of_a_report_works_from_another_folder(searched: StudyReco
 
 def test_under_nox_the_program_is_a_session_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLO_NAS_PROGRAM", "nox -s clo --")
-    record = example.winning()
-    record.environment.update(environment(device="cpu", data_fingerprint=None, command=["nox", "-s", "clo"]))
+    here = environment(device="cpu", data_fingerprint=None, command=["nox", "-s", "clo"])
+    record = replace(example.winning(), environment=Environment.of(here))
     line = dict(notes.commands(record))["Make this report again"]
     assert line.endswith("&& nox -s clo -- report demo")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.common.errors import UserError
 from harness.common.machine import device_kind
-from harness.jobs.ray_cluster import Cluster
+from harness.jobs.ray_cluster import RayCluster
 from harness.jobs.ray_tasks import RayTasks
 from harness.record.cluster_settings import ClusterSettings
 from harness.record.state import Failure
@@ -44,7 +44,7 @@ def end(how: tuple[str, str], report: Any) -> int:
     raise ValueError("a shape does not fit")
 
 
-def outcomes(cluster: Cluster, folder: str, names: list[str]) -> dict[str, Any]:
+def outcomes(cluster: RayCluster, folder: str, names: list[str]) -> dict[str, Any]:
     """What became of each; and what was said meanwhile."""
     said: list[Any] = []
     found: dict[str, Any] = {}
@@ -60,7 +60,7 @@ def outcomes(cluster: Cluster, folder: str, names: list[str]) -> dict[str, Any]:
 
 def main(address: str, folder: str, what: str) -> dict[str, Any]:
     """Do one of the things that a test asks for."""
-    cluster = Cluster(ClusterSettings(address=address), None)
+    cluster = RayCluster(ClusterSettings(address=address), None)
     cluster.kind = device_kind("cpu")
     if what == "ends":
         return outcomes(cluster, folder, ["double", "memory", "error", "killed", "shares"])

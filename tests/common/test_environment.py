@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from harness.common.machine import PACKAGES, environment
+from harness.common.machine import PACKAGES, Surroundings, environment
 from harness.common.version import version
 
 
-def on_cpu(**changes: Any) -> dict[str, Any]:
+def on_cpu(**changes: Any) -> Surroundings:
     return environment(**{"device": "cpu", "data_fingerprint": "abc", "command": ["clo", "search"], **changes})
 
 
@@ -48,9 +48,9 @@ def test_it_names_versions_processor_and_threads() -> None:
     assert found["python"] == platform.python_version()
     assert found["clo_nas"] == version()
     assert set(found["packages"]) == set(PACKAGES)
-    assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert str(found["packages"]["torch"]).split("+")[0] == torch.__version__.split("+")[0]
     assert found["cpu"]["model"]
-    assert 1 <= found["cpu"]["usable_cores"] <= found["cpu"]["cores"]
+    assert 1 <= found["cpu"]["usable_cores"] <= (found["cpu"]["cores"] or 0)
     assert found["device"] == {"asked": "cpu", "threads": torch.get_num_threads(), "name": "cpu"}
     assert found["data"] == "abc"
 

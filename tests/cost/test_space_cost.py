@@ -70,16 +70,16 @@ def test_extremes_of_the_summary_are_those_of_the_whole_space() -> None:
     cost = AdditiveCost.of_base(base, sites, classes=10, imgsz=128)
     summary = summarise_space(space, cost)
     everything = [cost.of(architecture) for architecture in space.enumerate()]
-    assert summary["size"] == len(everything)
-    assert (summary["params_min"], summary["params_max"]) == (
+    assert summary.size == len(everything)
+    assert (summary.params_min, summary.params_max) == (
         min(p for p, _ in everything),
         max(p for p, _ in everything),
     )
-    assert (summary["macs_min"], summary["macs_max"]) == (
+    assert (summary.macs_min, summary.macs_max) == (
         min(m for _, m in everything),
         max(m for _, m in everything),
     )
-    assert summary["macs_min"] <= summary["macs_q25"] <= summary["macs_median"] <= summary["macs_max"]
+    assert summary.macs_min <= summary.to_dict()["macs_q25"] <= summary.macs_median <= summary.macs_max
 
 
 # --- Every kind, operator and mode ----------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_extremes_know_that_a_replacement_can_be_cheaper(required: tuple[str, ..
     cost = AdditiveCost.of_base(base, sites, classes=10, imgsz=128)
     summary = summarise_space(space, cost)
     everything = [cost.of(architecture) for architecture in space.enumerate()]
-    assert summary["params_min"] == min(p for p, _ in everything) < cost.base.params
-    assert summary["params_max"] == max(p for p, _ in everything)
-    assert summary["macs_min"] == min(m for _, m in everything)
-    assert summary["macs_max"] == max(m for _, m in everything)
+    assert summary.params_min == min(p for p, _ in everything) < cost.base.params
+    assert summary.params_max == max(p for p, _ in everything)
+    assert summary.macs_min == min(m for _, m in everything)
+    assert summary.macs_max == max(m for _, m in everything)

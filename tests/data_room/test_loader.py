@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from harness.training.quiet import make_ultralytics_quiet
 from tests.data_room.photographs import image, photographs
 
 
-def built(yaml: Path, split: str, **options: Any) -> Any:
+def built(yaml: Path, split: Literal["train", "val"], **options: Any) -> Any:
     """What Ultralytics' trainers and validators load images with."""
     make_ultralytics_quiet()
     data = description(yaml)
@@ -34,7 +34,7 @@ def state(folder: Path) -> dict[Path, tuple[bytes, int]]:
 @pytest.mark.parametrize("cache", [False, "disk", "ram", True])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_users_npy_beside_an_image_is_neither_read_nor_written(
-    split: str, cache: Any, channels: int, tmp_path: Path
+    split: Literal["train", "val"], cache: Any, channels: int, tmp_path: Path
 ) -> None:
     yaml = photographs(tmp_path, train=2, val=2)
     pixels = cv2.imread(str(image(tmp_path, split, 0)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.common.digest import file_digest
 from harness.data import usable as overlap
 from harness.data.usable import shared_images
 
@@ -27,13 +28,13 @@ def test_images_are_the_same_by_path_by_link_and_by_content(tmp_path: Path) -> N
 
 def test_only_files_of_equal_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    digest = overlap._digest
+    digest = file_digest
 
-    def noted(path: str) -> bytes:
-        read.append(path)
+    def noted(path: Path) -> str:
+        read.append(str(path))
         return digest(path)
 
-    monkeypatch.setattr(overlap, "_digest", noted)
+    monkeypatch.setattr(overlap, "file_digest", noted)
     train = write(tmp_path / "train", a="1", b="22", c="333")
     val = write(tmp_path / "val", x="44", y="55555")
     assert shared_images(train, val) == []

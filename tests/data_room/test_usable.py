@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -65,7 +65,7 @@ def test_an_image_that_is_not_used_is_counted_and_named_with_its_reason(fault: s
     assert sum(info.counts[split]["images_unused"].values()) == 1
 
 
-def used_by_a_training(yaml: Path, split: str) -> set[str]:
+def used_by_a_training(yaml: Path, split: Literal["train", "val"]) -> set[str]:
     from ultralytics.utils import DEFAULT_CFG
 
     data = description(yaml)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from ultralytics.nn.tasks import DetectionModel
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
 from harness.blocks import CloBlock
 from harness.detectors import Base, Transfer, build, find_sites, index_map, insert, resolve_base, transfer
+from harness.detectors.model_yaml import Description
 
 Module = TypeVar("Module", bound=nn.Module)
 CLASSES = 10
@@ -20,7 +21,7 @@ def placement(site: str, kind: Kind = Kind.BLOCK) -> Placement:
     return Placement(site=site, kind=kind, groups=(LocalGroup(5, 2),), global_heads=2, kv_pool=2)
 
 
-def blocks_everywhere(base: Base) -> tuple[dict[str, Any], dict[int, int]]:
+def blocks_everywhere(base: Base) -> tuple[Description, dict[int, int]]:
     """The description with a block at every site, and where each layer of the base went."""
     sites = find_sites(base)
     architecture = Architecture(base=base.name, placements=tuple(placement(site) for site in sites))

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ultralytics.nn import tasks
@@ -18,6 +17,7 @@ from harness.blocks import CloBlock
 from harness.common.errors import UserError
 from harness.detectors import build, insert, resolve_base, to_yaml
 from harness.detectors.cloformer import CloFormerStem
+from harness.detectors.model_yaml import Description
 from harness.detectors.parser import register
 
 KNOWS = "import ultralytics.nn.tasks as t; print(t.CloBlock.__module__)"
@@ -160,18 +160,19 @@ def test_a_relative_file_of_blocks_lies_beside_the_models_yaml(tmp_path: Path, m
     assert base.config["blocks"] == [str(tmp_path / "beside.py")]
     tasks.DetectionModel(str(Path(tmp_path.name) / "m.yaml"), verbose=False)  # plain Ultralytics
     assert sys.modules["beside"].__file__ == str(tmp_path / "beside.py")
-    build({**base.config, "blocks": ["beside.py"], "yaml_file": "gone.yaml"})  # a checkpoint's, once it was read
+    forgotten: Description = {**base.config, "blocks": ["beside.py"], "yaml_file": "gone.yaml"}
+    build(forgotten)  # a checkpoint's, once it was read
 
 
 def test_restricted_loading_runs_no_file_that_a_model_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
+    description: Description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")
     monkeypatch.setenv("ULTRALYTICS_SAFE_LOAD", "1")
     with pytest.raises(UserError, match=r"names a file of blocks, .*evil\.py, which ULTRALYTICS_SAFE_LOAD keeps"):
         build(description)
 
 
-def yolov7_tiny_with(activation: str, row: int, arguments: list[int]) -> dict[str, Any]:
+def yolov7_tiny_with(activation: str, row: int, arguments: list[int]) -> Description:
     config = copy.deepcopy(resolve_base("yolov7-tiny").config)
     config["backbone"][row][3] = arguments
     return {**config, "activation": activation}
@@ -219,7 +220,7 @@ def test_an_activation_is_a_layer_of_torch_and_no_other_expression() -> None:
 
 
 def test_a_restricted_load_under_way_runs_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
+    description: Description = {**copy.deepcopy(resolve_base("yolov8n").config), "blocks": [str(tmp_path / "evil.py")]}
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")
     monkeypatch.setattr(tasks._SafeLoad._local, "active", True, raising=False)
     with pytest.raises(UserError, match=r"names a file of blocks, .*evil\.py"):

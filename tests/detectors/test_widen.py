@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -14,6 +13,7 @@ from harness.architecture.choices import Size
 from harness.common.errors import UserError
 from harness.cost.counts import Cost, model_cost
 from harness.detectors import Base, Widening, build, find_sites, resolve_base, to_yaml, widened
+from harness.detectors.model_yaml import Description
 from harness.detectors.widen import expansion
 
 IMGSZ = 64
@@ -31,7 +31,7 @@ def base(name: str) -> Base:
     return resolve_base(name)
 
 
-def cost(config: dict[str, Any]) -> Cost:
+def cost(config: Description) -> Cost:
     return model_cost(build(config, 10), IMGSZ)
 
 

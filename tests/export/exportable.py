@@ -9,6 +9,7 @@ from typing import Any
 from harness.ablation.loop import weights_path
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
 from harness.detectors import Base, Site, build, find_sites, insert, resolve_base, to_yaml
+from harness.detectors.model_yaml import Description
 from harness.record.settings import SearchSettings
 from harness.record.state import State
 from harness.record.study import LAST_RUN, StudyRecord
@@ -51,7 +52,7 @@ def sites() -> dict[str, Site]:
     return find_sites(base())
 
 
-def description(*placements: Placement, classes: int = 2) -> dict[str, Any]:
+def description(*placements: Placement, classes: int = 2) -> Description:
     architecture = Architecture(base="yolov5n", placements=placements)
     return insert(base(), architecture, sites=sites(), classes=classes)
 
@@ -91,7 +92,7 @@ def begun_with(
         return study.record()
 
 
-def keep_weights(results: Path, epochs: int, seed: int, config: dict[str, Any] | None = None) -> Path:
+def keep_weights(results: Path, epochs: int, seed: int, config: Description | None = None) -> Path:
     """A checkpoint of random weights where a long training of the candidate would have left one."""
     path = weights_path(results / "x", IDENTITY, 0, seed, epochs)
     model = build(config or description(BLOCK))

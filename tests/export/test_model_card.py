@@ -143,7 +143,7 @@ def test_latency_is_a_ratio_with_its_interval_and_its_device() -> None:
 )
 def test_a_device_is_a_processor_or_a_gpu(found: dict[str, Any], said: str) -> None:
     study = none_gains()
-    environment = {**study.environment, "device": found, "cpu": {"model": "Chip 9000"}}
+    environment = study.environment | {"device": found, "cpu": {"model": "Chip 9000"}}
     card = model_card(replace(study, environment=environment), exported())
     assert value(card, "Latency").endswith(f"on {said}")
 
@@ -169,7 +169,7 @@ def test_the_baseline_has_no_gain_over_itself() -> None:
 
 def test_it_says_how_long_from_what_and_which_of_the_seeds() -> None:
     study = trained_long()
-    study = replace(study, environment={**study.environment, "base_origin": "yolov5n, trained 20 epochs"})
+    study = replace(study, environment=study.environment | {"base_origin": "yolov5n, trained 20 epochs"})
     card = model_card(study, exported(Form.PT))
     assert "100 epochs, 32 images a step, 128 pixels, seed 4; 1234 s." in card
     assert "the weights of yolov5n, trained 20 epochs, trained under seed 0 (349 of 349 base tensors)" in card
@@ -223,7 +223,7 @@ def test_nothing_in_a_name_becomes_markup() -> None:
         study,
         name=HOSTILE,
         settings=study.settings | {"data": HOSTILE.replace("/", "")},
-        environment={**study.environment, "device": HOSTILE, "base_origin": HOSTILE, "command": HOSTILE},
+        environment=study.environment | {"device": HOSTILE, "base_origin": HOSTILE, "command": HOSTILE},
         trials=study.trials.assign(evaluator=HOSTILE, transferred=HOSTILE),
     )
     card = model_card(hostile, exported(Form.PT))

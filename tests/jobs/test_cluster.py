@@ -225,7 +225,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, nodes: list[Node]) -> Callable[...,
     monkeypatch.setattr(ray_cluster, "_connect", lambda address: None)
     monkeypatch.setattr(ray_cluster, "_nodes", lambda: nodes)
     monkeypatch.setattr(ray_cluster, "LOOK_S", 0.0)
-    return lambda settings, workers=None: ray_cluster.Cluster(settings, workers)
+    return lambda settings, workers=None: ray_cluster.RayCluster(settings, workers)
 
 
 def test_fractions_and_custom_resources_reach_ray(cluster: Callable[..., Any]) -> None:

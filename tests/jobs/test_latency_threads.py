@@ -11,7 +11,8 @@ from harness.jobs import latency_threads as module
 from harness.jobs.latency_threads import latency_threads
 from harness.latency.threads import Threads
 from harness.record.settings import SearchSettings
-from harness.record.study import ENVIRONMENT, LATENCY_THREADS
+from harness.record.study import ENVIRONMENT
+from harness.record.surroundings import LATENCY_THREADS
 from harness.storage.opening import open_study
 from tests.search.pretended_search import Notes
 from tests.storage.studies import figures, train
@@ -52,7 +53,8 @@ def run(
         taken = latency_threads(study, notes, asked=asked, device=device, otherwise=8, on_cluster=on_cluster)
         recorded = study.optuna.user_attrs[ENVIRONMENT]
         assert recorded[LATENCY_THREADS]["count"] == taken.count
-        assert study.record().environment[LATENCY_THREADS]["reason"]
+        kept = study.record().environment.latency_threads
+        assert kept is not None and kept.reason
     return taken, notes.notes
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from harness.record.form import StudySettings
 from harness.record.study import base_of
+from harness.record.surroundings import Environment
 
 
 def record(base: str, **environment: Any) -> Any:
-    return SimpleNamespace(settings=StudySettings(base=base), environment=environment)
+    return SimpleNamespace(settings=StudySettings(base=base), environment=Environment.of(environment))
 
 
 def test_a_name_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

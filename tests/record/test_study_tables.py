@@ -42,8 +42,8 @@ def stored(source: StudyRecord) -> StudyRecord:
     study = optuna.create_study(study_name="stored", directions=["maximize", "minimize"])
     study.set_metric_names(["map50_95", "latency"])
     for name, value in {
-        SETTINGS: source.settings.to_dict(), SPACE: source.space, EXPECTED_GAINS: [0.1, 0.025],
-        ENVIRONMENT: {**source.environment, "time": "2026-01-01T00:00:00+00:00"},
+        SETTINGS: source.settings.to_dict(), SPACE: source.space.to_dict(), EXPECTED_GAINS: [0.1, 0.025],
+        ENVIRONMENT: {**source.environment.to_dict(), "time": "2026-01-01T00:00:00+00:00"},
     }.items():  # fmt: skip
         study.set_user_attr(name, value)
     for row in source.trials.to_dict("records"):

@@ -9,6 +9,7 @@ import pandas as pd
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
 from harness.record.form import AblationRecord, StudySettings
 from harness.record.study import COLUMNS, Choices, StudyRecord
+from harness.record.surroundings import Environment, SpaceSummary
 
 NAN = float("nan")
 BASELINE_MAP = {0: 0.495, 1: 0.501, 2: 0.492, 3: 0.500}
@@ -128,8 +129,9 @@ def record(trials: pd.DataFrame, **values: Any) -> StudyRecord:
     given = defaults | values
     if isinstance(given.get("ablation"), dict):
         given["ablation"] = AblationRecord.of(given["ablation"])
-    if not isinstance(given["settings"], StudySettings):
-        given["settings"] = StudySettings.of(given["settings"])
+    for name, kind in (("settings", StudySettings), ("environment", Environment), ("space", SpaceSummary)):
+        if isinstance(given[name], dict):
+            given[name] = kind.of(given[name])
     return StudyRecord(**given)
 
 

@@ -12,6 +12,7 @@ from harness.analysis.noise import Noise
 from harness.analysis.power import df_of_a_seed, growing_df, seeds_needed
 from harness.analysis.statistics import best_by_chance, gain_noise, summarise
 from harness.record.study import StudyRecord
+from harness.record.surroundings import SpaceSummary
 from harness.report import phrases
 from harness.report.answer import Answer, Outcome, answer, failure_counts
 from harness.report.tables import failures
@@ -285,7 +286,7 @@ def test_a_region_that_is_tried_out_is_done() -> None:
     record = example.record(example.frame(example.baseline(0), example.candidate("aaaa", [0.01])))
     settings = record.settings | {"trials": 12, "constraints": {"max_macs": 2e8}}
     for feasible, not_done in ((1, 0), (2, 1), (None, 1)):
-        wanted = dataclasses.replace(record, settings=settings, space={"size": 50, "feasible": feasible})
+        wanted = dataclasses.replace(record, settings=settings, space=SpaceSummary(size=50, feasible=feasible))
         assert len([text for text in answered(wanted).remarks if "not done" in text]) == not_done
 
 

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.architecture import BASELINE
-from harness.record.study import AA_CHECK, StudyRecord
+from harness.record.study import StudyRecord
+from harness.record.surroundings import AA_CHECK
 from harness.report import write_report
 from harness.report.content import content
 from harness.report.evidence import METADATA_KEY, MOST_MARKS, MOST_ROWS, WIDTH, Rounds, latency_evidence

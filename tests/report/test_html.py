@@ -13,6 +13,7 @@ import pytest
 
 from harness.architecture import Architecture, Placement
 from harness.record.study import StudyRecord
+from harness.record.surroundings import Environment, SpaceSummary
 from harness.report.content import content
 from harness.report.html import SCRIPTS, json_for_page, render_html
 from tests.report import example
@@ -68,8 +69,8 @@ def hostile_record() -> StudyRecord:
         model_yamls={"baseline": "nc: 10\n", "3fa9c1d2": f"nc: 10\n{HOSTILE}\n"},
         architectures=record.architectures | {"3fa9c1d2": site},
         settings=record.settings | {"data": HOSTILE, HOSTILE: HOSTILE},
-        environment={"command": HOSTILE, "device": HOSTILE, "uncounted": {HOSTILE: 1}},
-        space={"name": HOSTILE, "sites": [HOSTILE]},
+        environment=Environment(command=HOSTILE, device=HOSTILE, uncounted={HOSTILE: 1}),
+        space=SpaceSummary(name=HOSTILE, sites=(HOSTILE,)),
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness.claims.ledger import Claim, choose_claims
 from harness.claims.verdict import Figure, Finding, Verdict
+from harness.record.surroundings import Environment
 from harness.report.html import render_page
 from harness.report.ledger import ledger_page
 from harness.report.markdown import render_page_markdown
@@ -35,7 +36,7 @@ def entries() -> list[tuple[Claim, Finding]]:
 
 
 def test_the_headline_counts_and_says_what_is_not_about_coco() -> None:
-    page = ledger_page(entries(), {}, "clo reproduce")
+    page = ledger_page(entries(), Environment(), "clo reproduce")
     assert page.headline == (
         "3 claims: 1 reproduced, 1 refuted, 1 undecided. 1 verdict of these is about digits, not about COCO."
     )
@@ -43,7 +44,7 @@ def test_the_headline_counts_and_says_what_is_not_about_coco() -> None:
 
 @pytest.mark.parametrize("render", [render_page, render_page_markdown])
 def test_every_claim_has_its_verdict_words_and_rule(render: object) -> None:
-    text = re.sub(r"\\(.)", r"\1", render(ledger_page(entries(), {}, "clo reproduce")))  # type: ignore[operator]
+    text = re.sub(r"\\(.)", r"\1", render(ledger_page(entries(), Environment(), "clo reproduce")))  # type: ignore[operator]
     for claim, finding in entries():
         assert claim.title in text and finding.sentence in text
         assert claim.id in text
@@ -54,16 +55,16 @@ def test_every_claim_has_its_verdict_words_and_rule(render: object) -> None:
 
 
 def test_a_figure_has_its_interval_and_unit() -> None:
-    section = next(s for s in ledger_page(entries(), {}, "").sections if s.key == "head-gain")
+    section = next(s for s in ledger_page(entries(), Environment(), "").sections if s.key == "head-gain")
     assert "model minus baseline: 0.0123 [−0.001, 0.02] mAP50-95." in section.sentences
 
 
 def test_what_was_not_measured_is_a_dash() -> None:
-    section = next(s for s in ledger_page(entries(), {}, "").sections if s.key == "head-gain")
+    section = next(s for s in ledger_page(entries(), Environment(), "").sections if s.key == "head-gain")
     assert [cell.text for cell in section.tables[0].rows[0].cells] == ["yolov5n-clo-head", "0.0123", "—"]
 
 
 def test_provenance_and_command_are_kept() -> None:
-    page = ledger_page(entries(), {"commit": "0123abc"}, "clo reproduce --seeds 3")
+    page = ledger_page(entries(), Environment.of({"commit": "0123abc"}), "clo reproduce --seeds 3")
     assert ("commit", "0123abc") in page.sections[-1].pairs
     assert ("This ledger again; nothing is trained twice", "clo reproduce --seeds 3") in page.sections[-2].commands

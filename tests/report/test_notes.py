@@ -4,6 +4,7 @@ import dataclasses
 
 from harness.architecture import BASELINE, Architecture, Init, Kind, Mode, Placement
 from harness.record.form import StudySettings
+from harness.record.surroundings import Environment, SpaceSummary
 from harness.report import notes
 from tests.report import example
 
@@ -50,13 +51,13 @@ def test_training_from_scratch_is_said() -> None:
 
 
 def test_uncounted_operators_are_listed() -> None:
-    record = dataclasses.replace(RECORD, environment={"uncounted": {"aten::softmax": 2}})
+    record = dataclasses.replace(RECORD, environment=Environment(uncounted={"aten::softmax": 2}))
     assert dict(notes.measured(record))["Not counted in MACs"] == "aten::softmax (2×)"
 
 
 def test_commands_quote_what_a_shell_would_read() -> None:
     record = dataclasses.replace(
-        RECORD, name="a; rm -rf b", environment={"command": ["clo", "search", "--data", "my set.yaml"]}
+        RECORD, name="a; rm -rf b", environment=Environment(command=("clo", "search", "--data", "my set.yaml"))
     )
     said = dict(notes.row_commands(record, "aaaaaaaa"))
     assert said["Export"] == "clo export 'a; rm -rf b' aaaaaaaa"
@@ -72,7 +73,7 @@ def test_what_is_not_known_names_data_and_device() -> None:
     said = " ".join(notes.unknowns(RECORD))
     for part in ("digits", "Example CPU", "the space holds more"):
         assert part in said
-    small = dataclasses.replace(RECORD, space={"size": 3})
+    small = dataclasses.replace(RECORD, space=SpaceSummary(size=3))
     assert "outside the search space" in " ".join(notes.unknowns(small))
 
 
@@ -120,14 +121,16 @@ def test_what_was_allowed_of_the_data_is_typed_again() -> None:
 
 
 def test_a_bare_record_needs_nothing() -> None:
-    bare = dataclasses.replace(RECORD, settings=StudySettings(), environment={}, space={}, proposals={})
+    bare = dataclasses.replace(
+        RECORD, settings=StudySettings(), environment=Environment(), space=SpaceSummary(), proposals={}
+    )
     assert notes.measured(bare) and notes.unknowns(bare) and notes.provenance(bare)
     assert dict(notes.commands(bare)) == {"Make this report again": "clo report demo"}
 
 
 def test_the_latency_check_says_whether_its_interval_holds_one() -> None:
     def check(low: float, high: float) -> str:
-        environment = {"latency_aa_check": {"ratio": 1.01, "ratio_ci95": [low, high]}}
+        environment = Environment.of({"latency_aa_check": {"ratio": 1.01, "ratio_ci95": [low, high]}})
         return dict(notes.measured(dataclasses.replace(RECORD, environment=environment)))["Latency check"]
 
     assert check(0.99, 1.03) == (
@@ -135,7 +138,7 @@ def test_the_latency_check_says_whether_its_interval_holds_one() -> None:
         "the interval holds 1, as it should"
     )
     assert check(1.005, 1.03).endswith("the interval misses 1: distrust small ratios")
-    assert "Latency check" not in dict(notes.measured(dataclasses.replace(RECORD, environment={})))
+    assert "Latency check" not in dict(notes.measured(dataclasses.replace(RECORD, environment=Environment())))
 
 
 def test_the_space_and_the_proposals_say_what_the_bounds_on_cost_left_out() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.report import _together
+from harness.cli.studies import write_together
 from harness.record.study import StudyRecord
 from harness.report.closing import closing
 from harness.report.content import content
@@ -131,7 +131,7 @@ def test_a_search_with_its_ablation_is_one_report_and_with_anothers_side_by_side
 ) -> None:
     def side_by_side(*records: StudyRecord) -> None:
         found = [(record, tmp_path / record.name) for record in records]
-        _together(found, tmp_path / "+".join(record.name for record in records), as_json=False)
+        write_together(found, tmp_path / "+".join(record.name for record in records), as_json=False)
 
     side_by_side(example.winning(), of_search("3fa9c1d2"))
     page = (tmp_path / "demo+ablation" / "report.html").read_text(encoding="utf-8")

@@ -44,16 +44,15 @@ def test_the_page_has_its_pictures_and_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_a_hostile_device_is_text() -> None:
-    record = winning()
-    record.environment["device"] = "<img src=x onerror=alert(1)>"
+    made = winning()
+    record = replace(made, environment=made.environment | {"device": "<img src=x onerror=alert(1)>"})
     from harness.report.html import render_page
 
     assert "<img src=x" not in render_page(several_page([record, ablation()]))
 
 
 def test_a_device_as_a_study_keeps_it_is_named_and_not_printed_as_data() -> None:
-    record = winning()
-    record.environment["device"] = {"asked": "cpu", "name": "cpu", "threads": 2}
-    record.environment["cpu"] = {"model": "Example CPU"}
+    made, found = winning(), {"asked": "cpu", "name": "cpu", "threads": 2}
+    record = replace(made, environment=made.environment | {"device": found, "cpu": {"model": "Example CPU"}})
     cells = several_page([record, ablation()]).sections[0].tables[0].rows[0].cells
     assert cells[4].text == "Example CPU, 2 threads"

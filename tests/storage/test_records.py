@@ -18,13 +18,13 @@ from sqlalchemy.exc import OperationalError
 from harness.architecture import BASELINE, Architecture, Placement
 from harness.common.errors import UserError
 from harness.record import study as study_record
+from harness.record.form import StudySettings
 from harness.record.settings import SearchSettings
 from harness.record.study import (
     ARCHITECTURE,
     COLUMNS,
     ENVIRONMENT,
     LAST_RUN,
-    LOOKS,
     MODEL_YAML,
     ROLE,
     ROW,
@@ -32,6 +32,7 @@ from harness.record.study import (
     SPACE,
     StudyRecord,
 )
+from harness.record.surroundings import LOOKS, Environment, SpaceSummary
 from harness.storage import records
 from harness.storage.records import load_record, open_storage, record_of, sqlite_file, storage_failure, study_names
 from tests.report.example import failed, frame, row
@@ -90,7 +91,7 @@ def test_a_study_that_has_only_begun_is_an_empty_table_with_all_columns(study: o
     assert record.trials.empty
     assert record.trials.dtypes.to_dict() == frame([row(BASELINE, 0)]).dtypes.to_dict()
     assert (record.name, record.architectures, record.model_yamls) == ("x", {}, {})
-    assert (record.settings.to_dict(), record.environment, record.space) == ({}, {}, {})
+    assert (record.settings, record.environment, record.space) == (StudySettings(), Environment(), SpaceSummary())
 
 
 def test_the_baseline_comes_first_and_the_rest_in_the_order_of_trials(study: optuna.Study) -> None:
@@ -129,7 +130,7 @@ def test_what_all_trials_share_wins_over_the_last_runs_options(study: optuna.Stu
     study.set_user_attr(SPACE, {"size": 4})
     record = record_of(study)
     assert record.settings.to_dict() == {"trials": 12, "imgsz": 128, "space": "default"}
-    assert (record.environment, record.space) == ({"device": "cpu"}, {"size": 4})
+    assert (record.environment.device, record.space.size) == ("cpu", 4)
 
 
 def test_ap_of_each_class_comes_back_by_trial(study: optuna.Study) -> None:
@@ -349,10 +350,10 @@ def test_a_look_is_one_on_more_evaluation_seeds_than_before(
     record = record_of(study)
     assert study_record.evaluation_seeds(record.trials) == 4
     assert record.look == look
-    assert record.environment.get(LOOKS, []) == list(looks)  # so that a rendering from environment.json knows it
+    assert record.environment.looks == looks  # so that a rendering from environment.json knows it
 
 
 def test_a_study_without_evaluation_seeds_was_never_looked_at(study: optuna.Study) -> None:
     judged(study, 1)
     record = record_of(study)
-    assert (study_record.evaluation_seeds(record.trials), record.look, record.environment) == (0, 1, {})
+    assert (study_record.evaluation_seeds(record.trials), record.look, record.environment.looks) == (0, 1, ())

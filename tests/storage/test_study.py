@@ -10,7 +10,7 @@ from harness.architecture import BASELINE
 from harness.record.constraints import Constraints
 from harness.record.settings import Sampler, SearchSettings
 from harness.record.state import Key, State
-from harness.record.study import LOOKS, ROLE, TRAINING
+from harness.record.study import ROLE, TRAINING
 from harness.search.sampler import make_sampler
 from harness.storage.opening import open_study
 from tests.storage.studies import BASE, BLOCK, DATA, OTHER, begin, figures, killed_before_telling, state_of, told, train
@@ -36,13 +36,13 @@ def test_a_look_is_kept_once_for_each_larger_number_of_evaluation_seeds(settings
 
     with open_study(settings, DATA) as study:
         seed(0)
-        assert study.looked().environment.get(LOOKS) is None  # one that picks judges nobody
+        assert study.looked().environment.looks == ()  # one that picks judges nobody
         for number in (1, 2):
             seed(number)
         assert study.looked().look == study.looked().look == 1
         seed(3)
         assert study.record().look == 2
-        assert (study.looked().environment[LOOKS], study.record().look) == ([2, 3], 2)
+        assert (study.looked().environment.looks, study.record().look) == ((2, 3), 2)
 
 
 def test_longer_trainings_are_kept_and_not_told(settings: SearchSettings) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from rich.console import Console, RenderableType
 
 from harness.jobs.progress import Step, Work
+from harness.record.surroundings import SpaceSummary
 
-SPACE: dict[str, Any] = {
-    "name": "tiny", "size": 1234, "macs_min": 101e6, "macs_median": 120e6, "macs_max": 190e6, "macs_base": 100e6,
-    "params_min": 1.81e6, "params_median": 2e6, "params_max": 2.6e6, "params_base": 1.8e6,
-}  # fmt: skip
+SPACE = SpaceSummary(
+    name="tiny", size=1234, macs_min=101e6, macs_median=120e6, macs_max=190e6, macs_base=100e6,
+    params_min=1.81e6, params_median=2e6, params_max=2.6e6, params_base=1.8e6,
+)  # fmt: skip
 
 
 def plain(width: int = 160, height: int = 60) -> Console:
