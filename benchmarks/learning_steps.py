@@ -65,6 +65,7 @@ CELLS: Mapping[str, Cell] = {
     "scale 1": Cell(layer_scale=1.0),
     "scale 0.3, multiplier 2": Cell(layer_scale=0.3, multiplier=2),
     "scale 0.3, multiplier 10": Cell(layer_scale=0.3, multiplier=10),
+    "scale 1, multiplier 2": Cell(layer_scale=1.0, multiplier=2),
     "scale 0.3, warm-up 0.2": Cell(layer_scale=0.3, warmup=0.2),
     "scale 0.3, pixel norm": Cell(layer_scale=0.3, norm="pixel"),
     "scale 0.3, constant rate": Cell(layer_scale=0.3, final_rate=1.0),
@@ -160,6 +161,8 @@ def _prepared(job: Job):  # type: ignore[no-untyped-def]  # a tuple of what a tr
     from harness.data.check import check_dataset
     from harness.detectors import find_sites, resolve_base
     from harness.jobs.base import base_schedule, common_base
+    from harness.jobs.place import find_place
+    from harness.jobs.setting import Prepared
     from harness.training.accuracy import Schedule
     from harness.training.torchvision_compat import ensure_torchvision
 
@@ -178,10 +181,10 @@ def _prepared(job: Job):  # type: ignore[no-untyped-def]  # a tuple of what a tr
         final_rate=cell.final_rate,
     )
     of_base = base_schedule(Schedule(epochs=1, batch=16, imgsz=128, learning_rate=1e-3), BASE_EPOCHS.get(job.base, 20))
-    found = common_base(
-        base, data, of_base, seed=0, device="cpu", threads=1, loader_workers=0, on_progress=lambda _: None
-    )
-    return base, find_sites(base), data, schedule, found
+    place = find_place(device="cpu", workers=1, threads=1)
+    prepared = Prepared(**vars(place), base=base, sites=find_sites(base), data=data)
+    found = common_base(prepared, of_base, seed=0, loader_workers=0, results=Path())
+    return base, prepared.sites, data, schedule, found
 
 
 def _train(job: Job) -> tuple[object, ...]:
@@ -191,7 +194,7 @@ def _train(job: Job) -> tuple[object, ...]:
 
     base, sites, data, schedule, found = _prepared(job)
     cell = CELLS[job.cell]
-    block.LAYER_SCALE = cell.layer_scale
+    block.LAYER_SCALES = {"identity": cell.layer_scale}
     if cell.norm == "pixel":
         block._normalised = _pixelwise
     architecture = Architecture(base=base.name, placements=PLACEMENTS[job.placement])
