@@ -93,10 +93,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Check style, format and the direction of imports."""
+    """Check style, format, the direction of imports and the figures of the house."""
     _run(session, PYTHON, "-m", "ruff", "check", ".")
     _run(session, PYTHON, "-m", "ruff", "format", "--check", ".")
     _run(session, PYTHON, "-c", "from importlinter.cli import lint_imports_command as main; main()")
+    _run(session, PYTHON, "benchmarks/house.py", "--check")
 
 
 @nox.session(venv_backend="none")

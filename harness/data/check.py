@@ -51,6 +51,7 @@ class DatasetInfo:
         repairs: What was wrong and how it was repaired, and what is not used, in sentences.
         cautions: What bears on what the data can tell, in sentences.
         root: Folder that the data set's paths are relative to; None of the embedded one.
+        planted: The task of data with a planted effect (`harness.data.planted`); empty of others.
         counts: Of each split: images listed and used, objects, backgrounds, and what is not used by reason.
     """
 
@@ -62,6 +63,7 @@ class DatasetInfo:
     repairs: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     root: Path | None = None
+    planted: str = ""
     counts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -121,6 +123,7 @@ def check_dataset(
         repairs=(*found.repairs, *_renamed(content, names), *said),
         cautions=(*shared, *_few(used["val"]), *([f"{CAUTION.capitalize()}."] if PLANTED in content else [])),
         root=found.root or (None if data in EMBEDDED else root),
+        planted=str(content.get(PLANTED, "")),
         counts={split: part.counts() for split, part in used.items()},
     )
 

@@ -24,8 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import environment
-from harness.jobs.cluster import Cluster as Cluster  # noqa: PLC0414 - for harness.ablation.setting
-from harness.jobs.cluster import Facts, Node, able, asked_resources, look_around, one_kind
+from harness.jobs.cluster import Cluster, Facts, Node, able, asked_resources, look_around, one_kind
 from harness.jobs.ray_inside import Board
 from harness.record.cluster_settings import ClusterSettings
 

@@ -16,7 +16,9 @@ from harness.common.errors import UserError
 from harness.common.machine import without_home
 from harness.common.yaml_file import kind_of
 from harness.data.check import DatasetInfo, check_dataset
+from harness.data.planted import Task
 from harness.detectors import Base, Site, find_sites, read_architecture, read_yaml, recognised, resolve_base
+from harness.detectors.receptive_field import receptive_field
 from harness.jobs.place import Place
 from harness.record.form import check_block_files
 from harness.record.settings import sqlite_url
@@ -84,7 +86,19 @@ def prepare(asked: Asked, base: Base, sites: dict[str, Site], place: Place) -> P
     Raises:
         UserError: Whatever makes a training on them impossible or misleading.
     """
-    return Prepared(**vars(place), base=base, sites=sites, data=checked_data(asked))
+    data = checked_data(asked)
+    data = replace(data, cautions=(*data.cautions, *_void(data, base, asked.imgsz)))
+    return Prepared(**vars(place), base=base, sites=sites, data=data)
+
+
+def _void(data: DatasetInfo, base: Base, imgsz: int) -> list[str]:
+    """A sentence about a planted effect that the base sees by itself."""
+    if data.planted not in {Task.NEARBY, Task.BEACON} or (seen := receptive_field(base, imgsz)) < imgsz:
+        return []
+    return [
+        f"{base.name} sees {seen} of {imgsz} px: no block has to bring what decides a class here, so that this is no "
+        "control; nearsighted is made for it."
+    ]
 
 
 def checked_data(asked: Asked) -> DatasetInfo:
