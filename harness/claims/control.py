@@ -19,6 +19,8 @@ from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.recommendation import recommended
 from harness.analysis.statistics import Standing, Verdict, summarise
 from harness.architecture import BASELINE, Architecture
+from harness.common.last_control import keep_control
+from harness.common.machine import resolve_device
 from harness.jobs.progress import Observer
 from harness.record.settings import SearchSettings
 from harness.record.study import StudyRecord
@@ -117,7 +119,7 @@ class Control:
 def run_control(
     settings: ControlSettings, observer: Observer, command: list[str], written: Callable[[StudyRecord], object]
 ) -> Control:
-    """Run what of the control is not there yet, and judge it.
+    """Run what of the control is not there yet, judge it, and keep the result for the reports that follow.
 
     Args:
         settings: What was asked for.
@@ -144,7 +146,9 @@ def run_control(
         checks = (*checks, long_check(planted, picked, epochs))
     null = search(settings.of_task(NULL_TASK), observer, command)
     written(null)
-    return Control(checks=(*checks, null_check(null)), planted=planted, null=null)
+    found = Control(checks=(*checks, null_check(null)), planted=planted, null=null)
+    keep_control(resolve_device(settings.device), passed=found.passed, quick=settings.quick)
+    return found
 
 
 def picked_of(record: StudyRecord) -> str | None:

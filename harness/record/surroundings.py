@@ -58,6 +58,14 @@ class LatencyCheck(Form):
     ratio_ci95: tuple[float, float]
 
 
+class Control(Form):
+    """The last control of the version on the machine; `passed` is None where none was run."""
+
+    passed: bool | None = None
+    quick: bool = False
+    when: str = ""
+
+
 class Environment(Kept):
     """Where and with what a study ran.
 
@@ -80,6 +88,7 @@ class Environment(Kept):
         torch_threads_alone: CPU threads of a training that has the machine to itself.
         latency_threads: CPU threads of latency measurements.
         latency_aa_check: The baseline timed against its own copy.
+        control: The last control (`clo control`) before the search; None of a study from before it was kept.
         looks: Evaluation seeds of the candidate that had most, each time that a search ended with more of them than
             before.
     """
@@ -102,6 +111,7 @@ class Environment(Kept):
     torch_threads_alone: Count | None = None
     latency_threads: LatencyThreads | None = None
     latency_aa_check: LatencyCheck | None = None
+    control: Control | None = None
     looks: tuple[Count, ...] = ()
 
     @model_validator(mode="before")

@@ -14,6 +14,7 @@ from harness.record.study import StudyRecord
 from harness.record.surroundings import (
     DATA_CAUTIONS,
     DATA_REPAIRS,
+    Control,
     Environment,
     LatencyCheck,
     LatencyThreads,
@@ -24,7 +25,7 @@ from harness.report.target import unknown_images
 
 Pairs = tuple[tuple[str, str], ...]
 
-_SAID_APART = (DATA_REPAIRS, DATA_CAUTIONS)
+_SAID_APART = (DATA_REPAIRS, DATA_CAUTIONS, "control")
 _NOTHING = 0.0005
 """mAP50-95 that is printed as 0.000."""
 JUDGING = (
@@ -134,7 +135,19 @@ def settings_and_surroundings(record: StudyRecord) -> Pairs:
         *((("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()),
         *((("cautions about the data", " ".join(cautions)),) if cautions else ()),
     )
-    return (*said, *_flat(record.settings.to_dict()), *_flat(others))
+    return (*said, *_control(environment.control), *_flat(record.settings.to_dict()), *_flat(others))
+
+
+def _control(control: Control | None) -> Pairs:
+    """What the last control of this version found on the machine; nothing of a study from before it was kept."""
+    if control is None:
+        return ()
+    if control.passed is None:
+        said = "none was run with this version on this machine: `clo control` shows whether it finds a planted effect"
+    else:
+        found = "passed" if control.passed else "FAILED: the instrument misses or invents effects here"
+        said = f"{'quick, ' * control.quick}{control.when[:10]}: {found}"
+    return (("last control", said),)
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:

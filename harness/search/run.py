@@ -8,6 +8,7 @@ from dataclasses import replace
 from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
+from harness.common.last_control import last_control
 from harness.common.machine import device_kind, environment
 from harness.cost.space_cost import AdditiveCost, summarise_space
 from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_schedule, common_base, shared_base
@@ -146,6 +147,7 @@ def _describe(
                 "base_origin": common.origin,
                 "base_map50_95": common.map50_95,
                 "uncounted": cost.base.uncounted,
+                "control": last_control(setting.device),
                 **data_environment(setting.data),
                 **{key: before[key] for key in (AA_CHECK, LATENCY_THREADS) if key in before},
             }

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from harness.architecture import BASELINE, Architecture, Init, Kind, Mode, Placement
 from harness.record.form import StudySettings
 from harness.record.surroundings import Environment, SpaceSummary
@@ -151,3 +153,20 @@ def test_the_space_and_the_proposals_say_what_the_bounds_on_cost_left_out() -> N
     assert "3.1 % within the bounds on parameters and MACs" in said["search space"]
     assert "7 were above a bound" in said["proposals not trained"]
     assert "within the bounds" not in dict(notes.provenance(RECORD))["search space"]
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        ({"passed": None}, "none was run with this version"),
+        ({"passed": True, "quick": True, "when": "2026-11-29T10:00:00+00:00"}, "quick, 2026-11-29: passed"),
+        ({"passed": False, "when": "2026-11-29T10:00:00+00:00"}, "2026-11-29: FAILED"),
+    ],
+)
+def test_the_last_control_is_named(control: dict[str, object], said: str) -> None:
+    kept = example.winning()
+    environment = Environment.of({**kept.environment.to_dict(), "control": control})
+    found = dict(notes.provenance(dataclasses.replace(kept, environment=environment)))
+    assert found["last control"].startswith(said)
+    assert not any(name.startswith("control") for name in found)
+    assert "last control" not in dict(notes.provenance(kept))  # of a study from before it was kept
