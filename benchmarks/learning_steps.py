@@ -44,6 +44,7 @@ class Cell:
         warmup: Share of the steps in which the rate rises.
         rate: Peak rate of the base's weights.
         final_rate: Rate in the last step over the peak.
+        zero_projection: Whether the last projection of each branch starts at zero, in the place of the layer scale.
         norm: `map` normalises over channels and pixels, as published; `pixel` over the channels of each pixel.
     """
 
@@ -52,6 +53,7 @@ class Cell:
     warmup: float = 0.05
     rate: float = 1e-3
     final_rate: float = 0.01
+    zero_projection: bool = False
     norm: str = "map"
 
 
@@ -66,6 +68,8 @@ CELLS: Mapping[str, Cell] = {
     "scale 0.3, multiplier 2": Cell(layer_scale=0.3, multiplier=2),
     "scale 0.3, multiplier 10": Cell(layer_scale=0.3, multiplier=10),
     "scale 1, multiplier 2": Cell(layer_scale=1.0, multiplier=2),
+    "zero projection": Cell(layer_scale=1.0, zero_projection=True),
+    "zero projection, multiplier 10": Cell(layer_scale=1.0, zero_projection=True, multiplier=10),
     "scale 0.3, warm-up 0.2": Cell(layer_scale=0.3, warmup=0.2),
     "scale 0.3, pixel norm": Cell(layer_scale=0.3, norm="pixel"),
     "scale 0.3, constant rate": Cell(layer_scale=0.3, final_rate=1.0),
@@ -197,6 +201,8 @@ def _train(job: Job) -> tuple[object, ...]:
     block.LAYER_SCALES = {"identity": cell.layer_scale}
     if cell.norm == "pixel":
         block._normalised = _pixelwise
+    if cell.zero_projection:
+        _with_zero_projections(block.CloBlock)
     architecture = Architecture(base=base.name, placements=PLACEMENTS[job.placement])
     started = time.process_time()
     result = train(
@@ -216,6 +222,20 @@ def _train(job: Job) -> tuple[object, ...]:
     )
     steps = job.epochs * -(-data.train_images // job.batch)
     return (*job.key[:6], steps, job.seed, f"{result.map50_95:.4f}", f"{time.process_time() - started:.1f}")
+
+
+def _with_zero_projections(clo_block):  # type: ignore[no-untyped-def]
+    from torch import nn
+
+    made = clo_block.__init__
+
+    def init(self, *arguments, **options):  # type: ignore[no-untyped-def]
+        made(self, *arguments, **options)
+        for last in (self.attn.project_out, *([[*self.mlp.modules()][-1]] if self.mlp is not None else [])):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    clo_block.__init__ = init
 
 
 def _pixelwise(x, norm):  # type: ignore[no-untyped-def]  # stands for `block._normalised`
