@@ -21,6 +21,7 @@ from harness.common.machine import environment
 from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_schedule, common_base
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
+from harness.jobs.plan import too_few_steps
 from harness.jobs.progress import Observer
 from harness.jobs.setting import data_environment, data_notes
 from harness.record.study import ABLATION, LAST_RUN, StudyRecord
@@ -55,6 +56,8 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
     file = settings.file
     for sentence in (*data_notes(ablation.data, file.imgsz, file.batch), *ablation.left_out):
         observer.note(sentence)
+    if few := too_few_steps(epochs=file.epochs, images=ablation.data.train_images, batch=file.batch):
+        observer.note(few)
     comparable = {
         "base_fingerprint": ablation.base.fingerprint,
         "data_fingerprint": ablation.data.fingerprint,

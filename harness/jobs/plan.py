@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import bisect
+import math
 from dataclasses import dataclass
 
 from harness.record.ladder import Budget, Ladder, Rung, Unit
+
+STEPS_TO_SHOW = 240
+"""Optimiser steps after which planted effects show under 9 seeds of 10 (docs/decisions/0004-defaults-from-noise.md)."""
+
+
+def too_few_steps(*, epochs: int, images: int, batch: int) -> str:
+    """Return a sentence about trainings that end before a block has learnt; empty where they have steps enough.
+
+    Args:
+        epochs: Of the longest training that is planned.
+        images: Training images.
+        batch: Images a step.
+    """
+    steps = epochs * math.ceil(images / batch)
+    if steps >= STEPS_TO_SHOW:
+        return ""
+    return (
+        f"{steps} steps an architecture; planted effects need {STEPS_TO_SHOW} to show under 9 seeds of 10: a block "
+        f"that pays may read as none. --epochs {math.ceil(STEPS_TO_SHOW / math.ceil(images / batch))} has as many"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

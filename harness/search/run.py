@@ -14,6 +14,7 @@ from harness.cost.space_cost import AdditiveCost, summarise_space
 from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_schedule, common_base, shared_base
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
+from harness.jobs.plan import too_few_steps
 from harness.jobs.progress import Observer
 from harness.jobs.setting import data_environment, data_notes
 from harness.record.cluster_settings import ExecutorKind
@@ -58,6 +59,9 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         observer.note(f"Ray cluster: {setting.cluster}")
     for note in data_notes(setting.data, settings.imgsz, settings.batch):
         observer.note(note)
+    longest = settings.ladder.levels[-1]
+    if few := too_few_steps(epochs=longest, images=setting.data.train_images, batch=settings.batch):
+        observer.note(few)
     first = included(setting)
     check_trainable(
         [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.jobs.plan import Pace, Plan, plan
+from harness.jobs.plan import STEPS_TO_SHOW, Pace, Plan, plan, too_few_steps
 from harness.record.ladder import Budget, Ladder, Unit, parse_rungs
 from tests.record.test_ladder import ladders
 
@@ -90,3 +90,11 @@ def test_a_plan_spends_no_more_than_the_budget_and_leaves_no_candidate_out(
     assert 1 <= found.candidates <= candidates
     assert spent(found, unit) <= amount
     assert found.candidates == candidates or spent(of(found.candidates + 1, None), unit) > amount
+
+
+def test_a_plan_of_too_few_steps_says_how_many_planted_effects_need() -> None:
+    assert too_few_steps(epochs=3, images=1280, batch=16) == ""
+    said = too_few_steps(epochs=3, images=640, batch=16)
+    assert said.startswith(f"120 steps an architecture; planted effects need {STEPS_TO_SHOW} ")
+    assert "--epochs 6 has" in said
+    assert too_few_steps(epochs=1, images=17, batch=16).startswith("2 steps")
