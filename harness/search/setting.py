@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.architecture import Architecture
+from harness.architecture import Architecture, Init
 from harness.common.errors import UserError
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.jobs.place import find_place
 from harness.jobs.setting import Prepared, find_architecture, prepare
 from harness.record.settings import SearchSettings
-from harness.space import SearchSpace, load_space
+from harness.space import SearchSpace, SpaceFile, load_space
+from harness.storage.records import begun_with
 from harness.training.accuracy import Schedule
 
 
@@ -44,7 +45,7 @@ def prepare_search(settings: SearchSettings) -> Setting:
     base = resolve_base(settings.base)
     sites = find_sites(base)
     space = SearchSpace(
-        load_space(settings.space),
+        _as_begun(load_space(settings.space), settings),
         base=base.name,
         channels=mode_channels(sites),
         maps=map_sizes(sites, settings.imgsz),
@@ -63,6 +64,17 @@ def prepare_search(settings: SearchSettings) -> Setting:
     return Setting(
         **vars(prepared), settings=settings, space=space, schedule=schedule, latency_threads=place.threads_alone
     )
+
+
+def _as_begun(file: SpaceFile, settings: SearchSettings) -> SpaceFile:
+    """Keep the start of blocks that a study was begun with, where its space names none: the default was another."""
+    if "init" in file.placement.model_fields_set:
+        return file
+    begun = begun_with(settings.storage_url, settings.study).get("space_file") or {}
+    if begun.get("placement", {}).get("init") != [Init.IDENTITY]:
+        return file
+    placement = file.placement.model_copy(update={"init": (Init.IDENTITY,)})
+    return file.model_copy(update={"placement": placement})
 
 
 def included(setting: Setting) -> list[Architecture]:

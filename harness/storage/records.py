@@ -125,6 +125,20 @@ def study_names(url: str) -> list[str]:
     return [] if file is not None and not file.is_file() else optuna.get_all_study_names(open_storage(url))
 
 
+def begun_with(url: str, name: str) -> Mapping[str, Any]:
+    """Return what a study's trials share, as it was begun; empty of one that is not there or does not open.
+
+    Whoever opens it for writing says what is wrong with it.
+    """
+    try:
+        if name not in study_names(url):
+            return {}
+        found: Mapping[str, Any] = optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs[SETTINGS]
+    except Exception:  # noqa: BLE001 - of a damaged storage any may come, from SQLAlchemy or Optuna
+        return {}
+    return found
+
+
 def checked_record(study: optuna.Study) -> StudyRecord:
     """The record of a study that may have been written by anybody.
 
