@@ -74,7 +74,7 @@ class Ladder:
         A seed that picked an architecture after few epochs does not judge it after many either: the longer
         training goes on from the very weights whose reading was the highest.
         """
-        if len(self.rungs) == 1:
+        if len(self.rungs) == 1 or epochs not in self.levels:  # beyond the ladder, whose seeds are fresh
             return 0
         last = max(number for number, rung in enumerate(self.rungs) if rung.epochs == epochs)
         return self.rungs[max(last - 1, 0)].seeds

@@ -223,7 +223,7 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
     images = record.environment.val_images
     remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])
-    remarks += map(phrases.breakthrough, breakthroughs(record.trials))
+    remarks += _breakthroughs(record.trials)
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
         verb = "is" if losses == 1 else "are"
@@ -242,6 +242,15 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     if isinstance(wanted, int) and tried < min(wanted, there_are):
         remarks.append(f"The search is not done: {tried} of {words.count(wanted, 'candidate')} tried so far.")
     return remarks
+
+
+def _breakthroughs(trials: pd.DataFrame) -> list[str]:
+    """A sentence about each architecture that learnt under some seeds only."""
+    said = []
+    for each in breakthroughs(trials):
+        longest = trials.loc[(trials["architecture"] == each.architecture) & trials["gain_map50_95"].notna(), "epochs"]
+        said.append(phrases.breakthrough(each, int(longest.max()) if longest.max() > each.epochs else 0))
+    return said
 
 
 def failure_counts(trials: pd.DataFrame) -> dict[str, int]:

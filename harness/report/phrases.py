@@ -133,18 +133,25 @@ def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
     )
 
 
-def breakthrough(found: Breakthrough) -> str:
-    """Say that an architecture learnt under some seeds only."""
+def breakthrough(found: Breakthrough, longer: int = 0) -> str:
+    """Say that an architecture learnt under some seeds only.
+
+    Args:
+        found: Which, and under how many.
+        longer: Epochs of longer trainings of it, under other seeds; 0 where there are none.
+    """
 
     def gains(values: Sequence[float]) -> str:
         return words.listed([words.signed(value, 2) for value in values])
 
+    settled = f"It was trained for {longer} epochs under fresh seeds, which judge it."
+    advice = f"Search with --epochs {2 * found.epochs} or more, or train it long."
     learnt, seeds = len(found.learnt), len(found.learnt) + len(found.not_learnt)
     return (
         f"{found.architecture} learnt under {learnt} of {seeds} seeds (gains {gains(found.learnt)}) and not under "
         f"{'the other' if seeds - learnt == 1 else 'the others'} ({gains(found.not_learnt)}): that is no noise of one "
-        f"effect but a training that is too short to break through each time; its mean is that of neither. Search with "
-        f"--epochs {2 * found.epochs} or more, or train it long."
+        f"effect but a training of {words.epochs(found.epochs)} that is too short to break through each time; its mean "
+        f"is that of neither. {settled if longer else advice}"
     )
 
 

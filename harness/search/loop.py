@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import optuna
@@ -25,7 +26,7 @@ from harness.record.state import Key, State
 from harness.record.study import EXPECTED_GAINS, LAST_RUN
 from harness.record.surroundings import AA_CHECK
 from harness.search.informed import informed_sampler
-from harness.search.promotion import choose, first_rung, nobody_judges, pace_of, plan_search
+from harness.search.promotion import choose, extension, first_rung, nobody_judges, pace_of, plan_search
 from harness.search.proposals import ask_for
 from harness.search.region import Region
 from harness.search.sampler import CostAwareSampler
@@ -115,6 +116,7 @@ class Loop(Source[Key, Measured]):
             )
         self._train(lambda: starts.candidate(plan.candidates))
         self._climb(starts, plan)
+        self._extend(starts)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
@@ -144,6 +146,19 @@ class Loop(Source[Key, Measured]):
             if not self._in_time():
                 return
         self.weights.keep_only([])
+
+    def _extend(self, starts: Starts) -> None:
+        """Train longer whom some seeds taught and others did not, and the baseline as long, under fresh seeds."""
+        record = self.study.record()
+        keys = extension(self.setting.settings, record.trials) if self._in_time() else []
+        if not keys:
+            return
+        names = ", ".join(dict.fromkeys(key.identity for key in keys if key.identity != BASELINE))
+        self.observer.note(
+            f"{names}: learnt under some seeds and not under others; trained for {keys[0].epochs} epochs under fresh "
+            f"seeds, the baseline too: {len(keys)} trainings"
+        )
+        self._train(partial(starts.of_extension, record.architectures, keys))
 
     def _train(self, next_start: Callable[[], Start | None], until: Callable[[], bool] = lambda: False) -> None:
         """Keep all workers at work until there is nothing more to start and all has ended, other members' work too.
@@ -215,7 +230,10 @@ class Loop(Source[Key, Measured]):
             loader_workers=settings.loader_workers,
             keep_matches=not self._picks(epochs, seed),
         )
-        *before, training = self.weights.chain(training, identity, epochs, self.study.checkpoints(identity, seed))
+        chain = [replace(training, schedule=replace(training.schedule, epochs=epochs))]
+        if epochs in self.ladder.levels:  # an extension goes on from nothing
+            chain = self.weights.chain(training, identity, epochs, self.study.checkpoints(identity, seed))
+        *before, training = chain
         for lost in before:
             reached = lost.trained_epochs + lost.schedule.epochs
             self.observer.note(f"{identity} seed {seed}: no sound weights after {reached} epochs; trained again first")

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from harness.analysis.breakthrough import breakthroughs
 from harness.analysis.fronts import within
 from harness.analysis.membership import front_probability
 from harness.analysis.noise import SHARED_BASELINE, pooled_noise
@@ -197,6 +198,29 @@ def choose(
 def _on_cost(constraints: Constraints) -> Constraints:
     """Without the bound on mAP."""
     return constraints.model_copy(update={"min_map50_95": None})
+
+
+LONGER = 4
+"""Epochs of an extension over those of the last rung: 960 steps always showed what 240 showed under some seeds."""
+
+
+def extension(settings: SearchSettings, rows: pd.DataFrame) -> list[Key]:
+    """What settles whom some seeds taught and others did not: longer trainings under seeds that chose nobody.
+
+    Whether there are any follows from the trainings of the last rung alone, whose seeds judge none of the longer ones;
+    the baseline is trained as long, under the same seeds.
+
+    Args:
+        settings: The ladder and the seeds.
+        rows: `StudyRecord.trials`.
+
+    Returns:
+        In the order of training, each control before those that are compared with it; most often nothing.
+    """
+    top = settings.ladder.rungs[-1]
+    names = [each.architecture for each in breakthroughs(rows[rows.epochs == top.epochs])]
+    fresh = range(settings.seed + top.seeds, settings.seed + top.seeds + max(2, top.seeds - 1))
+    return [Key(name, LONGER * top.epochs, seed) for seed in fresh for name in (BASELINE, *names)] if names else []
 
 
 def missing(settings: SearchSettings, states: States, on_rung: Sequence[str], number: int) -> list[Key]:

@@ -140,9 +140,25 @@ class Starts:
                 return Start({**architectures, BASELINE: self.base}[key.identity], key, self._name(key))
         return None
 
+    def of_extension(self, architectures: Mapping[str, Architecture], keys: Sequence[Key]) -> Start | None:
+        """The first of an extension that nobody has trained or trains; what lost its control is not begun.
+
+        Args:
+            architectures: By identity.
+            keys: From `promotion.extension`.
+        """
+        states, under_way = self._states(), self._study.under_way()
+        for key in keys:
+            control = states.get(key._replace(identity=BASELINE), State.INTERRUPTED)
+            is_lost = key.identity != BASELINE and control.settled and control is not State.COMPLETE
+            is_there = states.get(key, State.INTERRUPTED).settled or key in under_way
+            if not is_there and not is_lost:
+                return Start({**architectures, BASELINE: self.base}[key.identity], key, self._name(key))
+        return None
+
     def _name(self, key: Key) -> str:
-        name = f"seed {key.seed} of {key.identity}"
-        return name if len(self._setting.settings.ladder.levels) == 1 else f"{name}, up to {key.epochs} epochs"
+        name, levels = f"seed {key.seed} of {key.identity}", self._setting.settings.ladder.levels
+        return name if levels == (key.epochs,) else f"{name}, up to {key.epochs} epochs"
 
     def _states(self) -> dict[Key, State]:
         """As the study's; but a control that failed before this search began is tried again.
