@@ -25,10 +25,11 @@ from harness.data.coco import ensure_coco
 from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
 from harness.data.listing import Description, Split, followed_link, label_paths, list_split, missing_image
-from harness.data.planted import CAUTION, PLANTED, Task, ensure_planted, task_settings
+from harness.data.planted import PLANTED, Task, ensure_planted, task_settings
 from harness.data.root import find_root
 from harness.data.usable import Usable, refuse_shared, refuse_unusable, usable
 from harness.record.settings import EMBEDDED, EMBEDDED_DATA
+from harness.record.surroundings import EFFECT_WAS_PLANTED
 
 LARGE = 5_000  # images from which not every label is read
 _COLOURS = 3  # channels of an image
@@ -121,7 +122,7 @@ def check_dataset(
         val_images=len(used["val"].images),
         fingerprint=_fingerprint(names, root, splits),
         repairs=(*found.repairs, *_renamed(content, names), *said),
-        cautions=(*shared, *_few(used["val"]), *([f"{CAUTION.capitalize()}."] if PLANTED in content else [])),
+        cautions=(*shared, *_few(used["val"]), *([EFFECT_WAS_PLANTED] if PLANTED in content else [])),
         root=found.root or (None if data in EMBEDDED else root),
         planted=str(content.get(PLANTED, "")),
         counts={split: part.counts() for split, part in used.items()},

@@ -25,6 +25,7 @@ import numpy as np
 
 from harness.data.embedded import Painted, ensure_written
 from harness.data.painting import OPAQUE, Box, Pixels, blend, generator, integer, noise, uniform
+from harness.record.surroundings import EFFECT_WAS_PLANTED
 
 
 class Task(StrEnum):
@@ -37,8 +38,7 @@ class Task(StrEnum):
 
 PLANTED = "planted"
 """Key of a data set's YAML that names its task."""
-CAUTION = "an effect was planted here: a gain says that the instrument works, nothing of photographs"
-SOURCE = f"Scenes painted by clo-nas: {CAUTION}. scenes.json tells where the mark and the rings are.\n"
+SOURCE = f"Scenes painted by clo-nas. {EFFECT_WAS_PLANTED} scenes.json tells where the mark and the rings are.\n"
 
 COLOURS = {"red": (200, 60, 60), "green": (60, 170, 70), "blue": (70, 90, 215), "yellow": (205, 185, 60)}
 """The classes and their marks' colours."""

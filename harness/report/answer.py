@@ -22,6 +22,7 @@ from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.surroundings import EFFECT_WAS_PLANTED
 from harness.report import phrases, target, words
 from harness.report.pick import Pick, pick
 
@@ -219,7 +220,8 @@ def _tested(summary: pd.DataFrame) -> str:
 
 def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome) -> list[str]:
     """What else must be known to believe the headline rightly."""
-    remarks = [said] if (said := phrases.several_lengths(summary)) else []
+    remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
+    remarks += filter(None, [phrases.several_lengths(summary)])
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
     images = record.environment.val_images
     remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])

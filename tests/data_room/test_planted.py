@@ -18,7 +18,6 @@ from harness.data.check import check_dataset
 from harness.data.embedded import Painted
 from harness.data.painting import generator
 from harness.data.planted import (
-    CAUTION,
     COLOURS,
     Mark,
     PlantedSettings,
@@ -31,6 +30,7 @@ from harness.data.planted import (
     task_settings,
 )
 from harness.record.settings import EMBEDDED, SearchSettings
+from harness.record.surroundings import EFFECT_WAS_PLANTED
 
 SMALL = {task: replace(task_settings(task), train_images=6, val_images=4) for task in Task}
 
@@ -114,7 +114,7 @@ def test_the_bytes_are_those_of_every_other_machine(task: Task, digest: str, tmp
 @pytest.mark.parametrize("task", Task)
 def test_a_check_says_that_an_effect_was_planted(task: Task, tmp_path: Path) -> None:
     info = check_dataset(str(ensure_planted(tmp_path, SMALL[task])), 128)
-    assert f"{CAUTION.capitalize()}." in info.cautions
+    assert EFFECT_WAS_PLANTED in info.cautions
     assert [*info.names.values()] == [*COLOURS]
 
 

@@ -12,7 +12,7 @@ from harness.analysis.noise import Noise
 from harness.analysis.power import df_of_a_seed, growing_df, seeds_needed
 from harness.analysis.statistics import best_by_chance, gain_noise, summarise
 from harness.record.study import StudyRecord
-from harness.record.surroundings import SpaceSummary
+from harness.record.surroundings import EFFECT_WAS_PLANTED, Environment, SpaceSummary
 from harness.report import phrases
 from harness.report.answer import Answer, Outcome, answer, failure_counts
 from harness.report.tables import failures
@@ -324,3 +324,10 @@ def test_who_learnt_under_some_seeds_only_is_said_in_words() -> None:
     assert remark.startswith("aaaa learnt under 2 of 3 seeds (gains +0.40, +0.41) and not under the other (0.00)")
     assert "--epochs 6" in remark
     assert not any("learnt" in each for each in answered(example.winning()).remarks)
+
+
+def test_a_report_of_a_planted_effect_says_so_first() -> None:
+    kept = example.winning()
+    environment = Environment.of({**kept.environment.to_dict(), "data_cautions": [EFFECT_WAS_PLANTED]})
+    assert EFFECT_WAS_PLANTED in answered(dataclasses.replace(kept, environment=environment)).remarks
+    assert EFFECT_WAS_PLANTED not in answered(kept).remarks
