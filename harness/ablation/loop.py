@@ -16,7 +16,7 @@ from harness.architecture.choices import Recipe
 from harness.jobs.base import CommonBase
 from harness.jobs.progress import Observer, Work
 from harness.jobs.queue import Queue, Source
-from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
+from harness.jobs.trial import Job, Measured, keep_files, run_trial, trial_figures
 from harness.record.arms import Role
 from harness.record.state import State
 from harness.search.loop import LOG
@@ -123,9 +123,9 @@ class ArmLoop(Source[Key, Measured]):
         )
 
     def figures_of(self, key: Key, result: Measured) -> dict[str, Any]:
-        """Return what a training's row records; keep its matches."""
+        """Return what a training's row records; keep its matches and curve."""
         epochs = self.ablation.schedule.epochs
-        keep_matches(result, self.study.settings.folder, key.identity, epochs, key.base_seed, key.seed)
+        keep_files(result, self.study.settings.folder, key.identity, epochs, key.base_seed, key.seed)
         return trial_figures(result, is_baseline=key.identity == BASELINE)
 
     def again(self, key: Key) -> None:

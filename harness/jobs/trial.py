@@ -16,11 +16,14 @@ from harness.jobs.progress import Step
 from harness.latency.latency import Latency, interleaved_latency
 from harness.training.accuracy import Accuracy, Training, train
 from harness.training.child import Report
+from harness.training.curve import curve_path, write_curve
 from harness.training.image_matches import matches_path, write_matches
 from harness.training.recipe import train_published
 
 MATCHES = "matches"
 """Folder in the study's folder that takes the matches of the trainings that judge."""
+CURVES = "curves"
+"""Folder in the study's folder that takes every training's learning curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +120,13 @@ def trial_figures(measured: Measured, *, is_baseline: bool) -> dict[str, object]
     }
 
 
-def keep_matches(measured: Measured, folder: Path, identity: str, epochs: int, base_seed: int, seed: int) -> None:
-    """Write a training's matches into its study's folder, where it brought them along."""
-    if measured.accuracy.matches is not None:
-        write_matches(measured.accuracy.matches, matches_path(folder / MATCHES, identity, epochs, base_seed, seed))
+def keep_files(measured: Measured, folder: Path, identity: str, epochs: int, base_seed: int, seed: int) -> None:
+    """Write a training's matches and curve into its study's folder, where it brought them along."""
+    accuracy, key = measured.accuracy, (identity, epochs, base_seed, seed)
+    if accuracy.matches is not None:
+        write_matches(accuracy.matches, matches_path(folder / MATCHES, *key))
+    if accuracy.curve is not None:
+        write_curve(accuracy.curve, curve_path(folder / CURVES, *key))
 
 
 def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, float]:

@@ -207,6 +207,26 @@ LATENCY_SAMPLES: dict[str, Column] = {
     "model": _text("`candidate` or `baseline`."),
     "latency_ms": _number("One pass of a whole batch.", "ms"),
 }
+CURVE: dict[str, Column] = {
+    "epoch": _whole("Epoch of the row's last step, from 1; those count that the training went on from.", "epochs"),
+    "step": _count(
+        "Last optimiser step of the row, from 1; those count that the training went on from. Empty where a row is an "
+        "epoch of the published recipe.",
+        "steps",
+    ),
+    "steps": _count("Steps that the row's losses and rates are the mean of; empty where `step` is.", "steps"),
+    "box_loss": _number("Ultralytics' loss of the boxes, weighted, of an image; of its last head alone in some."),
+    "cls_loss": _number("The same of the classes."),
+    "dfl_loss": _number("The same of the distances' distributions; empty where a head has none."),
+    "l1_loss": _number("The same of the distances, in heads without distributions (YOLO26); else empty."),
+    "learning_rate": _number("Of the base's weights; by the published recipe that of an epoch's last step."),
+    "learning_rate_blocks": _number("Of the inserted blocks; empty where there are none, and by the published recipe."),
+    "ultralytics_map50_95": _number(
+        "mAP50-95 by Ultralytics' validator where the training was validated: after its last step, by the published "
+        "recipe after each epoch, of the moving average.",
+        _MAP,
+    ),
+}
 
 FILES = (
     File(name="study.db", about="The Optuna storage (SQLite), from which all other files can be made again."),
@@ -266,6 +286,13 @@ FILES = (
         about="Matches of the validation images of a training that judges: per detection its class, confidence and, a "
         "bit an IoU of 0.50 to 0.95, whether it has an object (`harness.training.image_matches.read_matches`); "
         "`image_influence` is made of them. 0.3 MB for 400 images, 6 MB for 5,000 with 250 detections each.",
+    ),
+    File(
+        name="curves/ID-Nepochs-baseB-seedS.parquet",
+        about="Learning curve of each complete training: a row a step, or the mean over equally many steps where there "
+        "are more than 2,000; by the published recipe a row an epoch. One that went on from a shorter training has its "
+        "own steps alone. Some 100 kB at most.",
+        columns=CURVE,
     ),
     File(name="trained/", about="Weights of an ablation's models, with `--keep-weights`."),
 )

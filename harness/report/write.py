@@ -140,8 +140,8 @@ def write_report(
             raise ValueError(f"architecture {name!r} cannot name a file")
         files[f"architectures/{name}.yaml"] = text.encode()
     try:
-        for each in (folder, folder / "architectures", folder / "latency", folder / "matches"):
-            remove_left_overs(each)
+        for each in ("", "architectures", "latency", "matches", "curves"):
+            remove_left_overs(folder / each)
         for name, data in files.items():
             write_whole(folder / name, data)
     except OSError as error:

@@ -19,7 +19,7 @@ from harness.jobs.base import CommonBase
 from harness.jobs.plan import Plan
 from harness.jobs.progress import Observer, work_left
 from harness.jobs.queue import Queue, Source
-from harness.jobs.trial import Job, Measured, keep_matches, run_trial, trial_figures
+from harness.jobs.trial import Job, Measured, keep_files, run_trial, trial_figures
 from harness.latency.latency import Latency
 from harness.latency.raw_samples import write_parquet
 from harness.record.state import Key, State
@@ -246,11 +246,11 @@ class Loop(Source[Key, Measured]):
         )
 
     def figures_of(self, key: Key, result: Measured) -> dict[str, object]:
-        """Return what a trial's row records, its weights' hash included; keep its matches."""
+        """Return what a trial's row records, its weights' hash included; keep its matches and curve."""
         identity, epochs, seed = key
         settings = self.setting.settings
         weights = self.weights.digest(identity, epochs, seed)
-        keep_matches(result, settings.folder, identity, epochs, settings.seed, seed)
+        keep_files(result, settings.folder, identity, epochs, settings.seed, seed)
         if identity == BASELINE and result.latency:
             self._keep_aa_check(result.latency)
         figures = trial_figures(result, is_baseline=identity == BASELINE)

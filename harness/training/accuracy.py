@@ -30,10 +30,12 @@ import io
 import time
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -44,6 +46,7 @@ from harness.common.errors import UserError
 from harness.detectors import Transfer, build, import_block_files, read_checkpoint, transfer, transfer_widened
 from harness.record.own_files import MADE_BY
 from harness.training.coco import require_cocoeval
+from harness.training.curve import curve_of_steps
 from harness.training.element_rate import scale_steps
 from harness.training.quiet import make_ultralytics_quiet
 from harness.training.torchvision_compat import ensure_torchvision
@@ -98,7 +101,7 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     require_finite(trainer.ema.ema)
     if training.save_to is not None:
         save_checkpoint(trainer.ema.ema, training.save_to)
-    return result
+    return replace(result, curve=trainer.curve(result.ultralytics_map50_95))
 
 
 def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
@@ -193,6 +196,9 @@ class Trainer(DetectionTrainer):
         self.model = model
         self.add_callback("on_train_batch_start", Trainer._anneal)
         self.add_callback("on_train_batch_end", Trainer._report)
+        self.add_callback("on_train_epoch_end", Trainer._read_losses)
+        self._unread: list[tuple[Mapping[str, torch.Tensor], Mapping[str, float]]] = []
+        self._steps: list[Mapping[str, float]] = []
 
     def setup_model(self) -> None:
         """The model is built already, with its weights."""
@@ -217,6 +223,7 @@ class Trainer(DetectionTrainer):
                     "params": parameters,
                     "lr": schedule.learning_rate * (schedule.block_rate_factor if is_new else 1.0),
                     "weight_decay": schedule.weight_decay if is_matrix else 0.0,
+                    "rate_name": "learning_rate_blocks" if is_new else "learning_rate",  # the curve's name for it
                 }
                 for (is_new, is_matrix), parameters in groups.items()
             ],
@@ -250,8 +257,22 @@ class Trainer(DetectionTrainer):
 
     def _report(self) -> None:
         self._iteration += 1
+        self._unread.append((self.loss_items, {each["rate_name"]: each["lr"] for each in self.optimizer.param_groups}))
         if self._progress:
             self._progress(self._iteration, self._iterations)
+
+    def _read_losses(self) -> None:
+        """Take an epoch's losses from the device in one go: step by step, each would wait for it."""
+        losses = torch.stack([torch.stack([*items.values()]) for items, _ in self._unread]).tolist()
+        for (items, rates), values in zip(self._unread, losses, strict=True):
+            self._steps.append({**dict(zip(items, values, strict=True)), **rates})
+        self._unread.clear()
+
+    def curve(self, map50_95: float) -> pd.DataFrame:
+        """Return the losses and rates of all steps, with the mAP that they ended at."""
+        an_epoch = self._iterations // self.epochs
+        earlier = self._training.trained_epochs * an_epoch
+        return curve_of_steps(self._steps, earlier=earlier, steps_an_epoch=an_epoch, map50_95=map50_95)
 
     def optimizer_step(self) -> None:
         """Go on from a loss that is a number; nothing else is fit to go on from."""

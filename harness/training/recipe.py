@@ -30,7 +30,8 @@ from harness.common.errors import UserError
 from harness.detectors import import_block_files, read_checkpoint, to_yaml
 from harness.training.accuracy import initial_model, save_checkpoint
 from harness.training.coco import require_cocoeval
-from harness.training.epoch_table import seconds_in, watched
+from harness.training.curve import curve_of_epochs
+from harness.training.epoch_table import rows_in, seconds_in, watched
 from harness.training.orphans import let_ranks_end_with_me
 from harness.training.published_trainer import DESCRIPTION, PublishedTrainer, Steps
 from harness.training.quiet import make_ultralytics_quiet
@@ -79,6 +80,7 @@ def train_published(training: Training, progress: Progress | None = None) -> Acc
             train_seconds=spent + time.perf_counter() - started,
             transferred="trained from scratch" if training.base_weights is None else "began with the base's weights",
             matches=validator.matches if training.keep_matches else None,
+            curve=curve_of_epochs(rows_in(folder / _RUN / "results.csv")),
         )
         require_number(result.map50_95)
         require_finite(model)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from harness.architecture.choices import Recipe
 from harness.detectors.model_yaml import Description
 from harness.training.image_matches import ImageMatches
@@ -133,6 +135,7 @@ class Accuracy:
         image_influence: How much each validation image, or block of images, moves `ultralytics_map50_95`; see
             `harness.training.image_matches`.
         matches: Each image's matches by Ultralytics' rule, where `Training.keep_matches` asked for them.
+        curve: Losses and learning rates by step or epoch; see `harness.training.curve`.
     """
 
     map50_95: float
@@ -149,8 +152,10 @@ class Accuracy:
     transferred: str
     image_influence: tuple[float, ...] = field(default=(), repr=False)
     matches: ImageMatches | None = field(default=None, repr=False, compare=False)
+    curve: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     def figures(self) -> dict[str, Any]:
-        """Plain data for storage and JSON, a number an image left out, and what is NaN, which JSON does not know."""
-        values = {name: value for name, value in vars(self).items() if name not in {"matches", "image_influence"}}
+        """Plain data for storage and JSON; not what is by image or step, nor what is NaN, which JSON does not know."""
+        left_out = {"matches", "curve", "image_influence"}
+        values = {name: value for name, value in vars(self).items() if name not in left_out}
         return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}

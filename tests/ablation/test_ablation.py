@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from harness.storage.records import load_record
+from harness.training.curve import curve_path
 from tests.search.conftest import Clo
 
 pytestmark = pytest.mark.slow
@@ -71,6 +73,15 @@ def test_the_placebo_has_its_models_parameters(ablation: Path) -> None:
 def test_models_and_baseline_leave_their_weights(ablation: Path) -> None:
     kept = sorted(path.name.split("-")[0] for path in (ablation / "results" / "real" / "trained").glob("*.pt"))
     assert kept.count("baseline") == 4 and len(kept) == 8
+
+
+def test_every_training_leaves_its_learning_curve(ablation: Path) -> None:
+    trials = load_record(f"sqlite:///{ablation}/results/real/study.db", "real").trials
+    folder = ablation / "results" / "real" / "curves"
+    for row in trials.to_dict("records"):
+        path = curve_path(folder, row["architecture"], row["epochs"], row["base_seed"], row["seed"])
+        assert pd.read_parquet(path).epoch.iloc[-1] == row["epochs"]
+    assert len([*folder.iterdir()]) == len(trials)
 
 
 def test_the_report_is_there_with_its_picture(ablation: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 
 from harness.architecture.choices import Recipe
@@ -16,8 +18,9 @@ from harness.common.errors import UserError
 from harness.data.check import DatasetInfo, check_dataset
 from harness.data.digits import DigitsSettings, ensure_digits
 from harness.jobs import trial
-from harness.jobs.trial import Job, run_trial, train_base
+from harness.jobs.trial import CURVES, Job, Measured, keep_files, run_trial, train_base, trial_figures
 from harness.training.accuracy import Accuracy, Training
+from harness.training.curve import curve_of_steps, curve_path
 
 NO_REPORT: Any = None
 
@@ -72,6 +75,32 @@ def test_a_failure_on_the_data_that_were_meant_stays_one(training: Training, mon
 def test_who_names_no_fingerprint_takes_any_data(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "train", succeed_on_what_is_left)
     assert train_base(replace(training, data_fingerprint=""), NO_REPORT) == "accuracy"  # type: ignore[comparison-overlap]
+
+
+def test_a_curve_goes_into_its_studys_folder_whole_or_not_at_all_and_into_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve = curve_of_steps([{"box_loss": 2.0}], earlier=0, steps_an_epoch=1, map50_95=0.5)
+    accuracy = Accuracy(map50_95=0.5, map50=0.6, evaluator="", train_seconds=1.0, transferred="")
+    without = Measured(accuracy=accuracy, latency=None, cpu_seconds=1.0)
+    measured = replace(without, accuracy=replace(accuracy, curve=curve))
+    assert trial_figures(measured, is_baseline=False) == trial_figures(without, is_baseline=False)
+    keep_files(without, tmp_path, "3fa9c1d2", 3, 0, 1)
+    assert not [*tmp_path.iterdir()]
+    keep_files(measured, tmp_path, "3fa9c1d2", 3, 0, 1)
+    path = curve_path(tmp_path / CURVES, "3fa9c1d2", 3, 0, 1)
+    assert [*tmp_path.rglob("*.*")] == [path] == [tmp_path / "curves" / "3fa9c1d2-3epochs-base0-seed1.parquet"]
+    assert pd.read_parquet(path).box_loss.tolist() == [2.0]
+    path.unlink()
+
+    def fill_the_disk(part: Path, data: bytes) -> None:
+        part.open("wb").write(data[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
+    with pytest.raises(OSError, match="No space left"):
+        keep_files(measured, tmp_path, "3fa9c1d2", 3, 0, 1)
+    assert not [*path.parent.iterdir()]
 
 
 # --- Several devices ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from harness.latency.raw_samples import to_frame
-from harness.record.data_dictionary import CONTRASTS, FILES, FRONT, LATENCY_SAMPLES, TRIALS, Kind, page
+from harness.record.data_dictionary import CONTRASTS, CURVE, FILES, FRONT, LATENCY_SAMPLES, TRIALS, Kind, page
 from harness.report import write_report
 from tests.report import example
 from tests.report.ablated import ablation
@@ -56,7 +56,7 @@ def test_the_samples_of_a_latency_have_the_columns_that_are_described() -> None:
 
 
 def test_a_unit_in_the_name_is_the_unit_that_is_stated() -> None:
-    for name, column in [*TRIALS.items(), *FRONT.items(), *CONTRASTS.items()]:
+    for name, column in [*TRIALS.items(), *FRONT.items(), *CONTRASTS.items(), *CURVE.items()]:
         assert column.about.endswith((".", "`")) and "|" not in column.about + column.unit, name
         assert ("_ms" in name) == column.unit.startswith("ms"), name
         assert name.endswith("_seconds") == (column.unit == "s"), name

@@ -26,6 +26,7 @@ from harness.search.region import Region
 from harness.search.setting import Setting
 from harness.storage.opening import open_study
 from harness.training.accuracy import Accuracy
+from harness.training.curve import curve_of_steps
 from harness.training.image_matches import ImageMatches
 from tests.cli.pretended import Trainings
 
@@ -86,6 +87,7 @@ def trained(job: Job) -> Measured:
             transferred="",
             image_influence=tuple(draw(training.config, training.seed, image) - 0.5 for image in range(3)),
             matches=MATCHES if training.keep_matches else None,
+            curve=curve_of_steps([{"box_loss": 1.5}], earlier=0, steps_an_epoch=1, map50_95=accuracy),
         ),
         latency=latency if job.measure_latency else None,
         cpu_seconds=1.0,

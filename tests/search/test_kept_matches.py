@@ -1,15 +1,18 @@
-"""What a gain on new images rests on is kept: influences in each row, matches in the folder of whoever trains."""
+"""What a report rests on is kept in the folder of whoever trains: influences in each row, matches, curves."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.analysis.new_images import Target
 from harness.analysis.statistics import summarise
-from harness.jobs.trial import MATCHES
+from harness.jobs.trial import CURVES, MATCHES
+from harness.record.data_dictionary import TRIALS
+from harness.training.curve import curve_path
 from harness.training.image_matches import matches_path, read_matches
 from tests.search.pretended_search import Killed, Search
 
@@ -32,6 +35,12 @@ def test_the_trainings_that_judge_leave_their_matches_wherever_the_search_ends(s
         assert kept(search) == judging(search)
     search()
     assert kept(search) == judging(search) != set()
+    complete = search.rows[search.rows.state == "complete"]
+    for _, row in complete.iterrows():
+        path = curve_path(search.weights.parent / CURVES, row.architecture, row.epochs, row.base_seed, row.seed)
+        assert pd.read_parquet(path).ultralytics_map50_95.tolist() == [row.map50_95]
+    assert len([*(search.weights.parent / CURVES).iterdir()]) == len(complete)
+    assert {*complete} <= {*TRIALS}  # nothing of a curve travels into the rows
     for name in kept(search):
         assert read_matches(search.weights.parent / MATCHES / name).names == ["1.jpg"]
 

@@ -88,6 +88,17 @@ def test_every_pass_of_each_latency_measurement_is_kept(finished: Path) -> None:
         assert p50 == pytest.approx(first.latency_ms_p50[name])
 
 
+def test_every_training_leaves_its_learning_curve(finished: Path) -> None:
+    rows = trials(finished)
+    kept = {file.stem: pd.read_parquet(file) for file in (finished / "results" / "x" / "curves").iterdir()}
+    keys = zip(rows.architecture, rows.epochs, rows.base_seed, rows.seed, strict=True)
+    assert {*kept} == {f"{name}-{epochs}epochs-base{base}-seed{seed}" for name, epochs, base, seed in keys}
+    ends = [curve.ultralytics_map50_95.iloc[-1] for curve in kept.values()]
+    assert sorted(ends) == pytest.approx(sorted(rows.ultralytics_map50_95))
+    for name, curve in kept.items():
+        assert curve.learning_rate_blocks.isna().all() == name.startswith("baseline")
+
+
 def test_optuna_holds_the_same_study(finished: Path) -> None:
     study = optuna.load_study(study_name="x", storage=f"sqlite:///{finished}/results/x/study.db")
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]

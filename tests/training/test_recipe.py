@@ -30,6 +30,9 @@ from tests.training.watched import BASELINE, BLOCKS
 
 pytestmark = [pytest.mark.usefixtures("torch_as_it_was"), pytest.mark.slow]
 
+TOLD = ["box_loss", "cls_loss", "dfl_loss", "learning_rate", "ultralytics_map50_95"]
+"""What Ultralytics' table tells of an epoch."""
+
 
 class KilledError(Exception):
     """What ends a training in the middle."""
@@ -92,6 +95,8 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_is_judged_by_cocoeval
     assert seen == [(3, 4), (4, 4)]  # the second epoch alone
     assert result.evaluator.startswith("COCOeval (faster-coco-eval")
     assert result.evaluator.endswith("COCO annotations")
+    assert result.curve is not None and result.curve.epoch.tolist() == [1, 2]
+    assert result.curve[TOLD].notna().all(axis=None)
     with (tmp_path / "here/run/results.csv").open() as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2]
     model, _ = load_checkpoint(tmp_path / "kept.pt")
@@ -192,6 +197,8 @@ def test_each_process_of_a_multi_gpu_training_knows_clo_blocks_and_its_epochs_ar
     assert any(isinstance(module, CloBlock) for module in model.modules())
     assert checkpoint["epoch"] == -1
     assert result.evaluator.endswith("COCO annotations")
+    assert result.curve is not None and result.curve.epoch.tolist() == [1, 2]
+    assert result.curve[TOLD].notna().all(axis=None)
 
 
 def test_a_killed_multi_gpu_training_goes_on_too(
