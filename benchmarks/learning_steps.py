@@ -269,8 +269,13 @@ def main_table(
     Console(width=200).print(table)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run, or print the table."""
     app = typer.Typer(add_completion=False)
     app.command("run")(main_run)
     app.command("table")(main_table)
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from harness.architecture import BASELINE, Architecture, Kind, LocalGroup, Placement
 from harness.claims.control import (
     LEAST_GAIN,
+    Control,
     ControlSettings,
     has_global_heads,
     long_check,
@@ -112,3 +114,11 @@ def test_both_searches_are_a_search_s_defaults_but_for_base_data_and_space() -> 
         }  # fmt: skip
     full, quick = ControlSettings().of_task("beacon"), ControlSettings(quick=True).of_task("beacon")
     assert -(-1280 // quick.batch) * quick.epochs >= -(-1280 // full.batch) * full.epochs  # as many steps
+
+
+def test_scripts_read_whether_it_passed_and_each_check() -> None:
+    checks = planted_checks(study(FOUND))
+    found = Control(checks=checks, planted=study(FOUND), null=study(FOUND)).to_dict()
+    assert found["passed"] is True and set(found) == {"passed", "checks"}
+    assert all(set(each) == {"task", "what", "found", "passed"} for each in found["checks"])
+    assert json.loads(json.dumps(found)) == found

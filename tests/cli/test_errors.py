@@ -57,7 +57,7 @@ from tests.cli.pretended import Trainings
         ("--min-map50-95", "40", "less than or equal to 1"),
         ("--with", "neck.P9", "space 'default' on yolov5n has no site 'neck.P9' to require or forbid; its sites: back"),
         ("--base", "yolov8n-seg", "only detection models can be searched"),
-        ("--space", "huge", "there are: default, inside, operators, replaced, small"),
+        ("--space", "huge", "there are: control, default, inside, operators, replaced, small"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(clo: Clo, option: str, value: str, right: str) -> None:
@@ -103,7 +103,7 @@ def test_a_search_under_way_ends_with_the_sentence(clo: Clo) -> None:
 
 
 def test_a_missing_data_set(clo: Clo) -> None:
-    assert "Data set 'nowhere.yaml' does not exist; give 'digits'" in search(clo, "--data", "nowhere.yaml")
+    assert "Data set 'nowhere.yaml' does not exist; give one of digits, local" in search(clo, "--data", "nowhere.yaml")
 
 
 def test_an_empty_validation_set(clo: Clo, data: Path) -> None:

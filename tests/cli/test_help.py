@@ -20,7 +20,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
 def test_these_are_the_commands() -> None:
     assert set(COMMANDS) == {
         "search", "report", "fidelity", "sites", "model", "train", "cost", "latency", "export", "simulate",
-        "ablate", "reproduce", "cache",
+        "ablate", "reproduce", "control", "cache",
     }  # fmt: skip
 
 
