@@ -4,7 +4,7 @@ Each cell changes one factor of the training. A training is a row of a CSV that 
 study resumes; cells and seeds may be added at any time. A planted effect "shows" where a seed's gain over the baseline
 under the same seed and schedule is at least 80 % of what the block gains once it has learnt.
 
-    python benchmarks/learning_steps.py run --task beacon --cells identity,near_identity --epochs 3 --seeds 10
+    python benchmarks/learning_steps.py run --task beacon --cells "today;scale 1" --epochs 3 --seeds 10
     python benchmarks/learning_steps.py table
 """
 

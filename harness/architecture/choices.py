@@ -74,8 +74,8 @@ class Init(StrEnum):
 
     IDENTITY = "identity"
     """Changing nothing (layer scale 0)."""
-    NEAR_IDENTITY = "near_identity"
-    """Changing little (layer scale 0.3), and learning from the first step."""
+    RESIDUAL = "residual"
+    """A residual branch of full weight (layer scale 1): changes little, and learns from the first step."""
     OFFICIAL = "official"
     """As published, without layer scale."""
 

@@ -15,8 +15,8 @@ from harness.blocks.attention import CloAttention
 from harness.blocks.ffn import ConvFFN
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
 
-Init = Literal["identity", "near_identity", "official"]
-LAYER_SCALES: Mapping[str, float] = {"identity": 0.0, "near_identity": 0.3}
+Init = Literal["identity", "residual", "official"]
+LAYER_SCALES: Mapping[str, float] = {"identity": 0.0, "residual": 1.0}
 """What layer scales start at; why not at 0: docs/decisions/0004-defaults-from-noise.md."""
 
 
@@ -26,7 +26,7 @@ class CloBlock(OfficialModule):
     With `init="identity"` both layer scales (one learnable factor a channel) start at zero, so that a
     block put into a trained network changes nothing, bit for bit, until it has learned something. That
     needs stride 1: with stride 2 the branches start at zero all the same and the block starts as its
-    downsampling skip. With `init="near_identity"` they start at 0.3: what lies behind a scale of zero learns
+    downsampling skip. With `init="residual"` they start at one: what lies behind a scale of zero learns
     nothing until the scale has left it, which takes most of a short training. With `init="official"` there are no
     layer scales, as in the published code.
 
@@ -40,7 +40,7 @@ class CloBlock(OfficialModule):
         mlp_kernel_size: Depth-wise kernel of ConvFFN and kernel of the skip's convolution, in pixels.
         mlp_ratio: Hidden channels of ConvFFN over `dim`, rounded down; 0 leaves ConvFFN out.
         stride: 1, or 2 to halve the map (rounding up).
-        init: `identity`, `near_identity` or `official`.
+        init: `identity`, `residual` or `official`.
         operator: See `CloAttention`, as for the next three.
         gate: AttnConv's non-linearity.
         aggregate_qk: Whether AttnConv's depth-wise convolution runs over queries and keys.

@@ -172,14 +172,14 @@ class RegisteredBlock(nn.Module):
     """A registered block at its place: (B, channels, H, W) to the same shape.
 
     With `init="identity"` it changes nothing until it has learned something: it is the entry's own
-    identity, or `x + scale · (block(x) − x)` with `scale` zero at the start. With `init="near_identity"` the scale
-    starts as a Clo block's does; an entry's own identity stays what it is. With `init="official"` it is the block as
-    its author initialises it.
+    identity, or `x + scale · (block(x) − x)` with `scale` zero at the start. So it does with
+    `init="residual"`: it has no residual whose branch could start at full weight. With `init="official"` it is the
+    block as its author initialises it.
 
     Args:
         channels: Channels of the map.
         spec: `name`, then the options that differ from the block's defaults.
-        init: `identity`, `near_identity` or `official`.
+        init: `identity`, `residual` or `official`.
 
     Raises:
         BlockError: The block is unknown or has no such option.
@@ -198,7 +198,7 @@ class RegisteredBlock(nn.Module):
                 with torch.no_grad():
                     entry.identity(self.block)
             else:
-                self.layer_scale = nn.Parameter(torch.full((channels,), LAYER_SCALES[init]))
+                self.layer_scale = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to (B, channels, H, W)."""

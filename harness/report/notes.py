@@ -100,8 +100,8 @@ def _start_of_blocks(record: StudyRecord) -> str:
     placements = [placement for one in record.architectures.values() for placement in one.placements]
     official = sum(p.init is Init.OFFICIAL or p.kind == Kind.BARE for p in placements)
     replaced = sum(p.mode is Mode.REPLACE for p in placements)
-    near = any(p.init is Init.NEAR_IDENTITY for p in placements)
-    usual = "inserted blocks start " + ("next to the identity (layer scale 0.3)" if near else "as the identity")
+    residual = any(p.init is Init.RESIDUAL for p in placements)
+    usual = "inserted blocks start " + ("as residual branches (layer scale 1)" if residual else "as the identity")
     started = (
         usual
         if not official

@@ -29,7 +29,7 @@ class PlacementChoices(_Model):
 
     kind: tuple[str, ...] = Field(min_length=1)
     mode: tuple[Mode, ...] = Field(default=(Mode.AFTER,), min_length=1)
-    init: tuple[Init, ...] = Field(default=(Init.NEAR_IDENTITY,), min_length=1)
+    init: tuple[Init, ...] = Field(default=(Init.RESIDUAL,), min_length=1)
     heads: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), min_length=1)
     local_share: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(), min_length=1)
     kernel: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(), min_length=1)

@@ -128,7 +128,7 @@ def test_official_weights_are_refused_where_layer_scales_would_silence_them() ->
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "zero"}, "init is 'zero'; it is one of identity, near_identity, official"),
+        ({"init": "zero"}, "init is 'zero'; it is one of identity, residual, official"),
         ({"stride": 3}, "stride is 3; it is 1 or 2"),
         ({"out_dim": 8}, "out_dim is 8; with stride 1 it is dim, 16"),
         ({"out_dim": 0, "stride": 2}, "out_dim is 0; it is 1 or more"),
