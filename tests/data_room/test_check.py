@@ -216,7 +216,7 @@ def test_data_that_vanish_under_a_search_are_named_and_asked_back(data: Path, go
 
 
 def test_a_missing_file_says_what_can_be_given() -> None:
-    assert "'nowhere/pets.yaml' does not exist; give 'digits'" in sentence("nowhere/pets.yaml")
+    assert "'nowhere/pets.yaml' does not exist; give one of digits, local" in sentence("nowhere/pets.yaml")
 
 
 def test_an_unknown_name_says_what_can_be_given() -> None:
