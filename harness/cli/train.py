@@ -13,7 +13,7 @@ from harness.cli.options import MODEL_HELP, AllowUnusable, AllowValInTrain, Json
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
 from harness.record.own_files import refuse_others
-from harness.record.settings import EMBEDDED_DATA, default_batch, default_imgsz
+from harness.record.settings import EMBEDDED_DATA, default_imgsz
 
 _OF_A_STUDY = 100
 """Default epochs of an architecture of a study: as many as Ultralytics trains by default."""
@@ -42,9 +42,7 @@ def train(
     ] = None,
     allow_unusable: AllowUnusable = False,
     allow_val_in_train: AllowValInTrain = False,
-    batch: Annotated[
-        int | None, typer.Option(help="Images a step. \\[default: 16; 8 for the embedded digits]", min=1)
-    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16]", min=1)] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(help="Peak rate of AdamW. \\[default: a search's: 1e-3, from random weights 2e-3]"),
@@ -110,8 +108,7 @@ def train(
     refuse_others("--out", target, (".pt",), "a checkpoint")
     options = TrainOptions(
         model=model, data=data or EMBEDDED_DATA, weights=weights, epochs=epochs or 20,
-        imgsz=imgsz or default_imgsz(data or EMBEDDED_DATA),
-        batch=batch or default_batch(data or EMBEDDED_DATA), learning_rate=learning_rate,
+        imgsz=imgsz or default_imgsz(data or EMBEDDED_DATA), batch=batch or 16, learning_rate=learning_rate,
         block_rate_factor=block_rate_factor, seed=seed or 0, device=device, threads=threads,
         loader_workers=loader_workers, out=target, allow_unusable=allow_unusable,
         allow_val_in_train=allow_val_in_train,

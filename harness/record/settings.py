@@ -39,11 +39,6 @@ def default_imgsz(data: str) -> int:
     return 128 if data in EMBEDDED else 640
 
 
-def default_batch(data: str) -> int:
-    """Images a step where nobody says: 16, and of the few embedded digits 8, so that 3 epochs have 240 steps."""
-    return 8 if data == EMBEDDED_DATA else 16
-
-
 class Objective(StrEnum):
     """What a search may optimise, and towards which side."""
 
@@ -91,11 +86,7 @@ class SearchSettings(BaseModel):
     )
     epochs: int = Field(default=3, ge=1, description="epochs of each candidate and of the baseline's control")
     base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
-    batch: int = Field(
-        default_factory=lambda given: default_batch(given["data"]),
-        ge=1,
-        description="images a step; 8 for the embedded digits, 16 for others",
-    )
+    batch: int = Field(default=16, ge=1, description="images a step")
     learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
     block_rate_factor: float = Field(
         default=FROM_BASE.block_rate_factor, gt=0, description="learning-rate multiplier for inserted blocks"
