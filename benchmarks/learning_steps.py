@@ -16,18 +16,17 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import nan
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from harness.architecture import Architecture, Kind, LocalGroup, Placement
 from harness.common.isolation import cache_folder, isolate_ultralytics
 
-FILE = Path("results/learning_steps.csv")
+FILE = Path("results/reference/learning-steps.csv")
 COLUMNS = ("task", "base", "cell", "placement", "batch", "epochs", "steps", "seed", "map50_95", "seconds")
 SHOWS = 0.8
 """Share of the whole effect from which it shows."""
@@ -246,27 +245,44 @@ def main_table(
     file: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = FILE,
     effect: Annotated[float, typer.Option(help="The whole effect, in mAP50-95.")] = 0.72,
 ) -> None:
-    """Print each cell's gains and how many seeds show the effect."""
+    """Print each cell's gains and how many seeds show the effect, as Markdown.
+
+    A gain is over the baseline of the same cell, seed and length; where it was not trained, over the mean baseline of
+    that task and base, since a baseline at chance hardly varies.
+    """
     rows = pd.read_csv(file)
-    group = ["task", "base", "batch", "epochs", "seed"]
-    bare = rows[rows.placement == "none"]
-    own = bare.set_index([*group, "cell"]).map50_95
-    today = bare[bare.cell == "today"].set_index(group).map50_95
-    table = Table("task", "base", "cell", "placement", "steps", "seeds", "show", "median gain", "sd", "gains")
-    with_block = rows[rows.placement != "none"]
-    for key, cell_rows in with_block.groupby(["task", "base", "cell", "placement", "steps"], sort=False):
-        gains = [
-            row.map50_95 - own.get((row.task, row.base, row.batch, row.epochs, row.seed, row.cell), today.get(
-                (row.task, row.base, row.batch, row.epochs, row.seed), float("nan")))
-            for row in cell_rows.itertuples()
-        ]  # fmt: skip
-        series = pd.Series(gains)
-        shown = int((series >= SHOWS * effect).sum())
-        table.add_row(
-            *map(str, key), str(len(series)), f"{shown}", f"{series.median():+.3f}", f"{series.std():.4f}",
-            " ".join(f"{gain:+.3f}" for gain in gains),
-        )  # fmt: skip
-    Console(width=200).print(table)
+    bare, with_block = (rows[(rows.placement == "none") == is_bare] for is_bare in (True, False))
+    own = bare.drop_duplicates(_PAIR, keep="last").set_index(_PAIR).map50_95
+    today = bare[bare.cell == "today"].drop_duplicates(_PAIR).set_index(_PAIR[1:]).map50_95
+    mean = bare.groupby(["task", "base"]).map50_95.mean()
+    print("| task | start | placement | steps × batch | seeds | show | mean gain | sd | gains |")
+    print("|---|---|---|---|---:|---:|---:|---:|---|")
+    for (task, base, cell, placement, steps, batch), found in with_block.groupby(
+        ["task", "base", "cell", "placement", "steps", "batch"], sort=False
+    ):
+        gains = pd.Series(
+            [
+                row.map50_95
+                - next(value for value in (*_known(own, key), *_known(today, key[1:]), mean.get((task, base), nan)))
+                for row in found.sort_values("seed").itertuples()
+                if (key := tuple(getattr(row, name) for name in _PAIR))
+            ]
+        )
+        digits = 3 if gains.abs().max() > 0.05 else 4
+        shown = int((gains >= SHOWS * effect).sum())
+        listed = " ".join(f"{gain:+.{digits}f}" for gain in gains)
+        print(
+            f"| {task} | {cell} | {placement} | {steps} × {batch} | {len(gains)} | {shown} "
+            f"| {gains.mean():+.{digits}f} | {gains.std():.4f} | {listed} |"
+        )
+
+
+_PAIR = ["cell", "task", "base", "batch", "epochs", "seed"]
+"""Columns that tell one baseline from another."""
+
+
+def _known(values, key):  # type: ignore[no-untyped-def]
+    return (values[key],) if key in values.index else ()
 
 
 def main() -> None:
