@@ -19,6 +19,7 @@ from harness.claims.control import (
     picked_of,
     planted_checks,
 )
+from harness.detectors import read_architecture
 from harness.record.study import StudyRecord
 from tests.report.example import frame, record, row
 
@@ -55,6 +56,14 @@ def placed(local: int, others: int) -> Architecture:
 
 
 FOUND = {ALL_GLOBAL: [0.71, 0.705, 0.712, 0.70, 0.708], HALF: [0.70, 0.69, 0.71, 0.705, 0.70], LOCAL: [0.001]}
+
+
+def test_a_block_without_global_heads_is_tried_whatever_the_sampler_proposes() -> None:
+    (file,) = ControlSettings().of_task("beacon").include
+    named = read_architecture(file)
+    assert named is not None and named.base == "nearsighted" and not has_global_heads(named)
+    untried = planted_checks(study({name: gains for name, gains in FOUND.items() if name != LOCAL}))
+    assert [check.found for check in untried if not check.passed] == ["none was tried"]
 
 
 def failed(found: StudyRecord) -> list[str]:
@@ -110,7 +119,7 @@ def test_both_searches_are_a_search_s_defaults_but_for_base_data_and_space() -> 
     for task in ("beacon", "local"):
         given = ControlSettings().of_task(task).model_dump(exclude_unset=True)
         assert set(given) <= {
-            "base", "data", "space", "base_epochs", "study", "device", "workers", "threads", "results",
+            "base", "data", "space", "include", "base_epochs", "study", "device", "workers", "threads", "results",
         }  # fmt: skip
     full, quick = ControlSettings().of_task("beacon"), ControlSettings(quick=True).of_task("beacon")
     assert -(-1280 // quick.batch) * quick.epochs >= -(-1280 // full.batch) * full.epochs  # as many steps
