@@ -89,7 +89,10 @@ def _cohort(plan: FidelityPlan, prepared: Prepared) -> Iterator[Member]:
     drawn = []
     for name, count in plan.cohort.items():
         space = SearchSpace(
-            load_space(name), base=base.name, channels=mode_channels(sites), maps=map_sizes(sites, plan.imgsz)
+            load_space(name).starting_as(plan.init),
+            base=base.name,
+            channels=mode_channels(sites),
+            maps=map_sizes(sites, plan.imgsz),
         )
         rng = random.Random(f"{plan.seed}-{name}")
         members: dict[str, Member] = {}

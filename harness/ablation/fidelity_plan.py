@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness.architecture.choices import Init
 from harness.common.errors import UserError, sentence
 from harness.common.resources import search_space_folder
 from harness.common.yaml_file import kind_of, line_of, read_yaml
@@ -37,7 +38,11 @@ class Rung(_Model):
 
 
 class FidelityPlan(_Model):
-    """What is trained: the base, the cohort, one long and several short schedules."""
+    """What is trained: the base, the cohort, one long and several short schedules.
+
+    `init` is how the blocks of a space start that names no start itself; of plans from before there was another, as the
+    identity.
+    """
 
     name: str
     base: str
@@ -48,6 +53,7 @@ class FidelityPlan(_Model):
     batch: int = Field(ge=1)
     base_epochs: int = Field(ge=1)
     seed: Annotated[int, Field(ge=0)] = 0
+    init: Init = Init.IDENTITY
     cohort: dict[str, Annotated[int, Field(ge=1)]] = Field(min_length=1)
     long: Rung
     short: tuple[Rung, ...] = Field(min_length=1)

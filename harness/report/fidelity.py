@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.analysis.fidelity import COLUMNS, DIFFERENCE, EVERYTHING, fidelity, paired_gains
+from harness.architecture.choices import Init
 from harness.common.atomic import write_whole
 from harness.record.settings import COMPARABLE, unlike
 from harness.record.state import State
@@ -84,6 +85,9 @@ def unknown_fidelity(epochs: int | None) -> str:
 def _same_schedule(settings: Mapping[str, Any], setting: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The schedule of a fidelity study that a study's own trainings followed, on the same base, data and device."""
     plan = setting["plan"]
+    starts = (settings.get("space_file") or {}).get("placement", {}).get("init", ())
+    if Init.RESIDUAL in starts and plan.get("init", Init.IDENTITY) != Init.RESIDUAL:
+        return None  # its blocks learn sooner than those that were measured
     fitting = (
         rung
         for rung in plan["short"]

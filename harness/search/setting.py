@@ -68,13 +68,10 @@ def prepare_search(settings: SearchSettings) -> Setting:
 
 def _as_begun(file: SpaceFile, settings: SearchSettings) -> SpaceFile:
     """Keep the start of blocks that a study was begun with, where its space names none: the default was another."""
-    if "init" in file.placement.model_fields_set:
+    if file.names_a_start:
         return file
     begun = begun_with(settings.storage_url, settings.study).get("space_file") or {}
-    if begun.get("placement", {}).get("init") != [Init.IDENTITY]:
-        return file
-    placement = file.placement.model_copy(update={"init": (Init.IDENTITY,)})
-    return file.model_copy(update={"placement": placement})
+    return file.starting_as(Init.IDENTITY) if begun.get("placement", {}).get("init") == [Init.IDENTITY] else file
 
 
 def included(setting: Setting) -> list[Architecture]:

@@ -123,6 +123,18 @@ class SpaceFile(_Model):
         return optional
 
     @property
+    def names_a_start(self) -> bool:
+        """Whether the file says how its blocks start."""
+        return "init" in self.placement.model_fields_set
+
+    def starting_as(self, init: Init) -> SpaceFile:
+        """Return the space with another default start; what the file itself names stays."""
+        if self.names_a_start:
+            return self
+        placement = self.placement.model_copy(update={"init": (init,)})
+        return self.model_copy(update={"placement": placement})
+
+    @property
     def block_files(self) -> list[Path]:
         """The files that register blocks of a user's own."""
         return sorted(

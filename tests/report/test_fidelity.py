@@ -74,10 +74,20 @@ def test_a_study_at_the_same_setting_quotes_it(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"epochs": 4}, {"data_fingerprint": "other"}, {"imgsz": 640}, {"base": "yolov8n"}, {"device_kind": "NVIDIA"}],
-)
+    [{"epochs": 4}, {"data_fingerprint": "other"}, {"imgsz": 640}, {"base": "yolov8n"}, {"device_kind": "NVIDIA"},
+     {"space_file": {"placement": {"init": ["residual"]}}}],
+)  # fmt: skip
 def test_a_study_at_another_setting_says_that_none_is_known(folder: Path, change: dict[str, Any]) -> None:
     assert known_fidelity(STUDY | change, [folder]) is None
+
+
+def test_a_study_whose_blocks_start_as_those_that_were_measured_quotes_it(tmp_path: Path, folder: Path) -> None:
+    study = STUDY | {"space_file": {"placement": {"init": ["residual"]}}}
+    assert said_of(STUDY | {"space_file": {"placement": {"init": ["identity"]}}}, [folder])
+    setting = SETTING | {"plan": SETTING["plan"] | {"init": "residual"}}
+    write_setting(setting, tmp_path / "new" / "demo")
+    write_fidelity(trainings(), setting["plan"], tmp_path / "new" / "demo")
+    assert said_of(study, [tmp_path / "new"])
 
 
 def test_a_study_of_another_space_hears_which_spaces_the_architectures_are_of(tmp_path: Path) -> None:
