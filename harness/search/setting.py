@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.architecture import Architecture, Init
 from harness.common.errors import UserError
@@ -91,6 +91,18 @@ def included(setting: Setting) -> list[Architecture]:
             sites = ", with the sites of --with and --without" if chosen else ""
             raise UserError(
                 f"--include {spec}: {architecture.describe()} is not in space '{setting.space.file.name}'{sites}"
+                f"{_of_another_start(setting.space, architecture)}"
             )
         found.append(architecture)
     return found
+
+
+def _of_another_start(space: SearchSpace, architecture: Architecture) -> str:
+    """Why an architecture is not in a space that has all of it but how its blocks start; empty of any other."""
+    starts = space.file.placement.init
+    for start in starts:
+        placements = tuple(replace(placement, init=start) for placement in architecture.placements)
+        if space.holds(replace(architecture, placements=placements)):
+            own = ", ".join(sorted({placement.init for placement in architecture.placements}))
+            return f", whose blocks start as {', '.join(starts)} (`init`), not as {own}"
+    return ""
