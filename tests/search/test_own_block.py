@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,8 @@ def test_it_is_searched_exported_trained_and_read_again(
     said = json.loads(done.stdout)
     assert (said["finished"], said["failed"]) == (1, 0)
 
-    [model, *_] = sorted((tmp_path / "results" / "x" / "architectures").glob("[0-9a-f]*.yaml"))
+    found = (tmp_path / "results" / "x" / "architectures").glob("*.yaml")
+    model = next(file for file in sorted(found) if re.fullmatch("[0-9a-f]{8}", file.stem))
     assert yaml.safe_load(model.read_text())["blocks"] == [str(tmp_path / "spaces" / "their_blocks.py")]
     names = {type(module).__name__ for module in load_model(str(model)).modules()}
     assert {"RegisteredBlock", "Shuffle"} <= names
