@@ -11,9 +11,10 @@ from benchmarks.fault_checks.program import Program
 from benchmarks.fault_checks.rows import Figures, Key, complete, read_rows
 
 ARCHITECTURES = {
-    "a": "{site: neck.P4_up, kind: attention, groups: [[5, 2]], global_heads: 6, kv_pool: 1}",
-    "b": "{site: backbone.P5, kind: attention, groups: [[5, 2]], global_heads: 2, kv_pool: 1}",
-    "c": "{site: neck.P4, kind: block, groups: [[7, 1]], global_heads: 3, kv_pool: 1, ffn_ratio: 2.0, ffn_kernel: 5}",
+    "a": "{site: neck.P4_up, kind: attention, init: residual, groups: [[5, 2]], global_heads: 6, kv_pool: 1}",
+    "b": "{site: backbone.P5, kind: attention, init: residual, groups: [[5, 2]], global_heads: 2, kv_pool: 1}",
+    "c": "{site: neck.P4, kind: block, init: residual, groups: [[7, 1]], global_heads: 3, kv_pool: 1, ffn_ratio: 2.0, "
+    "ffn_kernel: 5}",
 }
 """The candidates, all of the default space: names of architecture files and the placements in them."""
 OPTIONS = {

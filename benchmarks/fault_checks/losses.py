@@ -50,7 +50,7 @@ def block(ground: Ground, generator: random.Random, tally: Tally, faults: int) -
     (ground.folder / "poisoned.yaml").write_text(SPACE)
     for _ in until(tally, faults):
         passes = generator.choice(PASSES)
-        placement = f"{{site: neck.P4, kind: 'poison.py:poison', options: {{good_passes: {passes}}}}}"
+        placement = f"{{site: neck.P4, kind: 'poison.py:poison', init: residual, options: {{good_passes: {passes}}}}}"
         (ground.folder / "p.yaml").write_text(f"base: yolov5n\nplacements: [{placement}]\n")
         study = Watched(ground=ground, tally=tally)
         included = [
