@@ -18,6 +18,7 @@ from harness.claims.control import (
     null_check,
     picked_of,
     planted_checks,
+    sees_too_little,
 )
 from harness.detectors import read_architecture
 from harness.record.study import StudyRecord
@@ -61,7 +62,7 @@ FOUND = {ALL_GLOBAL: [0.71, 0.705, 0.712, 0.70, 0.708], HALF: [0.70, 0.69, 0.71,
 def test_a_block_without_global_heads_is_tried_whatever_the_sampler_proposes() -> None:
     (file,) = ControlSettings().of_task("beacon").include
     named = read_architecture(file)
-    assert named is not None and named.base == "nearsighted" and not has_global_heads(named)
+    assert named is not None and named.base == "nearsighted" and sees_too_little(named)
     untried = planted_checks(study({name: gains for name, gains in FOUND.items() if name != LOCAL}))
     assert [check.found for check in untried if not check.passed] == ["none was tried"]
 
@@ -84,7 +85,7 @@ def test_a_search_that_misses_it_fails() -> None:
 
 def test_a_pick_without_global_heads_fails_and_so_does_its_reading() -> None:
     said = failed(study({LOCAL: FOUND[ALL_GLOBAL], HALF: [0.0]}))
-    assert said == ["the pick has global heads", "no block without global heads reads 0.03 or more"]
+    assert said == ["the pick has global heads", "no block of kernel 3 without global heads reads 0.03 or more"]
 
 
 def test_a_baseline_that_knows_the_classes_is_no_control() -> None:
@@ -113,6 +114,12 @@ def test_nothing_may_be_called_on_the_null_task() -> None:
 
 def test_global_heads_are_told_from_local_ones() -> None:
     assert [has_global_heads(placed(*shape)) for shape in SHAPES.values()] == [True, True, False]
+
+
+def test_a_wide_kernel_may_tell_the_nearest_rings() -> None:
+    wide = Placement(site="backbone.P3", kind=Kind.ATTENTION, groups=(LocalGroup(9, 4),))
+    assert not sees_too_little(Architecture(base="nearsighted", placements=(wide,)))
+    assert [sees_too_little(placed(*shape)) for shape in SHAPES.values()] == [False, False, True]
 
 
 def test_both_searches_are_a_search_s_defaults_but_for_base_data_and_space() -> None:
