@@ -31,10 +31,8 @@ BASE, SPACE = "nearsighted", "control"
 PLANTED_TASK, NULL_TASK = "beacon", "local"
 LEAST_GAIN = 0.5
 """mAP50-95 that a block with global heads gains at least on the planted task: four classes told instead of guessed."""
-MOST_LOCAL = 0.03
-"""mAP50-95 that a block which sees too little may seem to gain there."""
 LEAST_KERNEL = 3
-"""Kernel that hardly reaches a mark; wider ones tell the nearest rings, as they should."""
+"""Kernel that hardly reaches a mark. What it gains is said and not judged: the whole map's norm may tell, too."""
 CHANCE = 0.35
 """mAP50-95 above which the baseline knows the classes without a block: then the task is no control."""
 LONGER = 4
@@ -177,15 +175,11 @@ def planted_checks(record: StudyRecord) -> tuple[Check, ...]:
         _check("the baseline guesses the classes", f"mAP50-95 {chance:.3f}", chance <= CHANCE),
         _check(
             f"a candidate reads {LEAST_GAIN:g} or more above it",
-            f"highest reading {gains.max():+.3f}; {seen}",
+            f"highest reading {gains.max():+.3f}; {seen}; of {int(is_local.sum())} blocks of kernel {LEAST_KERNEL} "
+            f"without global heads the highest reads {highest_local:+.3f}",
             bool(gains.max() >= LEAST_GAIN),
         ),
         *_pick_checks(record, summary, picked),
-        _check(
-            f"no block of kernel {LEAST_KERNEL} without global heads reads {MOST_LOCAL:g} or more",
-            f"highest of {int(is_local.sum())}: {highest_local:+.3f}" if is_local.any() else "none was tried",
-            highest_local < MOST_LOCAL,
-        ),
     )
 
 

@@ -63,8 +63,6 @@ def test_a_block_without_global_heads_is_tried_whatever_the_sampler_proposes() -
     (file,) = ControlSettings().of_task("beacon").include
     named = read_architecture(file)
     assert named is not None and named.base == "nearsighted" and sees_too_little(named)
-    untried = planted_checks(study({name: gains for name, gains in FOUND.items() if name != LOCAL}))
-    assert [check.found for check in untried if not check.passed] == ["none was tried"]
 
 
 def failed(found: StudyRecord) -> list[str]:
@@ -83,9 +81,9 @@ def test_a_search_that_misses_it_fails() -> None:
     assert len(said) == 3 and said[0].startswith(f"a candidate reads {LEAST_GAIN:g}")
 
 
-def test_a_pick_without_global_heads_fails_and_so_does_its_reading() -> None:
+def test_a_pick_without_global_heads_fails() -> None:
     said = failed(study({LOCAL: FOUND[ALL_GLOBAL], HALF: [0.0]}))
-    assert said == ["the pick has global heads", "no block of kernel 3 without global heads reads 0.03 or more"]
+    assert said == ["the pick has global heads"]
 
 
 def test_a_baseline_that_knows_the_classes_is_no_control() -> None:
