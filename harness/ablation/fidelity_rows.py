@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from harness.ablation.fidelity_plan import FidelityPlan
 from harness.architecture import BASELINE
+from harness.common.atomic import write_whole
 from harness.common.errors import UserError
 from harness.record.state import State
 
@@ -48,9 +49,7 @@ class Rows:
     def add(self, row: Mapping[str, Any]) -> None:
         """Write a row down."""
         self._rows.append(row)
-        part = self._path.with_suffix(".part")
-        pd.DataFrame(self._rows, columns=list(COLUMNS)).to_csv(part, index=False)
-        part.replace(self._path)
+        write_whole(self._path, pd.DataFrame(self._rows, columns=list(COLUMNS)).to_csv(index=False).encode())
 
     def frame(self) -> pd.DataFrame:
         """Those that are wanted."""

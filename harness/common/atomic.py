@@ -46,15 +46,29 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that a reader sees the old one or the new one."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Replace a file in one step, so that a reader sees the old one or the new one.
+
+    Args:
+        path: The file; its folder is made.
+
+    Yields:
+        What to write instead; it takes the file's place at the end, and is removed where the block raises.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = part_of(path)
+    part = part_of(path)
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        yield part
+        part.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes | memoryview) -> None:
+    """Replace a file's content in one step; see `whole`."""
+    with whole(path) as part:
+        part.write_bytes(data)
 
 
 Written = TypeVar("Written")

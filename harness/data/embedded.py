@@ -7,7 +7,6 @@ without compression, because zlib builds differ.
 from __future__ import annotations
 
 import json
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.common.atomic import write_folder_once
+from harness.common.atomic import write_folder_once, write_whole
 from harness.common.digest import json_digest
 from harness.common.errors import UserError
 from harness.data.painting import Box
@@ -75,7 +74,7 @@ def ensure_written(
         if not folder.is_dir():
             write_folder_once(folder, write)
         elif yaml.read_text(encoding="utf-8") != text:  # the cache was moved here
-            _replace_text(yaml, text)
+            write_whole(yaml, text.encode())
     except OSError as error:
         reason = error.strerror or str(error)
         called = name.partition("-")[0]
@@ -102,12 +101,6 @@ def _yaml_text(folder: Path, classes: Sequence[str]) -> str:
     names = "".join(f"  {number}: '{name}'\n" for number, name in enumerate(classes))
     # A JSON string is a YAML string, whatever characters the path holds.
     return f"path: {json.dumps(str(folder))}\ntrain: images/train\nval: images/val\nnames:\n{names}"
-
-
-def _replace_text(path: Path, text: str) -> None:
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _label_text(painted: Painted) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from harness.common.atomic import part_of, remove_left_overs
+from harness.common.atomic import remove_left_overs, whole, write_whole
 from harness.common.cache import BASES, hold, trim
 from harness.common.digest import file_digest, json_digest
 from harness.common.errors import UserError
@@ -139,9 +139,7 @@ def common_base(
                 "sha256": file_digest(path),
                 "key": key,
             }
-            part = part_of(note)
-            part.write_text(json.dumps(about, default=str))
-            part.replace(note)
+            write_whole(note, json.dumps(about, default=str).encode())
         accuracy = json.loads(note.read_text())["map50_95"]
         hold(path)
     trim(path.parent)
@@ -220,9 +218,8 @@ def shared_base(
             return CommonBase(weights=path, origin=known["origin"], map50_95=known["map50_95"])
         made = make()
         assert made.weights is not None, "only a study from scratch has no base"
-        part = path.with_suffix(".part")
-        shutil.copyfile(made.weights, part)
-        part.replace(path)
+        with whole(path) as part:
+            shutil.copyfile(made.weights, part)
         known = {"sha256": file_digest(path), "origin": made.origin, "map50_95": made.map50_95}
         study.optuna.set_user_attr(BASE, known)
         return replace(made, weights=path)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.common.atomic import part_of
+from harness.common.atomic import whole
 from harness.latency.latency import Latency
 from harness.record.own_files import MADE_BY
 
@@ -53,10 +53,5 @@ def write_parquet(latency: Latency, path: Path, **about: Any) -> None:
     """
     table = pa.Table.from_pandas(to_frame(latency), preserve_index=False)
     described = json.dumps({"about": MADE_BY, **about, **latency.to_dict()}).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
-    try:
+    with whole(path) as part:
         pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA_KEY: described}), part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
 from harness.architecture import MapSize, Placement
+from harness.common.atomic import write_whole
 from harness.common.digest import file_digest, json_digest
 from harness.common.errors import UserError
 from harness.common.exclusive import Machine
@@ -310,6 +311,4 @@ def _read(path: Path) -> Measurements:
 
 
 def _write(path: Path, known: Measurements) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(known.model_dump_json(), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, known.model_dump_json().encode())

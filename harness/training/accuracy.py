@@ -41,7 +41,7 @@ from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
-from harness.common.atomic import part_of, scratch_folder
+from harness.common.atomic import scratch_folder, write_whole
 from harness.common.errors import UserError
 from harness.detectors import Transfer, build, import_block_files, read_checkpoint, transfer, transfer_widened
 from harness.record.own_files import MADE_BY
@@ -134,19 +134,13 @@ def _seed_of_draws(training: Training) -> int:
 
 def save_checkpoint(model: nn.Module, path: Path) -> None:
     """Write a checkpoint that plain Ultralytics loads, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
     if hasattr(model, "criterion"):
         del model.criterion  # it may hold buffers of the training; Ultralytics makes another when it needs one
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # Ultralytics fuses with `.view()`
     content = io.BytesIO()  # torch's own writer says no more of a full disk than that writing failed
     about = {"epoch": -1, "train_args": {"task": "detect"}, "about": MADE_BY}
     torch.save({"model": model, "ema": None, **about}, content)
-    try:
-        part.write_bytes(content.getbuffer())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, content.getbuffer())
 
 
 class _TailAverage(ModelEMA):

@@ -31,7 +31,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from harness.common.atomic import part_of
+from harness.common.atomic import whole
 
 Array = npt.NDArray[Any]
 IOUS = 10
@@ -75,23 +75,17 @@ def write_matches(matches: ImageMatches, path: Path) -> None:
         matches: Of all images.
         path: File to write, named `.npz`; its folder is made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                names=np.array(matches.names, dtype=np.str_),
-                detections=np.array([len(values) for values in matches.confidence], dtype=np.uint32),
-                objects=np.array([len(values) for values in matches.target], dtype=np.uint32),
-                matched=_joined(matches.matched, (0, IOUS)).astype(np.uint16) @ _BITS,
-                confidence=_joined(matches.confidence).astype(np.float32),
-                predicted=_joined(matches.predicted).astype(np.uint16),
-                target=_joined(matches.target).astype(np.uint16),
-            )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            names=np.array(matches.names, dtype=np.str_),
+            detections=np.array([len(values) for values in matches.confidence], dtype=np.uint32),
+            objects=np.array([len(values) for values in matches.target], dtype=np.uint32),
+            matched=_joined(matches.matched, (0, IOUS)).astype(np.uint16) @ _BITS,
+            confidence=_joined(matches.confidence).astype(np.float32),
+            predicted=_joined(matches.predicted).astype(np.uint16),
+            target=_joined(matches.target).astype(np.uint16),
+        )
 
 
 def read_matches(path: Path) -> ImageMatches:
