@@ -207,8 +207,8 @@ LONGER = 4
 def extension(settings: SearchSettings, rows: pd.DataFrame) -> list[Key]:
     """What settles whom some seeds taught and others did not: longer trainings under seeds that chose nobody.
 
-    Whether there are any follows from the trainings of the last rung alone, whose seeds judge none of the longer ones;
-    the baseline is trained as long, under the same seeds.
+    None where the user said what the whole study may take. Else whether there are any follows from the trainings of the
+    last rung alone, whose seeds judge none of the longer ones; the baseline is trained as long, under the same seeds.
 
     Args:
         settings: The ladder and the seeds.
@@ -217,6 +217,8 @@ def extension(settings: SearchSettings, rows: pd.DataFrame) -> list[Key]:
     Returns:
         In the order of training, each control before those that are compared with it; most often nothing.
     """
+    if settings.budget is not None:
+        return []
     top = settings.ladder.rungs[-1]
     names = [each.architecture for each in breakthroughs(rows[rows.epochs == top.epochs])]
     fresh = range(settings.seed + top.seeds, settings.seed + top.seeds + max(2, top.seeds - 1))

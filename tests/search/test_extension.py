@@ -14,6 +14,7 @@ from harness.architecture import BASELINE
 from harness.jobs.trial import Job, Measured
 from harness.record.settings import SearchSettings
 from harness.record.state import State
+from harness.record.study import trials_of
 from harness.search.promotion import LONGER, extension
 from tests.cli.pretended import Trainings
 from tests.search.pretended_search import Killed, Search, draw, trained
@@ -92,3 +93,35 @@ def test_the_baseline_is_extended_equally_under_seeds_beyond_the_search_s() -> N
     keys = extension(SearchSettings(), rows(gains, np.full(5, 0.25) + np.arange(5) / 1000))
     assert [key.identity for key in keys[:2]] == [BASELINE, "c0"]
     assert {key.seed for key in keys} == {5, 6, 7, 8} and {key.epochs for key in keys} == {12}
+
+
+def test_a_study_whose_total_was_said_is_not_extended(blinking: Search) -> None:
+    said = blinking(**PLAIN | {"trials": None, "budget": "20 trainings"})
+    assert set(blinking.rows.epochs) == {2} and not any("learnt under some" in each for each in said)
+
+
+@pytest.mark.parametrize(("effect", "least", "most"), [(0.0, 0, 0.05), (0.3, 0.95, 1)])
+def test_who_was_extended_is_called_a_gain_as_often_as_it_is_one(effect: float, least: float, most: float) -> None:
+    """Planted truth: seeds part after the short training, by accident or not; the long ones have one effect, and noise.
+
+    Whom the search extends is decided by `extension`, what is called a gain by `summarise`, as in a search.
+    """
+    rng, settings, called, extended = np.random.default_rng(2), SearchSettings(), 0, 0
+    for _ in range(200):
+        short = np.vstack(
+            [rng.normal(0, 0.003, (2, 5)), rng.permutation([0.6, 0.6, 0.0, 0.0, 0.0]) + rng.normal(0, 0.003, 5)]
+        )
+        table = rows(short, rng.normal(0.25, 0.003, 5)).assign(selected_on=lambda found: found.seed == 0)
+        keys = extension(settings, table)
+        extended += bool(keys)
+        base = {key.seed: rng.normal(0.25, 0.003) for key in keys}
+        gains = {key: 0.0 if key.identity == BASELINE else effect + rng.normal(0, 0.004) for key in keys}
+        long = [(key.identity, key.seed, base[key.seed] + gain, gain, key.epochs) for key, gain in gains.items()]
+        names = ["architecture", "seed", "map50_95", "gain_map50_95", "epochs"]
+        later = pd.DataFrame(long, columns=names).assign(state="complete", selected_on=False)
+        kept: Any = pd.concat([table, later]).assign(trial=0, evaluator="E").to_dict("records")
+        summary = summarise(trials_of(kept))
+        called += int(summary["verdict"].to_dict()["c2"] == Verdict.GAIN)
+        assert summary.loc["c2", "epochs"] == LONGER * 3
+    assert extended == 200
+    assert least <= called / extended <= most
