@@ -4,7 +4,7 @@ Each cell changes one factor of the training. A training is a row of a CSV that 
 study resumes; cells and seeds may be added at any time. A planted effect "shows" where a seed's gain over the baseline
 under the same seed and schedule is at least 80 % of what the block gains once it has learnt.
 
-    python benchmarks/learning_steps.py run --task beacon --cells "today;scale 1" --epochs 3 --seeds 10
+    python benchmarks/learning_steps.py run --task beacon --cells "scale 0;scale 1" --epochs 3 --seeds 10
     python benchmarks/learning_steps.py table
 """
 
@@ -57,7 +57,7 @@ class Cell:
 
 
 CELLS: Mapping[str, Cell] = {
-    "today": Cell(),
+    "scale 0": Cell(),
     "multiplier 1": Cell(multiplier=1),
     "multiplier 2": Cell(multiplier=2),
     "multiplier 10": Cell(multiplier=10),
@@ -150,7 +150,7 @@ def main_run(
             print(f"{number} of {len(todo)}:", *row, flush=True)
 
 
-_CONTROLS = {"today", "scale 0.3, warm-up 0.2", "scale 0.3, constant rate", "warm-up 0.2"}
+_CONTROLS = {"scale 0", "scale 0.3, warm-up 0.2", "scale 0.3, constant rate", "warm-up 0.2"}
 """Cells whose baseline is trained otherwise than today's: nothing inserted, no layer scale, no multiplier."""
 
 
@@ -253,7 +253,7 @@ def main_table(
     rows = pd.read_csv(file)
     bare, with_block = (rows[(rows.placement == "none") == is_bare] for is_bare in (True, False))
     own = bare.drop_duplicates(_PAIR, keep="last").set_index(_PAIR).map50_95
-    today = bare[bare.cell == "today"].drop_duplicates(_PAIR).set_index(_PAIR[1:]).map50_95
+    today = bare[bare.cell == "scale 0"].drop_duplicates(_PAIR).set_index(_PAIR[1:]).map50_95
     mean = bare.groupby(["task", "base"]).map50_95.mean()
     print("| task | start | placement | steps × batch | seeds | show | mean gain | sd | gains |")
     print("|---|---|---|---|---:|---:|---:|---:|---|")

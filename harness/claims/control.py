@@ -25,6 +25,7 @@ from harness.common.resources import search_space_folder
 from harness.jobs.progress import Observer
 from harness.record.settings import SearchSettings
 from harness.record.study import StudyRecord
+from harness.search.promotion import LONGER
 from harness.search.run import search
 
 BASE, SPACE = "nearsighted", "control"
@@ -35,8 +36,6 @@ LEAST_KERNEL = 3
 """Kernel that hardly reaches a mark. What it gains is said and not judged: the whole map's norm may tell, too."""
 CHANCE = 0.35
 """mAP50-95 above which the baseline knows the classes without a block: then the task is no control."""
-LONGER = 4
-"""Epochs of the long training over those of the search."""
 AS_GOOD = 0.05
 """mAP50-95 that a long training may lie below the short one."""
 
@@ -169,14 +168,14 @@ def planted_checks(record: StudyRecord) -> tuple[Check, ...]:
     chance = _baseline(summary)
     gains = summary["gain_map50_95"].drop(BASELINE)
     is_local = pd.Series({name: sees_too_little(record.architectures[name]) for name in gains.index}, dtype=bool)
-    highest_local = float(gains[is_local[is_local].index].max()) if is_local.any() else float("nan")
-    seen = trainings_that_show(record)
+    blind = gains[is_local[is_local].index].dropna()
+    said_of_blind = f"{blind.max():+.3f}" if len(blind) else "was not read"
+    highest = f"highest reading {gains.max():+.3f}" if gains.notna().any() else "no candidate was trained to its end"
     return (
         _check("the baseline guesses the classes", f"mAP50-95 {chance:.3f}", chance <= CHANCE),
         _check(
             f"a candidate reads {LEAST_GAIN:g} or more above it",
-            f"highest reading {gains.max():+.3f}; {seen}; of {int(is_local.sum())} blocks of kernel {LEAST_KERNEL} "
-            f"without global heads the highest reads {highest_local:+.3f}",
+            f"{highest}; {trainings_that_show(record)}; kernel {LEAST_KERNEL} without global heads: {said_of_blind}",
             bool(gains.max() >= LEAST_GAIN),
         ),
         *_pick_checks(record, summary, picked),

@@ -1,7 +1,8 @@
 """The trainings that run: begun side by side, each end written down before anything else, none lost.
 
 This is the one loop that begins trainings and the one place that ends them, whatever source they come from: a search,
-an ablation, a plan of schedules, one model, a table to replay a search on. A failure is written down as its reason,
+an ablation, a plan of schedules, a table to replay a search on. (What runs by itself, the pretrained baseline and
+`clo train MODEL`, has nothing to share: `Place.run_alone`.) A failure is written down as its reason,
 one that lacked memory beside others is begun again alone, and what an interrupt cuts short is written down as
 interrupted. A source says what is to be begun and which figures a result has.
 """

@@ -134,7 +134,13 @@ def begun_with(url: str, name: str) -> Mapping[str, Any]:
         if name not in study_names(url):
             return {}
         found: Mapping[str, Any] = optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs[SETTINGS]
-    except Exception:  # noqa: BLE001 - of a damaged storage any may come, from SQLAlchemy or Optuna
+    except (
+        UserError,
+        SQLAlchemyError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+    ):  # of Optuna, too: damaged, or of another version
         return {}
     return found
 
