@@ -37,7 +37,7 @@ LEAST_KERNEL = 3
 CHANCE = 0.35
 """mAP50-95 above which the baseline knows the classes without a block: then the task is no control."""
 AS_GOOD = 0.05
-"""mAP50-95 that a long training may lie below the short one."""
+"""mAP50-95 by which the gain of long trainings may be smaller than that of short ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class ControlSettings:
     results: Path = Path("results")
 
     def of_task(self, task: str) -> SearchSettings:
-        """The search on a task: a search's defaults but for base, data and space; quick ones have as many steps.
+        """Return the search on a task: a search's defaults but for base, data and space; quick ones have as many steps.
 
         A block that sees too little is among the candidates, whatever the sampler proposes.
         """
@@ -112,11 +112,11 @@ class Control:
 
     @property
     def passed(self) -> bool:
-        """Whether all checks hold."""
+        """Tell whether all checks hold."""
         return all(check.passed for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract of `clo control --json`."""
+        """Return the contract of `clo control --json`."""
         return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
 
 
@@ -169,12 +169,14 @@ def planted_checks(record: StudyRecord) -> tuple[Check, ...]:
     gains = summary["gain_map50_95"].drop(BASELINE)
     is_local = pd.Series({name: sees_too_little(record.architectures[name]) for name in gains.index}, dtype=bool)
     blind = gains[is_local[is_local].index].dropna()
-    said_of_blind = f"{blind.max():+.3f}" if len(blind) else "was not read"
-    highest = f"highest reading {gains.max():+.3f}" if gains.notna().any() else "no candidate was trained to its end"
+    said_of_blind = f"{blind.max():+.3f}" if len(blind) else "not observed"
+    highest = (
+        f"highest observed gain {gains.max():+.3f}" if gains.notna().any() else "no candidate was trained to its end"
+    )
     return (
         _check("the baseline guesses the classes", f"mAP50-95 {chance:.3f}", chance <= CHANCE),
         _check(
-            f"a candidate reads {LEAST_GAIN:g} or more above it",
+            f"a candidate's observed gain is {LEAST_GAIN:g} or more",
             f"{highest}; {trainings_that_show(record)}; kernel {LEAST_KERNEL} without global heads: {said_of_blind}",
             bool(gains.max() >= LEAST_GAIN),
         ),
@@ -231,12 +233,12 @@ def null_check(record: StudyRecord) -> Check:
 
 
 def has_global_heads(architecture: Architecture) -> bool:
-    """Return whether a block of it looks at the whole map."""
+    """Tell whether a block of it looks at the whole map."""
     return any(placement.global_heads > 0 for placement in architecture.placements)
 
 
 def sees_too_little(architecture: Architecture) -> bool:
-    """Return whether none of its blocks reaches further than the narrowest kernel."""
+    """Tell whether none of its blocks reaches further than the narrowest kernel."""
     kernels = [kernel for placement in architecture.placements for kernel in placement.kernel_sizes]
     return not has_global_heads(architecture) and max(kernels, default=0) <= LEAST_KERNEL
 

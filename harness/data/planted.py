@@ -84,7 +84,7 @@ class Ring:
 
     @property
     def box(self) -> Box:
-        """Around the outer circle."""
+        """Return the box around the outer circle."""
         return (self.x - self.radius, self.y - self.radius, self.x + self.radius, self.y + self.radius)
 
 

@@ -141,7 +141,7 @@ class Starts:
         return None
 
     def of_extension(self, architectures: Mapping[str, Architecture], keys: Sequence[Key]) -> Start | None:
-        """The first of an extension that nobody has trained or trains; what lost its control is not begun.
+        """Return the first of an extension that nobody has trained or trains; what lost its control is not begun.
 
         Args:
             architectures: By identity.

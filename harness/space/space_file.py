@@ -124,7 +124,7 @@ class SpaceFile(_Model):
 
     @property
     def names_a_start(self) -> bool:
-        """Whether the file says how its blocks start."""
+        """Tell whether the file says how its blocks start."""
         return "init" in self.placement.model_fields_set
 
     def starting_as(self, init: Init) -> SpaceFile:

@@ -78,7 +78,7 @@ def test_all_checks_hold_where_the_planted_effect_is_found() -> None:
 
 def test_a_search_that_misses_it_fails() -> None:
     said = failed(study({ALL_GLOBAL: [0.0, 0.001, -0.001, 0.0, 0.001], LOCAL: [0.001]}))
-    assert len(said) == 3 and said[0].startswith(f"a candidate reads {LEAST_GAIN:g}")
+    assert len(said) == 3 and said[0].startswith(f"a candidate's observed gain is {LEAST_GAIN:g}")
 
 
 def test_a_pick_without_global_heads_fails() -> None:
