@@ -67,6 +67,10 @@ CELLS: Mapping[str, Cell] = {
     "scale 0.3, multiplier 2": Cell(layer_scale=0.3, multiplier=2),
     "scale 0.3, multiplier 10": Cell(layer_scale=0.3, multiplier=10),
     "scale 1, multiplier 2": Cell(layer_scale=1.0, multiplier=2),
+    "scale 1, multiplier 10": Cell(layer_scale=1.0, multiplier=10),
+    "scale 1, pixel norm": Cell(layer_scale=1.0, norm="pixel"),
+    "scale 1, warm-up 0.2": Cell(layer_scale=1.0, warmup=0.2),
+    "scale 1, constant rate": Cell(layer_scale=1.0, final_rate=1.0),
     "zero projection": Cell(layer_scale=1.0, zero_projection=True),
     "zero projection, multiplier 10": Cell(layer_scale=1.0, zero_projection=True, multiplier=10),
     "scale 0.3, warm-up 0.2": Cell(layer_scale=0.3, warmup=0.2),
@@ -90,6 +94,7 @@ PLACEMENTS: Mapping[str, tuple[Placement, ...]] = {
     "P3 global pool 8": (_clo("backbone.P3", others=4, pool=8),),
     "P3 half pool 4": (_clo("backbone.P3", local=2, others=2, pool=4),),
     **{f"P3 local k{kernel}": (_clo("backbone.P3", local=4, kernel=kernel),) for kernel in (3, 5, 7, 9)},
+    "neck.P3 global pool 1": (_clo("neck.P3", others=4),),
     "P2 local k3": (_clo("backbone.P2", local=4),),
     "neck.P3 and backbone.P4": (_clo("neck.P3", local=2, kernel=5, others=2), _clo("backbone.P4", local=2, others=2)),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.ablation.models import ArmModel, arm_models
-from harness.architecture.choices import Recipe
+from harness.architecture.choices import Init, Recipe
 from harness.common.errors import UserError
 from harness.detectors import find_sites, map_sizes, resolve_base
 from harness.jobs.place import Place, find_place
@@ -23,6 +23,8 @@ from harness.record.cluster_settings import (
     require_rays,
 )
 from harness.record.settings import Objective, Sampler, SearchSettings
+from harness.record.study import ABLATION
+from harness.storage.records import begun_with
 from harness.training.accuracy import Schedule
 from harness.training.trainable import check_trainable
 
@@ -141,17 +143,37 @@ def prepare_ablation(settings: AblationSettings) -> Ablation:
     Raises:
         UserError: Something does not exist or does not fit together.
     """
+    settings = _as_begun(settings)
     file = settings.file
     place = _place(settings)
     base = resolve_base(file.base)
     sites = find_sites(base)
-    models = {spec: find_architecture(spec, base, settings.results, option="--model") for spec in file.models}
+    models = {
+        spec: find_architecture(spec, base, settings.results, option="--model", start=file.init) for spec in file.models
+    }
     arms, same = make_arms(models, file.wanted, map_sizes(sites, file.imgsz))
     prepared = prepare(file, base, sites, place)
     ablation = ablation_of(prepared, settings, arms, same)
     block_files = {Path(path) for model in models.values() for path in model.block_files}
     prepared.ask_nodes(sorted(block_files), settings.as_search.folder)
     return ablation
+
+
+def _as_begun(settings: AblationSettings) -> AblationSettings:
+    """Keep the start of blocks that a study was begun with: the files of older ones name none, and it was the identity.
+
+    Raises:
+        UserError: The file names another.
+    """
+    begun = begun_with(settings.as_search.storage_url, settings.file.name, ABLATION).get("file")
+    if begun is None or (before := Init(begun.get("init", Init.IDENTITY))) is settings.file.init:
+        return settings
+    if "init" in settings.file.model_fields_set:
+        raise UserError(
+            f"study {settings.file.name} exists with init: {before}, the file now says {settings.file.init}; choose "
+            "another name"
+        )
+    return replace(settings, file=settings.file.model_copy(update={"init": before}))
 
 
 def ablation_of(

@@ -78,6 +78,12 @@ class Architecture:
         text = repr([sorted(p.to_dict().items()) for p in self.canonical(map_sizes).placements])
         return text_digest(text)[:8]
 
+    def starting_as(self, init: Init) -> Architecture:
+        """Return it with another start of its blocks; a bare layer has but one."""
+        return replace(
+            self, placements=tuple(p if p.kind == Kind.BARE else replace(p, init=init) for p in self.placements)
+        )
+
     def describe(self) -> str:
         """One line for people."""
         return "; ".join(placement.describe() for placement in self.placements) or "unmodified base"

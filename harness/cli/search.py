@@ -57,9 +57,14 @@ def search(
         int | None,
         typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for the embedded data]"),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each candidate and of the baseline's control.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs of each candidate and of the baseline's control. \\[default: what 320 steps take, 3 at least]"
+        ),
+    ] = None,
     base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16; 8 for the embedded data]")] = None,
     seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
     finalists: Annotated[

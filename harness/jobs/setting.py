@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.architecture import Architecture
+from harness.architecture import Architecture, Init
 from harness.common.errors import UserError
 from harness.common.machine import without_home
 from harness.common.yaml_file import kind_of
@@ -115,8 +115,16 @@ def checked_data(asked: Asked) -> DatasetInfo:
     )
 
 
-def find_architecture(spec: str, base: Base, results: Path, *, option: str, storage: str | None = None) -> Architecture:
-    """The blocks that a person means: an architecture file, a model of the article, or STUDY/ID of a study.
+def find_architecture(
+    spec: str,
+    base: Base,
+    results: Path,
+    *,
+    option: str,
+    storage: str | None = None,
+    start: Init = Init.IDENTITY,
+) -> Architecture:
+    """Find the blocks that a person means: an architecture file, a model of the article, or STUDY/ID of a study.
 
     Args:
         spec: What was given.
@@ -124,6 +132,7 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str, stor
         results: Folder that holds one folder a study.
         option: Where it was given, for messages.
         storage: Where studies are looked for too that have no file in their folder.
+        start: How the blocks of the article's models start, which their names do not say.
 
     Raises:
         UserError: It is none of these, or of another base.
@@ -134,7 +143,8 @@ def find_architecture(spec: str, base: Base, results: Path, *, option: str, stor
         is_file = Path(spec).is_file()
         hint = "" if is_file else f"; name {spec.replace(named.base, base.name, 1)}"
         _check_base(named.base, None, base, f"{option} {spec}", hint)
-        return replace(named, base=base.name)
+        found = replace(named, base=base.name)
+        return found if is_file else found.starting_as(start)
     if Path(spec).is_file():
         return _of_model_yaml(spec, base, option)
     file = results / study / "study.db"

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from harness.architecture.choices import Recipe, Size, first_twice
+from harness.architecture.choices import Init, Recipe, Size, first_twice
 from harness.common.errors import UserError, sentence
 from harness.common.resources import search_space_folder
 from harness.common.yaml_file import kind_of, line_of, read_yaml
 from harness.record.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.record.ladder import MOST_SEEDS
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.settings import EMBEDDED_DATA, default_imgsz
+from harness.record.settings import EMBEDDED_DATA, default_batch, default_imgsz
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -32,6 +32,7 @@ class AblationFile(BaseModel):
         imgsz: Side of the square input, in pixels; 128 for the embedded data, 640 for others.
         models: What is ablated: the article's models of the base (`yolov5n-clo-head`), architecture files, or
             STUDY/ID of a search.
+        init: How the blocks of the article's models start; files and searched architectures say it themselves.
         without: Whether each model is tried without each of its blocks.
         factors: What is changed in all blocks of a model, one at a time; `all` is `harness.record.arms.LEVELS`.
         controls: Registered blocks that take the blocks' places.
@@ -55,12 +56,13 @@ class AblationFile(BaseModel):
     imgsz: int = Field(default_factory=lambda given: default_imgsz(given["data"]), ge=32, multiple_of=32)
     epochs: int = Field(default=3, ge=1)
     base_epochs: int = Field(default=20, ge=1)
-    batch: int = Field(default=16, ge=1)
+    batch: int = Field(default_factory=lambda given: default_batch(given["data"]), ge=1)
     learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
     block_rate_factor: float = Field(default=FROM_BASE.block_rate_factor, gt=0)
     from_scratch: bool = False
     recipe: Recipe = Recipe.SHORT
     models: tuple[str, ...] = Field(min_length=1)
+    init: Init = Init.RESIDUAL
     without: bool = True
     factors: dict[Factor, tuple[Level, ...]] | Literal["all"] = "all"
     controls: tuple[str, ...] = ("se", "cbam")

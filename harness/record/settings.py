@@ -39,6 +39,11 @@ def default_imgsz(data: str) -> int:
     return 128 if data in EMBEDDED else 640
 
 
+def default_batch(data: str) -> int:
+    """Return the images a step where none are given: few of the embedded scenes, since blocks need steps to learn."""
+    return 8 if data in EMBEDDED else 16
+
+
 class Objective(StrEnum):
     """What a search may optimise, and towards which side."""
 
@@ -84,9 +89,18 @@ class SearchSettings(BaseModel):
         ge=32,
         description="side of the square input, in pixels; 128 for the embedded data, 640 for others",
     )
-    epochs: int = Field(default=3, ge=1, description="epochs of each candidate and of the baseline's control")
+    epochs: int = Field(
+        default=3,
+        ge=1,
+        description="epochs of each candidate and of the baseline's control; where none are given, what a planted "
+        "effect needs to show (`harness.jobs.plan.enough_epochs`)",
+    )
     base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
-    batch: int = Field(default=16, ge=1, description="images a step")
+    batch: int = Field(
+        default_factory=lambda given: default_batch(given["data"]),
+        ge=1,
+        description="images a step; 8 for the embedded data, 16 for others",
+    )
     learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
     block_rate_factor: float = Field(
         default=FROM_BASE.block_rate_factor, gt=0, description="learning-rate multiplier for inserted blocks"

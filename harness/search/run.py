@@ -53,8 +53,9 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
     else:
         start_server()
     observer.phase("reading base, data and search space")
-    plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     setting = prepare_search(settings)
+    settings = setting.settings
+    plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     if setting.cluster:
         observer.note(f"Ray cluster: {setting.cluster}")
     for note in data_notes(setting.data, settings.imgsz, settings.batch):

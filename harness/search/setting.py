@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.architecture import Architecture, Init
 from harness.common.errors import UserError
 from harness.detectors import find_sites, map_sizes, mode_channels, resolve_base
 from harness.jobs.place import find_place
+from harness.jobs.plan import enough_epochs
 from harness.jobs.setting import Prepared, find_architecture, prepare
 from harness.record.settings import SearchSettings
 from harness.space import SearchSpace, SpaceFile, load_space
@@ -53,6 +54,7 @@ def prepare_search(settings: SearchSettings) -> Setting:
         forbidden=settings.constraints.forbidden_sites,
     )
     prepared = prepare(settings, base, sites, place)
+    settings = _with_schedule(settings, prepared.data.train_images)
     prepared.ask_nodes(space.file.block_files, settings.folder)
     schedule = Schedule(
         epochs=settings.epochs,
@@ -64,6 +66,21 @@ def prepare_search(settings: SearchSettings) -> Setting:
     return Setting(
         **vars(prepared), settings=settings, space=space, schedule=schedule, latency_threads=place.threads_alone
     )
+
+
+def _with_schedule(settings: SearchSettings, images: int) -> SearchSettings:
+    """Give a search what it leaves to us: batch and epochs that its study was begun with, else steps enough to learn.
+
+    Args:
+        settings: What was asked for.
+        images: Training images.
+    """
+    begun = begun_with(settings.storage_url, settings.study)
+    left = {"batch", "epochs"} - settings.model_fields_set
+    settings = settings.model_copy(update={name: begun[name] for name in left if name in begun})
+    if "epochs" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"epochs": enough_epochs(images=images, batch=settings.batch)})
 
 
 def _as_begun(file: SpaceFile, settings: SearchSettings) -> SpaceFile:
@@ -84,8 +101,9 @@ def included(setting: Setting) -> list[Architecture]:
     constraints = setting.settings.constraints
     for spec in setting.settings.include:
         architecture = find_architecture(
-            spec, setting.base, setting.settings.results, option="--include", storage=setting.settings.storage
-        )
+            spec, setting.base, setting.settings.results, option="--include", storage=setting.settings.storage,
+            start=setting.space.file.placement.init[0],
+        )  # fmt: skip
         if not setting.space.holds(architecture):
             chosen = constraints.required_sites or constraints.forbidden_sites
             sites = ", with the sites of --with and --without" if chosen else ""
@@ -101,8 +119,7 @@ def _of_another_start(space: SearchSpace, architecture: Architecture) -> str:
     """Why an architecture is not in a space that has all of it but how its blocks start; empty of any other."""
     starts = space.file.placement.init
     for start in starts:
-        placements = tuple(replace(placement, init=start) for placement in architecture.placements)
-        if space.holds(replace(architecture, placements=placements)):
+        if space.holds(architecture.starting_as(start)):
             own = ", ".join(sorted({placement.init for placement in architecture.placements}))
             return f", whose blocks start as {', '.join(starts)} (`init`), not as {own}"
     return ""

@@ -125,15 +125,20 @@ def study_names(url: str) -> list[str]:
     return [] if file is not None and not file.is_file() else optuna.get_all_study_names(open_storage(url))
 
 
-def begun_with(url: str, name: str) -> Mapping[str, Any]:
+def begun_with(url: str, name: str, entry: str = SETTINGS) -> Mapping[str, Any]:
     """Return what a study's trials share, as it was begun; empty of one that is not there or does not open.
 
     Whoever opens it for writing says what is wrong with it.
+
+    Args:
+        url: Optuna's storage.
+        name: The study's.
+        entry: What is read of it: its settings, or what makes it an ablation (`harness.record.study.ABLATION`).
     """
     try:
         if name not in study_names(url):
             return {}
-        found: Mapping[str, Any] = optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs[SETTINGS]
+        found: Mapping[str, Any] = optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs[entry]
     except (
         UserError,
         SQLAlchemyError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -95,7 +96,7 @@ def test_a_studys_architecture_is_of_the_studys_base(
     monkeypatch.setattr(module, "study_names", lambda _: ["s"])
     monkeypatch.setattr(module, "load_record", lambda *_: record)
     base = resolve_base("yolov5n")
-    asked = {"option": "--include", "storage": "sqlite:///s.db"}
+    asked: dict[str, Any] = {"option": "--include", "storage": "sqlite:///s.db"}
     with pytest.raises(UserError, match=f"--include s/ab: this model's {why}"):
         find_architecture("s/ab", base, tmp_path, **asked)
     record.settings = StudySettings(base_fingerprint=base.fingerprint)

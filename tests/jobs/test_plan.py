@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.jobs.plan import STEPS_TO_SHOW, Pace, Plan, plan, too_few_steps
+from harness.jobs.plan import LEAST_EPOCHS, STEPS_TO_SHOW, Pace, Plan, enough_epochs, plan, too_few_steps
 from harness.record.ladder import Budget, Ladder, Unit, parse_rungs
 from tests.record.test_ladder import ladders
 
@@ -93,8 +93,15 @@ def test_a_plan_spends_no_more_than_the_budget_and_leaves_no_candidate_out(
 
 
 def test_a_plan_of_too_few_steps_says_how_many_planted_effects_need() -> None:
-    assert too_few_steps(epochs=3, images=1280, batch=16) == ""
+    assert too_few_steps(epochs=4, images=1280, batch=16) == ""
     said = too_few_steps(epochs=3, images=640, batch=16)
     assert said.startswith(f"120 steps an architecture; planted effects need {STEPS_TO_SHOW} ")
-    assert "--epochs 6 has" in said
+    assert "--epochs 8 has" in said
     assert too_few_steps(epochs=1, images=17, batch=16).startswith("2 steps")
+
+
+def test_epochs_that_nobody_names_have_steps_enough() -> None:
+    for images, batch in ((640, 16), (1280, 5), (48, 16), (118_287, 64)):
+        epochs = enough_epochs(images=images, batch=batch)
+        assert not too_few_steps(epochs=epochs, images=images, batch=batch)
+        assert epochs == LEAST_EPOCHS or too_few_steps(epochs=epochs - 1, images=images, batch=batch)

@@ -62,7 +62,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Setti
     return prepare_search(
         SearchSettings(
             data=str(small_data), imgsz=64, space="small", device="cpu", workers=1, from_scratch=True,
-            results=tmp_path_factory.mktemp("results"),
+            epochs=3, results=tmp_path_factory.mktemp("results"),
         )
     )  # fmt: skip
 

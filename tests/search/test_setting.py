@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -9,7 +11,10 @@ import yaml
 from harness.architecture import Architecture, Init, Placement
 from harness.architecture.choices import Kind, LocalGroup
 from harness.common.errors import UserError
-from harness.search.setting import Setting, included
+from harness.record.settings import SearchSettings
+from harness.search import setting as module
+from harness.search.setting import Setting, included, prepare_search
+from harness.space import SearchSpace
 
 
 def test_what_differs_from_the_space_in_its_start_alone_hears_so(setting: Setting, tmp_path: Path) -> None:
@@ -26,3 +31,33 @@ def test_what_differs_from_the_space_in_its_start_alone_hears_so(setting: Settin
     assert setting.space.holds(found)
     with pytest.raises(UserError, match=r"whose blocks start as residual \(`init`\), not as identity$"):
         included(including(Init.IDENTITY))
+
+
+def test_a_model_of_the_article_starts_as_the_spaces_blocks_do(setting: Setting) -> None:
+    named = replace(setting, settings=setting.settings.model_copy(update={"include": ("yolov5n-clo-head",)}))
+    with pytest.raises(UserError, match=r"is not in space 'small'$"):
+        included(named)  # for its sites and shape, not for its start
+    held = SimpleNamespace(file=setting.space.file, holds=lambda _: True)
+    (found,) = included(replace(named, space=cast("SearchSpace", held)))
+    assert {placement.init for placement in found.placements} == {Init.RESIDUAL}
+
+
+@pytest.mark.parametrize(
+    ("given", "begun", "expected"),
+    [
+        ({}, {}, 107),  # three steps an epoch
+        ({}, {"batch": 5}, 32),
+        ({"batch": 5}, {}, 32),
+        ({"epochs": 2}, {"epochs": 3}, 2),
+        ({"rungs": "5x1, 5x3"}, {}, 5),
+        ({}, {"epochs": 3}, 3),  # begun when three was the default
+    ],
+)
+def test_a_search_that_names_no_epochs_has_steps_enough_or_what_its_study_has(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, Any], begun: dict[str, int], expected: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(module, "begun_with", lambda *_: begun)
+    settings = SearchSettings(data=str(small_data), imgsz=64, space="small", device="cpu", results=tmp_path, **given)
+    found = prepare_search(settings)
+    assert found.settings.epochs == found.schedule.epochs == expected
