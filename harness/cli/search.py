@@ -30,7 +30,9 @@ from harness.record.cluster_settings import cluster_settings
 def search(
     trials: Annotated[
         int | None,
-        typer.Option(help="Candidates in the study when done, the baseline not counted. \\[default: 10]"),
+        typer.Option(
+            help="Candidates in the study when done, the baseline not counted. \\[default: 10; 6 on the embedded data]"
+        ),
     ] = None,
     more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
     timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
@@ -69,7 +71,10 @@ def search(
     seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
     finalists: Annotated[
         int | None,
-        typer.Option(help="Best candidates that are trained with every seed; with --rungs, that reach the second."),
+        typer.Option(
+            help="Best candidates that are trained with every seed; with --rungs, that reach the second. "
+            "\\[default: 3; 2 on the embedded data]"
+        ),
     ] = None,
     rungs: Annotated[
         str | None,

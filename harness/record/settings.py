@@ -39,6 +39,11 @@ def default_imgsz(data: str) -> int:
     return 128 if data in EMBEDDED else 640
 
 
+# A first look at the embedded data takes ten minutes on two cores: six candidates and two finalists have the steps that
+# they need in that time, ten and three have not.
+_FIRST_LOOK = {"trials": 6, "finalists": 2}
+
+
 def default_batch(data: str) -> int:
     """Return the images a step where none are given: few of the embedded scenes, since blocks need steps to learn."""
     return 8 if data in EMBEDDED else 16
@@ -111,13 +116,17 @@ class SearchSettings(BaseModel):
     constraints: Constraints = Constraints()
     include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
     trials: int | None = Field(
-        default=10, ge=0, description="candidates in the study when the search is done; None is up to the budget"
+        default_factory=lambda given: _FIRST_LOOK["trials"] if given["data"] in EMBEDDED else 10,
+        ge=0,
+        description="candidates in the study when the search is done; None is up to the budget",
     )
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
     seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
     seeds: int = Field(default=5, ge=1, le=MOST_SEEDS, description="seeds of the baseline and of each finalist")
     finalists: int | None = Field(
-        default=3, ge=0, description="candidates that reach the second rung; None is one in three"
+        default_factory=lambda given: _FIRST_LOOK["finalists"] if given["data"] in EMBEDDED else 3,
+        ge=0,
+        description="candidates that reach the second rung; None is one in three",
     )
     rungs: str | None = Field(default=None, description="epochs x seeds from the bottom; epochs and seeds by default")
     budget: str | None = Field(default=None, description="trainings, epochs or hours that the whole study may take")

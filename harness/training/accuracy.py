@@ -48,7 +48,7 @@ from harness.record.own_files import MADE_BY
 from harness.training.coco import require_cocoeval
 from harness.training.curve import curve_of_steps
 from harness.training.element_rate import scale_steps
-from harness.training.quiet import make_ultralytics_quiet
+from harness.training.quiet import make_ultralytics_quiet, use_threads
 from harness.training.torchvision_compat import ensure_torchvision
 from harness.training.training import Accuracy, NotANumberError, OutOfMemoryError, Progress, Schedule, Training
 from harness.training.validation import Validator, require_finite, require_number
@@ -79,7 +79,7 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
     """
     started = time.perf_counter()
     require_cocoeval()
-    torch.set_num_threads(training.threads)
+    use_threads(training.threads)
     ensure_torchvision()
     make_ultralytics_quiet()
     model, moved = initial_model(training)

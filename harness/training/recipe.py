@@ -23,8 +23,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from harness.common.atomic import scratch_folder
 from harness.common.errors import UserError
 from harness.detectors import import_block_files, read_checkpoint, to_yaml
@@ -34,7 +32,7 @@ from harness.training.curve import curve_of_epochs
 from harness.training.epoch_table import rows_in, seconds_in, watched
 from harness.training.orphans import let_ranks_end_with_me
 from harness.training.published_trainer import DESCRIPTION, PublishedTrainer, Steps
-from harness.training.quiet import make_ultralytics_quiet
+from harness.training.quiet import make_ultralytics_quiet, use_threads
 from harness.training.torchvision_compat import ensure_torchvision
 from harness.training.training import Accuracy, Progress, Training
 from harness.training.validation import Validator, require_finite, require_number
@@ -60,7 +58,7 @@ def train_published(training: Training, progress: Progress | None = None) -> Acc
     """
     started = time.perf_counter()
     require_cocoeval()
-    torch.set_num_threads(training.threads)
+    use_threads(training.threads)
     ensure_torchvision()
     make_ultralytics_quiet()
     with _folder(training) as folder:

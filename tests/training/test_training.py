@@ -18,7 +18,7 @@ from harness.architecture.choices import Size
 from harness.blocks import CloBlock
 from harness.detectors import resolve_base, widened
 from harness.training import accuracy
-from harness.training.accuracy import Schedule, Training, initial_model
+from harness.training.accuracy import Schedule, Training, initial_model, train
 from tests.training.watched import BASELINE, BLOCKS, ITERATIONS, SCHEDULE, Run, same, watch
 
 pytestmark = pytest.mark.usefixtures("torch_as_it_was")
@@ -65,6 +65,14 @@ def test_every_iteration_has_its_rate_and_new_blocks_theirs(run: Callable[..., R
     for number, step in enumerate(run(BLOCKS).steps, 1):
         expected = 1e-3 * SCHEDULE.rate(number / ITERATIONS)
         assert sorted(step.rates) == pytest.approx([expected, expected, 5 * expected, 5 * expected])
+
+
+@pytest.mark.slow
+def test_a_training_has_the_threads_that_it_was_given(training: Callable[..., Training]) -> None:
+    """Ultralytics would take one fewer than the machine has cores."""
+    seen: set[int] = set()
+    train(training(BASELINE, threads=3), lambda *_: seen.add(torch.get_num_threads()))
+    assert seen == {3}
 
 
 @pytest.mark.slow
