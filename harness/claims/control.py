@@ -63,7 +63,7 @@ class ControlSettings:
 
         A block that sees too little is among the candidates, whatever the sampler proposes.
         """
-        quick: dict[str, Any] = {"batch": 4, "epochs": 1, "trials": 4, "finalists": 2, "seeds": 3}
+        quick: dict[str, Any] = {"epochs": 2, "trials": 4, "seeds": 3}
         return SearchSettings(
             base=BASE,
             data=task,

@@ -15,7 +15,7 @@ from harness.common.yaml_file import kind_of, line_of, read_yaml
 from harness.record.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.record.ladder import MOST_SEEDS
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.settings import EMBEDDED_DATA, default_batch, default_imgsz
+from harness.record.settings import EMBEDDED_DATA, default_imgsz, default_of
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -55,8 +55,8 @@ class AblationFile(BaseModel):
     allow_val_in_train: bool = False
     imgsz: int = Field(default_factory=lambda given: default_imgsz(given["data"]), ge=32, multiple_of=32)
     epochs: int = Field(default=3, ge=1)
-    base_epochs: int = Field(default=20, ge=1)
-    batch: int = Field(default_factory=lambda given: default_batch(given["data"]), ge=1)
+    base_epochs: int = Field(default_factory=default_of("base_epochs"), ge=1)
+    batch: int = Field(default_factory=default_of("batch"), ge=1)
     learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
     block_rate_factor: float = Field(default=FROM_BASE.block_rate_factor, gt=0)
     from_scratch: bool = False

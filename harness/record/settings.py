@@ -39,14 +39,14 @@ def default_imgsz(data: str) -> int:
     return 128 if data in EMBEDDED else 640
 
 
-# A first look at the embedded data takes ten minutes on two cores: six candidates and two finalists have the steps that
-# they need in that time, ten and three have not.
-_FIRST_LOOK = {"trials": 6, "finalists": 2}
+# Embedded data are for a first look: ten minutes on two cores, in which every training has the steps that it needs.
+_DEFAULTS = {"base_epochs": (10, 20), "batch": (8, 16), "trials": (5, 10), "finalists": (2, 3)}
 
 
-def default_batch(data: str) -> int:
-    """Return the images a step where none are given: few of the embedded scenes, since blocks need steps to learn."""
-    return 8 if data in EMBEDDED else 16
+def default_of(name: str) -> Callable[[dict[str, Any]], int]:
+    """Return what gives a field its default, which is one for embedded data and another for a user's."""
+    embedded, others = _DEFAULTS[name]
+    return lambda given: embedded if given["data"] in EMBEDDED else others
 
 
 class Objective(StrEnum):
@@ -100,9 +100,13 @@ class SearchSettings(BaseModel):
         description="epochs of each candidate and of the baseline's control; where none are given, what a planted "
         "effect needs to show (`harness.jobs.plan.enough_epochs`)",
     )
-    base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
+    base_epochs: int = Field(
+        default_factory=default_of("base_epochs"),
+        ge=1,
+        description="epochs of the common base before the search; 10 for the embedded data, 20 for others",
+    )
     batch: int = Field(
-        default_factory=lambda given: default_batch(given["data"]),
+        default_factory=default_of("batch"),
         ge=1,
         description="images a step; 8 for the embedded data, 16 for others",
     )
@@ -116,7 +120,7 @@ class SearchSettings(BaseModel):
     constraints: Constraints = Constraints()
     include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
     trials: int | None = Field(
-        default_factory=lambda given: _FIRST_LOOK["trials"] if given["data"] in EMBEDDED else 10,
+        default_factory=default_of("trials"),
         ge=0,
         description="candidates in the study when the search is done; None is up to the budget",
     )
@@ -124,7 +128,7 @@ class SearchSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
     seeds: int = Field(default=5, ge=1, le=MOST_SEEDS, description="seeds of the baseline and of each finalist")
     finalists: int | None = Field(
-        default_factory=lambda given: _FIRST_LOOK["finalists"] if given["data"] in EMBEDDED else 3,
+        default_factory=default_of("finalists"),
         ge=0,
         description="candidates that reach the second rung; None is one in three",
     )
