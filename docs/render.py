@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.analysis.statistics import Standing, summarise
+from harness.claims.control import picked_of
 from harness.claims.reproduce import read_findings
 from harness.claims.verdict import Finding, Verdict
 from harness.cli.rendering import find_all, render
@@ -25,7 +26,7 @@ from harness.report import words
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
-SEARCH, LEDGER = REFERENCE / "default", REFERENCE / "reproduce"
+SEARCH, LEDGER, PLANTED = REFERENCE / "default", REFERENCE / "reproduce", REFERENCE / "control" / "beacon"
 PAGES = tuple(ROOT / name for name in ("README.md", "README.zh-CN.md"))
 GENERATED = re.compile(r"(<!-- generated: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 HOLDS = re.compile(r"<!-- holds: (\S+) (.+?) -->")
@@ -66,9 +67,9 @@ def findings() -> dict[str, Finding]:
     return read_findings(LEDGER)
 
 
-def headline() -> str:
-    """Return the advice and the answer of the default search's report, as a quotation."""
-    bold, lead = _opening()
+def headline(folder: Path) -> str:
+    """Return the advice and the answer of a search's report, as a quotation."""
+    bold, lead = _opening(folder)
     return f"\n\n> **{' '.join(bold)}** {lead}\n\n"
 
 
@@ -85,7 +86,7 @@ def headline_in_chinese() -> str:
     best = summary[summary["standing"] == Standing.JUDGED].sort_values("gain_map50_95").iloc[-1]
     judged, screened = (int((summary["standing"] == each).sum()) for each in (Standing.JUDGED, Standing.SCREENING))
     zero = "包含零" if best["gain_low"] <= 0 <= best["gain_high"] else "不包含零"
-    noise = re.search(r"standard deviation of (\d[\d.]*)", _opening()[1])
+    noise = re.search(r"standard deviation of (\d[\d.]*)", _opening(SEARCH)[1])
     return (
         f"保留基线。在这些图像上，{judged} 个经复核的结构没有一个被证明胜过基线"
         f"（另有 {screened} 个只在一个种子下筛选过）。"
@@ -95,9 +96,28 @@ def headline_in_chinese() -> str:
     )
 
 
-def _opening() -> tuple[list[str], str]:
-    """Return the bold lines of the report before its first list, and the paragraph after them."""
-    text = (SEARCH / "report.md").read_text(encoding="utf-8").partition("\n- ")[0]
+def planted_in_chinese() -> str:
+    """Return the gist of the control's report on planted data.
+
+    Raises:
+        ValueError: The search missed the effect: the sentence is that of one that found it.
+    """
+    record = read_study(PLANTED)
+    picked = picked_of(record)
+    if picked is None:
+        raise ValueError(f"{PLANTED} has no pick: write its Chinese sentence in docs/render.py")
+    summary = summarise(record.trials[record.trials["epochs"] == record.settings.epochs])
+    row, base = summary.loc[picked], summary[summary["standing"] == Standing.BASELINE].iloc[0]
+    return (
+        f"采用 {picked}（{record.architectures[picked].describe()}）：基线的 mAP50-95 为 "
+        f"{words.plain(base['map50_95'], _DIGITS)}，只能猜类别；它的增益为 "
+        f"{words.signed(row['gain_map50_95'], _DIGITS)}，判定为 gain。"
+    )
+
+
+def _opening(folder: Path) -> tuple[list[str], str]:
+    """Return the bold lines of a report before its first list, and the paragraph after them."""
+    text = (folder / "report.md").read_text(encoding="utf-8").partition("\n- ")[0]
     paragraphs = [re.sub(r"\\([\[\]_<>*`|])", r"\1", each.strip()) for each in text.split("\n\n")]
     bold = [each.strip("*") for each in paragraphs if each.startswith("**") and each.endswith("**")]
     return bold, paragraphs[paragraphs.index(f"**{bold[-1]}**") + 1]
@@ -116,7 +136,9 @@ def verdicts(claims: str, parts: dict[Verdict, str], comma: str) -> str:
 
 
 SNIPPETS: dict[str, Callable[[], str]] = {
-    "headline": headline,
+    "headline": lambda: headline(SEARCH),
+    "headline of the control": lambda: headline(PLANTED),
+    "headline of the control, in Chinese": planted_in_chinese,
     "headline, in Chinese": headline_in_chinese,
     "verdicts": lambda: verdicts("claims: ", {verdict: str(verdict) for verdict in Verdict}, ", "),
     "verdicts, in Chinese": lambda: verdicts(

@@ -39,7 +39,10 @@ def same(committed: Path, rendered: Path) -> bool:
 
 def test_every_reference_result_can_be_rendered() -> None:
     names = {folder.relative_to(REFERENCE).as_posix() for folder in FOLDERS}
-    assert names == {"default", "fidelity/default", "reproduce", "reproduce/from-scratch", "reproduce/from-the-base"}
+    assert names == {
+        "control/beacon", "control/local", "default", "fidelity/default", "reproduce", "reproduce/from-scratch",
+        "reproduce/from-the-base",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.relative_to(REFERENCE).as_posix())

@@ -65,12 +65,7 @@ def search(
             help="Epochs of each candidate and of the baseline's control. \\[default: what 320 steps take, 3 at least]"
         ),
     ] = None,
-    base_epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs of the common base, trained once and cached. \\[default: 20; 10 on the embedded data]"
-        ),
-    ] = None,
+    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16; 8 for the embedded data]")] = None,
     seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,

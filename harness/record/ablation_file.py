@@ -55,7 +55,7 @@ class AblationFile(BaseModel):
     allow_val_in_train: bool = False
     imgsz: int = Field(default_factory=lambda given: default_imgsz(given["data"]), ge=32, multiple_of=32)
     epochs: int = Field(default=3, ge=1)
-    base_epochs: int = Field(default_factory=default_of("base_epochs"), ge=1)
+    base_epochs: int = Field(default=20, ge=1)
     batch: int = Field(default_factory=default_of("batch"), ge=1)
     learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
     block_rate_factor: float = Field(default=FROM_BASE.block_rate_factor, gt=0)

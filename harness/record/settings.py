@@ -40,7 +40,7 @@ def default_imgsz(data: str) -> int:
 
 
 # Embedded data are for a first look: ten minutes on two cores, in which every training has the steps that it needs.
-_DEFAULTS = {"base_epochs": (10, 20), "batch": (8, 16), "trials": (5, 10), "finalists": (2, 3)}
+_DEFAULTS = {"batch": (8, 16), "trials": (5, 10), "finalists": (2, 3)}
 
 
 def default_of(name: str) -> Callable[[dict[str, Any]], int]:
@@ -100,11 +100,7 @@ class SearchSettings(BaseModel):
         description="epochs of each candidate and of the baseline's control; where none are given, what a planted "
         "effect needs to show (`harness.jobs.plan.enough_epochs`)",
     )
-    base_epochs: int = Field(
-        default_factory=default_of("base_epochs"),
-        ge=1,
-        description="epochs of the common base before the search; 10 for the embedded data, 20 for others",
-    )
+    base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
     batch: int = Field(
         default_factory=default_of("batch"),
         ge=1,

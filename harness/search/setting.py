@@ -69,14 +69,14 @@ def prepare_search(settings: SearchSettings) -> Setting:
 
 
 def _with_schedule(settings: SearchSettings, images: int) -> SearchSettings:
-    """Give a search what it leaves to us: the schedule that its study was begun with, else steps enough to learn.
+    """Give a search what it leaves to us: batch and epochs that its study was begun with, else steps enough to learn.
 
     Args:
         settings: What was asked for.
         images: Training images.
     """
     begun = begun_with(settings.storage_url, settings.study)
-    left = {"base_epochs", "batch", "epochs"} - settings.model_fields_set
+    left = {"batch", "epochs"} - settings.model_fields_set
     settings = settings.model_copy(update={name: begun[name] for name in left if name in begun})
     if "epochs" in settings.model_fields_set:
         return settings

@@ -168,13 +168,13 @@ def test_settings_go_through_json(sampler: Sampler) -> None:
 def test_without_rungs_one_seed_screens_and_every_seed_judges() -> None:
     assert SearchSettings(epochs=5, seeds=4).ladder.rungs == ((5, 1), (5, 4))
     own = SearchSettings(data="own.yaml")
-    assert (own.finalists, own.trials, own.batch, own.base_epochs) == (3, 10, 16, 20)
+    assert (own.finalists, own.trials, own.batch) == (3, 10, 16)
 
 
 @pytest.mark.parametrize("data", EMBEDDED)
 def test_a_first_look_at_embedded_data_is_short(data: str) -> None:
     given = SearchSettings(data=data)
-    assert (given.finalists, given.trials, given.batch, given.base_epochs) == (2, 5, 8, 10)
+    assert (given.finalists, given.trials, given.batch) == (2, 5, 8)
     assert search_settings(data=data, rungs="2x1, 2x3").finalists is None
 
 

@@ -46,7 +46,7 @@ def test_a_model_of_the_article_starts_as_the_spaces_blocks_do(setting: Setting)
     ("given", "begun", "expected"),
     [
         ({}, {}, 107),  # three steps an epoch
-        ({}, {"batch": 5, "base_epochs": 20}, 32),
+        ({}, {"batch": 5}, 32),
         ({"batch": 5}, {}, 32),
         ({"epochs": 2}, {"epochs": 3}, 2),
         ({"rungs": "5x1, 5x3"}, {}, 5),
