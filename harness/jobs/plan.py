@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from harness.record.ladder import Budget, Ladder, Rung, Unit
 
 STEPS_TO_SHOW = 320
-"""Optimiser steps of 16 images after which a planted effect shows under 9 seeds of 10 (docs/decisions/0004)."""
+"""Optimiser steps of 8 images or of 16 after which a planted effect shows under 9 seeds of 10 (docs/decisions/0004)."""
+LEAST_BATCH = 8
+"""Images of such a step: after as many steps of 4 it shows under none of 10. Smaller batches are given as many images,
+which is a guess."""
 
 LEAST_EPOCHS = 3
 """Epochs of a search that names none, where that many have steps enough."""
@@ -22,7 +25,11 @@ def enough_epochs(*, images: int, batch: int) -> int:
         images: Training images.
         batch: Images a step.
     """
-    return max(LEAST_EPOCHS, math.ceil(STEPS_TO_SHOW / math.ceil(images / batch)))
+    return max(LEAST_EPOCHS, math.ceil(_steps_to_show(batch) / math.ceil(images / batch)))
+
+
+def _steps_to_show(batch: int) -> int:
+    return max(STEPS_TO_SHOW, math.ceil(STEPS_TO_SHOW * LEAST_BATCH / batch))
 
 
 def too_few_steps(*, epochs: int, images: int, batch: int) -> str:
@@ -34,11 +41,12 @@ def too_few_steps(*, epochs: int, images: int, batch: int) -> str:
         batch: Images a step.
     """
     steps = epochs * math.ceil(images / batch)
-    if steps >= STEPS_TO_SHOW:
+    needed = _steps_to_show(batch)
+    if steps >= needed:
         return ""
     return (
-        f"{steps} steps an architecture; planted effects need {STEPS_TO_SHOW} to show under 9 seeds of 10: a block "
-        f"that pays may read as none. --epochs {math.ceil(STEPS_TO_SHOW / math.ceil(images / batch))} has as many"
+        f"{steps} steps an architecture; planted effects need {needed} to show under 9 seeds of 10: a block "
+        f"that pays may read as none. --epochs {math.ceil(needed / math.ceil(images / batch))} has as many"
     )
 
 

@@ -98,6 +98,7 @@ def test_a_plan_of_too_few_steps_says_how_many_planted_effects_need() -> None:
     assert said.startswith(f"120 steps an architecture; planted effects need {STEPS_TO_SHOW} ")
     assert "--epochs 8 has" in said
     assert too_few_steps(epochs=1, images=17, batch=16).startswith("2 steps")
+    assert "planted effects need 640 " in too_few_steps(epochs=1, images=1280, batch=4)
 
 
 def test_epochs_that_nobody_names_have_steps_enough() -> None:
