@@ -106,7 +106,7 @@ def planted_in_chinese() -> str:
     picked = picked_of(record)
     if picked is None:
         raise ValueError(f"{PLANTED} has no pick: write its Chinese sentence in docs/render.py")
-    summary = summarise(record.trials[record.trials["epochs"] == record.settings.epochs])
+    summary = summarise(record.trials)
     row, base = summary.loc[picked], summary[summary["standing"] == Standing.BASELINE].iloc[0]
     return (
         f"采用 {picked}（{record.architectures[picked].describe()}）：基线的 mAP50-95 为 "
