@@ -11,24 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.architecture.choices import FeedForward, Gate, Init, Kind, LocalGroup, MapSize, Mode, Operator
+from harness.architecture.choices import Init, Kind, MapSize
 from harness.architecture.placement import Placement
 from harness.common.digest import text_digest
 from harness.common.errors import UserError
-
-__all__ = [
-    "BASELINE",
-    "Architecture",
-    "FeedForward",
-    "Gate",
-    "Init",
-    "Kind",
-    "LocalGroup",
-    "MapSize",
-    "Mode",
-    "Operator",
-    "Placement",
-]
 
 BASELINE = "baseline"
 """The identity of the unmodified base."""

@@ -140,7 +140,7 @@ def run_control(
     checks = planted_checks(planted)
     picked = picked_of(planted)
     if picked is not None and not settings.quick:
-        epochs = LONGER * epochs_of(planted)
+        epochs = LONGER * int(planted.trials["epochs"].min())
         chosen = ChosenOptions(
             identity=picked, epochs=epochs, device=settings.device, workers=settings.workers,
             threads=settings.threads, results=settings.results,
@@ -153,13 +153,6 @@ def run_control(
     found = Control(checks=(*checks, null_check(null)), planted=planted, null=null)
     keep_control(resolve_device(settings.device), passed=found.passed, quick=settings.quick)
     return found
-
-
-def epochs_of(record: StudyRecord) -> int:
-    """Return the epochs of a search's short trainings."""
-    epochs = record.settings.epochs
-    assert epochs is not None, "every search has some"
-    return epochs
 
 
 def picked_of(record: StudyRecord) -> str | None:

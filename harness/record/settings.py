@@ -43,7 +43,7 @@ def default_imgsz(data: str) -> int:
 _DEFAULTS = {"batch": (8, 16), "trials": (5, 10), "finalists": (2, 3)}
 
 
-def default_of(name: str) -> Callable[[dict[str, Any]], int]:
+def default_of(name: str) -> Callable[[Mapping[str, Any]], int]:
     """Return what gives a field its default, which is one for embedded data and another for a user's."""
     embedded, others = _DEFAULTS[name]
     return lambda given: embedded if given["data"] in EMBEDDED else others

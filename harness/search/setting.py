@@ -69,12 +69,7 @@ def prepare_search(settings: SearchSettings) -> Setting:
 
 
 def _with_schedule(settings: SearchSettings, images: int) -> SearchSettings:
-    """Give a search what it leaves to us: batch and epochs that its study was begun with, else steps enough to learn.
-
-    Args:
-        settings: What was asked for.
-        images: Training images.
-    """
+    """Give a search what it leaves to us: batch and epochs as its study was begun, else steps enough to learn."""
     begun = begun_with(settings.storage_url, settings.study)
     left = {"batch", "epochs"} - settings.model_fields_set
     settings = settings.model_copy(update={name: begun[name] for name in left if name in begun})

@@ -126,26 +126,16 @@ def study_names(url: str) -> list[str]:
 
 
 def begun_with(url: str, name: str, entry: str = SETTINGS) -> Mapping[str, Any]:
-    """Return what a study's trials share, as it was begun; empty of one that is not there or does not open.
+    """Return an entry of a study as it was begun: what its trials share, or what makes it an ablation (`ABLATION`).
 
-    Whoever opens it for writing says what is wrong with it.
-
-    Args:
-        url: Optuna's storage.
-        name: The study's.
-        entry: What is read of it: its settings, or what makes it an ablation (`harness.record.study.ABLATION`).
+    It is empty of a study that is not there or does not open: whoever opens it for writing says what is wrong with it.
     """
     try:
         if name not in study_names(url):
             return {}
         found: Mapping[str, Any] = optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs[entry]
-    except (
-        UserError,
-        SQLAlchemyError,
-        RuntimeError,
-        LookupError,
-        ValueError,
-    ):  # of Optuna, too: damaged, or of another version
+    # Of Optuna, too: damaged, or of another version.
+    except (UserError, SQLAlchemyError, RuntimeError, LookupError, ValueError):
         return {}
     return found
 
