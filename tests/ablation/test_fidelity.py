@@ -15,9 +15,11 @@ from harness.ablation import fidelity as module
 from harness.ablation.fidelity import prepare_fidelity, run_fidelity
 from harness.ablation.fidelity_plan import FidelityPlan, check_same, load_plan
 from harness.ablation.fidelity_rows import COLUMNS, TRAININGS
-from harness.architecture import BASELINE
+from harness.architecture import BASELINE, Init
 from harness.common.errors import UserError
+from harness.data.digits import DigitsSettings
 from harness.jobs.base import CommonBase
+from harness.jobs.plan import enough_epochs
 from harness.jobs.trial import Job, Measured, run_trial
 from harness.record.state import Failure, State
 from harness.training.accuracy import Accuracy, Training
@@ -274,7 +276,9 @@ def test_the_shipped_plan_measures_a_searchs_own_default_eight_times_longer() ->
 
     shipped, defaults = load_plan("default"), SearchSettings()
     own = shipped.short[0]
-    for name in ("epochs", "learning_rate", "block_rate_factor", "from_scratch"):
+    assert own.epochs == enough_epochs(images=DigitsSettings().train_images, batch=defaults.batch)
+    assert shipped.init is Init.RESIDUAL
+    for name in ("learning_rate", "block_rate_factor", "from_scratch"):
         assert getattr(own, name) == getattr(defaults, name)
     for name in ("base", "data", "imgsz", "batch", "base_epochs"):
         assert getattr(shipped, name) == getattr(defaults, name)

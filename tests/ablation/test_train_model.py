@@ -62,7 +62,9 @@ def checkpoint(folder: Path, classes: int = 2) -> Path:
 
 def candidate(weights: Path | None) -> Training:
     """The same detector as a search trains it."""
-    settings = SearchSettings(imgsz=64, batch=4, device="cpu", workers=1, threads=1, from_scratch=weights is None)
+    settings = SearchSettings(
+        imgsz=64, batch=4, epochs=3, device="cpu", workers=1, threads=1, from_scratch=weights is None
+    )
     found = prepare_search(settings)
     detector = find_detector("yolov5n-clo-head")
     return Training(
