@@ -148,7 +148,7 @@ def main_run(
         for number, row in enumerate(pool.imap_unordered(_train, todo), 1):
             is_new = not file.exists()
             with file.open("a", newline="", encoding="utf-8") as stream:
-                writer = csv.writer(stream)
+                writer = csv.writer(stream, lineterminator="\n")
                 if is_new:
                     writer.writerow(COLUMNS)
                 writer.writerow(row)
