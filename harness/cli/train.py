@@ -13,7 +13,7 @@ from harness.cli.options import MODEL_HELP, AllowUnusable, AllowValInTrain, Json
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
 from harness.record.own_files import refuse_others
-from harness.record.settings import EMBEDDED_DATA, default_imgsz
+from harness.record.settings import EMBEDDED_DATA, default_of
 
 _OF_A_STUDY = 100
 """Default epochs of an architecture of a study: as many as Ultralytics trains by default."""
@@ -108,9 +108,9 @@ def train(
     refuse_others("--out", target, (".pt",), "a checkpoint")
     options = TrainOptions(
         model=model, data=data or EMBEDDED_DATA, weights=weights, epochs=epochs or 20,
-        imgsz=imgsz or default_imgsz(data or EMBEDDED_DATA), batch=batch or 16, learning_rate=learning_rate,
-        block_rate_factor=block_rate_factor, seed=seed or 0, device=device, threads=threads,
-        loader_workers=loader_workers, out=target, allow_unusable=allow_unusable,
+        imgsz=imgsz or default_of("imgsz")({"data": data or EMBEDDED_DATA}), batch=batch or 16,
+        learning_rate=learning_rate, block_rate_factor=block_rate_factor, seed=seed or 0, device=device,
+        threads=threads, loader_workers=loader_workers, out=target, allow_unusable=allow_unusable,
         allow_val_in_train=allow_val_in_train,
     )  # fmt: skip
     with observer(f"clo train · {model}", quiet=False, machine=as_json) as watch:

@@ -15,7 +15,7 @@ from harness.common.yaml_file import kind_of, line_of, read_yaml
 from harness.record.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.record.ladder import MOST_SEEDS
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.settings import EMBEDDED_DATA, default_imgsz, default_of
+from harness.record.settings import EMBEDDED_DATA, default_of
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -53,7 +53,7 @@ class AblationFile(BaseModel):
     data: str = EMBEDDED_DATA
     allow_unusable: bool = False
     allow_val_in_train: bool = False
-    imgsz: int = Field(default_factory=lambda given: default_imgsz(given["data"]), ge=32, multiple_of=32)
+    imgsz: int = Field(default_factory=default_of("imgsz"), ge=32, multiple_of=32)
     epochs: int = Field(default=3, ge=1)
     base_epochs: int = Field(default=20, ge=1)
     batch: int = Field(default_factory=default_of("batch"), ge=1)

@@ -34,13 +34,9 @@ MIN_GAIN = 0.005
 """Smallest difference in mAP50-95 that matters, unless somebody says another: docs/report.md has the reason."""
 
 
-def default_imgsz(data: str) -> int:
-    """Side of the square input in pixels where none is given: that of the embedded scenes, or Ultralytics' own."""
-    return 128 if data in EMBEDDED else 640
-
-
-# Embedded data are for a first look: ten minutes on two cores, in which every training has the steps that it needs.
-_DEFAULTS = {"batch": (8, 16), "trials": (5, 10), "finalists": (2, 3)}
+# Embedded scenes are small images for a first look, whose time goes into the steps that a training needs rather than
+# into many trainings.
+_DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (5, 10), "finalists": (2, 3)}
 
 
 def default_of(name: str) -> Callable[[Mapping[str, Any]], int]:
@@ -90,7 +86,7 @@ class SearchSettings(BaseModel):
     allow_unusable: bool = Field(default=False, description="train although more than 2 % of the data are unusable")
     allow_val_in_train: bool = Field(default=False, description="train although validation images are training images")
     imgsz: int = Field(
-        default_factory=lambda given: default_imgsz(given["data"]),
+        default_factory=default_of("imgsz"),
         ge=32,
         description="side of the square input, in pixels; 128 for the embedded data, 640 for others",
     )

@@ -30,7 +30,9 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
                 traces.append(_points_trace(figure, mark, points, named, on_front=on_front))
     traces += _rings(figure)
     if figure.second_x or figure.second_y:
-        traces.append({"x": [None], "y": [None], "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"})
+        # An axis without a trace is not drawn, and one with a trace but without a layout is Plotly's own, 0 to 4.
+        axes = {"xaxis": "x2" if figure.second_x else "x", "yaxis": "y2" if figure.second_y else "y"}
+        traces.append({"x": [None], "y": [None], **axes, "hoverinfo": "skip"})
     return {"data": traces, "layout": _layout(figure)}
 
 

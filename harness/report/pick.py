@@ -123,7 +123,7 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
     others = f" The noise does not tell it from {words.listed(tied)}, which {verb} the baseline too." if tied else ""
     known = record.architectures.get(name)
     blocks = f", with {known.describe()}" if known else ""
-    only = " It is the only one that is shown to beat the baseline." if len(names) == 1 else ""
+    only = " It is the only one that is shown to beat the baseline." if len(winners) == 1 else ""
     column, cost = cost_of(record, summary)
     price = words.times(row[column], math.nan, math.nan)
     paid = "" if price == words.DASH else f" for {price} the {cost}"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
@@ -23,6 +24,17 @@ def test_plotly_accepts_the_figure_and_json_has_no_nan(record: StudyRecord) -> N
         figure = plotly_figure(front_figure(record, summarise(record.trials), axis, 3))
         assert go.Figure(figure).layout.showlegend is False
         assert json.loads(json.dumps(figure, allow_nan=False)) == figure
+
+
+def test_no_trace_has_an_axis_that_the_layout_does_not_describe() -> None:
+    """Plotly would draw one of its own, 0 to 4, beside the gain, as where trainings differ in length."""
+    long = example.frame(example.baseline(0, 1), example.candidate("aaaa", [0.01, 0.02])).assign(epochs=12)
+    mixed = example.record(pd.concat([example.winning().trials, long], ignore_index=True))
+    for record in (example.winning(), mixed):
+        for axis in AXES:
+            figure = plotly_figure(front_figure(record, summarise(record.trials), axis, 3))
+            named = {trace.get(name, name[0]) for trace in figure["data"] for name in ("xaxis", "yaxis")}
+            assert {f"{each[0]}axis{each[1:]}" for each in named} <= set(figure["layout"])
 
 
 def test_bars_are_lengths_from_the_mean() -> None:

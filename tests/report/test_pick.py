@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import pandas as pd
 import pytest
 
 from harness.analysis.noise import Noise
@@ -39,6 +40,17 @@ def test_the_pick_is_the_cheapest_within_min_gain_of_the_best_and_its_headline_n
     assert "does not tell it from 3fa9c1d2, which beats the baseline too." in found.why
     assert "within 0.005 of the largest gain, the one of the lowest latency" in found.rule
     assert sure(preferring(example.winning(), 0.001)).architecture == "3fa9c1d2"
+
+
+def test_a_gain_after_fewer_epochs_is_a_gain_too_so_that_the_pick_is_not_the_only_one() -> None:
+    """As in a control, whose pick is trained long after the search."""
+    rows = example.baseline(0, 1, 2, 3), example.candidate("short", [0.05, 0.050, 0.0505, 0.0495])
+    long = example.frame(example.baseline(0, 1, 2, 3), example.candidate("long", [0.06, 0.060, 0.0605, 0.0595]))
+    trials = pd.concat([example.frame(*rows), long.assign(epochs=12)], ignore_index=True)
+    found = sure(example.record(trials))
+    assert found.architecture == "long"
+    assert "the only one" not in found.why
+    assert "the only one" in sure(example.record(long)).why
 
 
 def test_two_permille_of_latency_do_not_move_the_pick_from_five_points_to_half_a_point() -> None:
