@@ -284,8 +284,9 @@ FILES = (
     File(
         name="matches/ID-Nepochs-baseB-seedS.npz",
         about="Matches of the validation images of a training that judges: per detection its class, confidence and, a "
-        "bit an IoU of 0.50 to 0.95, whether it has an object (`harness.training.image_matches.read_matches`); "
-        "`image_influence` is made of them. 0.3 MB for 400 images, 6 MB for 5,000 with 250 detections each.",
+        "bit an IoU of 0.50 to 0.95, whether it has an object, and where it lies, if it is at least 0.05 confident; the "
+        "objects with their boxes (`harness.training.image_matches.read_matches`). `image_influence` is made of them. "
+        "0.6 MB for 800 images with 130 detections each.",
     ),
     File(
         name="curves/ID-Nepochs-baseB-seedS.parquet",

@@ -22,7 +22,7 @@ The matches are kept in a file of the study.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,9 @@ Array = npt.NDArray[Any]
 IOUS = 10
 """IoU 0.50, 0.55 … 0.95."""
 _BITS = 1 << np.arange(IOUS, dtype=np.uint16)
+LEAST_DRAWN = 0.05
+"""Boxes of detections that are less confident are not kept: nobody looks at them, and they are most."""
+_STEPS = 65_535.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,9 @@ class ImageMatches:
         predicted: Class of each detection; (D,).
         target: Class of each object; (T,).
         names: File name of each image; empty where it is not known.
+        boxes: Of each detection, (D, 4): left, top, right, bottom as shares of the image's width and height; zeros
+            where it is less confident than `LEAST_DRAWN`. Empty in files from before they were kept.
+        target_boxes: Of each object, (T, 4).
     """
 
     matched: Sequence[Array]
@@ -56,11 +62,18 @@ class ImageMatches:
     predicted: Sequence[Array]
     target: Sequence[Array]
     names: Sequence[str] = ()
+    boxes: Sequence[Array] = ()
+    target_boxes: Sequence[Array] = ()
 
     def sorted_by_name(self) -> ImageMatches:
         """Return the images in the order of their names, so that two detectors' entries are of the same images."""
-        order = sorted(range(len(self.names)), key=self.names.__getitem__)
-        return ImageMatches(**{name: [values[index] for index in order] for name, values in vars(self).items()})
+        return self.of(sorted(range(len(self.names)), key=self.names.__getitem__))
+
+    def of(self, images: Iterable[int]) -> ImageMatches:
+        """Return those images, by number, in that order."""
+        order = list(images)
+        taken = {name: [values[at] for at in order] if len(values) else () for name, values in vars(self).items()}
+        return ImageMatches(**taken)
 
 
 def matches_path(folder: Path, identity: str, epochs: int, base_seed: int, seed: int) -> Path:
@@ -69,12 +82,16 @@ def matches_path(folder: Path, identity: str, epochs: int, base_seed: int, seed:
 
 
 def write_matches(matches: ImageMatches, path: Path) -> None:
-    """Write matches compressed, the IoUs of a detection as bits. A reader never sees half a file.
+    """Write matches compressed, the IoUs of a detection as bits, boxes to 1/65,535 of the image's sides.
+
+    A reader never sees half a file.
 
     Args:
         matches: Of all images.
         path: File to write, named `.npz`; its folder is made.
     """
+    confidence, boxes = _joined(matches.confidence), _joined(matches.boxes, (0, 4))
+    drawn = confidence[: len(boxes), None] >= LEAST_DRAWN
     with whole(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
@@ -82,9 +99,11 @@ def write_matches(matches: ImageMatches, path: Path) -> None:
             detections=np.array([len(values) for values in matches.confidence], dtype=np.uint32),
             objects=np.array([len(values) for values in matches.target], dtype=np.uint32),
             matched=_joined(matches.matched, (0, IOUS)).astype(np.uint16) @ _BITS,
-            confidence=_joined(matches.confidence).astype(np.float32),
+            confidence=confidence.astype(np.float32),
             predicted=_joined(matches.predicted).astype(np.uint16),
             target=_joined(matches.target).astype(np.uint16),
+            boxes=_steps(np.where(drawn, boxes, 0)),
+            target_boxes=_steps(_joined(matches.target_boxes, (0, 4))),
         )
 
 
@@ -99,12 +118,15 @@ def read_matches(path: Path) -> ImageMatches:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
         detections, objects = (np.cumsum(found[name])[:-1] for name in ("detections", "objects"))
+        boxes, target_boxes = (found.get(name, np.zeros((0, 4))) / _STEPS for name in ("boxes", "target_boxes"))
         return ImageMatches(
             matched=np.split((found["matched"][:, None] & _BITS) > 0, detections),
             confidence=np.split(found["confidence"], detections),
             predicted=np.split(found["predicted"], detections),
             target=np.split(found["target"], objects),
             names=found["names"].tolist(),
+            boxes=np.split(boxes, detections) if len(target_boxes) else (),
+            target_boxes=np.split(target_boxes, objects) if len(target_boxes) else (),
         )
     except (KeyError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path}: no file of matches ({error})") from error
@@ -113,6 +135,11 @@ def read_matches(path: Path) -> ImageMatches:
 def _joined(values: Sequence[Array], shape: tuple[int, ...] = (0,)) -> Array:
     """Return all entries as one array, where there are no images as well."""
     return np.concatenate([np.zeros(shape, np.uint8), *values])
+
+
+def _steps(shares: Array) -> Array:
+    steps: Array = np.rint(shares.clip(0, 1) * _STEPS).astype(np.uint16)
+    return steps
 
 
 Floats = npt.NDArray[np.float64]

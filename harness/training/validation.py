@@ -20,6 +20,9 @@ from harness.training.coco import Detections, Truth, coco_accuracy, find_annotat
 from harness.training.image_matches import ImageMatches, block_influence
 from harness.training.training import NotANumberError
 
+ImagePlaces = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+"""Boxes of an image's detections and of its labels, as shares of its sides."""
+
 
 def require_number(map50_95: float) -> None:
     """Let no accuracy through that is not a number.
@@ -69,7 +72,7 @@ class Validator(DetectionValidator):
     def init_metrics(self, model: nn.Module) -> None:
         """Forget an earlier validation."""
         super().init_metrics(model)
-        self._images: list[tuple[str, Truth, Detections]] = []
+        self._images: list[tuple[str, Truth, Detections, ImagePlaces]] = []
 
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         """Keep a batch, boxes in pixels of the image as it is on disk."""
@@ -77,10 +80,13 @@ class Validator(DetectionValidator):
         for index, found in enumerate(preds):
             place = self._prepare_batch(index, batch)
             name = Path(place["im_file"]).name
-            truth = self._labels(place) if self.annotations is None else self.annotations[name]
+            labels = self._labels(place)
+            truth = labels if self.annotations is None else self.annotations[name]
             scaled = self.scale_preds(found, place)
             boxes, scores, classes = (scaled[key].float().cpu().numpy() for key in ("bboxes", "conf", "cls"))
-            self._images.append((name, truth, Detections(boxes=boxes, scores=scores, classes=classes.astype(int))))
+            sides = np.tile(place["ori_shape"][::-1], 2)
+            detections = Detections(boxes=boxes, scores=scores, classes=classes.astype(int))
+            self._images.append((name, truth, detections, (boxes / sides, labels.boxes / sides)))
 
     def _labels(self, place: dict[str, Any]) -> Truth:
         scaled = ops.scale_boxes(place["imgsz"], place["bboxes"].clone(), place["ori_shape"], place["ratio_pad"])
@@ -102,14 +108,16 @@ class Validator(DetectionValidator):
         """Keep the matches, which Ultralytics forgets here."""
         keys = {"matched": "tp", "confidence": "conf", "predicted": "pred_cls", "target": "target_cls"}
         kept = {name: list(self.metrics.stats[key]) for name, key in keys.items()}
-        self.matches = ImageMatches(**kept, names=[name for name, *_ in self._images])
+        names, _, _, places = zip(*self._images, strict=True) if self._images else ((), (), (), ())
+        boxes, target_boxes = ([place[side] for place in places] for side in (0, 1))
+        self.matches = ImageMatches(**kept, names=names, boxes=boxes, target_boxes=target_boxes)
         stats: dict[str, Any] = super().get_stats()
         return stats
 
     def figures(self) -> dict[str, Any]:
         """Return all figures of `Accuracy` that come from the detections."""
         box = self.metrics.box
-        in_order = [image[1:] for image in sorted(self._images, key=lambda image: image[0])]  # COCO ids sort so, too
+        in_order = [image[1:3] for image in sorted(self._images, key=lambda image: image[0])]  # COCO ids sort so, too
         coco = coco_accuracy(in_order, self.names)
         by_coco = self.is_coco or self.annotations is not None
         per_class = coco.per_class if by_coco else dict(zip(box.ap_class_index, box.ap, strict=True))

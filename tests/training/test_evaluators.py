@@ -117,6 +117,19 @@ def test_the_matches_that_are_kept_give_ultralytics_figure(validator: Any) -> No
     assert figures["ultralytics_map50_95"] == pytest.approx(0.995 / 2)
 
 
+def test_the_boxes_that_are_kept_lie_where_the_matches_say(validator: Any) -> None:
+    show(validator, PERFECT)
+    found = validator.matches
+    assert all(each.all() for each in found.matched)
+    by_class = [dict(zip(classes.tolist(), boxes.tolist(), strict=True)) for classes, boxes in (
+        (found.predicted[0], found.boxes[0]), (found.target[0], found.target_boxes[0])
+    )]  # fmt: skip
+    assert by_class[0].keys() == by_class[1].keys()
+    for name, box in by_class[1].items():
+        assert by_class[0][name] == pytest.approx(box, abs=0.01)
+        assert min(box) > 0 and max(box) < 1
+
+
 @pytest.mark.slow
 def test_a_training_brings_along_all_that_its_validation_saw(run: Callable[..., Run]) -> None:
     result = run(BASELINE).result

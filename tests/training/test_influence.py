@@ -11,6 +11,7 @@ import pytest
 from ultralytics.utils.metrics import ap_per_class
 
 from harness.training.image_matches import (
+    LEAST_DRAWN,
     MOST_BLOCKS,
     ImageMatches,
     block_influence,
@@ -38,11 +39,6 @@ def simulated(images: int, seed: int, classes: int = 4, skill: float = 0.8) -> I
     return ImageMatches(**parts)
 
 
-def taken(matches: ImageMatches, images: np.ndarray) -> ImageMatches:
-    parts = {name: values for name, values in vars(matches).items() if name != "names"}
-    return ImageMatches(**{name: [values[i] for i in images] for name, values in parts.items()})
-
-
 def by_ultralytics(matches: ImageMatches) -> float:
     parts = (matches.matched, matches.confidence, matches.predicted, matches.target)
     return float(ap_per_class(*map(np.concatenate, parts))[5].mean())
@@ -54,7 +50,7 @@ def test_weights_are_copies_of_images() -> None:
         matches = simulated(60, seed, classes=3 + 6 * seed)
         rng = np.random.default_rng(seed)
         weights = np.vstack([np.ones((1, 60), int), rng.multinomial(60, np.full(60, 1 / 60), size=8)])
-        expected = [by_ultralytics(taken(matches, np.repeat(np.arange(60), row))) for row in weights]
+        expected = [by_ultralytics(matches.of(np.repeat(np.arange(60), row))) for row in weights]
         assert weighted_map50_95(matches, weights) == pytest.approx(expected, abs=1e-12)
 
 
@@ -132,7 +128,7 @@ def test_blocks_are_of_neighbours_by_name_whatever_the_order_they_were_seen_in()
     matches = simulated(90, 2)
     named = replace(matches, names=[f"{number:03}.jpg" for number in range(90)])
     shuffled = np.random.default_rng(0).permutation(90)
-    seen = replace(taken(named, shuffled), names=[named.names[number] for number in shuffled])
+    seen = named.of(shuffled)
     assert block_influence(seen) == pytest.approx(map_influence(matches).tolist())
     many = replace(simulated(2 * MOST_BLOCKS, 3), names=[f"{number:03}.jpg" for number in range(2 * MOST_BLOCKS)])
     pairs = map_influence(many).reshape(MOST_BLOCKS, 2).sum(axis=1)
@@ -150,6 +146,24 @@ def test_matches_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
         for one, other in zip(getattr(again, name), getattr(matches, name), strict=True):
             np.testing.assert_array_equal(one, other)
     assert block_influence(again) == pytest.approx(block_influence(matches), abs=1e-7)
+
+
+def test_boxes_come_back_where_somebody_would_draw_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    matches = simulated(30, 4)
+    boxes = [rng.random((len(each), 4)) for each in matches.confidence]
+    placed = replace(
+        matches, names=["a.jpg"] * 30, boxes=boxes, target_boxes=[np.ones((len(t), 4)) for t in matches.target]
+    )
+    write_matches(placed, tmp_path / "a.npz")
+    again = read_matches(tmp_path / "a.npz")
+    for found, drawn, confidence in zip(again.boxes, boxes, matches.confidence, strict=True):
+        seen = confidence >= LEAST_DRAWN
+        np.testing.assert_allclose(found[seen], drawn[seen], atol=1e-5)
+        assert not found[~seen].any()
+    assert all((each == 1).all() for each in again.target_boxes)
+    write_matches(matches, tmp_path / "before.npz")  # as files were before boxes were kept
+    assert read_matches(tmp_path / "before.npz").boxes == ()
 
 
 def test_another_file_is_said_to_be_none_of_matches(tmp_path: Path) -> None:
