@@ -28,10 +28,10 @@ from harness.common.isolation import isolate_ultralytics
 from harness.detectors import find_sites, insert, map_sizes, mode_channels, resolve_base, to_yaml
 from harness.record.study import ARCHITECTURE, MODEL_YAML, ROLE, ROW, SETTINGS, TRAINING
 from harness.report.closing import closing
-from harness.report.content import content
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.png import draw_png, draw_svg
+from harness.report.search import search_content
 from harness.space import SearchSpace, load_space
 from harness.storage.records import load_record
 
@@ -102,11 +102,11 @@ def measure(folder: Path, url: str) -> dict[str, float]:
     found, record = {}, load_record(url, STUDY)
     found["read"], record = _timed(lambda: load_record(url, STUDY))
     found["importances"], _ = _timed(lambda: importances(record.choices))
-    whole, said = _timed(lambda: content(record))
+    whole, said = _timed(lambda: search_content(record))
     found["words and tables"] = whole - found["importances"]
     sheet = (said.figures, STUDY, said.answer.headline)
     found["pictures"], _ = _timed(lambda: (draw_png(*sheet), draw_svg(*sheet)))
-    found["page"], page = _timed(lambda: (render_html(said), render_markdown(said)))
+    found["page"], page = _timed(lambda: (render_html(said.page), render_markdown(said.page)))
     found["last words"], _ = _timed(lambda: closing(record, said))
     found["MB"] = len(page[0]) / 1e6
     typed = [sys.executable, "-m", "harness", "report", STUDY, "--results", str(folder)]

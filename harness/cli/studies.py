@@ -17,8 +17,8 @@ from harness.record.settings import search_settings, sqlite_url
 from harness.record.study import StudyRecord
 from harness.record.tables import is_study, read_study
 from harness.report import closing, write_report
-from harness.report.content import Content
 from harness.report.placebo import why_not
+from harness.report.search import SearchContent
 from harness.report.several import write_several
 
 
@@ -109,7 +109,7 @@ def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json:
     print(f"Report: {path}")
 
 
-def write(record: StudyRecord, folder: Path, out: Path | None = None) -> Content | None:
+def write(record: StudyRecord, folder: Path, out: Path | None = None) -> SearchContent | None:
     """Write all that a study's folder holds for readers; what a search's report says, for `close`.
 
     Args:
@@ -122,7 +122,7 @@ def write(record: StudyRecord, folder: Path, out: Path | None = None) -> Content
     return write_report(record, out or folder, source=folder)
 
 
-def close(record: StudyRecord, folder: Path, as_json: bool, said: Content | None = None) -> None:
+def close(record: StudyRecord, folder: Path, as_json: bool, said: SearchContent | None = None) -> None:
     """The last words of a search or report.
 
     Args:

@@ -284,7 +284,7 @@ FILES = (
     File(
         name="matches/ID-Nepochs-baseB-seedS.npz",
         about="Matches of the validation images of a training that judges: per detection its class, confidence and, a "
-        "bit an IoU of 0.50 to 0.95, whether it has an object, and where it lies, if it is at least 0.05 confident; the "
+        "bit an IoU of 0.50 to 0.95, whether it has an object, and, from a confidence of 0.05 on, where it lies; the "
         "objects with their boxes (`harness.training.image_matches.read_matches`). `image_influence` is made of them. "
         "0.6 MB for 800 images with 130 detections each.",
     ),

@@ -16,11 +16,11 @@ from harness.record.study import StudyRecord
 from harness.report import words
 from harness.report.ablation import ablation_content
 from harness.report.answer import Answer, answer
-from harness.report.content import Content, front_rows
 from harness.report.figures import AXES, front_figure
+from harness.report.search import SearchContent, front_rows
 
 
-def closing(record: StudyRecord, content: Content | None = None) -> dict[str, Any]:
+def closing(record: StudyRecord, content: SearchContent | None = None) -> dict[str, Any]:
     """The contract of `clo search --json`, without the folder.
 
     Args:

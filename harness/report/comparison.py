@@ -12,7 +12,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -166,6 +166,8 @@ class Comparison:
         commands: What to type for an architecture, with `token` in the place of its identity.
         token: See there.
     """
+
+    kind: ClassVar[str] = "cards"
 
     entries: Mapping[str, Entry]
     chosen: tuple[str, ...]

@@ -136,6 +136,11 @@ class FrontFigure:
         return point.x > low + 0.7 * (high - low)
 
     @property
+    def members(self) -> tuple[Point, ...]:
+        """The points on the front."""
+        return tuple(point for point in self.points if point.on_front)
+
+    @property
     def baseline(self) -> Point | None:
         """The point that all others are compared with."""
         return next((point for point in self.points if point.mark is Mark.BASELINE), None)

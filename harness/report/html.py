@@ -25,11 +25,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from harness.report.budget import SHOWN, Budget
-from harness.report.comparison import FACTS, MOST, Entry
-from harness.report.content import Content
+from harness.report.comparison import FACTS, MOST, Comparison, Entry, network
 from harness.report.interactive import hover_texts, plotly_figure
-from harness.report.looks import LEGEND, LOOKS
-from harness.report.page import Page
+from harness.report.page import Fronts, Page
+
+NOTHING = Comparison(entries={}, chosen=(), network=network([]), commands=())
 
 
 @dataclass
@@ -42,7 +42,7 @@ class _Table:
         return [self.texts.setdefault(text, len(self.texts)) for text in texts]
 
 
-def page_data(content: Content) -> dict[str, Any]:
+def page_data(page: Page) -> dict[str, Any]:
     """All that is drawn or said by scripts.
 
     Returns:
@@ -50,18 +50,18 @@ def page_data(content: Content) -> dict[str, Any]:
         `entries` refers; `entries`: identity to kind, facts, latency and MACs as ratios, blocks (site, kind, shape,
         text) and difference; `chosen`; `commands` with `token` for an identity; `budgets`.
     """
-    table = _Table()
-    compared = content.comparison
+    (fronts,) = page.drawn(Fronts)
+    table, compared = _Table(), [*page.drawn(Comparison), NOTHING][0]
     entries = {name: _entry(entry, table) for name, entry in compared.entries.items()}
     return {
-        "figures": {figure.axis.key: plotly_figure(figure) for figure in content.figures},
-        "notes": hover_texts(content.figures),
+        "figures": {figure.axis.key: plotly_figure(figure) for figure in fronts.figures},
+        "notes": hover_texts(fronts.figures),
         "entries": entries,
         "texts": list(table.texts),
         "chosen": list(compared.chosen),
         "commands": [list(pair) for pair in compared.commands],
         "token": compared.token,
-        "budgets": {budget.key: _budget(budget) for budget in content.budgets},
+        "budgets": {budget.key: _budget(budget) for budget in fronts.budgets},
     }
 
 
@@ -108,46 +108,31 @@ _SHAPES = {
 
 SCRIPTS = ("theme.js", "figures.js", "comparison.js", "links.js", "budget.js", "sort.js", "filter.js")
 """The page's own, in order; they talk to each other by events of the document."""
+STILL = ("theme.js", "sort.js")
+"""Those of a page without figures."""
 
 
-def render_html(content: Content) -> str:
-    """The whole page.
-
-    Args:
-        content: What it says.
-    """
-    environment = _environment()
-    scripts = [_template_text(environment, name) for name in SCRIPTS]
-    return environment.get_template("report.html.j2").render(
-        content=content,
-        style=Markup(_template_text(environment, "report.css")),
-        dark=Markup(_template_text(environment, "dark.css")),
-        scripts=[Markup(script) for script in scripts],
-        script_hashes=[_hash(script) for script in [*scripts, _plotly()]],
-        plotly=_packed(_plotly()),
-        data=Markup(json_for_page(page_data(content))),
-        legend=_legend(content),
-        shapes=_SHAPES,
-        firm=all(figure.firm for figure in content.figures if figure.steps),
-        facts=FACTS,
-        most=MOST,
-    )
-
-
-def render_page(page: Page) -> str:
-    """A page without interactive figures.
+def render_html(page: Page) -> str:
+    """The whole page; plotly.js lies in it where it has figures.
 
     Args:
         page: What it says.
     """
     environment = _environment()
-    scripts = [_template_text(environment, name) for name in ("theme.js", "sort.js")]
+    fronts = page.drawn(Fronts)
+    scripts = [_template_text(environment, name) for name in (SCRIPTS if fronts else STILL)]
     return environment.get_template("page.html.j2").render(
         page=page,
         style=Markup(_template_text(environment, "report.css")),
         dark=Markup(_template_text(environment, "dark.css")),
         scripts=[Markup(script) for script in scripts],
-        script_hashes=[_hash(script) for script in scripts],
+        script_hashes=[_hash(script) for script in [*scripts, *([_plotly()] if fronts else [])]],
+        plotly=_packed(_plotly()) if fronts else "",
+        data=Markup(json_for_page(page_data(page))) if fronts else "",
+        on_front={each.architecture for front in fronts for figure in front.figures for each in figure.members},
+        shapes=_SHAPES,
+        facts=FACTS,
+        most=MOST,
     )
 
 
@@ -170,17 +155,6 @@ def _unbroken(value: object) -> object:
         return value
     value = re.sub(r"(?<=\d) (?=%|ms\b)", "\u00a0", value)
     return re.sub(r"\[([^\[\], ]+), ([^\[\], ]+)\]", "[\\1,\u00a0\\2]", value)
-
-
-def _legend(content: Content) -> list[tuple[str, str]]:
-    """Role and meaning of the marks that the figures hold, the line first."""
-    drawn = {point.mark for figure in content.figures for point in figure.points}
-    marks = [(mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn]
-    lines = [figure.firm for figure in content.figures if figure.steps]
-    name = "front" if all(lines) else "front, on one seed only: screening"
-    ties = [("tie", "tied: not told apart by the noise")] if content.ties.letters else []
-    chosen = [("chosen", "side by side below")] if content.comparison.chosen else []
-    return [*([("front", name)] if lines else []), *marks, *ties, *chosen]
 
 
 def json_for_page(value: object) -> str:

@@ -17,8 +17,8 @@ from harness.common.atomic import write_whole
 from harness.record.surroundings import Environment
 from harness.report import words
 from harness.report.answer import Tile
-from harness.report.html import render_page
-from harness.report.markdown import render_page_markdown
+from harness.report.html import render_html
+from harness.report.markdown import render_markdown
 from harness.report.notes import Pairs
 from harness.report.page import Page, Section
 from harness.report.tables import Cell, Column, Row, Table
@@ -102,10 +102,10 @@ def write_ledger(
 ) -> Path:
     """Write `report.html`, `report.md` and `environment.json`; the path of the first."""
     page = ledger_page(entries, environment, command, baselines)
-    write_whole(folder / "report.md", render_page_markdown(page).encode())
+    write_whole(folder / "report.md", render_markdown(page).encode())
     surroundings = json.dumps(environment.to_dict(), indent=2, ensure_ascii=False, default=str) + "\n"
     write_whole(folder / "environment.json", surroundings.encode())
-    write_whole(folder / "report.html", render_page(page).encode())
+    write_whole(folder / "report.html", render_html(page).encode())
     return folder / "report.html"
 
 

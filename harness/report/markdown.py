@@ -1,4 +1,4 @@
-"""The report as Markdown that GitHub renders, beside `pareto.png`."""
+"""A page as Markdown that GitHub renders, beside its pictures."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report.comparison import FACTS
-from harness.report.content import Content
 from harness.report.page import Page
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~!&$])")
 
 
-def render_markdown(content: Content) -> str:
+def render_markdown(page: Page) -> str:
     """The whole page. Every value is escaped unless a filter has made it safe."""
-    return _environment().get_template("report.md.j2").render(content=content, facts=FACTS)
-
-
-def render_page_markdown(page: Page) -> str:
-    """A page without interactive figures; escaped as `render_markdown` does."""
-    return _environment().get_template("page.md.j2").render(page=page)
+    return _environment().get_template("page.md.j2").render(page=page, facts=FACTS)
 
 
 def _environment() -> Environment:

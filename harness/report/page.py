@@ -1,49 +1,93 @@
-"""A page as data: a headline and sections of sentences, tables and commands. HTML and Markdown draw the same."""
+"""A page as data: a headline and sections of sentences, tables, drawings and commands, which every renderer shows.
+
+Searches, ablations, the ledger and several studies side by side are such pages; HTML and Markdown have one pair of
+templates.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 from harness.report.answer import Tile
+from harness.report.budget import Budget
+from harness.report.comparison import Comparison
+from harness.report.figures import FrontFigure
 from harness.report.notes import Pairs
 from harness.report.tables import Table
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fronts:
+    """Figures of a search's fronts, drawn by scripts in the page and from `pareto.png` elsewhere.
+
+    Attributes:
+        figures: One for each cost.
+        legend: Role and meaning of each mark that they hold.
+        budgets: What each budget buys, one for each figure that has a choice.
+    """
+
+    kind: ClassVar[str] = "fronts"
+
+    figures: tuple[FrontFigure, ...]
+    legend: Pairs
+    budgets: tuple[Budget, ...]
+
+    @property
+    def firm(self) -> bool:
+        """Whether every line rests on judged architectures."""
+        return all(figure.firm for figure in self.figures if figure.steps)
+
+
+Drawing = Fronts | Comparison
+"""What only some pages have; the macro of its `kind` draws it."""
+D = TypeVar("D", bound=Drawing)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of a page; what is empty is not drawn.
+    """A part of a page, drawn in the order of its attributes; what is empty is not drawn.
 
     Attributes:
         title: Its heading.
         key: Its name in the page's address.
-        note: What a reader must know first.
         verdict: One word that stands beside the heading.
         quote: Somebody's words, with their meaning.
+        note: What a reader must know first.
+        picture: A PNG beside the page, which Markdown shows.
+        picture_says: What is to be seen there.
+        image: That PNG itself where the page shows it, too; else the page's tables or drawing hold the same.
+        drawing: What the page draws by itself.
+        facts: Names and values.
         sentences: A list.
         tables: In order.
-        pairs: Names and values.
         commands: What each is for, and what to type.
-        picture: A PNG beside the page, which Markdown shows.
-        image: That PNG itself where the page shows it, too; else the page's tables hold the same.
-        picture_says: What is to be seen there.
+        of_each: Commands of one architecture each, folded.
+        pairs: Names and values for who asks for them.
         minor: Whether it is a part of the section before it.
         folded: Whether its tables are shown only to who asks for them.
+        filtered: Whether its tables' rows can be searched.
     """
 
     title: str
     key: str
-    note: str = ""
     verdict: str = ""
     quote: tuple[str, ...] = ()
+    note: str = ""
+    picture: str = ""
+    picture_says: str = ""
+    image: bytes = b""
+    drawing: Drawing | None = None
+    facts: Pairs = ()
     sentences: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
-    pairs: Pairs = ()
     commands: Pairs = ()
-    picture: str = ""
-    image: bytes = b""
-    picture_says: str = ""
+    of_each: tuple[tuple[str, Pairs], ...] = ()
+    pairs: Pairs = ()
     minor: bool = False
     folded: bool = False
+    filtered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +97,10 @@ class Page:
     Attributes:
         name: Of the study; untrusted, as is everything that came from outside.
         kind: What stands above the headline, such as `clo-nas ablation`.
-        outcome: Styles the head: `better`, `worse` or nothing.
+        outcome: Styles the head: `gain`, `better`, `worse` or nothing.
         headline: One short sentence.
         lead: The figures behind it.
+        then: Further paragraphs by their style: `rule`, `headline` or `second`.
         tiles: The same figures to be seen at a glance.
         remarks: What else a reader must know.
         sections: The rest, in order.
@@ -66,6 +111,15 @@ class Page:
     outcome: str = ""
     headline: str
     lead: str
+    then: Pairs = ()
     tiles: tuple[Tile, ...] = ()
     remarks: tuple[str, ...] = ()
     sections: tuple[Section, ...]
+
+    def __getitem__(self, key: str) -> Section:
+        """The section of that key."""
+        return next(section for section in self.sections if section.key == key)
+
+    def drawn(self, kind: type[D]) -> Sequence[D]:
+        """Its drawings of one class."""
+        return [section.drawing for section in self.sections if isinstance(section.drawing, kind)]

@@ -13,12 +13,12 @@ from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, words
 from harness.report.ablation import ablation_content
-from harness.report.content import content
 from harness.report.forest import draw_forest
-from harness.report.html import render_page
-from harness.report.markdown import render_page_markdown
+from harness.report.html import render_html
+from harness.report.markdown import render_markdown
 from harness.report.page import Page, Section
 from harness.report.png import draw_png
+from harness.report.search import search_content
 from harness.report.tables import Cell, Column, Row, Table
 
 
@@ -53,7 +53,7 @@ def write_several(records: Sequence[StudyRecord], folder: Path) -> Path:
     """
     page = several_page(records)
     files = {section.picture: section.image for section in page.sections if section.image}
-    files |= {"report.md": render_page_markdown(page).encode(), "report.html": render_page(page).encode()}
+    files |= {"report.md": render_markdown(page).encode(), "report.html": render_html(page).encode()}
     try:
         for name, data in files.items():
             write_whole(folder / name, data)
@@ -84,9 +84,9 @@ def _section(record: StudyRecord) -> Section:
         tables = found.page.sections[0].tables
         image, remarks = draw_forest(forests, record.name), found.page.remarks
     else:
-        said = content(record)
+        said = search_content(record)
         headline, lead, remarks = said.answer.headline, said.answer.lead, said.answer.remarks
-        tables = (said.front_table,)
+        tables = said.page["front"].tables
         image = draw_png(said.figures, record.name, headline)
     return Section(
         title=record.name,

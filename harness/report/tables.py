@@ -107,6 +107,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
+    @property
+    def told(self) -> tuple[int, ...]:
+        """The columns that say something; others only draw."""
+        return tuple(at for at in range(len(self.columns)) if any(row.cells[at].text for row in self.rows))
+
 
 CANDIDATE_COLUMNS = (
     Column(name="Architecture", unit="blocks added to the base", numeric=False),

@@ -26,13 +26,13 @@ from harness.record.own_files import refuse_foreign_study
 from harness.record.study import StudyRecord
 from harness.record.tables import VERSION_KEY, design, surroundings
 from harness.report.ablation import ablation_content
-from harness.report.content import Content, content
 from harness.report.evidence import read_rounds
 from harness.report.fidelity import known_fidelity
 from harness.report.forest import draw_forest
-from harness.report.html import render_html, render_page
-from harness.report.markdown import render_markdown, render_page_markdown
+from harness.report.html import render_html
+from harness.report.markdown import render_markdown
 from harness.report.png import draw_png, draw_svg
+from harness.report.search import SearchContent, search_content
 
 _METADATA = {VERSION_KEY: str(TRIALS_SCHEMA_VERSION), "made_by": "clo-nas", "described_in": "docs/data-dictionary.md"}
 _PARQUET = {
@@ -75,8 +75,8 @@ def ablation_files(record: StudyRecord) -> dict[str, bytes]:
     families = {"gain": said.gains, "worth": said.worths}
     table = pd.concat([rows.assign(family=family) for family, rows in families.items() if len(rows)])
     return {
-        "report.html": render_page(said.page).encode(),
-        "report.md": render_page_markdown(said.page).encode(),
+        "report.html": render_html(said.page).encode(),
+        "report.md": render_markdown(said.page).encode(),
         "forest.png": draw_forest(forests, f"clo-nas ablation {record.name}"),
         "contrasts.csv": table.to_csv(index=False, lineterminator="\n").encode(),
     }
@@ -99,7 +99,7 @@ def write_report(
     model_yamls: Mapping[str, str] | None = None,
     ablations: Sequence[StudyRecord] = (),
     source: Path | None = None,
-) -> Content | None:
+) -> SearchContent | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
     `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
@@ -152,23 +152,23 @@ def write_report(
     return said
 
 
-def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord]) -> Content:
+def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord]) -> SearchContent:
     """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings.to_dict(), [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    return content(record, fidelity, partial(read_rounds, folder / LATENCY), ablations)
+    return search_content(record, fidelity, partial(read_rounds, folder / LATENCY), ablations)
 
 
-def _search_files(said: Content) -> dict[str, bytes]:
+def _search_files(said: SearchContent) -> dict[str, bytes]:
     """Name to content of what only a search has."""
-    sheet = (said.figures, f"clo-nas study {said.study}", said.answer.headline)
+    sheet = (said.figures, f"clo-nas study {said.page.name}", said.answer.headline)
     return {
         "front.csv": _csv(said.front.reset_index()).encode(),
         "importance.csv": _csv(said.matters.importances).encode(),
         "effects.csv": _csv(said.matters.effects).encode(),
         "pareto.png": draw_png(*sheet),
         "pareto.svg": draw_svg(*sheet),
-        "report.md": render_markdown(said).encode(),
-        "report.html": render_html(said).encode(),
+        "report.md": render_markdown(said.page).encode(),
+        "report.html": render_html(said.page).encode(),
     }
 
 

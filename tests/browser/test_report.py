@@ -17,8 +17,8 @@ import pytest
 from harness.architecture import BASELINE
 from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
-from harness.report.content import content
-from harness.report.html import render_html, render_page
+from harness.report.html import render_html
+from harness.report.search import search_content
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 from tests.report.test_evidence import KNOWN
@@ -55,7 +55,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render_html(content(record())), encoding="utf-8")
+    path.write_text(render_html(search_content(record()).page), encoding="utf-8")
     return path
 
 
@@ -146,7 +146,7 @@ def test_axe_finds_nothing_serious(browser: Any, file: Path, width: int, scheme:
 
 def test_hostile_names_do_nothing(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(render_html(content(hostile_record())), encoding="utf-8")
+    path.write_text(render_html(search_content(hostile_record()).page), encoding="utf-8")
     found = opened(browser, path)
     row(found.page, "3fa9c1d2").hover()
     found.page.locator("#budget-range").fill("1.1")
@@ -352,7 +352,7 @@ def test_the_theme_needs_no_storage(browser: Any, file: Path) -> None:
 
 def test_an_ablations_page_has_the_button_too(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(render_page(ablation_content(ablation()).page), encoding="utf-8")
+    path.write_text(render_html(ablation_content(ablation()).page), encoding="utf-8")
     page = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light").new_page()
     page.goto(path.as_uri())
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -369,8 +369,8 @@ def test_rounds_placebo_and_forest_are_drawn_fit_and_please_axe(
     search = record()
     checked = dataclasses.replace(search, environment=search.environment | AA)
     path = tmp_path / "report.html"
-    said = content(checked, rounds=KNOWN.get, ablations=[of_search("3fa9c1d2", name="parts")])
-    path.write_text(render_html(said), encoding="utf-8")
+    said = search_content(checked, rounds=KNOWN.get, ablations=[of_search("3fa9c1d2", name="parts")])
+    path.write_text(render_html(said.page), encoding="utf-8")
     found = opened(browser, path, width, scheme)
     page = found.page
     assert page.locator("#rounds-table .strip").count() == 4

@@ -10,8 +10,8 @@ from PIL import Image
 from harness.report import closing
 from harness.report.ablation import ablation_content, forest_range
 from harness.report.forest import draw_forest
-from harness.report.html import render_page
-from harness.report.markdown import render_page_markdown
+from harness.report.html import render_html
+from harness.report.markdown import render_markdown
 from harness.report.page import Page
 from harness.terminal.arms import strip
 from tests.report.ablated import ARMS, GAINS, ablation
@@ -96,9 +96,9 @@ def test_of_unknown_noise_no_interval_is_drawn_and_no_number_of_seeds_named(
         assert seeds.details == ("noise unknown",)
     sure = " ".join(next(section for section in page.sections if section.key == "sure").sentences)
     assert f"the noise is unknown: {why}" in sure
-    html = render_page(page)
+    html = render_html(page)
     assert 'class="thin"' not in html and 'class="bar"' not in html and 'class="mid"' in html
-    for text in (re.sub(r"data:[^\"]*", "", html), render_page_markdown(page)):
+    for text in (re.sub(r"data:[^\"]*", "", html), render_markdown(page)):
         assert not re.search(r"\bnan\b|10,000|power 80", text.partition("<script>")[0], re.IGNORECASE)
     assert draw_forest([("gain", ablation_content(record).gains)], "a").startswith(b"\x89PNG")
 
@@ -119,12 +119,12 @@ def test_one_wild_arm_does_not_press_the_others_together() -> None:
 
 
 def test_what_was_left_out_and_what_is_not_known_is_said() -> None:
-    html = render_page(ablation_content(ablation()).page)
+    html = render_html(ablation_content(ablation()).page)
     assert "kv_pool 4&#39; is left out: it computes what" in html
     assert "One data set (digits)" in html
 
 
-@pytest.mark.parametrize("renderer", [render_page, render_page_markdown])
+@pytest.mark.parametrize("renderer", [render_html, render_markdown])
 def test_every_arm_is_on_every_page(renderer: object) -> None:
     text = renderer(ablation_content(ablation()).page)  # type: ignore[operator]
     for arm in ARMS[1:]:
@@ -137,14 +137,14 @@ def test_a_hostile_name_is_text() -> None:
     record.arms[1].name = name
     for arm in record.arms[2:]:
         arm.model = name
-    html = render_page(ablation_content(record).page)
+    html = render_html(ablation_content(record).page)
     assert html.count("<script>") == 2 and "<script>alert" not in html
-    outside_code = re.sub(r"```.*?```", "", render_page_markdown(ablation_content(record).page), flags=re.DOTALL)
+    outside_code = re.sub(r"```.*?```", "", render_markdown(ablation_content(record).page), flags=re.DOTALL)
     assert not re.search(r"(?<!\\)\]\(javascript", outside_code)
 
 
 def test_a_page_asks_for_nothing() -> None:
-    html = render_page(ablation_content(ablation()).page)
+    html = render_html(ablation_content(ablation()).page)
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert "default-src 'none'" in html
 

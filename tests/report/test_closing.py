@@ -4,7 +4,7 @@ import pytest
 
 from harness.record.study import StudyRecord
 from harness.report.closing import closing
-from harness.report.content import content
+from harness.report.search import search_content
 from tests.report import example
 
 
@@ -14,7 +14,7 @@ from tests.report import example
     ids=["winners", "no winner", "nothing"],
 )
 def test_the_last_words_are_the_same_from_the_record_and_from_what_its_report_says(record: StudyRecord) -> None:
-    assert closing(record, content(record)) == closing(record)
+    assert closing(record, search_content(record)) == closing(record)
 
 
 def test_scripts_read_how_many_finished_and_who_is_on_a_front() -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import dataclasses
 
 from harness.report.comparison import FACTS, MOST, Comparison, difference
-from harness.report.content import content
 from harness.report.html import page_data
+from harness.report.search import search_content
 from tests.report import example
 
 BASE = ["# baseline: unmodified base", "nc: 10", "backbone:", "  - a", "  - b", "head:", "  - c"]
@@ -14,7 +14,8 @@ CHANGED = ["# 1a2b: block", "nc: 10", "backbone:", "  - a", "  - CloBlock", "  -
 def compared() -> Comparison:
     record = example.winning()
     yamls = record.model_yamls | {"baseline": "\n".join(BASE), "3fa9c1d2": "\n".join(CHANGED)}
-    return content(dataclasses.replace(record, model_yamls=yamls)).comparison
+    (found,) = search_content(dataclasses.replace(record, model_yamls=yamls)).page.drawn(Comparison)
+    return found
 
 
 def test_the_difference_has_added_and_removed_lines_and_no_comments() -> None:
@@ -52,15 +53,17 @@ def test_the_pick_comes_first_and_the_baseline_never() -> None:
     chosen = compared().chosen
     assert chosen[:2] == ("77e0b1aa", "3fa9c1d2")
     assert "baseline" not in chosen and len(chosen) <= MOST
-    assert content(example.none_gains()).comparison.chosen  # the largest gains, though none is on a front
-    assert content(example.record(example.frame(example.baseline(0)))).comparison.chosen == ()
+    (none,) = search_content(example.none_gains()).page.drawn(Comparison)
+    assert none.chosen  # the largest gains, though none is on a front
+    alone = search_content(example.record(example.frame(example.baseline(0))))
+    assert alone.page.drawn(Comparison) == []
 
 
 def test_the_pages_data_hold_the_same_texts() -> None:
-    said = content(example.winning())
-    data = page_data(said)
+    page = search_content(example.winning()).page
+    data, (found,) = page_data(page), page.drawn(Comparison)
     texts = data["texts"]
-    for name, entry in said.comparison.entries.items():
+    for name, entry in found.entries.items():
         kind, facts, latency, macs, blocks, lines = data["entries"][name]
         assert texts[kind] == entry.kind
         assert tuple(texts[at] for at in facts) == entry.facts

@@ -14,8 +14,8 @@ import pytest
 from harness.architecture import Architecture, Placement
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Environment, SpaceSummary
-from harness.report.content import content
 from harness.report.html import SCRIPTS, json_for_page, render_html
+from harness.report.search import search_content
 from tests.report import example
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
@@ -76,7 +76,7 @@ def hostile_record() -> StudyRecord:
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return render_html(content(example.winning()))
+    return render_html(search_content(example.winning()).page)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_the_embedded_figures_are_json(page: Page) -> None:
 
 
 def test_hostile_names_stay_text() -> None:
-    rendered = render_html(content(hostile_record()))
+    rendered = render_html(search_content(hostile_record()).page)
     page = Page(rendered)
     assert sum(tag == "script" for tag, _ in page.elements) == 2 + len(SCRIPTS)  # the data and plotly's package
     assert not [a for tag, a in page.elements if tag == "img" and a.get("src") == "x"]
@@ -158,7 +158,7 @@ def test_hostile_names_are_in_the_new_parts_as_text() -> None:
     names = {"3fa9c1d2": "<img src=x onerror=alert(3)>"}
     rows = record.trials.assign(architecture=record.trials["architecture"].replace(names))
     renamed = {names.get(name, name): each for name, each in record.architectures.items()}
-    page = Page(render_html(content(dataclasses.replace(record, trials=rows, architectures=renamed))))
+    page = Page(render_html(search_content(dataclasses.replace(record, trials=rows, architectures=renamed)).page))
     assert not [a for tag, a in page.elements if tag == "img"]
     assert not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
     assert any(a.get("data-site") == HOSTILE for _, a in page.elements)
@@ -183,7 +183,8 @@ def test_scripts_of_the_page_make_texts_and_never_markup() -> None:
 def test_sections_stand_in_the_order_of_a_readers_questions(page: Page) -> None:
     sections = [a.get("id") for tag, a in page.elements if tag == "section"]
     assert sections == [
-        "front", "comparison", "all", "failures", "matters", "progress", "evidence", "reproduce", "unknown",
+        "front", "comparison", "all", "failures", "matters", "progress", "evidence", "rounds", "judging", "reproduce",
+            "unknown",
     ]  # fmt: skip
 
 
@@ -219,14 +220,14 @@ def test_json_in_the_page_cannot_end_its_script() -> None:
     ids=["nothing", "baseline only", "only failures", "one seed"],
 )
 def test_every_state_of_a_study_renders(groups: list[list[dict[str, object]]]) -> None:
-    rendered = render_html(content(example.record(example.frame(*groups))))
+    rendered = render_html(search_content(example.record(example.frame(*groups))).page)
     visible = " ".join(Page(rendered).words)
     assert "how sure this is" in visible
     assert " nan" not in visible.lower()
 
 
 def test_known_fidelity_is_evidence_and_unknown_fidelity_is_not_known() -> None:
-    known = content(example.winning(), "Fidelity: 3 epochs order 7 of 10 pairs as 24 do.")
-    assert known.measured[-1] == ("Fidelity of short trainings", "3 epochs order 7 of 10 pairs as 24 do.")
-    assert not [said for said in known.unknowns if said.startswith("Fidelity")]
-    assert content(example.winning()).unknowns[0].startswith("Fidelity: nobody has measured")
+    known = search_content(example.winning(), "Fidelity: 3 epochs order 7 of 10 pairs as 24 do.")
+    assert known.page["evidence"].facts[-1] == ("Fidelity of short trainings", "3 epochs order 7 of 10 pairs as 24 do.")
+    assert not [said for said in known.page["unknown"].sentences if said.startswith("Fidelity")]
+    assert search_content(example.winning()).page["unknown"].sentences[0].startswith("Fidelity: nobody has measured")

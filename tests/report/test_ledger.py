@@ -7,9 +7,9 @@ import pytest
 from harness.claims.ledger import Claim, choose_claims
 from harness.claims.verdict import Figure, Finding, Verdict
 from harness.record.surroundings import Environment
-from harness.report.html import render_page
+from harness.report.html import render_html
 from harness.report.ledger import ledger_page
-from harness.report.markdown import render_page_markdown
+from harness.report.markdown import render_markdown
 
 PARAMS, GAIN, UNREAD = choose_claims(["pooling-cuts-params", "head-gain", "attnconv-equivariance"])[::1]
 
@@ -42,7 +42,7 @@ def test_the_headline_counts_and_says_what_is_not_about_coco() -> None:
     )
 
 
-@pytest.mark.parametrize("render", [render_page, render_page_markdown])
+@pytest.mark.parametrize("render", [render_html, render_markdown])
 def test_every_claim_has_its_verdict_words_and_rule(render: object) -> None:
     text = re.sub(r"\\(.)", r"\1", render(ledger_page(entries(), Environment(), "clo reproduce")))  # type: ignore[operator]
     for claim, finding in entries():

@@ -3,23 +3,24 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from harness.report.content import content
 from harness.report.markdown import code, difference, escape, render_markdown
+from harness.report.search import search_content
 from tests.report import example
 
-TEXT = render_markdown(content(example.winning()))
+TEXT = render_markdown(search_content(example.winning()).page)
 
 
 def test_the_answer_stands_at_the_top() -> None:
     lines = [line for line in TEXT.splitlines() if line]
     assert lines[0] == "# clo-nas study demo"
-    assert lines[1].startswith("**Take 77e0b1aa: +0.011 mAP50-95 for 1.06× the latency.** Its gain is +0.011 ")
-    assert lines[2].startswith("Rule: ")
-    assert lines[3] == (
+    assert lines[1] == "**Take 77e0b1aa: +0.011 mAP50-95 for 1.06× the latency.**"
+    assert lines[2].startswith("Its gain is +0.011 ")
+    assert lines[3].startswith("Rule: ")
+    assert lines[4] == (
         "**2 of 3 judged architectures beat the baseline on these images at 95 % confidence "
         "(8 more were only screened, under one seed).**"
     )
-    assert lines[4].startswith("The baseline reaches mAP50-95 0.497")
+    assert lines[5].startswith("The baseline reaches mAP50-95 0.497")
 
 
 def test_a_difference_keeps_its_lines_and_cannot_leave_its_fence() -> None:
@@ -42,7 +43,7 @@ def test_what_comes_from_outside_cannot_become_markup() -> None:
     record = example.winning()
     hostile = "<script>x</script>|[a](javascript:b)`c`\n# head"
     trials = record.trials.assign(reason=record.trials["reason"].where(record.trials["reason"] == "", hostile))
-    rendered = render_markdown(content(dataclasses.replace(record, name=hostile, trials=trials)))
+    rendered = render_markdown(search_content(dataclasses.replace(record, name=hostile, trials=trials)).page)
     prose = re.sub(r"(`{3,})shell\n.*?\n\1", "", rendered, flags=re.DOTALL)
     assert "script" in prose
     assert re.search(r"(?<!\\)<script|(?<!\\)\]\(javascript|(?<!\\)`c", prose) is None
@@ -60,6 +61,6 @@ def test_a_fence_is_longer_than_any_run_of_backticks_in_it() -> None:
 
 
 def test_an_empty_study_has_a_report_too() -> None:
-    rendered = render_markdown(content(example.record(example.frame())))
+    rendered = render_markdown(search_content(example.record(example.frame())).page)
     assert "**No training has finished.**" in rendered
     assert "none yet" in rendered

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from harness.record.study import Choices
-from harness.report.content import content
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.matters import EFFECTS_SHOWN, what_matters
+from harness.report.search import search_content
 from harness.report.tables import Row, Table
 from tests.report import example
 
@@ -81,8 +81,8 @@ def test_tables_are_bounded_and_say_of_how_many() -> None:
 
 
 def test_both_reports_have_the_sections() -> None:
-    said = content(dataclasses.replace(example.winning(), choices=example.choices(40)))
-    page, text = render_html(said), render_markdown(said)
+    said = search_content(dataclasses.replace(example.winning(), choices=example.choices(40)))
+    page, text = render_html(said.page), render_markdown(said.page)
     for heading in ("What matters", "Progress"):
         assert f">{heading}</h2>" in page and f"## {heading}\n" in text
     assert text.index("## All architectures") < text.index("## What matters") < text.index("## Progress")

@@ -9,12 +9,12 @@ import pytest
 from harness.cli.studies import write_together
 from harness.record.study import StudyRecord
 from harness.report.closing import closing
-from harness.report.content import content
 from harness.report.figures import LATENCY, MACS, Mark, with_placebos
 from harness.report.html import render_html
 from harness.report.interactive import plotly_figure
 from harness.report.markdown import render_markdown
 from harness.report.placebo import forest_section, placebo_points, why_not
+from harness.report.search import search_content
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 
@@ -69,7 +69,7 @@ def test_a_placebo_that_was_not_trained_is_no_point() -> None:
 
 def test_a_placebo_changes_no_front_and_no_answer() -> None:
     search = example.winning()
-    alone, beside = content(search), content(search, ablations=[of_search("3fa9c1d2")])
+    alone, beside = search_content(search), search_content(search, ablations=[of_search("3fa9c1d2")])
     assert alone.answer == beside.answer and closing(search, beside) == closing(search)
     assert list(alone.front.index) == list(beside.front.index)
     for before, after in zip(alone.figures, beside.figures, strict=True):
@@ -79,7 +79,7 @@ def test_a_placebo_changes_no_front_and_no_answer() -> None:
 
 
 def test_a_placebo_far_off_is_in_the_picture() -> None:
-    figure = content(example.winning()).figures[1]
+    figure = search_content(example.winning()).figures[1]
     (point,) = placebo_points(example.winning(), of_search("3fa9c1d2"), MACS, 3)
     wide = with_placebos(figure, [replace(point, x=400.0)])
     assert wide.x_range[1] > 400 > figure.x_range[1]
@@ -118,12 +118,12 @@ def test_a_placebo_without_latency_is_said_to_have_none() -> None:
 
 
 def test_page_and_markdown_have_placebo_and_forest() -> None:
-    said = content(example.winning(), ablations=[of_search("3fa9c1d2")])
-    page, text = render_html(said), render_markdown(said)
+    said = search_content(example.winning(), ablations=[of_search("3fa9c1d2")])
+    page, text = render_html(said.page), render_markdown(said.page)
     assert 'id="ablation-ablation"' in page and "placebo: the base, widened" in page
     assert page.count('data-architecture="3fa9c1d2"') == 4  # two tables, the card and the forest
     assert "## The block, or its size? Ablation ablation" in text
-    assert "placebo: the base, widened" not in render_html(content(example.winning()))
+    assert "placebo: the base, widened" not in render_html(search_content(example.winning()).page)
 
 
 def test_a_search_with_its_ablation_is_one_report_and_with_anothers_side_by_side(
@@ -145,5 +145,5 @@ def test_a_search_with_its_ablation_is_one_report_and_with_anothers_side_by_side
 
 def test_a_hostile_ablation_is_text_in_the_searchs_page() -> None:
     name = '<script>alert(1)</script>[x](javascript:1)"'
-    page = render_html(content(example.winning(), ablations=[of_search("3fa9c1d2", name=name)]))
+    page = render_html(search_content(example.winning(), ablations=[of_search("3fa9c1d2", name=name)]).page)
     assert "<script>alert" not in page and "alert(1)" in page

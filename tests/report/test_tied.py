@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from harness.analysis.statistics import summarise
 from harness.record.study import StudyRecord
-from harness.report.content import content
 from harness.report.interactive import plotly_figure
+from harness.report.search import search_content
 from harness.report.tied import Ties, ties_on
 from tests.report import example
 
@@ -27,8 +27,8 @@ def test_who_is_told_from_all_has_no_letter() -> None:
 
 
 def test_ties_are_in_the_table_the_hover_text_and_as_one_ring() -> None:
-    said = content(example.winning())
-    rows = {row.architecture: row for table in (said.front_table, said.candidate_table) for row in table.rows}
+    said = search_content(example.winning())
+    rows = {row.architecture: row for key in ("front", "all") for table in said.page[key].tables for row in table.rows}
     assert "tied: a" in rows["3fa9c1d2"].cells[1].details
     assert not any("tied" in detail for detail in rows["baseline"].cells[1].details)
     point = next(p for p in said.figures[0].points if p.architecture == "77e0b1aa")
@@ -38,12 +38,12 @@ def test_ties_are_in_the_table_the_hover_text_and_as_one_ring() -> None:
 
 
 def test_the_pick_is_named_in_the_tables_and_the_figures() -> None:
-    said = content(example.winning())
-    rows = {row.architecture: row for row in said.candidate_table.rows}
+    said = search_content(example.winning())
+    rows = {row.architecture: row for row in said.page["all"].tables[0].rows}
     assert [name for name, row in rows.items() if "the pick" in row.cells[1].details] == ["77e0b1aa"]
     for figure in said.figures:
         texts = [text for trace in plotly_figure(figure)["data"] for text in trace.get("text", [])]
         assert "77e0b1aa (a): the pick" in texts
-    none = content(example.none_gains())
-    assert not any("the pick" in row.cells[1].details for row in none.candidate_table.rows)
+    none = search_content(example.none_gains())
+    assert not any("the pick" in row.cells[1].details for row in none.page["all"].tables[0].rows)
     assert all(figure.pick == "" for figure in none.figures)

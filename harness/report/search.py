@@ -1,0 +1,217 @@
+"""What a search says, as a page: every section is made of the study's analysis, before any renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.analysis.statistics import Standing, gain_noise, summarise
+from harness.record.study import StudyRecord
+from harness.report import notes, phrases, tables, words
+from harness.report.answer import Answer, answer
+from harness.report.budget import budget
+from harness.report.comparison import MOST, Comparison, comparison
+from harness.report.evidence import Reader, latency_evidence
+from harness.report.fidelity import unknown_fidelity
+from harness.report.figures import AXES, FrontFigure, front_figure, marked, with_placebos
+from harness.report.looks import LEGEND, LOOKS
+from harness.report.matters import Matters, what_matters
+from harness.report.notes import Pairs
+from harness.report.page import Fronts, Page, Section
+from harness.report.placebo import forest_section, placebo_points
+from harness.report.progress import how_far
+from harness.report.tied import Ties, ties_on
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchContent:
+    """A search as data.
+
+    Attributes:
+        page: What its page says.
+        answer: What stands at the top.
+        figures: One for each cost.
+        front: The front's rows of the summary with `front_latency` and `front_macs`.
+        matters: Which choices matter.
+    """
+
+    page: Page
+    answer: Answer
+    figures: tuple[FrontFigure, ...]
+    front: pd.DataFrame
+    matters: Matters
+
+
+def search_content(
+    record: StudyRecord,
+    fidelity: str | None = None,
+    rounds: Reader | None = None,
+    ablations: Sequence[StudyRecord] = (),
+) -> SearchContent:
+    """Everything the report says about a study, however far it has come.
+
+    Args:
+        record: The study.
+        fidelity: What is known of how its short trainings rank (`known_fidelity`); by default that nothing is.
+        rounds: What reads the single rounds of an architecture's latency, which are not in storage.
+        ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
+    """
+    summary = summarise(record.trials, record.look)
+    noise = gain_noise(record.trials)
+    digits = words.digits_for(noise)
+    bare = tuple(front_figure(record, summary, axis, digits) for axis in AXES)
+    front = front_rows(summary, bare)
+    ties = ties_on(front, record.trials)
+    said = answer(record, summary, noise)
+    pick = said.pick.architecture if said.pick and said.pick.is_candidate else ""
+    figures = tuple(
+        with_placebos(
+            marked(figure, pick, ties.letters, ties.tied),
+            [point for each in ablations for point in placebo_points(record, each, figure.axis, digits)],
+        )
+        for figure in bare
+    )
+    compared = comparison(record, summary, front, pick, ties.tied, digits)
+    matters, failed = what_matters(record.choices, digits), tables.failures(record.trials)
+    tried = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
+    on_front, all_tried = (
+        tables.candidates(record, rows, digits, key=key, caption=caption, ties=ties.letters, pick=pick)
+        for key, caption, rows in (
+            ("front", "On a front: beaten by nothing in accuracy and cost", front),
+            ("candidates", "Every architecture that was tried", tried),
+        )
+    )
+    progress = how_far(record)
+    seed_noise = filter(None, (phrases.noise_sentence(noise, summary), phrases.unequal_noise(record.trials)))
+    measured = notes.measured(record)
+    if fidelity:
+        measured = (*measured, ("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")))
+    evidence = latency_evidence(record, map(str, front.index), rounds)
+    sections = (
+        Section(
+            title="The front",
+            key="front",
+            note=" ".join(filter(None, (_READING, phrases.not_drawn(record, summary), _reasons(failed), ties.said))),
+            picture="pareto.png",
+            picture_says="Gain in mAP50-95 against latency and against MACs, the front and the baseline marked",
+            drawing=Fronts(
+                figures=figures,
+                legend=tuple(_legend(figures, ties, compared)),
+                budgets=tuple(found for figure in bare if (found := budget(record, summary, figure)) is not None),
+            ),
+            tables=(on_front,),
+        ),
+        *(forest_section(record, each) for each in ablations),
+        *([_side_by_side(compared)] if compared.chosen else []),
+        Section(title="All architectures", key="all", tables=(all_tried,), filtered=True),
+        *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
+        Section(title="What matters", key="matters", sentences=matters.said, tables=matters.tables),
+        Section(
+            title="Progress",
+            key="progress",
+            note=progress.said,
+            tables=(progress.table,) if progress.table else (),
+        ),
+        Section(
+            title="How it was measured, and how sure this is",
+            key="evidence",
+            note=" ".join(seed_noise),
+            facts=measured,
+        ),
+        *(
+            [
+                Section(
+                    title="The rounds behind the latencies",
+                    key="rounds",
+                    tables=(evidence.table,) if evidence.table else (),
+                    sentences=evidence.said,
+                    minor=True,
+                )
+            ]
+            if evidence.said
+            else []
+        ),
+        Section(title="Rules of the verdicts", key="judging", sentences=notes.JUDGING, minor=True),
+        Section(
+            title="Provenance and commands",
+            key="reproduce",
+            commands=notes.commands(record),
+            of_each=tuple((str(name), notes.row_commands(record, str(name))) for name in front.index),
+            pairs=notes.provenance(record),
+        ),
+        Section(
+            title="What is not known",
+            key="unknown",
+            sentences=(
+                *(() if fidelity else (unknown_fidelity(record.settings.epochs),)),
+                *notes.unknowns(record),
+            ),
+        ),
+    )
+    return SearchContent(
+        page=_page(record.name, said, sections), answer=said, figures=figures, front=front, matters=matters
+    )
+
+
+def front_rows(summary: pd.DataFrame, figures: tuple[FrontFigure, ...]) -> pd.DataFrame:
+    """Rows of the summary that are on the front of at least one figure, by gain, and on which."""
+    marked = summary.copy()
+    for figure in figures:
+        marked[f"front_{figure.axis.key}"] = marked.index.isin([each.architecture for each in figure.members])
+    flags = marked[[f"front_{figure.axis.key}" for figure in figures]]
+    return marked[flags.any(axis=1)].sort_values("gain_map50_95", ascending=False, kind="stable")
+
+
+def _page(name: str, said: Answer, sections: tuple[Section, ...]) -> Page:
+    """The answer at the top: what to take where that can be said, then what was found."""
+    pick, headline, lead = said.pick, said.headline, said.lead
+    then: Pairs = ()
+    if pick:
+        found: Pairs = (("headline", said.headline),) if pick.is_candidate else ()
+        then = (("rule", pick.rule), *found, ("second", said.lead))
+        headline, lead = pick.headline, pick.why if pick.is_candidate else f"{said.headline} {pick.why}".strip()
+    return Page(
+        name=name,
+        kind="clo-nas study",
+        outcome=said.outcome.value.replace(" ", "-"),
+        headline=headline,
+        lead=lead,
+        then=then,
+        tiles=said.tiles,
+        remarks=said.remarks,
+        sections=sections,
+    )
+
+
+_READING = (
+    "Up and to the left is better. The line is the front: below it everything is beaten. Bars are 95 % intervals; "
+    "faint points are beaten by others; dashed lines mark the baseline."
+)
+
+
+def _reasons(failed: tables.Table) -> str:
+    return "Reasons stand under Failures." if failed.rows else ""
+
+
+def _side_by_side(compared: Comparison) -> Section:
+    return Section(
+        title="Side by side",
+        key="comparison",
+        note=f"Up to {MOST} architectures: check them in a table or press their points. In the drawing a filled site "
+        "holds a block: its kind, then heads×kernel of the local groups and, as g, global heads/KV pool.",
+        drawing=compared,
+    )
+
+
+def _legend(figures: Sequence[FrontFigure], ties: Ties, compared: Comparison) -> Iterator[tuple[str, str]]:
+    """Role and meaning of the marks that the figures hold, the line first."""
+    if lines := [figure.firm for figure in figures if figure.steps]:
+        yield "front", "front" if all(lines) else "front, on one seed only: screening"
+    drawn = {point.mark for figure in figures for point in figure.points}
+    yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
+    if ties.letters:
+        yield "tie", "tied: not told apart by the noise"
+    if compared.chosen:
+        yield "chosen", "side by side below"
