@@ -89,9 +89,9 @@ def simulate(
     title = f"{table.name}: {len(trainings.cost)} models, {maximize} against {minimize}, {seeds} seeds"
     if plot is not None:
         from harness.common.atomic import write_whole
-        from harness.report.curves import draw_curves
+        from harness.report.png import draw_sampler_curves
 
-        write_whole(plot, draw_curves(curves(by_name), title, kind))
+        write_whole(plot, draw_sampler_curves(curves(by_name), title, kind))
     if as_json:
         print_json(
             {

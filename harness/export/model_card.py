@@ -15,7 +15,7 @@ from harness.export.card import commands, data_name, data_pairs, evaluation, tra
 from harness.export.exported import Exported, Form
 from harness.record.study import StudyRecord
 from harness.report import words
-from harness.report.markdown import render_page_markdown
+from harness.report.markdown import render_markdown
 from harness.report.notes import Pairs, device
 from harness.report.page import Page, Section
 
@@ -62,7 +62,7 @@ def model_card(record: StudyRecord, exported: Exported) -> str:
         ),
     )
     front = _FRONT.format(library="onnx" if exported.form is Form.ONNX else "ultralytics")
-    return front + render_page_markdown(page)
+    return front + render_markdown(page)
 
 
 def described(record: StudyRecord, identity: str) -> str:

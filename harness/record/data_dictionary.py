@@ -239,6 +239,7 @@ FILES = (
     File(name="report.md", about="The same for GitHub and plain readers."),
     File(name="pareto.png", about="The front as a picture, 200 dots an inch; of a search."),
     File(name="pareto.svg", about="The same as vectors, its text as text; of a search."),
+    File(name="curves.png", about="Learning curves of the baseline and of those side by side; of a search."),
     File(name="forest.png", about="Every difference with its interval; of an ablation."),
     File(
         name="trials.csv", about="Every training, the baseline's first. Empty is what was not measured.", columns=TRIALS

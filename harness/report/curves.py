@@ -1,41 +1,193 @@
-"""How fast samplers find a table's front, as a picture: medians with interquartile bands."""
+"""Learning curves of the baseline and of candidates: losses, rates and mAP by step, every seed and their mean.
+
+An architecture that learnt under some of its seeds only is one whose lines part.
+"""
 
 from __future__ import annotations
 
-import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from harness.record.own_files import MADE_BY
+from harness.architecture import BASELINE
+from harness.record.form import SAFE_NAME
+from harness.record.state import State
+from harness.record.study import StudyRecord
+from harness.report import words
+from harness.training.curve import curve_path
 
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, told apart by colour-blind people as well; as many as there are samplers."""
-_ABOUT = {"png": {"Software": MADE_BY}, "svg": {"Date": None, "Creator": MADE_BY}}
+Floats = NDArray[np.float64]
+Key = tuple[str, int, int, int]
+"""Architecture, epochs, seed of the base, seed."""
+Reader = Callable[[Key], pd.DataFrame | None]
+POINTS = 40
+"""Of a line: a small plot shows no more. Each is the mean of the steps around it."""
+DASHES = ("dash", "solid", "dot", "dashdot", "longdash")
+"""By place of the colour: the baseline's first."""
+_MAP, _RATE, _OF_BLOCKS = "ultralytics_map50_95", "learning_rate", "learning_rate_blocks"
+_QUANTITIES = {
+    _MAP: "mAP50-95, by Ultralytics' validator",
+    "cls_loss": "loss of the classes",
+    "box_loss": "loss of the boxes",
+    "dfl_loss": "loss of the distances' distributions",
+    "l1_loss": "loss of the distances",
+    _RATE: "learning rate of the base",
+}
+"""Column of a curve to what it is."""
 
 
-def draw_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
-    """Draw them.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Line:
+    """One architecture in one panel.
+
+    Attributes:
+        architecture: Its identity.
+        place: Of its colour, the baseline's 0.
+        x: Steps, or epochs; (points,).
+        seeds: A row a training; (seeds, points).
+    """
+
+    architecture: str
+    place: int
+    x: Floats
+    seeds: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One quantity after one number of epochs."""
+
+    key: str
+    title: str
+    x_title: str
+    lines: tuple[Line, ...]
+
+    @property
+    def of_ends(self) -> bool:
+        """Whether there is one reading a seed."""
+        return all(len(line.x) == 1 for line in self.lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Panels beside each other.
+
+    Attributes:
+        panels: In order.
+        legend: Identity and what it is, in the order of colours.
+    """
+
+    kind: ClassVar[str] = "curves"
+
+    panels: tuple[Panel, ...]
+    legend: tuple[tuple[str, str], ...]
+
+
+def read_curve(folder: Path, key: Key) -> pd.DataFrame | None:
+    """The curve of a training; None where there is no such file, or it is none."""
+    if not SAFE_NAME.fullmatch(key[0]):
+        return None
+    try:
+        curve = pd.read_parquet(curve_path(folder, *key))
+        return curve if len(curve) and {"epoch", "step"} <= set(curve) else None
+    except (OSError, pa.ArrowException, ValueError):
+        return None
+
+
+def learning_curves(record: StudyRecord, shown: Sequence[str], read: Reader | None) -> Curves | None:
+    """The curves of the baseline and of some candidates; None where none can be read.
+
+    Architectures are compared after as many epochs: first after those that the most of their trainings have, then
+    after the most epochs, where these are others.
 
     Args:
-        curves: As `harness.search.simulation_summary.curves` gives them.
-        title: Above; untrusted, so never read as mathematics.
-        kind: png or svg.
+        record: The study.
+        shown: Candidates.
+        read: What reads a training's curve.
     """
-    canvas = Figure(figsize=(7, 4.6), dpi=200, layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.subplots()
-    for color, (sampler, rows) in zip(_COLORS, curves.groupby("sampler", sort=False), strict=False):
-        axes.fill_between(rows["trainings"], rows["low"], rows["high"], color=color, alpha=0.18, linewidth=0)
-        axes.plot(rows["trainings"], rows["median"], color=color, linewidth=1.6, label=sampler)
-    axes.set(xlabel="trainings", ylabel="hypervolume, share of the true front's", ylim=(None, 1.005))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(title, fontsize=10, parse_math=False)
-    axes.grid(color="#e6e8eb", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right", title="median and quartiles over seeds", title_fontsize=8)
-    out = io.BytesIO()
-    canvas.savefig(out, format=kind, facecolor="white", metadata=_ABOUT[kind])
-    return out.getvalue()
+    trials = record.trials
+    names = [BASELINE, *(name for name in shown if name != BASELINE)]
+    rows = trials[(trials["state"] == State.COMPLETE) & trials["architecture"].isin(names)]
+    if read is None or rows.empty:
+        return None
+    lengths = rows.groupby("epochs").size().sort_index()
+    wanted = dict.fromkeys(map(int, (lengths.idxmax(), lengths.index.max())))
+    panels: list[Panel] = []
+    for epochs in wanted:
+        curves: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
+        keys = rows.loc[rows["epochs"] == epochs, ["architecture", "base_seed", "seed"]].fillna({"base_seed": 0})
+        for name, base_seed, seed in keys.itertuples(index=False, name=None):
+            if (found := read((name, epochs, int(base_seed), int(seed)))) is not None:
+                curves[name].append(found)
+        if sum(bool(each) for each in curves.values()) > 1:
+            panels += _panels(epochs, curves, several=len(wanted) > 1)
+    if not panels:
+        return None
+    drawn = {line.architecture for panel in panels for line in panel.lines}
+    about = {name: record.architectures[name].describe() for name in names if name in record.architectures}
+    legend = tuple((name, "" if name == BASELINE else about.get(name, "")) for name in names if name in drawn)
+    return Curves(panels=tuple(panels), legend=legend)
+
+
+def _panels(epochs: int, curves: dict[str, list[pd.DataFrame]], *, several: bool) -> Iterator[Panel]:
+    """A panel for each quantity that was kept."""
+    by_step = all(curve["step"].notna().all() for each in curves.values() for curve in each)
+    x, x_title = ("step", "optimiser step") if by_step else ("epoch", "epoch")
+    after = f", {words.count(epochs, 'epoch')}" if several else ""
+    for column, title in _QUANTITIES.items():
+        known = {name: [_known(curve, x, column) for curve in each] for name, each in curves.items()}
+        kept = {name: [values for values in each if len(values)] for name, each in known.items()}
+        at_the_end = max((len(values) for each in kept.values() for values in each), default=0) == 1
+        lines = tuple(
+            Line(architecture=name, place=place, x=at, seeds=seeds)
+            for place, (name, each) in enumerate(kept.items())
+            if each
+            for at, seeds in [_at_the_end(each, place) if at_the_end else _on_grid(each)]
+        )
+        if lines:
+            yield Panel(
+                key=f"{column}-{epochs}",
+                title=f"{title}{_of_blocks(curves) if column == _RATE else ''}{after}",
+                x_title="one mark a seed, after its last step" if at_the_end else x_title,
+                lines=lines,
+            )
+
+
+def _known(curve: pd.DataFrame, x: str, column: str) -> Floats:
+    """Where a quantity is known, and what it is; (rows, 2)."""
+    return curve.reindex(columns=[x, column]).dropna().to_numpy(dtype=float)
+
+
+def _of_blocks(curves: dict[str, list[pd.DataFrame]]) -> str:
+    """How many times the base's rate that of the blocks is."""
+    every = pd.concat([curve.reindex(columns=[_RATE, _OF_BLOCKS]) for each in curves.values() for curve in each])
+    factor = float((every[_OF_BLOCKS] / every[_RATE]).median())
+    return "" if math.isnan(factor) else f" (blocks: × {factor:.3g})"
+
+
+def _at_the_end(curves: Sequence[Floats], place: int) -> tuple[Floats, Floats]:
+    """What was read once, above the place of the architecture: (1,), (seeds, 1)."""
+    return np.array([float(place)]), np.array([values[-1:, 1] for values in curves])
+
+
+def _on_grid(curves: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Curves of one architecture at common places: (points,), (seeds, points)."""
+    first, last = max(values[0, 0] for values in curves), min(values[-1, 0] for values in curves)
+    edges = np.linspace(first, last, min(POINTS, *map(len, curves)) + 1)
+    return (edges[:-1] + edges[1:]) / 2, np.array([_means(values, edges) for values in curves])
+
+
+def _means(values: Floats, edges: Floats) -> Floats:
+    """Means of the second column between edges of the first one."""
+    place = np.clip(np.searchsorted(edges, values[:, 0], side="right") - 1, 0, len(edges) - 2)
+    count = np.bincount(place, minlength=len(edges) - 1)
+    means = np.bincount(place, values[:, 1], minlength=len(edges) - 1) / np.maximum(count, 1)
+    middle = (edges[:-1] + edges[1:]) / 2
+    return np.interp(middle, middle[count > 0], means[count > 0])

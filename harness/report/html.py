@@ -26,7 +26,8 @@ from plotly.offline import get_plotlyjs
 
 from harness.report.budget import SHOWN, Budget
 from harness.report.comparison import FACTS, MOST, Comparison, Entry, network
-from harness.report.interactive import hover_texts, plotly_figure
+from harness.report.curves import Curves
+from harness.report.interactive import hover_texts, plotly_curves, plotly_figure
 from harness.report.page import Fronts, Page
 
 NOTHING = Comparison(entries={}, chosen=(), network=network([]), commands=())
@@ -54,7 +55,8 @@ def page_data(page: Page) -> dict[str, Any]:
     table, compared = _Table(), [*page.drawn(Comparison), NOTHING][0]
     entries = {name: _entry(entry, table) for name, entry in compared.entries.items()}
     return {
-        "figures": {figure.axis.key: plotly_figure(figure) for figure in fronts.figures},
+        "figures": {figure.axis.key: plotly_figure(figure) for figure in fronts.figures}
+        | {panel.key: plotly_curves(panel) for curves in page.drawn(Curves) for panel in curves.panels},
         "notes": hover_texts(fronts.figures),
         "entries": entries,
         "texts": list(table.texts),

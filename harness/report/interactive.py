@@ -1,12 +1,13 @@
-"""A `FrontFigure` as data for plotly.js: plain JSON, with every text escaped."""
+"""Figures as data for plotly.js: plain JSON, with every text escaped."""
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.report.curves import DASHES, Panel
 from harness.report.figures import FrontFigure, Linear, Mark, Point
 from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT
 from harness.report.names import Corner, names_of
@@ -34,6 +35,45 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
         axes = {"xaxis": "x2" if figure.second_x else "x", "yaxis": "y2" if figure.second_y else "y"}
         traces.append({"x": [None], "y": [None], **axes, "hoverinfo": "skip"})
     return {"data": traces, "layout": _layout(figure)}
+
+
+def plotly_curves(panel: Panel) -> dict[str, Any]:
+    """A panel of learning curves: of each architecture the range and the mean of its seeds, and every seed."""
+    traces: list[dict[str, object]] = []
+    for line in panel.lines:
+        x, name = _shorts(line.x), html.escape(line.architecture)
+        common: dict[str, object] = {"type": "scatter", "mode": "lines", "x": x}
+        common["meta"] = {"role": f"curve-{line.place}"}
+        if len(x) == 1:
+            marks = {"mode": "markers", "x": x * len(line.seeds), "y": _shorts(line.seeds[:, 0]), "marker": {"size": 9}}
+            traces.append(common | marks | {"opacity": 0.75, "hovertemplate": f"{name}: %{{y:.4f}}<extra></extra>"})
+            continue
+        if len(line.seeds) > 1:
+            ends = [line.seeds.min(axis=0), line.seeds.max(axis=0)]
+            traces += [
+                common | {"y": _shorts(end), "line": {"width": 0}, "fill": fill, "hoverinfo": "skip"}
+                for end, fill in zip(ends, ("none", "tonexty"), strict=True)
+            ]
+            traces += [
+                common | {"y": _shorts(seed), "line": {"width": 0.8}, "opacity": 0.45, "hoverinfo": "skip"}
+                for seed in line.seeds
+            ]
+        seeds = "1 seed" if len(line.seeds) == 1 else f"mean of {len(line.seeds)} seeds"
+        dash = {"dash": DASHES[line.place % len(DASHES)], "width": 2}
+        hover = {"hovertemplate": f"{name}, {seeds}<br>%{{x:.0f}}: %{{y:.4g}}<extra></extra>"}
+        traces.append(common | {"y": _shorts(line.seeds.mean(axis=0)), "line": dash} | hover)
+    layout = {
+        "height": 270,
+        "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
+        "hovermode": "closest",
+        "dragmode": False,
+        "shapes": [],
+        "showlegend": False,
+        "xaxis": {"title": {"text": panel.x_title}, "zeroline": False, "showticklabels": not panel.of_ends},
+        "yaxis": {"title": {"text": ""}, "zeroline": False, "tickformat": ".3~g"},
+        "meta": {"second_x": None, "second_y": None},
+    }
+    return {"data": traces, "layout": layout}
 
 
 def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
@@ -128,6 +168,10 @@ def _bars(triples: list[tuple[float, float, float]]) -> dict[str, object]:
 def _short(value: float) -> float:
     """Six significant digits: more than a picture shows, in half the page."""
     return float(f"{value:.6g}")
+
+
+def _shorts(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
 
 
 def _layout(figure: FrontFigure) -> dict[str, object]:

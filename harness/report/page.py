@@ -13,6 +13,7 @@ from typing import ClassVar, TypeVar
 from harness.report.answer import Tile
 from harness.report.budget import Budget
 from harness.report.comparison import Comparison
+from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
 from harness.report.notes import Pairs
 from harness.report.tables import Table
@@ -40,7 +41,7 @@ class Fronts:
         return all(figure.firm for figure in self.figures if figure.steps)
 
 
-Drawing = Fronts | Comparison
+Drawing = Fronts | Comparison | Curves
 """What only some pages have; the macro of its `kind` draws it."""
 D = TypeVar("D", bound=Drawing)
 

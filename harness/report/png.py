@@ -1,4 +1,4 @@
-"""`FrontFigure`s as a print, in pixels and in vectors: matplotlib without its global state."""
+"""Pictures as prints, in pixels and in vectors: matplotlib without its global state."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from harness.architecture import BASELINE
 from harness.common.printable import printable
+from harness.record.own_files import MADE_BY
+from harness.report.curves import Curves
 from harness.report.figures import FrontFigure, Mark, Point
 from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT
 from harness.report.names import Corner, names_of
+
+_OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
+"""By place; those of the page."""
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
@@ -61,6 +69,47 @@ def _print(figures: Sequence[FrontFigure], title: str, subtitle: str) -> Figure:
         )
     canvas.suptitle(f"{title}\n{subtitle}", fontsize=11, parse_math=False)
     return canvas
+
+
+def draw_learning_curves(curves: Curves, title: str) -> bytes:
+    """Panels of learning curves: of each architecture the range and the mean of its seeds.
+
+    Args:
+        curves: What to draw.
+        title: Above; untrusted, so never read as mathematics.
+    """
+    columns = min(3, len(curves.panels))
+    rows = -(-len(curves.panels) // columns)
+    canvas = Figure(figsize=(4.2 * columns, 2.9 * rows + 0.7), dpi=110, layout="constrained")
+    FigureCanvasAgg(canvas)
+    places = canvas.subplots(rows, columns, squeeze=False).ravel()
+    names = [name for name, _ in curves.legend]
+    for axes, panel in zip(places, curves.panels, strict=False):
+        for line in panel.lines:
+            color = _OF_CURVES[line.place % len(_OF_CURVES)]
+            if panel.of_ends:
+                axes.plot(np.repeat(line.x, len(line.seeds)), line.seeds[:, 0], "o", color=color, alpha=0.75)
+                axes.set_xticks([])
+                continue
+            axes.fill_between(line.x, line.seeds.min(axis=0), line.seeds.max(axis=0), color=color, alpha=0.16, lw=0)
+            axes.plot(line.x, line.seeds.T, color=color, linewidth=0.5, alpha=0.5)
+            dash = "--" if line.architecture == BASELINE else "-"
+            axes.plot(line.x, line.seeds.mean(axis=0), color=color, linewidth=1.6, ls=dash, label=line.architecture)
+        axes.set_title(panel.title, fontsize=9.5, loc="left")
+        axes.set_xlabel(panel.x_title, fontsize=8.5)
+        axes.tick_params(labelsize=8)
+        axes.grid(color="#e6e8eb", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in places[len(curves.panels) :]:
+        axes.set_visible(False)
+    handles = [each for axes in places for each in zip(*axes.get_legend_handles_labels(), strict=True)]
+    found = {label: handle for handle, label in handles}
+    canvas.legend([found[name] for name in names if name in found], [name for name in names if name in found],
+                  loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)  # fmt: skip
+    canvas.suptitle(title, fontsize=11, parse_math=False)
+    out = io.BytesIO()
+    canvas.savefig(out, format="png", facecolor="white")
+    return out.getvalue()
 
 
 def _draw(axes: Axes, figure: FrontFigure) -> None:
@@ -155,3 +204,33 @@ def _name(axes: Axes, point: Point, corner: Corner) -> None:
         parse_math=False,
         zorder=5,
     )
+
+
+_OF_SAMPLERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's, told apart by colour-blind people as well; as many as there are samplers."""
+_ABOUT = {"png": {"Software": MADE_BY}, "svg": {"Date": None, "Creator": MADE_BY}}
+
+
+def draw_sampler_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
+    """How fast samplers find a table's front: medians with interquartile bands.
+
+    Args:
+        curves: As `harness.search.simulation_summary.curves` gives them.
+        title: Above; untrusted, so never read as mathematics.
+        kind: png or svg.
+    """
+    canvas = Figure(figsize=(7, 4.6), dpi=200, layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.subplots()
+    for color, (sampler, rows) in zip(_OF_SAMPLERS, curves.groupby("sampler", sort=False), strict=False):
+        axes.fill_between(rows["trainings"], rows["low"], rows["high"], color=color, alpha=0.18, linewidth=0)
+        axes.plot(rows["trainings"], rows["median"], color=color, linewidth=1.6, label=sampler)
+    axes.set(xlabel="trainings", ylabel="hypervolume, share of the true front's", ylim=(None, 1.005))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(title, fontsize=10, parse_math=False)
+    axes.grid(color="#e6e8eb", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right", title="median and quartiles over seeds", title_fontsize=8)
+    out = io.BytesIO()
+    canvas.savefig(out, format=kind, facecolor="white", metadata=_ABOUT[kind])
+    return out.getvalue()

@@ -13,6 +13,8 @@ from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
 from harness.report.budget import budget
 from harness.report.comparison import MOST, Comparison, comparison
+from harness.report.curves import Curves, learning_curves
+from harness.report.curves import Reader as CurveReader
 from harness.report.evidence import Reader, latency_evidence
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, FrontFigure, front_figure, marked, with_placebos
@@ -48,6 +50,7 @@ def search_content(
     record: StudyRecord,
     fidelity: str | None = None,
     rounds: Reader | None = None,
+    curves: CurveReader | None = None,
     ablations: Sequence[StudyRecord] = (),
 ) -> SearchContent:
     """Everything the report says about a study, however far it has come.
@@ -56,6 +59,7 @@ def search_content(
         record: The study.
         fidelity: What is known of how its short trainings rank (`known_fidelity`); by default that nothing is.
         rounds: What reads the single rounds of an architecture's latency, which are not in storage.
+        curves: What reads a training's learning curve, likewise.
         ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
     """
     summary = summarise(record.trials, record.look)
@@ -83,7 +87,7 @@ def search_content(
             ("candidates", "Every architecture that was tried", tried),
         )
     )
-    progress = how_far(record)
+    progress, learnt = how_far(record), learning_curves(record, compared.chosen, curves)
     seed_noise = filter(None, (phrases.noise_sentence(noise, summary), phrases.unequal_noise(record.trials)))
     measured = notes.measured(record)
     if fidelity:
@@ -105,6 +109,7 @@ def search_content(
         ),
         *(forest_section(record, each) for each in ablations),
         *([_side_by_side(compared)] if compared.chosen else []),
+        *([_learning(learnt)] if learnt else []),
         Section(title="All architectures", key="all", tables=(all_tried,), filtered=True),
         *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
         Section(title="What matters", key="matters", sentences=matters.said, tables=matters.tables),
@@ -202,6 +207,18 @@ def _side_by_side(compared: Comparison) -> Section:
         note=f"Up to {MOST} architectures: check them in a table or press their points. In the drawing a filled site "
         "holds a block: its kind, then heads×kernel of the local groups and, as g, global heads/KV pool.",
         drawing=compared,
+    )
+
+
+def _learning(curves: Curves) -> Section:
+    return Section(
+        title="Learning curves",
+        key="curves",
+        note="Thick: the mean over an architecture's seeds; thin: each seed; shaded: from the lowest to the highest. "
+        "Lines that part are seeds that learnt and seeds that did not. Shown are those side by side, under all seeds.",
+        picture="curves.png",
+        picture_says="Losses and learning rates by step, of the baseline and of those side by side",
+        drawing=curves,
     )
 
 

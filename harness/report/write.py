@@ -26,12 +26,13 @@ from harness.record.own_files import refuse_foreign_study
 from harness.record.study import StudyRecord
 from harness.record.tables import VERSION_KEY, design, surroundings
 from harness.report.ablation import ablation_content
+from harness.report.curves import Curves, read_curve
 from harness.report.evidence import read_rounds
 from harness.report.fidelity import known_fidelity
 from harness.report.forest import draw_forest
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
-from harness.report.png import draw_png, draw_svg
+from harness.report.png import draw_learning_curves, draw_png, draw_svg
 from harness.report.search import SearchContent, search_content
 
 _METADATA = {VERSION_KEY: str(TRIALS_SCHEMA_VERSION), "made_by": "clo-nas", "described_in": "docs/data-dictionary.md"}
@@ -88,8 +89,8 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 """Columns that trials.csv always has, first and in this order."""
 _WHOLE = {name for name, column in TRIALS.items() if column.kind in {Kind.WHOLE, Kind.COUNT}}
-LATENCY = "latency"
-"""Folder of the rounds of each latency, in the study's folder."""
+LATENCY, CURVES = "latency", "curves"
+"""Folders of the rounds of each latency and of each training's curve, in the study's folder."""
 
 
 def write_report(
@@ -102,8 +103,8 @@ def write_report(
 ) -> SearchContent | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
-    `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `per_class.csv` (where
-    known), `front.csv`, `importance.csv`, `effects.csv`, `environment.json`, `study.json` and
+    `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `curves.png` and `per_class.csv` (where known),
+    `trials.csv`, `trials.parquet`, `front.csv`, `importance.csv`, `effects.csv`, `environment.json`, `study.json` and
     `architectures/<id>.yaml`; their columns are in `harness.record.data_dictionary`. An ablation has `forest.png` and
     `contrasts.csv` in place of the front's and the choices' files.
     Works for a study that has only begun, and for one where all failed.
@@ -155,13 +156,16 @@ def write_report(
 def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord]) -> SearchContent:
     """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings.to_dict(), [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    return search_content(record, fidelity, partial(read_rounds, folder / LATENCY), ablations)
+    rounds, curves = partial(read_rounds, folder / LATENCY), partial(read_curve, folder / CURVES)
+    return search_content(record, fidelity, rounds, curves, ablations)
 
 
 def _search_files(said: SearchContent) -> dict[str, bytes]:
     """Name to content of what only a search has."""
     sheet = (said.figures, f"clo-nas study {said.page.name}", said.answer.headline)
+    curves = said.page.drawn(Curves)
     return {
+        **({"curves.png": draw_learning_curves(curves[0], sheet[1])} if curves else {}),
         "front.csv": _csv(said.front.reset_index()).encode(),
         "importance.csv": _csv(said.matters.importances).encode(),
         "effects.csv": _csv(said.matters.effects).encode(),

@@ -43,13 +43,13 @@ def test_another_kind_of_file_is_named_by_what_belongs_there(tmp_path: Path) -> 
 def test_our_own_checkpoint_picture_and_model_are_replaced(tmp_path: Path) -> None:
     import pandas as pd
 
-    from harness.report.curves import draw_curves
+    from harness.report.png import draw_sampler_curves
     from harness.training.accuracy import save_checkpoint
 
     save_checkpoint(torch.nn.Linear(2, 2), tmp_path / "ours.pt")
     curves = pd.DataFrame({"sampler": ["a"], "trainings": [1], "low": [0.1], "median": [0.2], "high": [0.3]})
     for kind in ("png", "svg"):
-        (tmp_path / f"ours.{kind}").write_bytes(draw_curves(curves, "x", kind))
+        (tmp_path / f"ours.{kind}").write_bytes(draw_sampler_curves(curves, "x", kind))
     for path in tmp_path.iterdir():
         refuse_others("--out", path, (path.suffix,), "a file")
     assert len(list(tmp_path.iterdir())) == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import image
 
-from harness.report.curves import draw_curves
+from harness.report.png import draw_sampler_curves
 
 CURVES = pd.DataFrame(
     {
@@ -17,15 +17,15 @@ CURVES = pd.DataFrame(
 
 
 def test_a_png_has_a_line_and_a_band_of_each_sampler() -> None:
-    pixels = image.imread(io.BytesIO(draw_curves(CURVES, "mine.csv", "png")))[..., :3]
+    pixels = image.imread(io.BytesIO(draw_sampler_curves(CURVES, "mine.csv", "png")))[..., :3]
     for color in ((0, 0x72, 0xB2), (0xD5, 0x5E, 0)):
         assert (np.abs(pixels - np.array(color) / 255).max(axis=-1) < 0.02).sum() > 200
 
 
 def test_an_svg_is_the_same_each_time_and_a_title_is_no_mathematics() -> None:
-    svg = draw_curves(CURVES, "a $x_1 table", "svg").decode()
+    svg = draw_sampler_curves(CURVES, "a $x_1 table", "svg").decode()
     assert svg.startswith("<?xml") and "</svg>" in svg and "<dc:date>" not in svg
 
 
 def test_one_training_is_drawn_too() -> None:
-    assert draw_curves(CURVES[CURVES.trainings == 1], "mine.csv", "png").startswith(b"\x89PNG")
+    assert draw_sampler_curves(CURVES[CURVES.trainings == 1], "mine.csv", "png").startswith(b"\x89PNG")

@@ -68,6 +68,7 @@
         trace.marker.opacity = opacities(key, trace.meta.names);
       }
       if (trace.line) trace.line.color = color;
+      if (trace.fill) trace.fillcolor = `${color}26`;
       if (trace.marker) trace.marker.color = color;
       for (const bars of [trace.error_x, trace.error_y]) if (bars) bars.color = color;
       trace.textfont = { color: css("--ink"), size: narrow ? 10 : 12 };
