@@ -57,6 +57,10 @@ MinGain = Annotated[
         "\\[default: 0.005]"
     ),
 ]
+Images = Annotated[
+    bool,
+    typer.Option("--images/--no-images", help="Show validation images in the report, and copy those into its folder."),
+]
 
 
 def typed_command() -> list[str]:

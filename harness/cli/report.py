@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, MinGain, Results, Storage, is_path
+from harness.cli.options import Images, Json, MinGain, Results, Storage, is_path
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
 
@@ -31,6 +31,7 @@ def report(
         bool, typer.Option("--terminal", help="Print the answer and the front here, and write no files.")
     ] = False,
     min_gain: MinGain = None,
+    images: Images = True,
     as_json: Json = False,
 ) -> None:
     """Write a study's report again, from its storage alone; also while the search is running.
@@ -51,9 +52,9 @@ def report(
         others = other_devices(found[0][0].name, storage, found[0][1].parent)
         found += [preferring(min_gain, *study_record(study, storage, found[0][1].parent)) for study in others]
         for record, folder in [] if terminal or not others else found:
-            write(record, folder)
+            write(record, folder, images=images)
     if len(found) > 1 and not terminal:
-        write_together(found, out or results / "+".join(record.name for record, _ in found), as_json)
+        write_together(found, out or results / "+".join(record.name for record, _ in found), as_json, images=images)
         return
     for record, folder in found:
         if terminal and not as_json:
@@ -63,7 +64,7 @@ def report(
 
             print_answer(record, Console())
             continue
-        close(record, out or folder, as_json, None if terminal else write(record, folder, out))
+        close(record, out or folder, as_json, None if terminal else write(record, folder, out, images=images))
 
 
 def table_folder(study: str, storage: str | None, results: Path) -> Path | None:

@@ -15,6 +15,7 @@ from harness.cli.options import (
     CpusPerTrial,
     Executor,
     GpusOfOneNode,
+    Images,
     Json,
     MinGain,
     Resource,
@@ -101,6 +102,7 @@ def search(
         float | None, typer.Option("--min-map50-95", help="Lowest mAP50-95; below it no candidate is a finalist.")
     ] = None,
     min_gain: MinGain = None,
+    images: Images = True,
     required_sites: Annotated[
         list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
     ] = None,
@@ -187,7 +189,7 @@ def search(
             record, interrupted = stopped.record, True
         watch.phase("writing the report")
         folder = settings.results / record.name
-        said = write(record, folder)
+        said = write(record, folder, images=images)
     close(record, folder, as_json, said)
     if interrupted:
         raise typer.Exit(130)

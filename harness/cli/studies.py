@@ -88,7 +88,7 @@ def preferring(min_gain: float | None, record: StudyRecord, folder: Path) -> tup
     return replace(record, settings=record.settings | {"min_gain": checked}), folder
 
 
-def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json: bool) -> None:
+def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json: bool, *, images: bool = True) -> None:
     """A search with the ablations of its own architectures in its report; any other studies side by side."""
     records = [record for record, _ in found]
     searches = [each for each in found if not each[0].ablation]
@@ -96,7 +96,7 @@ def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json:
     reasons = {each.name: why_not(searches[0][0], each) for each in ablations} if len(searches) == 1 else {}
     if reasons and not any(reasons.values()) and len(reasons) == len(ablations):
         search, source = searches[0]
-        write_report(search, folder, ablations=ablations, source=source)
+        write_report(search, folder, ablations=ablations, source=source, images=images)
         path = folder / "report.html"
     else:
         path = write_several(records, folder)
@@ -109,17 +109,18 @@ def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json:
     print(f"Report: {path}")
 
 
-def write(record: StudyRecord, folder: Path, out: Path | None = None) -> SearchContent | None:
+def write(record: StudyRecord, folder: Path, out: Path | None = None, *, images: bool = True) -> SearchContent | None:
     """Write all that a study's folder holds for readers; what a search's report says, for `close`.
 
     Args:
         record: The study.
         folder: Its own.
         out: Where to write, if not there.
+        images: Whether a search's report shows validation images.
     """
     if out is not None:
         check_target(out, Kind.STUDY, record.name)
-    return write_report(record, out or folder, source=folder)
+    return write_report(record, out or folder, source=folder, images=images)
 
 
 def close(record: StudyRecord, folder: Path, as_json: bool, said: SearchContent | None = None) -> None:

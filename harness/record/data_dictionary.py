@@ -239,6 +239,15 @@ FILES = (
     File(name="report.md", about="The same for GitHub and plain readers."),
     File(name="pareto.png", about="The front as a picture, 200 dots an inch; of a search."),
     File(name="pareto.svg", about="The same as vectors, its text as text; of a search."),
+    File(
+        name="images.png",
+        about="The validation images on which the pick, or else the best, and the baseline differ most; of a search.",
+    ),
+    File(
+        name="images/",
+        about="Those that the report shows, up to 2,048 pixels wide or high, upright and without what a camera wrote; "
+        "a later report takes them from here. `--no-images` keeps them out.",
+    ),
     File(name="curves.png", about="Learning curves of the baseline and of those side by side; of a search."),
     File(name="forest.png", about="Every difference with its interval; of an ablation."),
     File(

@@ -20,13 +20,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from harness.report.budget import SHOWN, Budget
 from harness.report.comparison import FACTS, MOST, Comparison, Entry, network
 from harness.report.curves import Curves
+from harness.report.images import THRESHOLDS, Floats, Found, Gallery
 from harness.report.interactive import hover_texts, plotly_curves, plotly_figure
 from harness.report.page import Fronts, Page
 
@@ -63,6 +66,7 @@ def page_data(page: Page) -> dict[str, Any]:
         "chosen": list(compared.chosen),
         "commands": [list(pair) for pair in compared.commands],
         "token": compared.token,
+        "gallery": next((_gallery(found) for found in page.drawn(Gallery)), None),
         "budgets": {budget.key: _budget(budget) for budget in fronts.budgets},
     }
 
@@ -76,6 +80,50 @@ def _entry(entry: Entry, table: _Table) -> list[Any]:
         [table.places([block.site, block.kind, block.shape, block.text]) for block in entry.blocks],
         table.places(entry.difference),
     ]
+
+
+def _gallery(found: Gallery) -> dict[str, Any]:
+    """Images as data URIs, boxes as thousandths: left, top, right, bottom, class, and what else there is of each."""
+    pictures = [
+        {
+            "src": f"data:image/jpeg;base64,{base64.b64encode(each.thumbnail).decode()}",
+            "size": [each.width, each.height],
+            "file": f"images/{each.file}",
+            "objects": _boxes(each.objects, each.classes),
+        }
+        for each in found.pictures
+    ]
+    compared = [
+        {
+            "name": each.architecture,
+            "rates": [[_rounded(row) for row in rates] for rates in (each.precision, each.recall)],
+            "shots": [
+                [shot.name, shot.number, round(shot.difference, 3), [_detections(side) for side in shot.sides]]
+                for shot in each.shots
+            ],
+        }
+        for each in found.compared
+    ]
+    return {
+        "classes": list(found.classes),
+        "thresholds": THRESHOLDS.tolist(),
+        "threshold": found.threshold,
+        "pictures": pictures,
+        "compared": compared,
+    }
+
+
+def _detections(found: Found) -> list[list[float]]:
+    more = zip(found.confidence.round(3).tolist(), found.object_of.tolist(), strict=True)
+    return [[*box, *rest] for box, rest in zip(_boxes(found.boxes, found.classes), more, strict=True)]
+
+
+def _boxes(boxes: Floats, classes: NDArray[np.int64]) -> list[list[float]]:
+    return [[*map(float, box), int(number)] for box, number in zip((boxes * 1000).round(), classes, strict=True)]
+
+
+def _rounded(values: Floats) -> list[float | None]:
+    return [_number(float(value), 4) for value in values]
 
 
 def _budget(budget: Budget) -> dict[str, object]:
@@ -108,7 +156,7 @@ _SHAPES = {
 """The marks of the figures as SVG, for the legend."""
 
 
-SCRIPTS = ("theme.js", "figures.js", "comparison.js", "links.js", "budget.js", "sort.js", "filter.js")
+SCRIPTS = ("theme.js", "figures.js", "comparison.js", "links.js", "budget.js", "gallery.js", "sort.js", "filter.js")
 """The page's own, in order; they talk to each other by events of the document."""
 STILL = ("theme.js", "sort.js")
 """Those of a page without figures."""

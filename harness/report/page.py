@@ -15,6 +15,7 @@ from harness.report.budget import Budget
 from harness.report.comparison import Comparison
 from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
+from harness.report.images import Gallery
 from harness.report.notes import Pairs
 from harness.report.tables import Table
 
@@ -41,7 +42,7 @@ class Fronts:
         return all(figure.firm for figure in self.figures if figure.steps)
 
 
-Drawing = Fronts | Comparison | Curves
+Drawing = Fronts | Comparison | Curves | Gallery
 """What only some pages have; the macro of its `kind` draws it."""
 D = TypeVar("D", bound=Drawing)
 

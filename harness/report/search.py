@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,9 +16,12 @@ from harness.report.budget import budget
 from harness.report.comparison import MOST, Comparison, comparison
 from harness.report.curves import Curves, learning_curves
 from harness.report.curves import Reader as CurveReader
-from harness.report.evidence import Reader, latency_evidence
+from harness.report.evidence import Reader as RoundsReader
+from harness.report.evidence import latency_evidence
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, FrontFigure, front_figure, marked, with_placebos
+from harness.report.images import SIDE, Gallery, gallery
+from harness.report.images import Reader as MatchesReader
 from harness.report.looks import LEGEND, LOOKS
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
@@ -46,22 +50,36 @@ class SearchContent:
     matters: Matters
 
 
-def search_content(
-    record: StudyRecord,
-    fidelity: str | None = None,
-    rounds: Reader | None = None,
-    curves: CurveReader | None = None,
-    ablations: Sequence[StudyRecord] = (),
-) -> SearchContent:
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What lies beside a study's record and is shown in its report; by default nothing does.
+
+    Attributes:
+        fidelity: What is known of how its short trainings rank (`known_fidelity`).
+        rounds: What reads the single rounds of an architecture's latency.
+        curves: What reads a training's learning curve.
+        matches: What reads a training's matches of the validation images.
+        pictures: Folder with images of an earlier report.
+        ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
+    """
+
+    fidelity: str | None = None
+    rounds: RoundsReader | None = None
+    curves: CurveReader | None = None
+    matches: MatchesReader | None = None
+    pictures: Path = Path()
+    ablations: Sequence[StudyRecord] = ()
+
+
+def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
     """Everything the report says about a study, however far it has come.
 
     Args:
         record: The study.
-        fidelity: What is known of how its short trainings rank (`known_fidelity`); by default that nothing is.
-        rounds: What reads the single rounds of an architecture's latency, which are not in storage.
-        curves: What reads a training's learning curve, likewise.
-        ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
+        beside: What is not in storage.
     """
+    beside = beside or Beside()
+    fidelity, ablations = beside.fidelity, beside.ablations
     summary = summarise(record.trials, record.look)
     noise = gain_noise(record.trials)
     digits = words.digits_for(noise)
@@ -87,12 +105,13 @@ def search_content(
             ("candidates", "Every architecture that was tried", tried),
         )
     )
-    progress, learnt = how_far(record), learning_curves(record, compared.chosen, curves)
+    images = gallery(record, compared.chosen, beside.matches, beside.pictures)
+    progress, learnt = how_far(record), learning_curves(record, compared.chosen, beside.curves)
     seed_noise = filter(None, (phrases.noise_sentence(noise, summary), phrases.unequal_noise(record.trials)))
     measured = notes.measured(record)
     if fidelity:
         measured = (*measured, ("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")))
-    evidence = latency_evidence(record, map(str, front.index), rounds)
+    evidence = latency_evidence(record, map(str, front.index), beside.rounds)
     sections = (
         Section(
             title="The front",
@@ -109,6 +128,7 @@ def search_content(
         ),
         *(forest_section(record, each) for each in ablations),
         *([_side_by_side(compared)] if compared.chosen else []),
+        *([_pictures(images)] if images else []),
         *([_learning(learnt)] if learnt else []),
         Section(title="All architectures", key="all", tables=(all_tried,), filtered=True),
         *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
@@ -207,6 +227,23 @@ def _side_by_side(compared: Comparison) -> Section:
         note=f"Up to {MOST} architectures: check them in a table or press their points. In the drawing a filled site "
         "holds a block: its kind, then heads×kernel of the local groups and, as g, global heads/KV pool.",
         drawing=compared,
+    )
+
+
+def _pictures(found: Gallery) -> Section:
+    first = found.compared[0]
+    gone = f" {words.count(found.gone, 'image')} that differ more cannot be read any more." if found.gone else ""
+    return Section(
+        title="What it does to images",
+        key="images",
+        note=f"The validation images on which a candidate and the baseline differ most: up to {SIDE} on which it is "
+        f"better, up to {SIDE} on which it is worse, after {words.count(first.epochs, 'epoch')} under evaluation seed "
+        f"{first.seed}. Score: F1 of the image's detections at confidence {found.threshold:.2f}, where the baseline's "
+        "F1 over all images is highest, the mean over IoU 0.50 to 0.95; boxes are coloured by IoU 0.50. They are "
+        f"picked for their difference: they show of which kind it is, not how large.{gone}",
+        picture="images.png",
+        picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
+        drawing=found,
     )
 
 

@@ -31,9 +31,10 @@ from harness.report.evidence import read_rounds
 from harness.report.fidelity import known_fidelity
 from harness.report.forest import draw_forest
 from harness.report.html import render_html
+from harness.report.images import Gallery, draw_gallery, read_kept
 from harness.report.markdown import render_markdown
 from harness.report.png import draw_learning_curves, draw_png, draw_svg
-from harness.report.search import SearchContent, search_content
+from harness.report.search import Beside, SearchContent, search_content
 
 _METADATA = {VERSION_KEY: str(TRIALS_SCHEMA_VERSION), "made_by": "clo-nas", "described_in": "docs/data-dictionary.md"}
 _PARQUET = {
@@ -89,8 +90,8 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 """Columns that trials.csv always has, first and in this order."""
 _WHOLE = {name for name, column in TRIALS.items() if column.kind in {Kind.WHOLE, Kind.COUNT}}
-LATENCY, CURVES = "latency", "curves"
-"""Folders of the rounds of each latency and of each training's curve, in the study's folder."""
+LATENCY, CURVES, MATCHES, IMAGES = "latency", "curves", "matches", "images"
+"""Folders in the study's folder."""
 
 
 def write_report(
@@ -100,13 +101,15 @@ def write_report(
     model_yamls: Mapping[str, str] | None = None,
     ablations: Sequence[StudyRecord] = (),
     source: Path | None = None,
+    images: bool = True,
 ) -> SearchContent | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
-    `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `curves.png` and `per_class.csv` (where known),
-    `trials.csv`, `trials.parquet`, `front.csv`, `importance.csv`, `effects.csv`, `environment.json`, `study.json` and
-    `architectures/<id>.yaml`; their columns are in `harness.record.data_dictionary`. An ablation has `forest.png` and
-    `contrasts.csv` in place of the front's and the choices' files.
+    `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `front.csv`,
+    `importance.csv`, `effects.csv`, `environment.json`, `study.json`, `architectures/<id>.yaml` and, where they are
+    known, `curves.png`, `images.png`, `images/` and `per_class.csv`; their columns are in
+    `harness.record.data_dictionary`. An ablation has `forest.png` and `contrasts.csv` in place of the front's, the
+    choices', the curves' and the images' files.
     Works for a study that has only begun, and for one where all failed.
 
     Args:
@@ -116,6 +119,7 @@ def write_report(
         ablations: Those of a search's own architectures, shown in its report; see `harness.report.placebo`.
         source: The study's own folder, where that is another: what lies in and beside it is shown, latencies' rounds
             among it.
+        images: Whether a search's report shows validation images, and keeps those that it shows.
 
     Returns:
         What a search's report says, for `closing`; None for an ablation.
@@ -125,7 +129,7 @@ def write_report(
         ValueError: An identity that is no file name.
     """
     refuse_foreign_study(folder)
-    said = None if record.ablation else _said(record, source or folder, ablations)
+    said = None if record.ablation else _said(record, source or folder, ablations, images=images)
     files: dict[str, bytes] = {
         "environment.json": _json(surroundings(record)),  # first: by it another writer knows that the folder is ours
         "trials.csv": trials_csv(record.trials).encode(),
@@ -141,7 +145,7 @@ def write_report(
             raise ValueError(f"architecture {name!r} cannot name a file")
         files[f"architectures/{name}.yaml"] = text.encode()
     try:
-        for each in ("", "architectures", "latency", "matches", "curves"):
+        for each in ("", "architectures", LATENCY, MATCHES, CURVES, IMAGES):
             remove_left_overs(folder / each)
         for name, data in files.items():
             write_whole(folder / name, data)
@@ -153,18 +157,28 @@ def write_report(
     return said
 
 
-def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord]) -> SearchContent:
+def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord], *, images: bool) -> SearchContent:
     """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings.to_dict(), [folder.parent / "fidelity", reference_folder() / "fidelity"])
-    rounds, curves = partial(read_rounds, folder / LATENCY), partial(read_curve, folder / CURVES)
-    return search_content(record, fidelity, rounds, curves, ablations)
+    beside = Beside(
+        fidelity=fidelity,
+        rounds=partial(read_rounds, folder / LATENCY),
+        curves=partial(read_curve, folder / CURVES),
+        matches=partial(read_kept, folder / MATCHES) if images else None,
+        pictures=folder / IMAGES,
+        ablations=ablations,
+    )
+    return search_content(record, beside)
 
 
 def _search_files(said: SearchContent) -> dict[str, bytes]:
     """Name to content of what only a search has."""
     sheet = (said.figures, f"clo-nas study {said.page.name}", said.answer.headline)
-    curves = said.page.drawn(Curves)
+    curves, galleries = said.page.drawn(Curves), said.page.drawn(Gallery)
+    pictures = {f"{IMAGES}/{each.file}": each.full for found in galleries for each in found.pictures}
     return {
+        **pictures,
+        **({"images.png": draw_gallery(galleries[0])} if galleries else {}),
         **({"curves.png": draw_learning_curves(curves[0], sheet[1])} if curves else {}),
         "front.csv": _csv(said.front.reset_index()).encode(),
         "importance.csv": _csv(said.matters.importances).encode(),

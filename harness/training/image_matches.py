@@ -51,10 +51,11 @@ class ImageMatches:
         confidence: (D,).
         predicted: Class of each detection; (D,).
         target: Class of each object; (T,).
-        names: File name of each image; empty where it is not known.
+        names: Path of each image, its name alone in files of earlier versions; empty where it is not known.
         boxes: Of each detection, (D, 4): left, top, right, bottom as shares of the image's width and height; zeros
             where it is less confident than `LEAST_DRAWN`. Empty in files from before they were kept.
         target_boxes: Of each object, (T, 4).
+        classes: Name of each class.
     """
 
     matched: Sequence[Array]
@@ -64,16 +65,19 @@ class ImageMatches:
     names: Sequence[str] = ()
     boxes: Sequence[Array] = ()
     target_boxes: Sequence[Array] = ()
+    classes: Sequence[str] = ()
 
     def sorted_by_name(self) -> ImageMatches:
         """Return the images in the order of their names, so that two detectors' entries are of the same images."""
-        return self.of(sorted(range(len(self.names)), key=self.names.__getitem__))
+        return self.of(sorted(range(len(self.names)), key=lambda at: Path(self.names[at]).name))
 
     def of(self, images: Iterable[int]) -> ImageMatches:
         """Return those images, by number, in that order."""
-        order = list(images)
-        taken = {name: [values[at] for at in order] if len(values) else () for name, values in vars(self).items()}
-        return ImageMatches(**taken)
+        order, of_images = list(images), {name: values for name, values in vars(self).items() if name != "classes"}
+        taken: dict[str, Any] = {
+            name: [values[at] for at in order] if values else () for name, values in of_images.items()
+        }
+        return ImageMatches(**taken, classes=self.classes)
 
 
 def matches_path(folder: Path, identity: str, epochs: int, base_seed: int, seed: int) -> Path:
@@ -104,6 +108,7 @@ def write_matches(matches: ImageMatches, path: Path) -> None:
             target=_joined(matches.target).astype(np.uint16),
             boxes=_steps(np.where(drawn, boxes, 0)),
             target_boxes=_steps(_joined(matches.target_boxes, (0, 4))),
+            classes=np.array(matches.classes, dtype=np.str_),
         )
 
 
@@ -127,6 +132,7 @@ def read_matches(path: Path) -> ImageMatches:
             names=found["names"].tolist(),
             boxes=np.split(boxes, detections) if len(target_boxes) else (),
             target_boxes=np.split(target_boxes, objects) if len(target_boxes) else (),
+            classes=found["classes"].tolist() if "classes" in found else (),
         )
     except (KeyError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path}: no file of matches ({error})") from error

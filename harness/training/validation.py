@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import ops
 
 from harness.common.errors import UserError
+from harness.common.machine import without_home
 from harness.training.coco import Detections, Truth, coco_accuracy, find_annotations, read_annotations
 from harness.training.image_matches import ImageMatches, block_influence
 from harness.training.training import NotANumberError
 
-ImagePlaces = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
-"""Boxes of an image's detections and of its labels, as shares of its sides."""
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a validation was shown of one image.
+
+    Attributes:
+        path: Of its file.
+        truth: What it is judged by, in pixels.
+        found: Its detections, in pixels.
+        boxes: Of the detections, as shares of the image's sides.
+        target_boxes: Of its labels, likewise.
+    """
+
+    path: Path
+    truth: Truth
+    found: Detections
+    boxes: NDArray[np.floating[Any]]
+    target_boxes: NDArray[np.floating[Any]]
 
 
 def require_number(map50_95: float) -> None:
@@ -72,21 +91,21 @@ class Validator(DetectionValidator):
     def init_metrics(self, model: nn.Module) -> None:
         """Forget an earlier validation."""
         super().init_metrics(model)
-        self._images: list[tuple[str, Truth, Detections, ImagePlaces]] = []
+        self._images: list[Seen] = []
 
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         """Keep a batch, boxes in pixels of the image as it is on disk."""
         super().update_metrics(preds, batch)
         for index, found in enumerate(preds):
             place = self._prepare_batch(index, batch)
-            name = Path(place["im_file"]).name
-            labels = self._labels(place)
-            truth = labels if self.annotations is None else self.annotations[name]
+            path, labels = Path(place["im_file"]), self._labels(place)
+            truth = labels if self.annotations is None else self.annotations[path.name]
             scaled = self.scale_preds(found, place)
             boxes, scores, classes = (scaled[key].float().cpu().numpy() for key in ("bboxes", "conf", "cls"))
             sides = np.tile(place["ori_shape"][::-1], 2)
             detections = Detections(boxes=boxes, scores=scores, classes=classes.astype(int))
-            self._images.append((name, truth, detections, (boxes / sides, labels.boxes / sides)))
+            shares = {"boxes": boxes / sides, "target_boxes": labels.boxes / sides}
+            self._images.append(Seen(path=path, truth=truth, found=detections, **shares))
 
     def _labels(self, place: dict[str, Any]) -> Truth:
         scaled = ops.scale_boxes(place["imgsz"], place["bboxes"].clone(), place["ori_shape"], place["ratio_pad"])
@@ -108,16 +127,21 @@ class Validator(DetectionValidator):
         """Keep the matches, which Ultralytics forgets here."""
         keys = {"matched": "tp", "confidence": "conf", "predicted": "pred_cls", "target": "target_cls"}
         kept = {name: list(self.metrics.stats[key]) for name, key in keys.items()}
-        names, _, _, places = zip(*self._images, strict=True) if self._images else ((), (), (), ())
-        boxes, target_boxes = ([place[side] for place in places] for side in (0, 1))
-        self.matches = ImageMatches(**kept, names=names, boxes=boxes, target_boxes=target_boxes)
+        self.matches = ImageMatches(
+            **kept,
+            names=[without_home(str(image.path)) for image in self._images],
+            boxes=[image.boxes for image in self._images],
+            target_boxes=[image.target_boxes for image in self._images],
+            classes=[str(self.names[number]) for number in sorted(self.names)],
+        )
         stats: dict[str, Any] = super().get_stats()
         return stats
 
     def figures(self) -> dict[str, Any]:
         """Return all figures of `Accuracy` that come from the detections."""
         box = self.metrics.box
-        in_order = [image[1:3] for image in sorted(self._images, key=lambda image: image[0])]  # COCO ids sort so, too
+        by_name = sorted(self._images, key=lambda image: image.path.name)  # COCO ids sort so, too
+        in_order = [(image.truth, image.found) for image in by_name]
         coco = coco_accuracy(in_order, self.names)
         by_coco = self.is_coco or self.annotations is not None
         per_class = coco.per_class if by_coco else dict(zip(box.ap_class_index, box.ap, strict=True))

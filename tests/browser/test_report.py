@@ -18,7 +18,7 @@ from harness.architecture import BASELINE
 from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
 from harness.report.html import render_html
-from harness.report.search import search_content
+from harness.report.search import Beside, search_content
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 from tests.report.test_evidence import KNOWN
@@ -369,7 +369,7 @@ def test_rounds_placebo_and_forest_are_drawn_fit_and_please_axe(
     search = record()
     checked = dataclasses.replace(search, environment=search.environment | AA)
     path = tmp_path / "report.html"
-    said = search_content(checked, rounds=KNOWN.get, ablations=[of_search("3fa9c1d2", name="parts")])
+    said = search_content(checked, Beside(rounds=KNOWN.get, ablations=[of_search("3fa9c1d2", name="parts")]))
     path.write_text(render_html(said.page), encoding="utf-8")
     found = opened(browser, path, width, scheme)
     page = found.page

@@ -16,7 +16,7 @@ from harness.record.surroundings import AA_CHECK
 from harness.report import write_report
 from harness.report.evidence import METADATA_KEY, MOST_MARKS, MOST_ROWS, WIDTH, Rounds, latency_evidence
 from harness.report.html import render_html
-from harness.report.search import search_content
+from harness.report.search import Beside, search_content
 from tests.report import example
 
 FRONT = ["3fa9c1d2", "77e0b1aa", BASELINE, "09ab33f1"]
@@ -102,7 +102,7 @@ def test_a_large_front_is_cut_and_said() -> None:
 
 def test_the_page_draws_them_in_less_than_200_kb_and_is_whole_without() -> None:
     many = {name: measured(each.ratio, 5000) for name, each in KNOWN.items()}
-    drawn, bare = (render_html(search_content(checked(), rounds=read).page) for read in (many.get, None))
+    drawn, bare = (render_html(search_content(checked(), Beside(rounds=read)).page) for read in (many.get, None))
     assert drawn.count('<svg class="strip"') == 4
     assert 0 < len(drawn) - len(bare) < 50_000  # of 16 rows less than 200 kB
     assert '<svg class="strip"' not in bare and "The single rounds are not drawn" in bare

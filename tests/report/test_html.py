@@ -15,7 +15,7 @@ from harness.architecture import Architecture, Placement
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Environment, SpaceSummary
 from harness.report.html import SCRIPTS, json_for_page, render_html
-from harness.report.search import search_content
+from harness.report.search import Beside, search_content
 from tests.report import example
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
@@ -227,7 +227,7 @@ def test_every_state_of_a_study_renders(groups: list[list[dict[str, object]]]) -
 
 
 def test_known_fidelity_is_evidence_and_unknown_fidelity_is_not_known() -> None:
-    known = search_content(example.winning(), "Fidelity: 3 epochs order 7 of 10 pairs as 24 do.")
+    known = search_content(example.winning(), Beside(fidelity="Fidelity: 3 epochs order 7 of 10 pairs as 24 do."))
     assert known.page["evidence"].facts[-1] == ("Fidelity of short trainings", "3 epochs order 7 of 10 pairs as 24 do.")
     assert not [said for said in known.page["unknown"].sentences if said.startswith("Fidelity")]
     assert search_content(example.winning()).page["unknown"].sentences[0].startswith("Fidelity: nobody has measured")

@@ -13,7 +13,7 @@ from harness.record.study import StudyRecord
 from harness.report.curves import POINTS, Curves, Panel, learning_curves, read_curve
 from harness.report.html import page_data, render_html
 from harness.report.markdown import render_markdown
-from harness.report.search import search_content
+from harness.report.search import Beside, search_content
 from harness.report.write import write_report
 from harness.training.curve import curve_of_epochs, curve_of_steps, curve_path, write_curve
 from tests.report import example
@@ -89,7 +89,7 @@ def test_the_report_draws_them_in_the_page_and_beside_it(tmp_path: Path) -> None
     write_report(record, tmp_path)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert "](curves.png)" in (tmp_path / "report.md").read_text(encoding="utf-8")
-    said = search_content(record, curves=partial(read_curve, tmp_path / "curves"))
+    said = search_content(record, Beside(curves=partial(read_curve, tmp_path / "curves")))
     drawn = page_data(said.page)["figures"]["cls_loss-3"]
     roles = {trace["meta"]["role"] for trace in drawn["data"]}
     assert {"curve-0", "curve-1"} <= roles
@@ -104,4 +104,4 @@ def test_a_hostile_name_is_text() -> None:
     trials = record.trials.assign(architecture=record.trials["architecture"].replace("77e0b1aa", name))
     curve = curve_of_steps([{"cls_loss": 1.0}] * 20, earlier=0, steps_an_epoch=10, map50_95=0.5)
     hostile = dataclasses.replace(record, trials=trials)
-    assert name not in render_html(search_content(hostile, curves=lambda _: curve).page)
+    assert name not in render_html(search_content(hostile, Beside(curves=lambda _: curve)).page)

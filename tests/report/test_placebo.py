@@ -14,7 +14,7 @@ from harness.report.html import render_html
 from harness.report.interactive import plotly_figure
 from harness.report.markdown import render_markdown
 from harness.report.placebo import forest_section, placebo_points, why_not
-from harness.report.search import search_content
+from harness.report.search import Beside, search_content
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 
@@ -69,7 +69,7 @@ def test_a_placebo_that_was_not_trained_is_no_point() -> None:
 
 def test_a_placebo_changes_no_front_and_no_answer() -> None:
     search = example.winning()
-    alone, beside = search_content(search), search_content(search, ablations=[of_search("3fa9c1d2")])
+    alone, beside = search_content(search), search_content(search, Beside(ablations=[of_search("3fa9c1d2")]))
     assert alone.answer == beside.answer and closing(search, beside) == closing(search)
     assert list(alone.front.index) == list(beside.front.index)
     for before, after in zip(alone.figures, beside.figures, strict=True):
@@ -118,7 +118,7 @@ def test_a_placebo_without_latency_is_said_to_have_none() -> None:
 
 
 def test_page_and_markdown_have_placebo_and_forest() -> None:
-    said = search_content(example.winning(), ablations=[of_search("3fa9c1d2")])
+    said = search_content(example.winning(), Beside(ablations=[of_search("3fa9c1d2")]))
     page, text = render_html(said.page), render_markdown(said.page)
     assert 'id="ablation-ablation"' in page and "placebo: the base, widened" in page
     assert page.count('data-architecture="3fa9c1d2"') == 4  # two tables, the card and the forest
@@ -145,5 +145,5 @@ def test_a_search_with_its_ablation_is_one_report_and_with_anothers_side_by_side
 
 def test_a_hostile_ablation_is_text_in_the_searchs_page() -> None:
     name = '<script>alert(1)</script>[x](javascript:1)"'
-    page = render_html(search_content(example.winning(), ablations=[of_search("3fa9c1d2", name=name)]).page)
+    page = render_html(search_content(example.winning(), Beside(ablations=[of_search("3fa9c1d2", name=name)])).page)
     assert "<script>alert" not in page and "alert(1)" in page

@@ -67,8 +67,9 @@ PERFECT = np.column_stack([ON_DISK, [0.9, 0.8], [0, 1]])
 
 def test_detections_are_kept_in_pixels_of_the_image_on_disk(validator: Any) -> None:
     show(validator, PERFECT)
-    [(name, truth, found)] = validator._images
-    assert name == "7.jpg"
+    [seen] = validator._images
+    truth, found = seen.truth, seen.found
+    assert seen.path.name == "7.jpg" and validator.matches.classes == ["cat", "dog"]
     np.testing.assert_allclose(found.boxes, ON_DISK, atol=1e-3)
     np.testing.assert_allclose(truth.boxes, ON_DISK, atol=1e-3)
     assert (found.classes.tolist(), truth.classes.tolist(), truth.crowd.any()) == ([0, 1], [0, 1], False)

@@ -1,0 +1,380 @@
+"""The validation images on which a candidate and the baseline differ most, with what each of them found.
+
+What is correct is Ultralytics' matching at IoU 0.50: pairs of one class by falling overlap, each detection and each
+object once. The images themselves are where they were when the detector was judged, or, once shown, in the study's
+folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageOps
+
+from harness.architecture import BASELINE
+from harness.record.form import SAFE_NAME
+from harness.record.state import State
+from harness.record.study import StudyRecord
+from harness.training.image_matches import LEAST_DRAWN, ImageMatches, matches_path, read_matches
+
+Floats = NDArray[np.float64]
+Key = tuple[str, int, int, int]
+"""Architecture, epochs, seed of the base, seed."""
+Reader = Callable[[Key], ImageMatches | None]
+SIDE = 6
+"""Images shown in which a candidate is better, and as many in which it is worse."""
+THRESHOLDS = np.round(np.arange(0.05, 0.951, 0.05), 2)
+THUMBNAIL = 320
+"""Pixels of the longer side in the page; the file beside it has all."""
+_FULL = 2048
+_MOST_PIXELS = 100_000_000
+"""An image that claims more is not opened."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What one detector found in one image.
+
+    Attributes:
+        boxes: Left, top, right, bottom as shares of the image; (D, 4).
+        classes: (D,).
+        confidence: (D,); at least `LEAST_DRAWN`.
+        object_of: Number of the object that a detection is matched with at IoU 0.50, or −1; (D,).
+    """
+
+    boxes: Floats
+    classes: NDArray[np.int64]
+    confidence: Floats
+    object_of: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """One image for one candidate.
+
+    Attributes:
+        name: Of the file, without its folder.
+        number: In `Gallery.pictures`.
+        difference: Its score with the candidate minus that with the baseline.
+        baseline: What the baseline found.
+        candidate: What the candidate found.
+    """
+
+    name: str
+    number: int
+    difference: float
+    baseline: Found
+    candidate: Found
+
+    @property
+    def sides(self) -> tuple[Found, Found]:
+        """The baseline's, then the candidate's."""
+        return self.baseline, self.candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image as it is shown.
+
+    Attributes:
+        thumbnail: JPEG.
+        full: JPEG of the file beside the page.
+        file: Its name there.
+        objects: Boxes of the objects as shares of the image; (T, 4).
+        classes: Of the objects; (T,).
+        width: Pixels of the thumbnail.
+        height: Likewise.
+    """
+
+    thumbnail: bytes
+    full: bytes
+    file: str
+    objects: Floats
+    classes: NDArray[np.int64]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A candidate's images beside the baseline's.
+
+    Attributes:
+        architecture: Its identity.
+        seed: Under which both were judged.
+        epochs: After how many.
+        shots: Better ones first, then worse ones.
+        precision: Over the whole validation set at each of `THRESHOLDS`: the baseline's, the candidate's; (2, N).
+        recall: Likewise.
+    """
+
+    architecture: str
+    seed: int
+    epochs: int
+    shots: tuple[Shot, ...]
+    precision: Floats
+    recall: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """All that is shown of images.
+
+    Attributes:
+        compared: Of each candidate.
+        pictures: Each image once.
+        classes: Their names.
+        threshold: Where the slider begins: at the baseline's highest F1.
+        gone: How many images could not be read.
+    """
+
+    kind: ClassVar[str] = "gallery"
+
+    compared: tuple[Compared, ...]
+    pictures: tuple[Picture, ...]
+    classes: tuple[str, ...]
+    threshold: float
+    gone: int
+
+
+def read_kept(folder: Path, key: Key) -> ImageMatches | None:
+    """The matches of a training by the images' names; None where there are none with boxes."""
+    if not SAFE_NAME.fullmatch(key[0]):
+        return None
+    try:
+        matches = read_matches(matches_path(folder, *key))
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
+    return matches.sorted_by_name() if matches.target_boxes and matches.names else None
+
+
+def gallery(record: StudyRecord, shown: Sequence[str], read: Reader | None, kept: Path) -> Gallery | None:
+    """The images that tell most of some candidates; None where no matches with boxes were kept.
+
+    Args:
+        record: The study.
+        shown: Candidates, the pick first.
+        read: What reads a training's matches.
+        kept: Folder with the pictures of an earlier report, beside the study.
+    """
+    pairs = {name: pair for name in shown if read and name != BASELINE and (pair := _pair(record, name, read))}
+    if not pairs:
+        return None
+    _, _, first, _ = next(iter(pairs.values()))
+    threshold = float(THRESHOLDS[int(np.nanargmax(_f1(*_rates(first))))])
+    album = _Album(kept)
+    compared = []
+    for name, (epochs, seed, ours, theirs) in pairs.items():
+        rates = np.array([_rates(each) for each in (ours, theirs)])
+        compared.append(
+            Compared(
+                architecture=name,
+                seed=seed,
+                epochs=epochs,
+                shots=tuple(_shots(ours, theirs, threshold, album)),
+                precision=rates[:, 0],
+                recall=rates[:, 1],
+            )
+        )
+    return Gallery(
+        compared=tuple(compared),
+        pictures=tuple(album.pictures),
+        classes=tuple(first.classes),
+        threshold=threshold,
+        gone=len(album.gone),
+    )
+
+
+def _pair(record: StudyRecord, name: str, read: Reader) -> tuple[int, int, ImageMatches, ImageMatches] | None:
+    """The longest training's first evaluation seed that both have: epochs, seed, baseline's and candidate's matches."""
+    done = record.trials[record.trials["state"] == State.COMPLETE].fillna({"base_seed": 0})
+    columns = ["epochs", "base_seed", "seed"]
+    ours, theirs = (done.loc[done["architecture"] == each, columns] for each in (BASELINE, name))
+    both = ours.merge(theirs).sort_values(["epochs", "seed"], ascending=[False, True])
+    for epochs, base_seed, seed in both.astype(int).itertuples(index=False, name=None):
+        found = [read((each, epochs, base_seed, seed)) for each in (BASELINE, name)]
+        if found[0] and found[1] and list(found[0].names) == list(found[1].names):
+            return epochs, seed, found[0], found[1]
+    return None
+
+
+def _shots(ours: ImageMatches, theirs: ImageMatches, threshold: float, album: _Album) -> list[Shot]:
+    """Images where the score differs most and that can be shown."""
+    difference = _scores(theirs, threshold) - _scores(ours, threshold)
+    order = np.argsort(-difference, kind="stable")
+    shots: list[Shot] = []
+    for numbers, sign in ((order, 1), (order[::-1], -1)):
+        taken = 0
+        for at in map(int, numbers):
+            if taken == SIDE or difference[at] * sign <= 1e-9:
+                break
+            number = album.number(ours.names[at], ours.target_boxes[at], ours.target[at])
+            if number is None:
+                continue
+            pair = {side: _found(each, at) for side, each in (("baseline", ours), ("candidate", theirs))}
+            name = Path(ours.names[at]).name
+            shots.append(Shot(name=name, number=number, difference=float(difference[at]), **pair))
+            taken += 1
+    return shots
+
+
+def _scores(matches: ImageMatches, threshold: float) -> Floats:
+    """Of each image the F1 at a confidence, the mean over the IoUs; 1 where there is nothing and nothing is found."""
+    scores = []
+    for matched, confidence, target in zip(matches.matched, matches.confidence, matches.target, strict=True):
+        sure = confidence >= threshold
+        both = int(sure.sum()) + len(target)
+        scores.append(float(2 * matched[sure].sum(axis=0).mean() / both) if both else 1.0)
+    return np.array(scores)
+
+
+def _rates(matches: ImageMatches) -> tuple[Floats, Floats]:
+    """Precision and recall at IoU 0.50 over all images, at each of `THRESHOLDS`; precision of nothing is NaN."""
+    confidence, hit = np.concatenate(matches.confidence), np.concatenate(matches.matched)[:, 0].astype(bool)
+    objects = max(1, sum(map(len, matches.target)))
+    sure = confidence >= THRESHOLDS[:, None]
+    hits, count = (sure & hit).sum(axis=1), sure.sum(axis=1)
+    return np.where(count > 0, hits / np.maximum(count, 1), np.nan), hits / objects
+
+
+def _f1(precision: Floats, recall: Floats) -> Floats:
+    """Of each threshold; 0 where nothing is found."""
+    known = np.nan_to_num(precision)
+    return 2 * known * recall / np.maximum(known + recall, 1e-9)
+
+
+def _found(matches: ImageMatches, at: int) -> Found:
+    drawn = matches.confidence[at] >= LEAST_DRAWN
+    boxes, classes = matches.boxes[at][drawn], matches.predicted[at][drawn].astype(np.int64)
+    hit = matches.matched[at][drawn, 0].astype(bool)
+    return Found(
+        boxes=boxes,
+        classes=classes,
+        confidence=matches.confidence[at][drawn].astype(np.float64),
+        object_of=_objects(boxes, classes, hit, matches.target_boxes[at], matches.target[at]),
+    )
+
+
+def _objects(boxes: Floats, classes: Any, hit: Any, objects: Floats, target: Any) -> NDArray[np.int64]:
+    """Which object each matched detection has: pairs of one class by falling overlap, each once."""
+    result = np.full(len(boxes), -1, dtype=np.int64)
+    if not (len(boxes) and len(objects)):
+        return result
+    overlap = np.where((classes[:, None] == target[None, :]) & hit[:, None], overlaps(boxes, objects), 0.0)
+    for flat in np.argsort(-overlap, axis=None, kind="stable"):
+        detection, one = divmod(int(flat), len(objects))
+        if overlap[detection, one] <= 0:
+            break
+        if result[detection] < 0 and one not in result:
+            result[detection] = one
+    return result
+
+
+def overlaps(one: Floats, other: Floats) -> Floats:
+    """IoU of each box with each other; (N, 4), (M, 4) → (N, M)."""
+    low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
+    both: Floats = np.prod((high - low).clip(min=0), axis=2)
+    areas = [np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (one, other)]
+    union: Floats = np.maximum(areas[0][:, None] + areas[1][None, :] - both, 1e-12)
+    return both / union
+
+
+class _Album:
+    """Images as they are shown, each read once."""
+
+    def __init__(self, kept: Path) -> None:
+        self.pictures: list[Picture] = []
+        self.gone: set[str] = set()
+        self._kept = kept
+        self._numbers: dict[str, int] = {}
+
+    def number(self, path: str, objects: Floats, classes: Any) -> int | None:
+        """An image's place; None where it cannot be read."""
+        if path in self.gone or path in self._numbers:
+            return self._numbers.get(path)
+        file = f"{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.jpg"
+        again = _opened(self._kept / file)
+        image = again or _opened(Path(path).expanduser())
+        if image is None:
+            self.gone.add(path)
+            return None
+        image.thumbnail((_FULL, _FULL))
+        full = (self._kept / file).read_bytes() if again else _jpeg(image)  # not a copy of a copy
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        self._numbers[path] = len(self.pictures)
+        self.pictures.append(
+            Picture(
+                thumbnail=_jpeg(image),
+                full=full,
+                file=file,
+                objects=objects,
+                classes=classes.astype(np.int64),
+                width=image.width,
+                height=image.height,
+            )
+        )
+        return self._numbers[path]
+
+
+def _opened(path: Path) -> Image.Image | None:
+    """An image upright and in colours, nothing else of it; None where there is none."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return None
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError):
+        return None  # ImportError: Ultralytics' own `Image.open` tries a reader of HEIF
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    """Without what a camera wrote beside the pixels."""
+    out = io.BytesIO()
+    image.save(out, format="JPEG", quality=86)
+    return out.getvalue()
+
+
+_LOOKS = {"correct": "#00c48c", "false": "#ff6a1f", "missed": "#ffe14d"}
+"""Of the boxes on an image; those of the page."""
+_PANE, _GAP, _ACROSS = 220, 10, 3
+
+
+def draw_gallery(found: Gallery) -> bytes:
+    """The first candidate's images as one PNG: pairs of the baseline and the candidate, the better ones first."""
+    shots = found.compared[0].shots
+    rows = max(1, -(-len(shots) // _ACROSS))
+    width, height = 2 * _PANE + 3 * _GAP, _PANE + 3 * _GAP
+    sheet = Image.new("RGB", (width * _ACROSS, height * rows), "white")
+    for at, shot in enumerate(shots):
+        left, top = at % _ACROSS * width + _GAP, at // _ACROSS * height
+        better = "better" if shot.difference > 0 else "worse"
+        ImageDraw.Draw(sheet).text((left, top + 6), f"baseline | candidate: {better}", fill="#1b1f24")
+        for side, each in enumerate(shot.sides):
+            pane = _drawn(found.pictures[shot.number], each, found.threshold)
+            sheet.paste(pane, (left + side * (_PANE + _GAP), top + 2 * _GAP))
+    out = io.BytesIO()
+    sheet.quantize(256).save(out, format="PNG")
+    return out.getvalue()
+
+
+def _drawn(picture: Picture, found: Found, threshold: float) -> Image.Image:
+    """One image with the boxes of one detector."""
+    with Image.open(io.BytesIO(picture.thumbnail)) as opened:
+        image = opened.resize([max(1, round(_PANE * side / max(opened.size))) for side in opened.size])
+    draw, sides = ImageDraw.Draw(image), np.tile(image.size, 2)
+    sure = found.confidence >= threshold
+    missed = np.setdiff1d(np.arange(len(picture.objects)), found.object_of[sure])
+    boxes = [("missed", box) for box in picture.objects[missed]]
+    correct = found.object_of[sure] >= 0
+    boxes += [("correct" if hit else "false", box) for hit, box in zip(correct, found.boxes[sure], strict=True)]
+    for kind, box in boxes:
+        draw.rectangle(list(map(float, box * sides)), outline=_LOOKS[kind], width=2)
+    return image
