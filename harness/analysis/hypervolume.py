@@ -56,20 +56,6 @@ def hypervolume(
     return float(moocore.hypervolume(points, ref=worst)) if len(points) else 0.0
 
 
-def hypervolumes(
-    frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], reference: Mapping[str, float]
-) -> list[float]:
-    """The hypervolume of the first row, of the first two, and so on to all.
-
-    Args, errors and what adds nothing: as `hypervolume`.
-    """
-    points, worst = _points(frame, maximize, minimize, reference)
-    counts = np.isfinite(points).all(axis=1).cumsum()
-    points = points[np.isfinite(points).all(axis=1)]
-    known = [0.0, *(float(moocore.hypervolume(points[: at + 1], ref=worst)) for at in range(len(points)))]
-    return [known[count] for count in counts]
-
-
 def _points(
     frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], reference: Mapping[str, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

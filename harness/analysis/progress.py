@@ -1,4 +1,4 @@
-"""How far a search has come, by the hypervolume it has found, and whether going on pays.
+"""Whether going on with a search pays.
 
 References:
     1. Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box functions", J. Global
@@ -10,63 +10,11 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from harness.analysis.hypervolume import hypervolumes
-from harness.record.state import State
 
 AHEAD = 10
 """Trainings that the stop rule looks ahead: those of one more `clo search --more 10`."""
-
-
-def progress(
-    trials: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], reference: Mapping[str, float]
-) -> pd.DataFrame:
-    """Hypervolume of what was known after each finished training.
-
-    Only the seed that the search looks at counts, the baseline's row included: repeats judge finalists and find
-    nothing new. Hours are those in which at least one training ran, whatever its seed or end; pauses between two
-    runs of a search are left out, and so is the training of the common base.
-
-    Args:
-        trials: `StudyRecord.trials`, in any order. A row without both times is left out.
-        maximize: Its columns of which more is better.
-        minimize: Its columns of which less is better.
-        reference: As in `hypervolume`; one for the whole study, so that what one training added can be read off.
-
-    Returns:
-        One row for each complete training of that seed, in the order in which they finished: `trainings` (1, 2, …),
-        `hours`, `hypervolume` (never falling; a training with NaN in an objective adds nothing).
-
-    Raises:
-        ValueError, KeyError: As `hypervolume`.
-    """
-    times = trials[["started", "finished"]].apply(pd.to_datetime, format="ISO8601", utc=True, errors="coerce")
-    timed = trials.assign(**times)[times.notna().all(axis=1)]
-    timed = timed.assign(hours=_hours_of_work(timed)).sort_values("finished", kind="stable")
-    rows = timed[(timed["state"] == State.COMPLETE) & timed["selected_on"].astype(bool)]
-    counts = range(1, len(rows) + 1)
-    volumes = hypervolumes(rows, maximize, minimize, reference)
-    return pd.DataFrame(
-        {"trainings": np.array(counts, dtype=int), "hours": rows["hours"].to_numpy(float), "hypervolume": volumes}
-    ).astype({"hypervolume": float})
-
-
-def _hours_of_work(timed: pd.DataFrame) -> NDArray[np.float64]:
-    """Hours until each row's end in which some row's training ran."""
-    begin, end = (
-        (timed[name] - timed["started"].min()).dt.total_seconds().to_numpy(float) for name in ("started", "finished")
-    )
-    edges = np.unique(np.concatenate([[0.0], begin, end]))
-    busy = ((begin[:, None] <= edges[:-1]) & (end[:, None] >= edges[1:])).any(axis=0)
-    worked = np.concatenate([[0.0], np.cumsum(np.diff(edges) * busy)])
-    hours: NDArray[np.float64] = np.interp(end, edges, worked) / 3600
-    return hours
 
 
 def further_gain(hypervolume_now: float, expected_improvements: Sequence[float]) -> float:

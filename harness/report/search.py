@@ -27,7 +27,6 @@ from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
 from harness.report.placebo import forest_section, placebo_points
-from harness.report.progress import how_far
 from harness.report.tied import Ties, ties_on
 
 
@@ -106,7 +105,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         )
     )
     images = gallery(record, compared.chosen, beside.matches, beside.pictures)
-    progress, learnt = how_far(record), learning_curves(record, compared.chosen, beside.curves)
+    learnt = learning_curves(record, compared.chosen, beside.curves)
     seed_noise = filter(None, (phrases.noise_sentence(noise, summary), phrases.unequal_noise(record.trials)))
     measured = notes.measured(record)
     if fidelity:
@@ -133,12 +132,6 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         Section(title="All architectures", key="all", tables=(all_tried,), filtered=True),
         *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
         Section(title="What matters", key="matters", sentences=matters.said, tables=matters.tables),
-        Section(
-            title="Progress",
-            key="progress",
-            note=progress.said,
-            tables=(progress.table,) if progress.table else (),
-        ),
         Section(
             title="How it was measured, and how sure this is",
             key="evidence",

@@ -11,7 +11,6 @@ from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
 from harness.report.answer import answer
 from harness.terminal.arms import arms_table
-from harness.terminal.findings import hypervolume_line
 from harness.terminal.front import failures, front_table
 
 
@@ -34,9 +33,7 @@ def _of_search(record: StudyRecord) -> list[RenderableType]:
     said = answer(record, summary, noise)
     sentences = [Text(printable(each)) for each in (said.lead, *said.remarks) if each]
     headline = Text(printable(said.opening), style="bold")
-    grown = hypervolume_line(record)
-    tail = [Text(f"\n{grown}")] if grown else []
-    return [headline, *sentences, Text(""), front_table(record, wrap=True), *tail]
+    return [headline, *sentences, Text(""), front_table(record, wrap=True)]
 
 
 def _of_ablation(record: StudyRecord) -> list[RenderableType]:

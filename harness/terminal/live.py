@@ -163,8 +163,6 @@ class LiveView:
             yield Section(content=notes, rank=0, newest_last=True)
         if self._findings:
             yield Section(content=self._findings.table, rank=5, least=5)
-            if self._findings.hypervolume:
-                yield Section(content=_line(self._findings.hypervolume, "magenta"), rank=4, least=1)
             failed = Group(*(_line(each, "red") for each in self._findings.failures))
             yield Section(content=failed, rank=3, least=2)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.fronts import non_dominated
-from harness.analysis.hypervolume import hypervolume, hypervolumes, reference_point, relative_hypervolume
+from harness.analysis.hypervolume import hypervolume, reference_point, relative_hypervolume
 
 UP, DOWN = ["map"], ["ms"]
 REFERENCE = {"map": 0.0, "ms": 10.0}
@@ -148,12 +148,3 @@ def test_costs_that_are_not_above_zero_count_as_not_measured() -> None:
 def test_objectives_are_named_each_once() -> None:
     with pytest.raises(ValueError, match="each once"):
         hypervolume(STEPS, UP, UP, REFERENCE)
-
-
-@settings(deadline=None, max_examples=40)
-@given(POINTS)
-def test_the_hypervolumes_of_growing_sets_are_those_of_each_alone(points: list[tuple[int, int]]) -> None:
-    frame = frame_of(points)
-    frame.loc[len(frame)] = [math.nan, 1.0]  # what was not measured covers nothing
-    expected = [hypervolume(frame[:count], UP, DOWN, REFERENCE) for count in range(1, len(frame) + 1)]
-    assert hypervolumes(frame, UP, DOWN, REFERENCE) == expected

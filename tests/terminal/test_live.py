@@ -215,7 +215,7 @@ def test_no_view_is_wider_or_higher_than_the_terminal(clock: list[float]) -> Non
 def test_what_matters_least_goes_first(clock: list[float]) -> None:
     said = text(crowded(many()).render(), 80, 24)
     assert "note 19" not in said and "space tiny" not in said
-    kept = ("clo search", "18 trainings", "epoch 2 of 3", "front", "0000001e", "hypervolume", "reason 0", "29 more")
+    kept = ("clo search", "18 trainings", "epoch 2 of 3", "front", "0000001e", "reason 0", "29 more")
     assert all(each in said for each in kept), said
     assert "note 19" in text(crowded(many()).render(), 80, 120)
 
@@ -225,14 +225,12 @@ def test_an_ablation_shows_its_arms_in_place_of_a_front(clock: list[float]) -> N
     view.finished(ablation(), 0)
     said = text(view.render(), 80, 24)
     assert "without neck.P3" in said and "better" in said and "base widened to its params" in said
-    assert "hypervolume" not in said
 
 
 def test_nothing_is_reckoned_while_drawing(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     view = crowded(winning())
     for name in ("summarise", "gain_noise", "front_members"):
         monkeypatch.delattr(f"harness.terminal.front.{name}")
-    monkeypatch.delattr("harness.terminal.findings.growth")
     assert "3fa9c1d2" in text(view.render())
 
 

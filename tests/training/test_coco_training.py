@@ -30,7 +30,7 @@ def test_a_training_on_coco_files_is_judged_by_the_original_annotations(
 
     def watched(self: validation.Validator) -> dict[str, object]:
         assert self.annotations is not None
-        seen.append({name: truth for name, truth, _ in self._images})
+        seen.append({image.path.name: image.truth for image in self._images})
         return figures(self)
 
     monkeypatch.setattr(validation.Validator, "figures", watched)
