@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 Key = tuple[str, int, int, int]
 """Architecture, epochs, seed of the base, seed."""
 Reader = Callable[[Key], ImageMatches | None]
+Pair = tuple[ImageMatches, ImageMatches]
+"""The baseline's and a candidate's, of the same images in the same order."""
 SIDE = 6
 """Images shown in which a candidate is better, and as many in which it is worse."""
 THRESHOLDS = np.round(np.arange(0.05, 0.951, 0.05), 2)
@@ -156,30 +158,70 @@ def read_kept(folder: Path, key: Key) -> ImageMatches | None:
     return matches.sorted_by_name() if matches.target_boxes and matches.names else None
 
 
-def gallery(record: StudyRecord, shown: Sequence[str], read: Reader | None, kept: Path) -> Gallery | None:
-    """The images that tell most of some candidates; None where no matches with boxes were kept.
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Matches of the baseline and of a candidate under the evaluation seeds of its longest trainings.
+
+    Attributes:
+        architecture: The candidate's identity.
+        epochs: Of these trainings.
+        seeds: Of each pair.
+        pairs: Of the same images in the same order.
+    """
+
+    architecture: str
+    epochs: int
+    seeds: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+
+
+def judged(record: StudyRecord, name: str, read: Reader, most: int) -> Judged | None:
+    """The matches that were kept of a candidate and of the baseline beside it; None where there are none with boxes.
 
     Args:
         record: The study.
-        shown: Candidates, the pick first.
+        name: The candidate's identity.
         read: What reads a training's matches.
+        most: Seeds to read.
+    """
+    done = record.trials[record.trials["state"] == State.COMPLETE].fillna({"base_seed": 0})
+    columns = ["epochs", "base_seed", "seed"]
+    ours, theirs = (done.loc[done["architecture"] == each, columns] for each in (BASELINE, name))
+    both = ours.merge(theirs).sort_values(["epochs", "seed"], ascending=[False, True]).astype(int)
+    for epochs in both["epochs"].unique():
+        seeds: list[int] = []
+        pairs: list[Pair] = []
+        for _, base_seed, seed in both[both["epochs"] == epochs].itertuples(index=False, name=None):
+            one, other = (read((each, int(epochs), base_seed, seed)) for each in (BASELINE, name))
+            if len(pairs) < most and one and other and list(one.names) == list(other.names):
+                seeds.append(seed)
+                pairs.append((one, other))
+        if pairs:
+            return Judged(architecture=name, epochs=int(epochs), seeds=tuple(seeds), pairs=tuple(pairs))
+    return None
+
+
+def best_threshold(found: Judged) -> float:
+    """The confidence of `THRESHOLDS` at which the baseline's F1 over all images is the highest."""
+    return float(THRESHOLDS[int(np.argmax(_f1(*_rates(found.pairs[0][0]))))])
+
+
+def gallery(found: Sequence[Judged], kept: Path) -> Gallery:
+    """The images that tell most of some candidates.
+
+    Args:
+        found: One or more, the pick first; the first seed of each is shown.
         kept: Folder with the pictures of an earlier report, beside the study.
     """
-    pairs = {name: pair for name in shown if read and name != BASELINE and (pair := _pair(record, name, read))}
-    if not pairs:
-        return None
-    _, _, first, _ = next(iter(pairs.values()))
-    threshold = float(THRESHOLDS[int(np.nanargmax(_f1(*_rates(first))))])
-    album = _Album(kept)
-    compared = []
-    for name, (epochs, seed, ours, theirs) in pairs.items():
-        rates = np.array([_rates(each) for each in (ours, theirs)])
+    threshold, album, compared = best_threshold(found[0]), _Album(kept), []
+    for each in found:
+        rates = np.array([_rates(side) for side in each.pairs[0]])
         compared.append(
             Compared(
-                architecture=name,
-                seed=seed,
-                epochs=epochs,
-                shots=tuple(_shots(ours, theirs, threshold, album)),
+                architecture=each.architecture,
+                seed=each.seeds[0],
+                epochs=each.epochs,
+                shots=tuple(_shots(*each.pairs[0], threshold, album)),
                 precision=rates[:, 0],
                 recall=rates[:, 1],
             )
@@ -187,23 +229,10 @@ def gallery(record: StudyRecord, shown: Sequence[str], read: Reader | None, kept
     return Gallery(
         compared=tuple(compared),
         pictures=tuple(album.pictures),
-        classes=tuple(first.classes),
+        classes=tuple(found[0].pairs[0][0].classes),
         threshold=threshold,
         gone=len(album.gone),
     )
-
-
-def _pair(record: StudyRecord, name: str, read: Reader) -> tuple[int, int, ImageMatches, ImageMatches] | None:
-    """The longest training's first evaluation seed that both have: epochs, seed, baseline's and candidate's matches."""
-    done = record.trials[record.trials["state"] == State.COMPLETE].fillna({"base_seed": 0})
-    columns = ["epochs", "base_seed", "seed"]
-    ours, theirs = (done.loc[done["architecture"] == each, columns] for each in (BASELINE, name))
-    both = ours.merge(theirs).sort_values(["epochs", "seed"], ascending=[False, True])
-    for epochs, base_seed, seed in both.astype(int).itertuples(index=False, name=None):
-        found = [read((each, epochs, base_seed, seed)) for each in (BASELINE, name)]
-        if found[0] and found[1] and list(found[0].names) == list(found[1].names):
-            return epochs, seed, found[0], found[1]
-    return None
 
 
 def _shots(ours: ImageMatches, theirs: ImageMatches, threshold: float, album: _Album) -> list[Shot]:
@@ -253,18 +282,22 @@ def _f1(precision: Floats, recall: Floats) -> Floats:
 
 def _found(matches: ImageMatches, at: int) -> Found:
     drawn = matches.confidence[at] >= LEAST_DRAWN
-    boxes, classes = matches.boxes[at][drawn], matches.predicted[at][drawn].astype(np.int64)
-    hit = matches.matched[at][drawn, 0].astype(bool)
     return Found(
-        boxes=boxes,
-        classes=classes,
+        boxes=matches.boxes[at][drawn],
+        classes=matches.predicted[at][drawn].astype(np.int64),
         confidence=matches.confidence[at][drawn].astype(np.float64),
-        object_of=_objects(boxes, classes, hit, matches.target_boxes[at], matches.target[at]),
+        object_of=object_of(matches, at)[drawn],
     )
 
 
-def _objects(boxes: Floats, classes: Any, hit: Any, objects: Floats, target: Any) -> NDArray[np.int64]:
-    """Which object each matched detection has: pairs of one class by falling overlap, each once."""
+def object_of(matches: ImageMatches, at: int) -> NDArray[np.int64]:
+    """Which object each detection of an image is matched with at IoU 0.50: pairs of one class, by falling overlap.
+
+    Returns:
+        The object's number, −1 of a detection without one or whose box was not kept; (D,).
+    """
+    boxes, objects, target = matches.boxes[at], matches.target_boxes[at], matches.target[at]
+    classes, hit = matches.predicted[at], matches.matched[at][:, 0].astype(bool)
     result = np.full(len(boxes), -1, dtype=np.int64)
     if not (len(boxes) and len(objects)):
         return result

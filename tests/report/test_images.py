@@ -14,7 +14,18 @@ from PIL import Image
 
 from harness.record.study import StudyRecord
 from harness.report.html import page_data, render_html
-from harness.report.images import SIDE, THRESHOLDS, THUMBNAIL, Gallery, draw_gallery, gallery, overlaps, read_kept
+from harness.report.images import (
+    SIDE,
+    THRESHOLDS,
+    THUMBNAIL,
+    Gallery,
+    draw_gallery,
+    gallery,
+    judged,
+    object_of,
+    overlaps,
+    read_kept,
+)
 from harness.report.search import Beside, search_content
 from harness.report.write import write_report
 from harness.training.image_matches import ImageMatches, matches_path, write_matches
@@ -58,9 +69,10 @@ def kept(folder: Path, paths: list[str], seed: int = 1) -> StudyRecord:
 
 
 def shown(record: StudyRecord, folder: Path) -> Gallery:
-    found = gallery(record, ["77e0b1aa", "3fa9c1d2"], partial(read_kept, folder / "matches"), folder / "images")
-    assert found is not None
-    return found
+    read = partial(read_kept, folder / "matches")
+    found = judged(record, "77e0b1aa", read, most=8)
+    assert found is not None and judged(record, "3fa9c1d2", read, most=8) is None
+    return gallery([found], folder / "images")
 
 
 def test_the_images_that_differ_most_are_shown_better_ones_first(tmp_path: Path) -> None:
@@ -96,11 +108,19 @@ def test_each_detection_has_the_object_that_it_lies_on(tmp_path: Path) -> None:
 
 
 def test_two_detections_never_share_an_object() -> None:
-    from harness.report.images import _objects
-
     boxes = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.9, 1.0], [0.0, 0.0, 0.5, 1.0]])
     objects = np.array([[0.0, 0.0, 0.95, 1.0], [0.0, 0.0, 0.6, 1.0]])
-    given = _objects(boxes, np.zeros(3), np.array([True, True, True]), objects, np.zeros(2))
+    given = object_of(
+        ImageMatches(
+            matched=[np.ones((3, 10), bool)],
+            confidence=[np.ones(3)],
+            predicted=[np.zeros(3)],
+            target=[np.zeros(2)],
+            boxes=[boxes],
+            target_boxes=[objects],
+        ),
+        0,
+    )
     assert given.tolist() == [0, -1, 1] or given.tolist() == [-1, 0, 1]
     assert overlaps(boxes[:1], objects)[0] == pytest.approx([0.95, 0.6])
 
@@ -139,9 +159,9 @@ def test_matches_from_before_boxes_were_kept_show_nothing(tmp_path: Path) -> Non
         path = matches_path(tmp_path / "matches", name, 3, 0, 1)
         old = dataclasses.replace(matches(["1.jpg"] * IMAGES, {}), boxes=(), target_boxes=())
         write_matches(old, path)
-    assert gallery(record, ["77e0b1aa"], partial(read_kept, tmp_path / "matches"), tmp_path) is None
+    assert judged(record, "77e0b1aa", partial(read_kept, tmp_path / "matches"), most=8) is None
     assert read_kept(tmp_path / "matches", ("../matches/baseline", 3, 0, 1)) is None
-    assert gallery(record, ["77e0b1aa"], None, tmp_path) is None
+    assert search_content(record).page.drawn(Gallery) == []
 
 
 def test_no_images_keeps_them_out_of_the_page_and_of_the_folder(tmp_path: Path) -> None:

@@ -1,0 +1,230 @@
+"""Where a candidate finds more than the baseline, and what it takes for what: exploratory, with no verdicts.
+
+Counts of all evaluation seeds that both have, at one confidence; intervals by a paired bootstrap over the images [1],
+so that what both detectors find hard cancels. They are not corrected for how many there are.
+
+References:
+    1. Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.report import words
+from harness.report.images import Floats, Pair, object_of, overlaps
+from harness.report.tables import Cell, Column, Row, Table
+from harness.training.image_matches import IOUS, LEAST_DRAWN, ImageMatches
+
+DRAWS = 1_000
+MOST_CLASSES, MOST_CONFUSIONS = 12, 12
+"""Rows: of the classes with the most objects, and of the largest changes."""
+_FEWEST = 10
+"""Objects in a group, and confusions of one kind over both detectors, below which nothing is said of it."""
+_NOTHING = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A share of one detector and of the other, and the difference.
+
+    Attributes:
+        group: Of what.
+        count: Objects behind it, of one seed.
+        baseline: Share; 0 to 1.
+        candidate: Likewise.
+        low: Lower end of the 95 % interval of candidate minus baseline.
+        high: Upper end.
+    """
+
+    group: str
+    count: int
+    baseline: float
+    candidate: float
+    low: float
+    high: float
+
+
+def found_by_group(pairs: Sequence[Pair], threshold: float) -> dict[str, list[Change]]:
+    """The share of objects that are found, by size, crowding, class and IoU.
+
+    Args:
+        pairs: Matches of the baseline and of the candidate under one seed each, of the same images in the same order.
+        threshold: Detections that are less confident do not count.
+
+    Returns:
+        What objects are grouped by, to the groups that have enough of them.
+    """
+    first = pairs[0][0]
+    image = np.repeat(np.arange(len(first.target)), [len(each) for each in first.target])
+    if len(image) < _FEWEST:
+        return {}
+    boxes, target = np.concatenate(first.target_boxes), np.concatenate(first.target).astype(int)
+    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)).round(3)  # boxes are kept to 1/65,535
+    crowd = np.bincount(image, minlength=len(first.target))[image]
+    # (sides of the pair, seeds, objects, IoUs)
+    found = np.array([[_found(matches, threshold) for matches in side] for side in zip(*pairs, strict=True)])
+    at_half = found[..., 0].mean(axis=1)
+    draws = _draws(len(first.target))
+
+    def changes(groups: Sequence[tuple[str, NDArray[np.bool_]]], shares: Floats = at_half) -> list[Change]:
+        return [_change(name, shares, inside, image, draws) for name, inside in groups if inside.sum() >= _FEWEST]
+
+    every = np.ones(len(image), dtype=bool)
+    most = np.argsort(-np.bincount(target), kind="stable")[:MOST_CLASSES]
+    return {
+        "size": changes(list(_thirds(sides, "% of the image's side", scale=100))),
+        "objects in the image": changes(list(_thirds(crowd.astype(float), "objects"))),
+        "class": changes([(_named(first, int(number)), target == number) for number in most]),
+        "IoU": [
+            change
+            for at in range(0, IOUS, 3)
+            for change in changes([(f"at IoU {0.5 + 0.05 * at:.2f}", every)], found[..., at].mean(axis=1))
+        ],
+    }
+
+
+def confusions(pairs: Sequence[Pair], threshold: float) -> list[Change]:
+    """What is taken for what more often or less often: of each kind how many an object of that class, or an image.
+
+    A detection is of the object that it overlaps most, by IoU 0.50 or more; of none, of the background.
+
+    Args:
+        pairs: As `found_by_group`.
+        threshold: Likewise.
+
+    Returns:
+        The largest changes first; wrong classes and false detections alone.
+    """
+    first = pairs[0][0]
+    classes, images = len(first.classes), len(first.target)
+    tables = np.array([[_table(each, threshold, classes) for each in side] for side in zip(*pairs, strict=True)])
+    mean = tables.mean(axis=1)  # (2, images, true or background, predicted)
+    objects = np.array([np.bincount(each.astype(int), minlength=classes) for each in first.target])
+    draws = _draws(images)
+    found = []
+    for true, predicted in np.argwhere(mean.sum(axis=(0, 1)) * len(pairs) >= _FEWEST):
+        counts, per = mean[:, :, true, predicted], objects[:, true] if true < classes else np.ones(images)
+        if true == predicted or not per.sum():
+            continue
+        name = f"{_named(first, int(true))} taken for {_named(first, int(predicted))}"
+        if true == classes:
+            name = f"background taken for {_named(first, int(predicted))}, an image"
+        found.append(_of_counts(name, counts, per, draws))
+    found.sort(key=lambda each: -abs(each.candidate - each.baseline))
+    return found[:MOST_CONFUSIONS]
+
+
+def where_tables(pairs: Sequence[Pair], threshold: float) -> Iterator[Table]:
+    """The tables of the section: what is found, then what is taken for what."""
+    groups = found_by_group(pairs, threshold)
+    rows = [(kind, change) for kind, each in groups.items() for change in each]
+    if rows:
+        yield _as_table("where", "Objects found, by what they are", "objects, by", rows, "Objects")
+    if mixed := [("", change) for change in confusions(pairs, threshold)]:
+        yield _as_table("confusions", "What is taken for what: the largest changes", "", mixed, "Objects")
+
+
+def _as_table(key: str, caption: str, about: str, rows: Sequence[tuple[str, Change]], counted: str) -> Table:
+    return Table(
+        key=key,
+        caption=caption,
+        columns=(
+            Column(name="Group", unit=about, numeric=False),
+            Column(name="Baseline", unit="share"),
+            Column(name="Candidate", unit="share"),
+            Column(name="Difference", unit="95 % interval over images, uncorrected"),
+            Column(name=counted, unit="or images"),
+        ),
+        rows=tuple(
+            Row(
+                kind="measured",
+                cells=(
+                    Cell(text=change.group, details=(kind,) if kind else ()),
+                    Cell(text=words.part(change.baseline, 1), sort=change.baseline),
+                    Cell(text=words.part(change.candidate, 1), sort=change.candidate),
+                    Cell(
+                        text=words.signed(change.candidate - change.baseline, 3),
+                        details=(words.interval(change.low, change.high, 3, sign=True),),
+                        sort=change.candidate - change.baseline,
+                    ),
+                    Cell(text=f"{change.count:,}", sort=change.count),
+                ),
+            )
+            for kind, change in rows
+        ),
+    )
+
+
+def _named(matches: ImageMatches, number: int) -> str:
+    return matches.classes[number] if number < len(matches.classes) else f"class {number}"
+
+
+def _thirds(values: Floats, unit: str, *, scale: int = 1) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """The lowest, the middle and the highest third; fewer where values repeat."""
+    uppers = np.unique(np.quantile(values, [1 / 3, 2 / 3, 1], method="lower"))
+    for low, high in pairwise([-np.inf, *uppers]):
+        inside = (values > low) & (values <= high)
+        ends = dict.fromkeys(f"{scale * end:.3g}" for end in (values[inside].min(), high))
+        yield f"{' to '.join(ends)} {unit}", inside
+
+
+def _found(matches: ImageMatches, threshold: float) -> NDArray[np.bool_]:
+    """Whether each object is found at each IoU; (objects, IoUs)."""
+    rows = []
+    for at, target in enumerate(matches.target):
+        found = np.zeros((len(target), IOUS), dtype=bool)
+        sure = matches.confidence[at] >= max(threshold, LEAST_DRAWN)
+        given = object_of(matches, at)
+        found[given[sure & (given >= 0)]] = matches.matched[at][sure & (given >= 0)]
+        rows.append(found)
+    return np.concatenate(rows)
+
+
+def _table(matches: ImageMatches, threshold: float, classes: int) -> NDArray[np.int64]:
+    """Detections of each image by the class of what they lie on and their own; (images, classes + 1, classes)."""
+    table = np.zeros((len(matches.target), classes + 1, classes), dtype=np.int64)
+    for at, target in enumerate(matches.target):
+        sure = matches.confidence[at] >= max(threshold, LEAST_DRAWN)
+        given, predicted = object_of(matches, at)[sure], matches.predicted[at][sure].astype(int)
+        overlap = overlaps(matches.boxes[at][sure], matches.target_boxes[at])
+        nearest = np.where(overlap.max(axis=1) >= 0.5, overlap.argmax(axis=1), _NOTHING) if len(target) else given
+        lies_on = np.where(given >= 0, given, nearest)
+        # A second detection of an object's own class is one too many: of the background.
+        twice = (given < 0) & (lies_on >= 0) & (target[lies_on].astype(int) == predicted) if len(target) else given >= 0
+        true = np.where((lies_on >= 0) & ~twice, target[lies_on].astype(int) if len(target) else 0, classes)
+        np.add.at(table[at], (true, predicted), 1)
+    return table
+
+
+def _draws(images: int) -> Floats:
+    """How often each image is drawn; (draws, images)."""
+    rng = np.random.default_rng(0)
+    return rng.multinomial(images, np.full(images, 1 / images), size=DRAWS).astype(np.float64)
+
+
+def _change(name: str, found: Floats, inside: NDArray[np.bool_], image: NDArray[np.int64], draws: Floats) -> Change:
+    """Of the objects of a group; `found` is (2, objects)."""
+    images = draws.shape[1]
+    counts = np.array([np.bincount(image[inside], side[inside], minlength=images) for side in found])
+    return _of_counts(name, counts, np.bincount(image[inside], minlength=images).astype(float), draws)
+
+
+def _of_counts(name: str, counts: Floats, per: Floats, draws: Floats) -> Change:
+    """A ratio of sums over images, of both detectors: `counts` is (2, images), `per` (images,)."""
+    shares = counts.sum(axis=1) / per.sum()
+    drawn = np.divide((counts[1] - counts[0]) @ draws.T, np.maximum(per @ draws.T, 1e-12))
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Change(
+        group=name,
+        count=int(per.sum()),
+        baseline=float(shares[0]),
+        candidate=float(shares[1]),
+        low=float(low),
+        high=float(high),
+    )
