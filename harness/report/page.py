@@ -102,8 +102,9 @@ class Page:
         outcome: Styles the head: `gain`, `better`, `worse` or nothing.
         headline: One short sentence.
         lead: The figures behind it.
-        then: Further paragraphs by their style: `rule`, `headline` or `second`.
+        then: Further paragraphs by their style: `price`, `rule`, `headline` or `second`.
         tiles: The same figures to be seen at a glance.
+        following: What to do next, and what to type for it.
         remarks: What else a reader must know.
         sections: The rest, in order.
     """
@@ -115,6 +116,7 @@ class Page:
     lead: str
     then: Pairs = ()
     tiles: tuple[Tile, ...] = ()
+    following: Pairs = ()
     remarks: tuple[str, ...] = ()
     sections: tuple[Section, ...]
 

@@ -17,7 +17,9 @@ from harness.analysis.progress import enough, further_gain
 from harness.analysis.statistics import Standing, Verdict, best_by_chance, gain_noise, scattering_rows
 from harness.architecture import BASELINE
 from harness.record.constraints import Bound, Constraints
+from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.surroundings import Control
 from harness.report import words
 from harness.report.target import is_beyond_seeds
 
@@ -287,6 +289,32 @@ def price_of(row: Any) -> str:
     latency = " at a latency not measured" if ratio == words.DASH else f" for {ratio} the latency"
     macs, params = words.percent(row["macs_ratio"]), words.percent(row["params_ratio"])
     return f"{latency}, {macs} MACs and {params} parameters"
+
+
+def whole_price(row: Any, trials: pd.DataFrame, control: Control | None) -> str:
+    """All that a candidate costs, and whether the instrument was checked here, in one line.
+
+    Args:
+        row: Its row of the summary.
+        trials: All trainings.
+        control: The last one of this version on the machine, where that was kept.
+    """
+    ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
+    bits = 32 * row["params"]
+    parts = [
+        "latency not measured" if ratio == words.DASH else f"{ratio} the latency",
+        f"{words.percent(row['macs_ratio'])} MACs ({words.amount(row['macs'])})",
+        f"{words.percent(row['params_ratio'])} parameters ({words.amount(row['params'])}, "
+        f"{bits / 8e6:.3g} MB in float32)",
+    ]
+    done = trials[(trials["state"] == State.COMPLETE) & (trials["epochs"] == row["epochs"])]
+    seconds = done.groupby("architecture")["train_seconds"].median()
+    longer = seconds.get(row.name, math.nan) / seconds.get(BASELINE, math.nan)
+    if math.isfinite(longer):
+        parts.append(f"about {longer:.2g}× the time to train")
+    found = {None: "none was run here", True: "passed", False: "FAILED"}[control.passed if control else None]
+    when = f" on {control.when[:10]}" if control and control.when else ""
+    return f"Price: {', '.join(parts)}. Control of the instrument: {found}{when}."
 
 
 def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from harness.analysis.progress import AHEAD
 from harness.analysis.statistics import Standing, gain_noise, summarise
+from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
@@ -174,7 +177,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         ),
     )
     return SearchContent(
-        page=_page(record.name, said, sections), answer=said, figures=figures, front=front, matters=matters
+        page=_page(record, summary, said, sections), answer=said, figures=figures, front=front, matters=matters
     )
 
 
@@ -187,25 +190,49 @@ def front_rows(summary: pd.DataFrame, figures: tuple[FrontFigure, ...]) -> pd.Da
     return marked[flags.any(axis=1)].sort_values("gain_map50_95", ascending=False, kind="stable")
 
 
-def _page(name: str, said: Answer, sections: tuple[Section, ...]) -> Page:
+def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tuple[Section, ...]) -> Page:
     """The answer at the top: what to take where that can be said, then what was found."""
     pick, headline, lead = said.pick, said.headline, said.lead
     then: Pairs = ()
-    if pick:
-        found: Pairs = (("headline", said.headline),) if pick.is_candidate else ()
-        then = (("rule", pick.rule), *found, ("second", said.lead))
-        headline, lead = pick.headline, pick.why if pick.is_candidate else f"{said.headline} {pick.why}".strip()
+    if pick and pick.is_candidate:
+        row: Any = summary.loc[pick.architecture]
+        price = phrases.whole_price(row, record.trials, record.environment.control)
+        headline, lead = pick.headline, pick.why
+        then = (("price", price), ("rule", pick.rule), ("headline", said.headline), ("second", said.lead))
+    elif pick:
+        headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
+        then = (("rule", pick.rule), ("second", said.lead))
     return Page(
-        name=name,
+        name=record.name,
         kind="clo-nas study",
         outcome=said.outcome.value.replace(" ", "-"),
         headline=headline,
         lead=lead,
         then=then,
         tiles=said.tiles,
+        following=_following(record, said),
         remarks=said.remarks,
         sections=sections,
     )
+
+
+def _following(record: StudyRecord, said: Answer) -> Pairs:
+    """The one command to type next; none where the report knows of nothing better than to stop."""
+    typed = notes.command_of(record.environment)
+    if said.pick and said.pick.is_candidate:
+        commands = notes.row_commands(record, said.pick.architecture)
+        done = record.trials.loc[record.trials["state"] == State.COMPLETE, "epochs"]
+        is_long = len(set(done)) > 1 and not record.settings.rungs
+        wanted = "Export" if is_long else "Train on a full schedule, beside the baseline"
+        return tuple(pair for pair in commands if pair[0] == wanted)
+    if any(remark.startswith("The search is not done") for remark in said.remarks) and typed:
+        return (("Finish this search", notes.in_its_folder(record, typed)),)
+    if any(remark.endswith("going on may pay.") for remark in said.remarks) and typed:
+        return (("Try ten more candidates", notes.in_its_folder(record, f"{typed} --more {AHEAD}")),)
+    control = record.environment.control
+    if control is None or not control.passed:
+        return (("See whether this instrument finds an effect here", f"{record.environment.program} control"),)
+    return ()
 
 
 _READING = (

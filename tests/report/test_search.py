@@ -1,0 +1,49 @@
+"""The first screen says what a gain costs, what to type next, and nothing where there is nothing to say."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from harness.record.surroundings import Control
+from harness.report.search import search_content
+from tests.report import example
+
+
+def test_the_price_stands_in_one_line_beside_the_gain() -> None:
+    record = example.winning()
+    slower = record.trials["train_seconds"].where(record.trials["architecture"] != "77e0b1aa", 45.0)
+    page = search_content(dataclasses.replace(record, trials=record.trials.assign(train_seconds=slower))).page
+    (price,) = [text for style, text in page.then if style == "price"]
+    assert price.startswith("Price: 1.06× [1.04, 1.08] the latency, +8.0 % MACs (108 M), +8.0 % parameters (1.94 M, ")
+    assert "7.78 MB in float32), about 1.5× the time to train." in price
+    assert price.endswith("Control of the instrument: none was run here.")
+
+
+def test_the_price_names_the_last_control() -> None:
+    record = example.winning()
+    control = Control(passed=False, when="2026-11-29T22:00:00+00:00")
+    known = dataclasses.replace(record, environment=record.environment.model_copy(update={"control": control}))
+    assert dict(search_content(known).page.then)["price"].endswith("instrument: FAILED on 2026-11-29.")
+
+
+def test_a_pick_is_followed_by_its_long_training_and_that_by_its_export() -> None:
+    record = example.winning()
+    ((what, command),) = search_content(record).page.following
+    assert what == "Train on a full schedule, beside the baseline" and command.endswith("train demo 77e0b1aa")
+    rows = [
+        row | {"epochs": 24} for row in [*example.baseline(0, 1), *example.candidate("77e0b1aa", [0.011, 0.012], 1.06)]
+    ]
+    longer = example.frame(record.trials.to_dict("records"), rows)
+    following = dict(search_content(dataclasses.replace(record, trials=longer)).page.following)
+    assert list(following) == ["Export"]
+
+
+def test_without_a_pick_the_next_command_is_what_is_missing() -> None:
+    record = example.none_gains()
+    assert dict(search_content(record).page.following) == {
+        "See whether this instrument finds an effect here": f"{record.environment.program} control"
+    }
+    begun = dataclasses.replace(record, settings=record.settings | {"trials": 50})
+    assert list(dict(search_content(begun).page.following)) == ["Finish this search"]
+    checked = record.environment.model_copy(update={"control": Control(passed=True)})
+    assert search_content(dataclasses.replace(record, environment=checked)).page.following == ()
