@@ -135,7 +135,7 @@ def settings_and_surroundings(record: StudyRecord) -> Pairs:
         *((("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()),
         *((("cautions about the data", " ".join(cautions)),) if cautions else ()),
     )
-    return (*said, *_control(environment.control), *_flat(record.settings.to_dict()), *_flat(others))
+    return (*said, *_control(environment.control), *flat(record.settings.to_dict()), *flat(others))
 
 
 def _control(control: Control | None) -> Pairs:
@@ -307,13 +307,13 @@ def _holds_more(record: StudyRecord) -> bool:
     return size is None or size > record.trials["architecture"].nunique() - 1
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> Pairs:
-    """Nested settings as `versions.torch` → `2.13.0`."""
+def flat(data: Mapping[str, Any], prefix: str = "") -> Pairs:
+    """Return nested settings as `versions.torch` → `2.13.0`."""
     pairs: list[tuple[str, str]] = []
     for key, value in data.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            pairs += _flat(value, f"{name}.")
+            pairs += flat(value, f"{name}.")
         elif isinstance(value, list | tuple):
             pairs.append((name, ", ".join(map(str, value)) or words.DASH))
         else:

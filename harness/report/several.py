@@ -39,7 +39,7 @@ def several_page(records: Sequence[StudyRecord]) -> Page:
         headline=f"{words.count(len(records), 'study', 'studies')} side by side.",
         lead=_comparable(records),
         sections=(
-            Section(title="The studies", key="studies", tables=(_overview(records),)),
+            Section(title="The studies", key="studies", tables=(_overview(records), *_differing(records))),
             *said,
         ),
     )
@@ -109,6 +109,33 @@ def _overview(records: Sequence[StudyRecord]) -> Table:
                       for name in names),
         rows=tuple(_row(record) for record in records),
     )  # fmt: skip
+
+
+_OWN = {"study", "results", "storage", "space_file", "timeout_s"}
+"""Settings that are a study's own, or that another row says."""
+
+
+def _differing(records: Sequence[StudyRecord]) -> tuple[Table, ...]:
+    """The settings that differ, a column a study; none where all are equal."""
+    flat = [dict(notes.flat(record.settings.to_dict())) for record in records]
+    names = [name for name in dict.fromkeys(name for each in flat for name in each) if name.split(".")[0] not in _OWN]
+    differing = [name for name in names if len({each.get(name, words.DASH) for each in flat}) > 1]
+    table = Table(
+        key="differing",
+        caption="Settings that differ",
+        columns=(
+            Column(name="Setting", numeric=False),
+            *(Column(name=record.name, numeric=False) for record in records),
+        ),
+        rows=tuple(
+            Row(
+                kind="measured",
+                cells=(Cell(text=name), *(Cell(text=each.get(name, words.DASH)) for each in flat)),
+            )
+            for name in differing
+        ),
+    )
+    return (table,) if differing else ()
 
 
 def _row(record: StudyRecord) -> Row:

@@ -56,3 +56,17 @@ def test_a_device_as_a_study_keeps_it_is_named_and_not_printed_as_data() -> None
     record = replace(made, environment=made.environment | {"device": found, "cpu": {"model": "Example CPU"}})
     cells = several_page([record, ablation()]).sections[0].tables[0].rows[0].cells
     assert cells[4].text == "Example CPU, 2 threads"
+
+
+def test_settings_that_differ_stand_side_by_side_and_no_others() -> None:
+    one = winning()
+    other = replace(one, name="longer", settings=one.settings | {"epochs": 9, "batch": 8})
+    overview, differing = several_page([one, other])["studies"].tables
+    assert overview.key == "studies"
+    assert [column.name for column in differing.columns] == ["Setting", "demo", "longer"]
+    assert {tuple(cell.text for cell in row.cells) for row in differing.rows} == {
+        ("epochs", "3", "9"),
+        ("batch", "32", "8"),
+    }
+    same = replace(one, name="again")
+    assert len(several_page([one, same])["studies"].tables) == 1
