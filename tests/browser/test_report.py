@@ -19,10 +19,14 @@ from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
 from harness.report.html import render_html
 from harness.report.search import Beside, search_content
+from harness.report.write import write_report
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 from tests.report.test_evidence import KNOWN
 from tests.report.test_html import hostile_record
+from tests.report.test_images import kept as kept_images
+from tests.report.test_images import photographs
+from tests.report.test_learning_curves import kept as kept_curves
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: nox -s browser")
@@ -384,4 +388,63 @@ def test_rounds_placebo_and_forest_are_drawn_fit_and_please_axe(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert serious_violations(page) == {}
     assert found.said == []
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with images and learning curves."""
+    folder = tmp_path_factory.mktemp("full")
+    found = kept_images(folder, photographs(folder / "data"))
+    kept_curves(folder, found, stuck=("3fa9c1d2", 1))
+    write_report(found, folder)
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_images_and_curves_fit_say_nothing_and_please_axe(browser: Any, full: Path, width: int, scheme: str) -> None:
+    found = opened(browser, full, width, scheme)
+    page = found.page
+    assert page.locator(".shot svg").count() == 2 * 5  # three better, two worse, each by two detectors
+    assert page.locator(".panels .main-svg").count() >= 3
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert [url for url in found.asked if not url.startswith(("data:", "blob:"))] == [full.as_uri()]
+    assert serious_violations(page) == {}
+    assert found.said == []
+    page.context.close()
+
+
+def test_the_confidence_redraws_the_boxes_and_says_what_it_costs(browser: Any, full: Path) -> None:
+    found = opened(browser, full)
+    page = found.page
+    said, slider = page.locator("#gallery-said"), page.locator("#gallery-range")
+    first = page.locator(".shot").first
+    assert "baseline: 1 correct, 1 missed, 0 false" in first.inner_text()
+    assert first.locator("svg").first.get_attribute("aria-label") == "baseline: 1 correct, 1 missed, 0 false"
+    slider.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")  # from 0.35 to 0.25: the false ones at 0.3 appear
+    assert page.locator("#gallery-value").inner_text() == "0.25"
+    assert "baseline: 1 correct, 1 missed, 1 false" in page.locator(".shot").first.inner_text()
+    assert "the baseline's precision is 65.8 %, its recall 96.3 %" in said.inner_text()  # 77 of 117, 77 of 80
+    slider.fill("0.95")
+    assert "its recall 0.0 %" in said.inner_text() and "precision is –" in said.inner_text()
+    assert found.said == []
+    page.context.close()
+
+
+def test_all_objects_can_be_shown_and_a_picture_leads_to_its_file(browser: Any, full: Path) -> None:
+    page = opened(browser, full).page
+    assert page.locator("rect.box.object:not(.legend rect)").count() == 0
+    page.locator("#gallery-truth").check()
+    assert page.locator(".shot rect.box.object").count() == 2 * 2 * 5
+    name = page.locator(".shot a").first.get_attribute("href")
+    assert name.startswith("images/") and (full.parent / name).is_file()
+    page.context.close()
+
+
+def test_names_of_classes_are_text(browser: Any, full: Path) -> None:
+    page = opened(browser, full).page
+    assert page.locator(".shot text title").first.text_content() in {"cat", "dog <b>"}
+    assert page.locator(".shot b").count() == 0
     page.context.close()

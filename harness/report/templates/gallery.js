@@ -39,7 +39,8 @@
       const short = name.length > 12 ? `${name.slice(0, 11)}…` : name;
       const size = Math.max(8, Math.round(width / 22));
       const low = y < size + 2 ? (bottom * height) / 1000 + size : y - 3;
-      const text = shape("text", { x, y: low, style: `font-size: ${size}px` }, confidence === undefined ? short : `${short} ${confidence.toFixed(2)}`);
+      const [at, anchor] = x > 0.6 * width ? [Math.min(width - 2, (end * width) / 1000), "end"] : [Math.max(2, x), "start"];
+      const text = shape("text", { x: at, y: low, "text-anchor": anchor, style: `font-size: ${size}px` }, confidence === undefined ? short : `${short} ${confidence.toFixed(2)}`);
       text.append(shape("title", {}, name));
       drawing.append(text);
     };
