@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -82,7 +82,7 @@ def _entry(entry: Entry, table: _Table) -> list[Any]:
     ]
 
 
-def _gallery(found: Gallery) -> dict[str, Any]:
+def _gallery(found: Gallery) -> Mapping[str, object]:
     """Images as data URIs, boxes as thousandths: left, top, right, bottom, class, and what else there is of each."""
     pictures = [
         {

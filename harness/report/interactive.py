@@ -8,8 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.report.curves import DASHES, Panel
-from harness.report.figures import FrontFigure, Linear, Mark, Point
-from harness.report.looks import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT
+from harness.report.figures import (
+    ALWAYS_BARRED,
+    FAINT,
+    LEGEND,
+    LOOKS,
+    MOST_BARS,
+    NEVER_FAINT,
+    FrontFigure,
+    Linear,
+    Mark,
+    Point,
+)
 from harness.report.names import Corner, names_of
 
 _RING, _RING_STEP = 18, 6
@@ -37,7 +47,7 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
     return {"data": traces, "layout": _layout(figure)}
 
 
-def plotly_curves(panel: Panel) -> dict[str, Any]:
+def plotly_curves(panel: Panel) -> dict[str, object]:
     """A panel of learning curves: of each architecture the range and the mean of its seeds, and every seed."""
     traces: list[dict[str, object]] = []
     for line in panel.lines:

@@ -22,10 +22,9 @@ from harness.report.curves import Reader as CurveReader
 from harness.report.evidence import Reader as RoundsReader
 from harness.report.evidence import latency_evidence
 from harness.report.fidelity import unknown_fidelity
-from harness.report.figures import AXES, FrontFigure, front_figure, marked, with_placebos
+from harness.report.figures import AXES, LEGEND, LOOKS, FrontFigure, front_figure, marked, with_placebos
 from harness.report.images import SIDE, Gallery, Judged, best_threshold, gallery, judged
 from harness.report.images import Reader as MatchesReader
-from harness.report.looks import LEGEND, LOOKS
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section

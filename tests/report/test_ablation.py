@@ -9,10 +9,10 @@ from PIL import Image
 
 from harness.report import closing
 from harness.report.ablation import ablation_content, forest_range
-from harness.report.forest import draw_forest
 from harness.report.html import render_html
 from harness.report.markdown import render_markdown
 from harness.report.page import Page
+from harness.report.png import draw_forest
 from harness.terminal.arms import strip
 from tests.report.ablated import ARMS, GAINS, ablation
 
