@@ -8,6 +8,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -50,6 +51,11 @@ class Noise:
     def usable(self) -> bool:
         """Whether an interval can be made from it: it is known and not zero."""
         return self.df > 0 and self.sd > NO_VARIATION
+
+    @property
+    def digits(self) -> int:
+        """Decimals of an mAP that it makes meaningful: three, up to five where it is small."""
+        return min(5, max(3, math.ceil(-math.log10(self.sd)))) if self.usable else 3
 
     @classmethod
     def of(cls, sd: float, df: float, architectures: int = 1) -> Noise:

@@ -181,7 +181,7 @@ def _of_search(record: StudyRecord, trials: pd.DataFrame, identity: str) -> Pair
             text += f", gain {_gain(found)}"
         return ((f"In the ablation, {words.count(epochs, 'epoch')}", text),)
     row: Any
-    row, digits = summarise(trials, record.look).loc[identity], words.digits_for(gain_noise(trials))
+    row, digits = summarise(trials, record.look).loc[identity], gain_noise(trials).digits
     text = f"mAP50-95 {phrases.map_of(row, digits)}"
     if identity != BASELINE:
         ends = phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)

@@ -14,9 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.breakthrough import breakthroughs
-from harness.analysis.chosen import corrected_for_choice
-from harness.analysis.fronts import within
+from harness.analysis.analysis import Analysis
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
@@ -77,31 +75,25 @@ class Answer:
         return f"{self.pick.headline} {self.headline}" if self.pick else self.headline
 
 
-def answer(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> Answer:
+def answer(study: Analysis) -> Answer:
     """Put a study's result into words.
 
     Candidates beyond a bound of the search are counted apart; the answer is about the others.
-
-    Args:
-        record: The study.
-        summary: Its `summarise`.
-        noise: Its `gain_noise`.
     """
-    kept = summary["standing"].isin([Standing.BASELINE, Standing.UNMEASURED])
-    inside = corrected_for_choice(summary[within(summary, record.constraints) | kept])
+    record, summary, inside, noise = study.record, study.summary, study.inside, study.noise
     outside = phrases.beyond_bounds(record, summary)
     outcome = _outcome(inside, noise, is_bounded=bool(outside))
     best = _best(inside, outcome)
     headline, lead = _statement(record, inside, noise, outcome, best)
     detects = phrases.detects_something(summary.loc[BASELINE]) or outcome is Outcome.GAIN
-    picked = pick(record, inside, words.digits_for(noise)) if detects else None
+    picked = pick(study) if detects else None
     shown = picked.architecture if picked and picked.is_candidate else best
     return Answer(
         outcome=outcome,
         pick=picked,
         headline=headline,
         lead=lead,
-        remarks=tuple(filter(None, [_tested(summary), *_remarks(record, inside, noise, outcome), outside])),
+        remarks=tuple(filter(None, [_tested(summary), *_remarks(study, outcome), outside])),
         best=best,
         tiles=tuple(_tiles(inside, noise, shown)),
     )
@@ -138,7 +130,7 @@ def _statement(
     record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome, best: str | None
 ) -> tuple[str, str]:
     """Headline and lead."""
-    digits = words.digits_for(noise)
+    digits = noise.digits
     base: Any = summary.loc[BASELINE]
     baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}{phrases.after(base, summary)}"
     region = " within the bounds" if record.constraints.bounds else ""
@@ -218,14 +210,15 @@ def _tested(summary: pd.DataFrame) -> str:
     return f"{each} tested against the baseline, under seeds that did not pick it, at 5 %{correction}.{rest}"
 
 
-def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome) -> list[str]:
+def _remarks(study: Analysis, outcome: Outcome) -> list[str]:
     """What else must be known to believe the headline rightly."""
+    record, summary, noise = study.record, study.inside, study.noise
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
     remarks += filter(None, [phrases.several_lengths(summary)])
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
     images = record.environment.val_images
-    remarks += filter(None, [target.image_sentence(summary, words.digits_for(noise), images)])
-    remarks += _breakthroughs(record.trials)
+    remarks += filter(None, [target.image_sentence(summary, noise.digits, images)])
+    remarks += _breakthroughs(study)
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:
         verb = "is" if losses == 1 else "are"
@@ -246,10 +239,10 @@ def _remarks(record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: 
     return remarks
 
 
-def _breakthroughs(trials: pd.DataFrame) -> list[str]:
+def _breakthroughs(study: Analysis) -> list[str]:
     """A sentence about each architecture that learnt under some seeds only."""
-    said = []
-    for each in breakthroughs(trials):
+    said, trials = [], study.record.trials
+    for each in study.breakthroughs:
         longest = trials.loc[(trials["architecture"] == each.architecture) & trials["gain_map50_95"].notna(), "epochs"]
         said.append(phrases.breakthrough(each, int(longest.max()) if longest.max() > each.epochs else 0))
     return said
@@ -263,7 +256,7 @@ def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
 
 def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
     """The figures of the answer at a glance."""
-    digits = words.digits_for(noise)
+    digits = noise.digits
     base: Any = summary.loc[BASELINE]
     if base["seeds"] == 0:
         return []

@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.chosen import corrected_for_choice
-from harness.analysis.fronts import within
+from harness.analysis.analysis import Analysis
 from harness.analysis.recommendation import non_inferior, recommended
 from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
@@ -64,7 +63,7 @@ SHOWN = {"latency": 2, "macs": 3}
 """Decimals of a ratio in the tables: what reads 1.12× is within a budget of 1.12×."""
 
 
-def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> Budget | None:
+def budget(study: Analysis, figure: FrontFigure) -> Budget | None:
     """What each budget of a figure's cost buys; None where there is nothing to choose between.
 
     The rule is that of the pick (`harness.analysis.recommendation`), among what can be paid; where it names nobody, the
@@ -72,18 +71,18 @@ def budget(record: StudyRecord, summary: pd.DataFrame, figure: FrontFigure) -> B
     those beyond a bound of the search are never named.
     """
     column, name = _COLUMNS[figure.axis.key]
+    summary, inside = study.summary, study.inside
     drawn = summary.loc[[point.architecture for point in figure.points], column].dropna()
     ratio: Any = summary.loc[BASELINE, column]
     scale = figure.baseline.x / ratio if figure.baseline else 0.0
     if len(drawn) < 2 or not scale > 0:
         return None
     least, most = math.floor(100 * drawn.min() - 1) / 100, math.ceil(100 * drawn.max()) / 100
-    inside = corrected_for_choice(summary[within(summary, record.constraints) | (summary.index == BASELINE)])
     known = inside[inside["standing"].isin([Standing.BASELINE, Standing.JUDGED]) & inside[column].notna()]
     costs = known[column].round(SHOWN[figure.axis.key])
     steps = [Step(cost=-math.inf, architecture="", said="nothing that was judged costs so little.")]
     for cost in sorted(set(costs.astype(float).tolist())):
-        best, said = _best(record, inside, known[costs <= cost], figure.digits)
+        best, said = _best(study.record, inside, known[costs <= cost], figure.digits)
         if said != steps[-1].said:
             steps.append(Step(cost=cost, architecture=best, said=said))
     return Budget(key=figure.axis.key, name=name, least=least, most=most, to_x=scale, steps=tuple(steps))

@@ -8,16 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.analysis import analyse
 from harness.analysis.power import NoNumber
-from harness.analysis.statistics import gain_noise, summarise
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.report import words
 from harness.report.ablation import ablation_content
-from harness.report.answer import Answer, answer
-from harness.report.figures import AXES, front_figure
-from harness.report.search import SearchContent, front_rows
+from harness.report.answer import answer
+from harness.report.search import SearchContent
 
 
 def closing(record: StudyRecord, content: SearchContent | None = None) -> dict[str, Any]:
@@ -35,7 +33,11 @@ def closing(record: StudyRecord, content: SearchContent | None = None) -> dict[s
     """
     if record.ablation:
         return _of_ablation(record)
-    said, front = (content.answer, content.front) if content else _answer_and_front(record)
+    if content:
+        said, front = content.answer, content.front
+    else:
+        study = analyse(record)
+        said, front = answer(study), study.front
     candidates = record.trials[record.trials.architecture != BASELINE]
     complete = set(candidates[candidates.state == State.COMPLETE].architecture)
     failed = set(candidates[~candidates.state.isin([State.COMPLETE, State.INTERRUPTED])].architecture) - complete
@@ -48,13 +50,6 @@ def closing(record: StudyRecord, content: SearchContent | None = None) -> dict[s
         "picked": asdict(said.pick.picked) if said.pick and said.pick.picked else None,
         "answer": f"{said.opening} {said.lead}".strip(),
     }
-
-
-def _answer_and_front(record: StudyRecord) -> tuple[Answer, pd.DataFrame]:
-    """What a report says first and the rows of its front, without the rest of it."""
-    summary, noise = summarise(record.trials, record.look), gain_noise(record.trials)
-    figures = tuple(front_figure(record, summary, axis, words.digits_for(noise)) for axis in AXES)
-    return answer(record, summary, noise), front_rows(summary, figures)
 
 
 def _of_ablation(record: StudyRecord) -> dict[str, Any]:

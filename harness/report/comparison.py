@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.statistics import Standing
 from harness.architecture import BASELINE, Architecture, FeedForward, Kind, Mode, Operator, Placement
 from harness.record.study import StudyRecord
@@ -176,25 +177,16 @@ class Comparison:
     token: str = _TOKEN
 
 
-def comparison(
-    record: StudyRecord,
-    summary: pd.DataFrame,
-    best: pd.DataFrame,
-    pick: str,
-    ties: Mapping[str, Sequence[str]],
-    digits: int,
-) -> Comparison:
+def comparison(study: Analysis, pick: str, ties: Mapping[str, Sequence[str]]) -> Comparison:
     """Everything to be compared.
 
     Args:
-        record: The study.
-        summary: From `summarise`; rows that were not measured are left out.
-        best: Its rows that are on a front, by gain.
+        study: What was found; what was not measured is left out.
         pick: The recommended candidate, which comes first; or nothing.
         ties: Architecture to those that the noise does not tell from it.
-        digits: Decimals of an mAP.
     """
-    measured = summary[summary["standing"] != Standing.UNMEASURED]
+    record, digits = study.record, study.digits
+    measured = study.summary[study.summary["standing"] != Standing.UNMEASURED]
     base = record.model_yamls.get(BASELINE, "").splitlines()
     entries = {
         str(name): _entry(record, str(name), row, base, ties.get(str(name), ()), digits, pick)
@@ -204,7 +196,7 @@ def comparison(
     used = sorted({placement.site for each in known for placement in each.placements})
     return Comparison(
         entries=entries,
-        chosen=_chosen(measured, best, pick),
+        chosen=_chosen(measured, study.front, pick),
         network=network([*record.space.sites, *used]),
         commands=notes.row_commands(record, _TOKEN),
     )

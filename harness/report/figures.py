@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-import pandas as pd
-
-from harness.analysis.fronts import within
-from harness.analysis.statistics import Standing, Verdict, front
+from harness.analysis.analysis import FRONTS, Analysis
+from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
-from harness.record.study import StudyRecord
 from harness.report import phrases, words
 
 _LEAST_SPAN = 0.1
@@ -93,14 +90,14 @@ class Axis:
 
 LATENCY = Axis(
     key="latency",
-    column="latency_ratio",
+    column=FRONTS["latency"],
     title="latency, × baseline (interleaved runs)",
     relative="latency, ms (ratio × baseline's median)",
     heading="Accuracy against latency",
 )
 MACS = Axis(
     key="macs",
-    column="macs",
+    column=FRONTS["macs"],
     title="multiply–accumulates per image, millions",
     relative="change to the baseline, %",
     heading="Accuracy against computation",
@@ -185,21 +182,17 @@ class FrontFigure:
         return next((point for point in self.points if point.mark is Mark.BASELINE), None)
 
 
-def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits: int) -> FrontFigure:
+def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
     """The record of one picture.
 
     Args:
-        record: For the descriptions.
-        summary: From `summarise`.
+        study: What was found.
         axis: The cost to draw against.
-        digits: Decimals of an mAP.
     """
+    summary = study.summary
     compared = summary[summary["standing"] != Standing.UNMEASURED]
     drawn = compared[compared[axis.column].notna()]
-    members = front_members(record, summary, axis)
-    points = tuple(
-        _point(record, str(name), row, axis, on_front=name in members, digits=digits) for name, row in drawn.iterrows()
-    )
+    points = tuple(_point(study, str(name), row, axis) for name, row in drawn.iterrows())
     x_range, y_range = _ranges(points)
     lengths = phrases.lengths(summary)
     epochs = f", longest trainings ({', '.join(map(str, lengths))} epochs)" if len(lengths) > 1 else ""
@@ -214,7 +207,7 @@ def front_figure(record: StudyRecord, summary: pd.DataFrame, axis: Axis, digits:
         second_x=_second_x(summary.loc[BASELINE], axis),
         second_y=_shift(summary.loc[BASELINE, "map50_95"]) if len(lengths) < 2 else None,
         undrawn=len(compared) - len(drawn),
-        digits=digits,
+        digits=study.digits,
         y_title=f"gain in mAP50-95{epochs}",
     )
 
@@ -253,14 +246,9 @@ def with_placebos(figure: FrontFigure, placebos: Sequence[Point]) -> FrontFigure
     return replace(figure, points=points, x_range=x_range, y_range=y_range, steps=steps)
 
 
-def front_members(record: StudyRecord, summary: pd.DataFrame, axis: Axis) -> set[str]:
-    """Identities within the bounds that nothing else within them beats in both gain and cost."""
-    inside = summary[within(summary, record.constraints)]
-    return set(inside.index[front(inside, ("gain_map50_95", axis.column))])
-
-
-def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bool, digits: int) -> Point:
+def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
     """One architecture's point."""
+    record, digits = study.record, study.digits
     scale = _SCALE[axis.key]
     x = float(row[axis.column]) * scale
     low, high = (float(row.get(f"{axis.column}_{end}", math.nan)) * scale for end in ("low", "high"))
@@ -281,7 +269,7 @@ def _point(record: StudyRecord, name: str, row: Any, axis: Axis, *, on_front: bo
     return Point(
         architecture=name,
         mark=Mark.BEYOND if beyond and name != BASELINE else _mark(row),
-        on_front=on_front,
+        on_front=bool(row[f"front_{axis.key}"]),
         x=x,
         x_low=low,
         x_high=high,

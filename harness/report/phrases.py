@@ -41,7 +41,7 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
             "The paired differences do not vary between seeds at all. That is no evidence of precision: "
             "either the seeds change nothing or all candidates equal the baseline. No interval is given."
         )
-    digits = words.digits_for(noise)
+    digits = noise.digits
     sentence = (
         f"The paired difference of one seed has a standard deviation of {words.plain(noise.sd, digits)} "
         f"{words.interval(noise.low, noise.high, digits)} mAP50-95"
@@ -94,7 +94,7 @@ def unequal_noise(trials: pd.DataFrame) -> str:
     if math.isnan(probability):
         return ""
     sds = rows.groupby("architecture")["gain_map50_95"].std().dropna()
-    digits = min(5, max(3, words.digits_for(gain_noise(trials)) + 1))
+    digits = min(5, max(3, gain_noise(trials).digits + 1))
     found = f"from {words.plain(float(sds.min()), digits)} to {words.plain(float(sds.max()), digits)}"
     if probability >= ALPHA:
         return f"By candidate it is {found}: no more unequal than chance makes it (p = {probability:.2g})."
@@ -130,7 +130,7 @@ def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
     if candidates < 2 or math.isnan(gain):
         return ""
     return (
-        f"The best of {candidates} candidates that do nothing would read {words.signed(gain, words.digits_for(noise))} "
+        f"The best of {candidates} candidates that do nothing would read {words.signed(gain, noise.digits)} "
         "on the screening seed, on average; that is why this seed judges nobody."
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.recommendation import non_inferior, recommended
 from harness.analysis.statistics import Standing, Verdict
 from harness.analysis.ties import told_apart
@@ -67,18 +68,13 @@ class Pick:
         return self.architecture != BASELINE
 
 
-def pick(record: StudyRecord, summary: pd.DataFrame, digits: int) -> Pick | None:
-    """What to take of a study.
-
-    Args:
-        record: The study.
-        summary: Rows of its `summarise` that are within the bounds, the baseline among them; their intervals are
-            `corrected_for_choice`.
-        digits: Decimals of an mAP.
+def pick(study: Analysis) -> Pick | None:
+    """What to take of a study, of what is within its bounds.
 
     Returns:
         None where the baseline has not been measured, or nothing has been compared with it.
     """
+    record, summary, digits = study.record, study.inside, study.digits
     compared = summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])
     if summary.loc[BASELINE, "standing"] != Standing.BASELINE or not compared.any():
         return None

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.analysis import analyse
 from harness.analysis.progress import AHEAD
-from harness.analysis.statistics import Standing, gain_noise, summarise
+from harness.analysis.statistics import Standing
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
@@ -86,13 +87,10 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
     """
     beside = beside or Beside()
     fidelity, ablations = beside.fidelity, beside.ablations
-    summary = summarise(record.trials, record.look)
-    noise = gain_noise(record.trials)
-    digits = words.digits_for(noise)
-    bare = tuple(front_figure(record, summary, axis, digits) for axis in AXES)
-    front = front_rows(summary, bare)
-    ties = ties_on(front, record.trials)
-    said = answer(record, summary, noise)
+    study = analyse(record)
+    summary, noise, digits, front = study.summary, study.noise, study.digits, study.front
+    bare = tuple(front_figure(study, axis) for axis in AXES)
+    ties, said = ties_on(front, record.trials), answer(study)
     pick = said.pick.architecture if said.pick and said.pick.is_candidate else ""
     figures = tuple(
         with_placebos(
@@ -101,11 +99,11 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         )
         for figure in bare
     )
-    compared = comparison(record, summary, front, pick, ties.tied, digits)
+    compared = comparison(study, pick, ties.tied)
     matters, failed = what_matters(record.choices, digits), tables.failures(record.trials)
     tried = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
     on_front, all_tried = (
-        tables.candidates(record, rows, digits, key=key, caption=caption, ties=ties.letters, pick=pick)
+        tables.candidates(study, rows, key=key, caption=caption, ties=ties.letters, pick=pick)
         for key, caption, rows in (
             ("front", "On a front: beaten by nothing in accuracy and cost", front),
             ("candidates", "Every architecture that was tried", tried),
@@ -128,7 +126,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
             drawing=Fronts(
                 figures=figures,
                 legend=tuple(_legend(figures, ties, compared)),
-                budgets=tuple(found for figure in bare if (found := budget(record, summary, figure)) is not None),
+                budgets=tuple(found for figure in bare if (found := budget(study, figure)) is not None),
             ),
             tables=(on_front,),
         ),
@@ -178,15 +176,6 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
     return SearchContent(
         page=_page(record, summary, said, sections), answer=said, figures=figures, front=front, matters=matters
     )
-
-
-def front_rows(summary: pd.DataFrame, figures: tuple[FrontFigure, ...]) -> pd.DataFrame:
-    """Rows of the summary that are on the front of at least one figure, by gain, and on which."""
-    marked = summary.copy()
-    for figure in figures:
-        marked[f"front_{figure.axis.key}"] = marked.index.isin([each.architecture for each in figure.members])
-    flags = marked[[f"front_{figure.axis.key}" for figure in figures]]
-    return marked[flags.any(axis=1)].sort_values("gain_map50_95", ascending=False, kind="stable")
 
 
 def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tuple[Section, ...]) -> Page:

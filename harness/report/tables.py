@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.analysis import Analysis
 from harness.analysis.statistics import Standing, ended
 from harness.architecture import BASELINE
 from harness.record.state import State
@@ -126,9 +127,8 @@ CANDIDATE_COLUMNS = (
 
 
 def candidates(
-    record: StudyRecord,
+    study: Analysis,
     summary: pd.DataFrame,
-    digits: int,
     *,
     key: str,
     caption: str,
@@ -138,14 +138,14 @@ def candidates(
     """Architectures, the baseline first, then by evidence and gain.
 
     Args:
-        record: For the descriptions.
-        summary: The rows to show, from `summarise`.
-        digits: Decimals of an mAP.
+        study: What was found.
+        summary: Its rows to show.
         key: The table's name in the page.
         caption: What the table shows.
         ties: Architecture to its groups of those that the noise does not tell apart.
         pick: The recommended candidate, if any.
     """
+    record, digits = study.record, study.digits
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
     ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")

@@ -5,17 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.analysis.noise import Noise
-
 DASH = "—"
 MINUS = "−"
-
-
-def digits_for(noise: Noise) -> int:
-    """Decimals of an mAP that the noise makes meaningful: three, up to five where it is small."""
-    if not noise.usable:
-        return 3
-    return min(5, max(3, math.ceil(-math.log10(noise.sd))))
 
 
 def plain(value: float, digits: int) -> str:

@@ -1,11 +1,14 @@
-"""A study's answer on the terminal: what a report says first, without its files."""
+"""A study on the terminal: what a report says first, without its files, and what the live view shows of it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.console import Console, RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.statistics import gain_noise, summarise
+from harness.analysis.analysis import analyse
 from harness.common.printable import printable
 from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
@@ -29,8 +32,7 @@ def print_answer(record: StudyRecord, console: Console) -> None:
 
 
 def _of_search(record: StudyRecord) -> list[RenderableType]:
-    summary, noise = summarise(record.trials, record.look), gain_noise(record.trials)
-    said = answer(record, summary, noise)
+    said = answer(analyse(record))
     sentences = [Text(printable(each)) for each in (said.lead, *said.remarks) if each]
     headline = Text(printable(said.opening), style="bold")
     return [headline, *sentences, Text(""), front_table(record, wrap=True)]
@@ -46,3 +48,24 @@ def _of_ablation(record: StudyRecord) -> list[RenderableType]:
         Text("\nThe model minus each arm: what each part is worth"),
         arms_table(record, page, "worths", whole=True),
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """A study at one moment.
+
+    Attributes:
+        table: The front; of an ablation the arms. A line a row.
+        failures: A line a reason.
+    """
+
+    table: Table
+    failures: tuple[str, ...]
+
+
+def find(record: StudyRecord) -> Findings:
+    """What there is to be shown of a study."""
+    if record.ablation:
+        table = arms_table(record, ablation_content(record).page, "gains", whole=False)
+        return Findings(table=table, failures=failures(record))
+    return Findings(table=front_table(record, wrap=False), failures=failures(record))

@@ -5,15 +5,16 @@ Below it, what did not finish, by reason.
 
 from __future__ import annotations
 
+import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.statistics import Standing, Verdict, gain_noise, summarise
+from harness.analysis.analysis import analyse
+from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
 from harness.common.printable import printable
 from harness.record.study import StudyRecord
-from harness.report import tables, words
-from harness.report.figures import AXES, front_members
+from harness.report import tables
 
 
 def failures(record: StudyRecord) -> tuple[str, ...]:
@@ -36,15 +37,10 @@ def front_table(record: StudyRecord, *, wrap: bool) -> Table:
         record: The study, however far it has come.
         wrap: Whether long descriptions go on in the next line; else they are cut, and a row is one line.
     """
-    summary = summarise(record.trials, record.look)
-    for axis in AXES:
-        summary[f"front_{axis.key}"] = summary.index.isin(front_members(record, summary, axis))
-    is_shown = (summary.index == BASELINE) & (summary["seeds"] > 0) | summary[[f"front_{a.key}" for a in AXES]].any(
-        axis=1
-    )
-    shown = tables.candidates(
-        record, summary[is_shown], words.digits_for(gain_noise(record.trials)), key="front", caption=""
-    )
+    study = analyse(record)
+    baseline = study.summary[(study.summary.index == BASELINE) & (study.summary["seeds"] > 0)]
+    rows = study.front if BASELINE in study.front.index else pd.concat([baseline, study.front])
+    shown = tables.candidates(study, rows, key="front", caption="")
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("front", "verdict", "gain mAP50-95 [95 %]", "latency", "MACs"):
         table.add_column(name, no_wrap=True, justify="right" if name in {"latency", "MACs"} else "left")

@@ -21,8 +21,8 @@ from harness.common.printable import printable
 from harness.jobs.progress import Step, Work
 from harness.record.study import StudyRecord
 from harness.record.surroundings import SpaceSummary
+from harness.terminal.answer import Findings
 from harness.terminal.expected_end import ExpectedEnd, seconds
-from harness.terminal.findings import Findings
 from harness.terminal.lines import space_line
 from harness.terminal.running import Running
 
@@ -135,7 +135,7 @@ class LiveView:
 
     def finished(self, record: StudyRecord, trial: int) -> None:
         """Show what was found so far, and the training no more."""
-        from harness.terminal.findings import find  # imports the report: not before there is something to show
+        from harness.terminal.answer import find  # imports the report: not before there is something to show
 
         self._end.finished(record, trial)
         self._findings = find(record)

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 import pytest
 
+from harness.analysis.analysis import analyse
 from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.noise import Noise
 from harness.analysis.power import df_of_a_seed, growing_df, seeds_needed
@@ -28,7 +29,7 @@ def with_holm(noise: Noise, gain: float) -> int:
 
 
 def answered(record: StudyRecord) -> Answer:
-    return answer(record, summarise(record.trials), gain_noise(record.trials))
+    return answer(analyse(record))
 
 
 def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() -> None:
@@ -190,7 +191,7 @@ def known_numbers(record: StudyRecord, summary: pd.DataFrame, noise: Noise) -> l
 @pytest.mark.parametrize("record", [example.winning(), example.none_gains()], ids=["winning", "none"])
 def test_every_number_of_the_answer_is_one_of_the_analysis(record: StudyRecord) -> None:
     summary, noise = summarise(record.trials), gain_noise(record.trials)
-    said = answer(record, summary, noise)
+    said = answer(analyse(record))
     assert said.pick is not None
     tiles = [f"{tile.value} {tile.detail}" for tile in said.tiles]
     found = NUMBER.findall(" ".join([said.headline, said.lead, said.pick.why, *said.remarks, *tiles]))

@@ -5,8 +5,7 @@ import math
 
 import pytest
 
-from harness.analysis.chosen import corrected_for_choice
-from harness.analysis.statistics import summarise
+from harness.analysis.analysis import analyse
 from harness.record.study import StudyRecord
 from harness.report.budget import Budget, budget
 from harness.report.figures import LATENCY, MACS, Axis, front_figure
@@ -15,8 +14,8 @@ from tests.report import example
 
 
 def budget_of(record: StudyRecord, axis: Axis = LATENCY) -> Budget:
-    summary = summarise(record.trials)
-    found = budget(record, summary, front_figure(record, summary, axis, 3))
+    study = analyse(record)
+    found = budget(study, front_figure(study, axis))
     assert found is not None
     return found
 
@@ -44,7 +43,7 @@ def test_the_best_is_what_the_picks_rule_names_within_the_budget() -> None:
 @pytest.mark.parametrize("axis", [LATENCY, MACS])
 def test_the_widest_budget_names_the_pick(min_gain: float, axis: Axis) -> None:
     record = preferring(example.winning(), min_gain)
-    found = pick(record, corrected_for_choice(summarise(record.trials)), 3)
+    found = pick(analyse(record))
     assert found is not None
     assert budget_of(record, axis).steps[-1].architecture == found.architecture
 
@@ -97,5 +96,4 @@ def test_what_reads_as_the_budget_is_within_it() -> None:
 
 def test_without_two_points_there_is_nothing_to_choose() -> None:
     for record in (example.record(example.frame()), example.record(example.frame(example.baseline(0)))):
-        summary = summarise(record.trials)
-        assert budget(record, summary, front_figure(record, summary, LATENCY, 3)) is None
+        assert budget(analyse(record), front_figure(analyse(record), LATENCY)) is None

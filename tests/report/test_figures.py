@@ -5,14 +5,14 @@ import math
 
 import pytest
 
-from harness.analysis.statistics import summarise
+from harness.analysis.analysis import analyse
 from harness.record.study import StudyRecord
 from harness.report.figures import LATENCY, MACS, Axis, FrontFigure, Mark, front_figure
 from tests.report import example
 
 
 def figure(record: StudyRecord, axis: Axis = LATENCY) -> FrontFigure:
-    return front_figure(record, summarise(record.trials), axis, 3)
+    return front_figure(analyse(record), axis)
 
 
 def test_points_are_marked_by_evidence_and_verdict() -> None:

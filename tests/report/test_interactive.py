@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from harness.analysis.analysis import analyse
 from harness.analysis.statistics import summarise
 from harness.architecture import Architecture, Placement
 from harness.record.study import StudyRecord
@@ -21,7 +22,7 @@ SCREENED = example.record(example.frame(example.baseline(0), example.candidate("
 @pytest.mark.parametrize("record", [example.winning(), EMPTY, SCREENED], ids=["winning", "empty", "screened"])
 def test_plotly_accepts_the_figure_and_json_has_no_nan(record: StudyRecord) -> None:
     for axis in AXES:
-        figure = plotly_figure(front_figure(record, summarise(record.trials), axis, 3))
+        figure = plotly_figure(front_figure(analyse(record), axis))
         assert go.Figure(figure).layout.showlegend is False
         assert json.loads(json.dumps(figure, allow_nan=False)) == figure
 
@@ -32,7 +33,7 @@ def test_no_trace_has_an_axis_that_the_layout_does_not_describe() -> None:
     mixed = example.record(pd.concat([example.winning().trials, long], ignore_index=True))
     for record in (example.winning(), mixed):
         for axis in AXES:
-            figure = plotly_figure(front_figure(record, summarise(record.trials), axis, 3))
+            figure = plotly_figure(front_figure(analyse(record), axis))
             named = {trace.get(name, name[0]) for trace in figure["data"] for name in ("xaxis", "yaxis")}
             assert {f"{each[0]}axis{each[1:]}" for each in named} <= set(figure["layout"])
 
@@ -40,7 +41,7 @@ def test_no_trace_has_an_axis_that_the_layout_does_not_describe() -> None:
 def test_bars_are_lengths_from_the_mean() -> None:
     record = example.winning()
     summary = summarise(record.trials)
-    figure = plotly_figure(front_figure(record, summary, LATENCY, 3))
+    figure = plotly_figure(front_figure(analyse(record), LATENCY))
     trace = next(trace for trace in figure["data"] if trace.get("meta", {}).get("role") == "gain")
     row = summary.loc[trace["meta"]["names"][0]]
     assert trace["error_y"]["array"][0] == pytest.approx(row["gain_high"] - row["gain_map50_95"], rel=1e-5)
@@ -51,7 +52,7 @@ def test_names_in_hover_texts_are_text() -> None:
     record = example.winning()
     hostile = Architecture(base="x", placements=(Placement(site="<a href='https://x'>", global_heads=1),))
     record.architectures["3fa9c1d2"] = hostile
-    shown = hover_texts([front_figure(record, summarise(record.trials), LATENCY, 3)])["3fa9c1d2"]
+    shown = hover_texts([front_figure(analyse(record), LATENCY)])["3fa9c1d2"]
     assert "<a" not in shown
     assert "&lt;a href=" in shown
 
@@ -60,7 +61,7 @@ def test_bars_of_many_single_seeds_are_left_to_the_hover_text() -> None:
     many = [example.candidate(f"c{number}", [0.001 * number]) for number in range(40)]
     judged = example.candidate("judged", [0.01, 0.02, 0.0])
     record = example.record(example.frame(example.baseline(0, 1, 2), judged, *many))
-    figure = plotly_figure(front_figure(record, summarise(record.trials), LATENCY, 3))
+    figure = plotly_figure(front_figure(analyse(record), LATENCY))
     barred = {trace["meta"]["role"] for trace in figure["data"] if "error_y" in trace}
     screened = [t for t in figure["data"] if t.get("meta", {}).get("role") == "screening"]
     assert "undecided" in barred
@@ -69,7 +70,7 @@ def test_bars_of_many_single_seeds_are_left_to_the_hover_text() -> None:
 
 def test_only_who_has_room_bears_a_name_and_at_its_corner() -> None:
     record = example.winning()
-    drawn = front_figure(record, summarise(record.trials), LATENCY, 3)
+    drawn = front_figure(analyse(record), LATENCY)
     names = names_of(drawn)
     shown = {}
     for trace in plotly_figure(drawn)["data"]:

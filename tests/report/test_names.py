@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.analysis.statistics import summarise
+from harness.analysis.analysis import analyse
 from harness.report.figures import LATENCY, FrontFigure, front_figure
 from harness.report.names import Corner, names_of
 from tests.report import example
@@ -18,7 +18,7 @@ def picture(places: Sequence[tuple[float, float]], *, on_front: bool = True) -> 
     """Points c0, c1, ... at shares of the picture's width and height; the baseline in a corner, without a name."""
     rows = [example.candidate(f"c{number}", [0.0, 0.01] * 2) for number in range(len(places))]
     record = example.record(example.frame(example.baseline(0, 1, 2, 3), *rows))
-    drawn = front_figure(record, summarise(record.trials), LATENCY, 3)
+    drawn = front_figure(analyse(record), LATENCY)
     points = {point.architecture: point for point in drawn.points}
     placed = [
         dataclasses.replace(points[f"c{number}"], x=x, gain=gain, on_front=on_front or number == 0)

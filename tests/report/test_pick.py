@@ -6,18 +6,16 @@ import re
 import pandas as pd
 import pytest
 
-from harness.analysis.noise import Noise
-from harness.analysis.statistics import gain_noise, summarise
+from harness.analysis.analysis import analyse
+from harness.analysis.statistics import summarise
 from harness.record.study import StudyRecord
-from harness.report import words
 from harness.report.closing import closing
 from harness.report.pick import Pick, cost_of, pick
 from tests.report import example
 
 
 def picked(record: StudyRecord) -> Pick | None:
-    noise: Noise = gain_noise(record.trials)
-    return pick(record, summarise(record.trials), words.digits_for(noise))
+    return pick(analyse(record))
 
 
 def sure(record: StudyRecord) -> Pick:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import matplotlib.image
 import pytest
 
-from harness.analysis.statistics import summarise
+from harness.analysis.analysis import analyse
 from harness.record.study import StudyRecord
 from harness.report.figures import AXES, FrontFigure, front_figure
 from harness.report.png import draw_png, draw_svg
@@ -15,7 +15,7 @@ from tests.report import example
 
 @pytest.mark.parametrize("record", [example.winning(), example.record(example.frame())], ids=["winning", "empty"])
 def test_the_picture_is_a_png_at_print_quality(record: StudyRecord) -> None:
-    figures = [front_figure(record, summarise(record.trials), axis, 3) for axis in AXES]
+    figures = [front_figure(analyse(record), axis) for axis in AXES]
     image = matplotlib.image.imread(io.BytesIO(draw_png(figures, "a study", "an answer")))
     assert image.shape[0] >= 1000 and image.shape[1] >= 2000
     assert image.min() < 0.5 < image.max()
@@ -23,13 +23,13 @@ def test_the_picture_is_a_png_at_print_quality(record: StudyRecord) -> None:
 
 def test_a_name_that_looks_like_mathematics_is_drawn_as_it_is() -> None:
     record = example.winning()
-    figures = [front_figure(record, summarise(record.trials), AXES[0], 3)]
+    figures = [front_figure(analyse(record), AXES[0])]
     assert draw_png(figures, r"$\frac{1}{$ \undefined", "$x^{$").startswith(b"\x89PNG")
 
 
 def sheet() -> list[FrontFigure]:
     record = example.winning()
-    return [front_figure(record, summarise(record.trials), axis, 3) for axis in AXES]
+    return [front_figure(analyse(record), axis) for axis in AXES]
 
 
 def test_vectors_have_their_text_as_text() -> None:

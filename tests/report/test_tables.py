@@ -5,6 +5,7 @@ import math
 
 import pandas as pd
 
+from harness.analysis.analysis import analyse
 from harness.analysis.statistics import summarise
 from harness.record.study import StudyRecord
 from harness.report import tables, words
@@ -13,7 +14,7 @@ from tests.report import example
 
 def candidates(record: StudyRecord, summary: pd.DataFrame | None = None) -> tables.Table:
     rows = summarise(record.trials) if summary is None else summary
-    return tables.candidates(record, rows, 3, key="k", caption="c")
+    return tables.candidates(analyse(record), rows, key="k", caption="c")
 
 
 def names(table: tables.Table) -> list[str]:

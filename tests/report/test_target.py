@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.analysis.analysis import analyse
 from harness.analysis.statistics import gain_noise, summarise
 from harness.record.study import StudyRecord
 from harness.report.answer import answer
@@ -39,7 +40,7 @@ def test_several_speak_of_no_more_than_the_least_of_them(targets: list[str], sai
 
 
 def answered(record: StudyRecord) -> Any:
-    return answer(record, summarise(record.trials), gain_noise(record.trials))
+    return answer(analyse(record))
 
 
 def test_the_headline_names_the_target() -> None:

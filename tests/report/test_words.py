@@ -44,7 +44,7 @@ def test_small_p_values_are_bounds() -> None:
 @pytest.mark.parametrize(("sd", "digits"), [(0.02, 3), (0.005, 3), (0.0006, 4), (0.0000001, 5), (NAN, 3)])
 def test_decimals_follow_the_noise(sd: float, digits: int) -> None:
     noise = Noise(sd=sd, low=sd, high=sd, df=0 if math.isnan(sd) else 5, architectures=2)
-    assert words.digits_for(noise) == digits
+    assert noise.digits == digits
 
 
 def test_one_is_singular() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.terminal.findings import find
+from harness.terminal.answer import find
 from harness.terminal.front import failures
 from tests.report.ablated import ablation
 from tests.report.example import baseline, failed, frame, record, row, winning

@@ -229,7 +229,7 @@ def test_an_ablation_shows_its_arms_in_place_of_a_front(clock: list[float]) -> N
 
 def test_nothing_is_reckoned_while_drawing(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     view = crowded(winning())
-    for name in ("summarise", "gain_noise", "front_members"):
+    for name in ("analyse",):
         monkeypatch.delattr(f"harness.terminal.front.{name}")
     assert "3fa9c1d2" in text(view.render())
 
