@@ -55,6 +55,7 @@ class Answer:
         pick: What to take; None where nothing can be recommended.
         headline: One short sentence.
         lead: The figures behind it, in one or two sentences.
+        baseline: That of them which is of the baseline alone.
         remarks: What else a reader must know: screening, losses, failures, progress.
         best: The architecture with the largest gain among those that beat the baseline, or, where none
             does, among those judged; of those that were trained longest.
@@ -65,6 +66,7 @@ class Answer:
     pick: Pick | None
     headline: str
     lead: str
+    baseline: str
     remarks: tuple[str, ...]
     best: str | None
     tiles: tuple[Tile, ...]
@@ -93,6 +95,7 @@ def answer(study: Analysis) -> Answer:
         pick=picked,
         headline=headline,
         lead=lead,
+        baseline=f"{_of_baseline(inside, noise.digits)}." if lead.startswith(_BASELINE) else "",
         remarks=tuple(filter(None, [_tested(summary), *_remarks(study, outcome), outside])),
         best=best,
         tiles=tuple(_tiles(inside, noise, shown)),
@@ -132,7 +135,7 @@ def _statement(
     """Headline and lead."""
     digits = noise.digits
     base: Any = summary.loc[BASELINE]
-    baseline = f"The baseline reaches mAP50-95 {phrases.map_of(base, digits)}{phrases.after(base, summary)}"
+    baseline = _of_baseline(summary, digits)
     region = " within the bounds" if record.constraints.bounds else ""
     if not phrases.detects_something(base) and outcome is not Outcome.GAIN:
         seeds = "its only seed" if base["seeds"] == 1 else f"all of its {base['seeds']} seeds"
@@ -184,6 +187,14 @@ def _statement(
         f"{who} shown to beat the baseline{where}{_screened(summary)}.",
         f"{baseline}. {largest} {gain}, of {named}. " + phrases.noise_sentence(noise, summary),
     )
+
+
+_BASELINE = "The baseline reaches mAP50-95 "
+
+
+def _of_baseline(summary: pd.DataFrame, digits: int) -> str:
+    base: Any = summary.loc[BASELINE]
+    return f"{_BASELINE}{phrases.map_of(base, digits)}{phrases.after(base, summary)}"
 
 
 def _screened(summary: pd.DataFrame) -> str:

@@ -49,7 +49,7 @@ class Pick:
     Attributes:
         architecture: Whom to take; the baseline where no candidate gains enough.
         headline: What to do, in a few words, and what it costs.
-        why: The figures behind it; empty where the answer's own headline says all.
+        why: The figures behind it, without the price of a candidate; empty where the answer's own headline says all.
         rule: By which rule it was picked; one sentence.
         tied: Candidates that beat the baseline too, and that the noise does not tell from the pick.
         picked: The candidate's figures; None for the baseline.
@@ -126,7 +126,7 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
     return Pick(
         architecture=name,
         headline=f"Take {name}: {words.signed(row['gain_map50_95'], digits)} mAP50-95{paid}.",
-        why=f"Its gain is {phrases.chosen_gain_of(row, summary, digits)}{phrases.price_of(row)}{blocks}.{only}{others}",
+        why=f"Its gain is {phrases.chosen_gain_of(row, summary, digits)}{blocks}.{only}{others}",
         rule=rule,
         tied=tied,
         picked=Picked(

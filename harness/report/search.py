@@ -186,7 +186,8 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
         row: Any = summary.loc[pick.architecture]
         price = phrases.whole_price(row, record.trials, record.environment.control)
         headline, lead = pick.headline, pick.why
-        then = (("price", price), ("rule", pick.rule), ("headline", said.headline), ("second", said.lead))
+        second = said.baseline if said.best == pick.architecture and said.baseline else said.lead
+        then = (("price", price), ("rule", pick.rule), ("headline", said.headline), ("second", second))
     elif pick:
         headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
         then = (("rule", pick.rule), ("second", said.lead))
