@@ -22,7 +22,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from harness.analysis.moderation import Moderated, moderated_noise
 from harness.analysis.new_images import (
@@ -52,6 +54,41 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
     UNMEASURED = "unmeasured"
     """No seed has both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advantage:
+    """What one architecture gains over the mean of random members of its space.
+
+    Attributes:
+        mean: Its mean gain minus theirs.
+        low: Lower end of the 95 % interval (Welch); its seeds and the members vary.
+        high: Upper end.
+        members: The members' mean gain.
+        spread: Standard deviation between members.
+    """
+
+    mean: float
+    low: float
+    high: float
+    members: float
+    spread: float
+
+
+def advantage(own: Sequence[float], members: Sequence[float]) -> Advantage | None:
+    """Compare one architecture's gains, a seed each, with the mean gains of random members.
+
+    Both are over the same baseline under some of the same seeds, which makes the interval too long, if anything.
+
+    Returns:
+        None with fewer than two of either.
+    """
+    if len(own) < 2 or len(members) < 2:
+        return None
+    test = stats.ttest_ind(own, members, equal_var=False)
+    low, high = test.confidence_interval(0.95)
+    mean, spread = float(np.mean(members)), float(np.std(members, ddof=1))
+    return Advantage(mean=float(np.mean(own)) - mean, low=float(low), high=float(high), members=mean, spread=spread)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,6 +103,13 @@ def search(
     ] = None,
     min_gain: MinGain = None,
     images: Images = True,
+    random: Annotated[
+        int | None,
+        typer.Option(
+            help="Random members of the space to train as well: what the pick gains over them is what searching gave.",
+            metavar="MEMBERS",
+        ),
+    ] = None,
     required_sites: Annotated[
         list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
     ] = None,
@@ -179,10 +186,13 @@ def search(
     interrupted = False
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
+        from harness.ablation.random_members import check_random, train_random
         from harness.cli.studies import close, write
         from harness.search.run import StoppedError
         from harness.search.run import search as run
 
+        if random is not None:
+            check_random(settings, random)
         try:
             record = run(settings, watch, typed_command())
         except StoppedError as stopped:
@@ -190,6 +200,13 @@ def search(
         watch.phase("writing the report")
         folder = settings.results / record.name
         said = write(record, folder, images=images)
+        if random is not None and not interrupted:
+            try:
+                drawn = train_random(settings, random, watch, typed_command())
+                write(drawn, settings.results / drawn.name)
+            except KeyboardInterrupt:
+                interrupted = True
+            said = write(record, folder, images=images)
     close(record, folder, as_json, said)
     if interrupted:
         raise typer.Exit(130)

@@ -26,6 +26,7 @@ class AblationFile(BaseModel):
 
     Attributes:
         name: Of the study and of its folder.
+        drawn_from: Search whose space the models were drawn from at random; empty where somebody chose them.
         base: The detector that is changed.
         allow_unusable: Whether more than a few images or rows of labels may be left out.
         allow_val_in_train: Whether more than a few validation images may be training images.
@@ -49,6 +50,7 @@ class AblationFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    drawn_from: str = ""
     base: str = "yolov5n"
     data: str = EMBEDDED_DATA
     allow_unusable: bool = False
@@ -112,6 +114,11 @@ class AblationFile(BaseModel):
             controls=self.controls,
             placebos=self.placebos,
         )
+
+
+def random_study(search: str) -> str:
+    """Return the name of the study of random members of a search's space."""
+    return f"{search}-random"
 
 
 def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> AblationFile:

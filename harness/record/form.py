@@ -65,6 +65,7 @@ class StudySettings(Kept):
 class AblationPlan(Form):
     """What a report asks of an ablation's file."""
 
+    drawn_from: str = ""
     bases: tuple[Count, ...] = ()
     from_scratch: bool = False
     recipe: Recipe = Recipe.SHORT

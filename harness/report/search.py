@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.analysis import analyse
+from harness.analysis.analysis import Analysis, analyse
 from harness.analysis.progress import AHEAD
 from harness.analysis.statistics import Standing
+from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
@@ -29,7 +30,7 @@ from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
-from harness.report.placebo import forest_section, placebo_points
+from harness.report.placebo import forest_section, placebo_points, random_section
 from harness.report.tied import Ties, ties_on
 from harness.report.where import where_tables
 
@@ -68,6 +69,7 @@ class Beside:
         matches: What reads a training's matches of the validation images.
         pictures: Folder with images of an earlier report.
         ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
+        random: The study of random members of its space.
     """
 
     fidelity: str | None = None
@@ -76,6 +78,7 @@ class Beside:
     matches: MatchesReader | None = None
     pictures: Path = Path()
     ablations: Sequence[StudyRecord] = ()
+    random: StudyRecord | None = None
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
@@ -131,6 +134,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
             tables=(on_front,),
         ),
         *([_pictures(gallery(matched, beside.pictures)), _where(matched[0])] if matched else []),
+        *_against_random(study, beside.random, pick or said.best),
         *(forest_section(record, each) for each in ablations),
         *([_side_by_side(compared)] if compared.chosen else []),
         *([_learning(learnt)] if learnt else []),
@@ -242,6 +246,14 @@ def _side_by_side(compared: Comparison) -> Section:
         "holds a block: its kind, then heads×kernel of the local groups and, as g, global heads/KV pool.",
         drawing=compared,
     )
+
+
+def _against_random(study: Analysis, members: StudyRecord | None, shown: str | None) -> Iterator[Section]:
+    """The section, where members were trained under the search's own settings and there is somebody to compare."""
+    if members is None or shown is None or unlike(study.record.settings.to_dict(), members.settings.to_dict()):
+        return
+    if (section := random_section(study, members, shown)) is not None:
+        yield section
 
 
 def _judged(record: StudyRecord, shown: Sequence[str], read: MatchesReader | None) -> list[Judged]:

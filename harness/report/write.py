@@ -20,11 +20,12 @@ from harness.analysis.new_images import INFLUENCE
 from harness.common.atomic import remove_left_overs, write_whole
 from harness.common.errors import UserError
 from harness.common.resources import reference_folder
+from harness.record.ablation_file import random_study
 from harness.record.data_dictionary import TRIALS, TRIALS_SCHEMA_VERSION, Kind
 from harness.record.form import SAFE_NAME
 from harness.record.own_files import refuse_foreign_study
 from harness.record.study import StudyRecord
-from harness.record.tables import VERSION_KEY, design, surroundings
+from harness.record.tables import VERSION_KEY, design, is_study, read_study, surroundings
 from harness.report.ablation import ablation_content
 from harness.report.curves import Curves, read_curve
 from harness.report.evidence import read_rounds
@@ -166,8 +167,17 @@ def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord], *
         matches=partial(read_kept, folder / MATCHES) if images else None,
         pictures=folder / IMAGES,
         ablations=ablations,
+        random=_random_of(record, folder.parent / random_study(record.name)),
     )
     return search_content(record, beside)
+
+
+def _random_of(record: StudyRecord, folder: Path) -> StudyRecord | None:
+    """The study of random members of a search's space that lies beside it; None where there is none."""
+    if not is_study(folder):
+        return None
+    found = read_study(folder)
+    return found if found.ablation and found.ablation.file.drawn_from == record.name else None
 
 
 def _search_files(said: SearchContent) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.analysis.contrasts import Pair, contrasts
+from harness.analysis.contrasts import Pair, advantage, contrasts
 from harness.analysis.noise import pooled_noise
 from harness.architecture import BASELINE
 
@@ -166,3 +166,22 @@ def test_of_null_effects_the_corrected_intervals_of_a_family_miss_in_one_of_twen
 
 def test_no_pairs_make_no_rows() -> None:
     assert contrasts(trials(SMALL), []).empty
+
+
+def test_the_advantage_over_random_members_holds_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        base = rng.normal(0, 0.003, 4)  # shared by all of a seed
+        members = [rng.normal(0.010, 0.010) + (rng.normal(0, 0.003, 2) - base[:2]).mean() for _ in range(6)]
+        own = 0.030 + rng.normal(0, 0.003, 4) - base
+        found = advantage(own.tolist(), members)
+        assert found is not None
+        held += found.low <= 0.020 <= found.high
+    assert 0.93 <= held / 400 <= 1.0
+    assert found is not None and found.members == pytest.approx(np.mean(members))
+    assert found.spread == pytest.approx(np.std(members, ddof=1))
+
+
+def test_one_seed_or_one_member_has_no_advantage() -> None:
+    assert advantage([0.1], [0.1, 0.2]) is None and advantage([0.1, 0.2], [0.1]) is None
