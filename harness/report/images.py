@@ -296,18 +296,19 @@ def object_of(matches: ImageMatches, at: int) -> NDArray[np.int64]:
     Returns:
         The object's number, −1 of a detection without one or whose box was not kept; (D,).
     """
-    boxes, objects, target = matches.boxes[at], matches.target_boxes[at], matches.target[at]
-    classes, hit = matches.predicted[at], matches.matched[at][:, 0].astype(bool)
-    result = np.full(len(boxes), -1, dtype=np.int64)
-    if not (len(boxes) and len(objects)):
+    objects, target = matches.target_boxes[at], matches.target[at]
+    result = np.full(len(matches.confidence[at]), -1, dtype=np.int64)
+    hits = np.flatnonzero(matches.matched[at][:, 0])  # few of hundreds
+    if not (len(hits) and len(objects)):
         return result
-    overlap = np.where((classes[:, None] == target[None, :]) & hit[:, None], overlaps(boxes, objects), 0.0)
+    alike = matches.predicted[at][hits][:, None] == target[None, :]
+    overlap = np.where(alike, overlaps(matches.boxes[at][hits], objects), 0.0)
     for flat in np.argsort(-overlap, axis=None, kind="stable"):
-        detection, one = divmod(int(flat), len(objects))
-        if overlap[detection, one] <= 0:
+        place, one = divmod(int(flat), len(objects))
+        if overlap[place, one] <= 0:
             break
-        if result[detection] < 0 and one not in result:
-            result[detection] = one
+        if result[hits[place]] < 0 and one not in result:
+            result[hits[place]] = one
     return result
 
 

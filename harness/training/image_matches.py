@@ -39,7 +39,7 @@ IOUS = 10
 _BITS = 1 << np.arange(IOUS, dtype=np.uint16)
 LEAST_DRAWN = 0.05
 """Boxes of detections that are less confident are not kept: nobody looks at them, and they are most."""
-_STEPS = 65_535.0
+_STEPS = np.float32(65_535)
 
 
 @dataclass(frozen=True, kw_only=True)
