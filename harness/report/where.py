@@ -26,7 +26,6 @@ MOST_CLASSES, MOST_CONFUSIONS = 12, 12
 """Rows: of the classes with the most objects, and of the largest changes."""
 _FEWEST = 10
 """Objects in a group, and confusions of one kind over both detectors, below which nothing is said of it."""
-_NOTHING = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,17 +100,23 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> list[Change]:
     Returns:
         The largest changes first; wrong classes and false detections alone.
     """
-    first = pairs[0][0]
+    first, seeds = pairs[0][0], len(pairs)
     classes, images = len(first.classes), len(first.target)
-    tables = np.array([[_table(each, threshold, classes) for each in side] for side in zip(*pairs, strict=True)])
-    mean = tables.mean(axis=1)  # (2, images, true or background, predicted)
+    sides = [[_taken(matches, threshold, classes) for matches in side] for side in zip(*pairs, strict=True)]
+    total = np.zeros((classes + 1, classes), dtype=np.int64)
+    for _, true, predicted in (each for side in sides for each in side):
+        np.add.at(total, (true, predicted), 1)
     objects = np.array([np.bincount(each.astype(int), minlength=classes) for each in first.target])
     draws = _draws(images)
     found = []
-    for true, predicted in np.argwhere(mean.sum(axis=(0, 1)) * len(pairs) >= _FEWEST):
-        counts, per = mean[:, :, true, predicted], objects[:, true] if true < classes else np.ones(images)
+    for true, predicted in np.argwhere(total >= _FEWEST):
+        per = objects[:, true].astype(float) if true < classes else np.ones(images)
         if true == predicted or not per.sum():
             continue
+        counts = np.zeros((2, images))
+        for side, each in enumerate(sides):
+            for image, of, taken in each:
+                counts[side] += np.bincount(image[(of == true) & (taken == predicted)], minlength=images) / seeds
         name = f"{_named(first, int(true))} taken for {_named(first, int(predicted))}"
         if true == classes:
             name = f"background taken for {_named(first, int(predicted))}, an image"
@@ -186,20 +191,21 @@ def _found(matches: ImageMatches, threshold: float) -> NDArray[np.bool_]:
     return np.concatenate(rows)
 
 
-def _table(matches: ImageMatches, threshold: float, classes: int) -> NDArray[np.int64]:
-    """Detections of each image by the class of what they lie on and their own; (images, classes + 1, classes)."""
-    table = np.zeros((len(matches.target), classes + 1, classes), dtype=np.int64)
+def _taken(matches: ImageMatches, threshold: float, classes: int) -> NDArray[np.int64]:
+    """Of each detection its image, the class of what it lies on (`classes`: the background) and its own; (3, N)."""
+    found = [np.empty((3, 0), dtype=np.int64)]
     for at, target in enumerate(matches.target):
         sure = matches.confidence[at] >= max(threshold, LEAST_DRAWN)
         given, predicted = object_of(matches, at)[sure], matches.predicted[at][sure].astype(int)
-        overlap = overlaps(matches.boxes[at][sure], matches.target_boxes[at])
-        nearest = np.where(overlap.max(axis=1) >= 0.5, overlap.argmax(axis=1), _NOTHING) if len(target) else given
-        lies_on = np.where(given >= 0, given, nearest)
-        # A second detection of an object's own class is one too many: of the background.
-        twice = (given < 0) & (lies_on >= 0) & (target[lies_on].astype(int) == predicted) if len(target) else given >= 0
-        true = np.where((lies_on >= 0) & ~twice, target[lies_on].astype(int) if len(target) else 0, classes)
-        np.add.at(table[at], (true, predicted), 1)
-    return table
+        true = np.full(len(given), classes)
+        if len(target) and len(given):
+            overlap = overlaps(matches.boxes[at][sure], matches.target_boxes[at])
+            lies_on = np.where(given >= 0, given, overlap.argmax(axis=1))
+            of = target[lies_on].astype(int)
+            # A second detection of an object's own class is one too many: of the background.
+            true = np.where((given >= 0) | ((overlap.max(axis=1) >= 0.5) & (of != predicted)), of, classes)
+        found.append(np.stack([np.full(len(given), at), true, predicted]))
+    return np.concatenate(found, axis=1)
 
 
 def _draws(images: int) -> Floats:
