@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.analysis.analysis import Analysis
@@ -271,36 +272,36 @@ def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
     base: Any = summary.loc[BASELINE]
     if base["seeds"] == 0:
         return []
-    tiles = [
-        Tile(
-            label="Baseline mAP50-95",
-            value=words.plain(base["map50_95"], digits),
-            detail=phrases.ci(base["map50_95_low"], base["map50_95_high"], digits),
-        )
-    ]
+    own = phrases.ci(base["map50_95_low"], base["map50_95_high"], digits)
+    tiles = [Tile(label="Baseline mAP50-95", value=words.plain(base["map50_95"], digits), detail=own)]
     if best is not None:
         row: Any = summary.loc[best]
-        ratio_low, ratio_high = row["latency_ratio_low"], row["latency_ratio_high"]
-        macs = f"{words.percent(row['macs_ratio'])} MACs"
+        if row["epochs"] == base["epochs"]:
+            reached = f"{words.plain(base['map50_95'], digits)} → {words.plain(row['map50_95'], digits)}"
+            tiles = [Tile(label="mAP50-95, baseline → it", value=reached, detail=f"the baseline's {own}")]
+        latency = phrases.ci(row["latency_ratio_low"], row["latency_ratio_high"], 2)
+        milliseconds = base["latency_ms_p50"] * np.array([1.0, row["latency_ratio"]])
+        took = f"; {milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else ""
         tiles += [
             Tile(
                 label=f"Gain of {best}",
                 value=words.signed(row["gain_map50_95"], digits),
                 detail=phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)
+                + f", {words.count(int(row['gain_seeds']), 'seed')}"
                 + phrases.corrected(row, summary),
             ),
             Tile(
                 label="Its latency",
                 value=words.times(row["latency_ratio"], float("nan"), float("nan")),
-                detail=f"{phrases.ci(ratio_low, ratio_high, 2)}; {macs}",
+                detail=f"{latency}{took}",
             ),
         ]
     if noise.usable:
         tiles.append(
             Tile(
-                label="Noise of one seed",
+                label="SD of one seed's gain",
                 value=f"± {words.plain(noise.sd, digits)}",
-                detail=f"sd {phrases.ci(noise.low, noise.high, digits)}",
+                detail=phrases.ci(noise.low, noise.high, digits),
             )
         )
     return tiles

@@ -34,10 +34,10 @@ DASHES = ("dash", "solid", "dot", "dashdot", "longdash")
 _MAP, _RATE, _OF_BLOCKS = "ultralytics_map50_95", "learning_rate", "learning_rate_blocks"
 _QUANTITIES = {
     _MAP: "mAP50-95, by Ultralytics' validator",
-    "cls_loss": "loss of the classes",
-    "box_loss": "loss of the boxes",
-    "dfl_loss": "loss of the distances' distributions",
-    "l1_loss": "loss of the distances",
+    "cls_loss": "cls_loss: classes",
+    "box_loss": "box_loss: boxes",
+    "dfl_loss": "dfl_loss: distributions of the boxes' sides",
+    "l1_loss": "l1_loss: the boxes' sides",
     _RATE: "learning rate of the base",
 }
 """Column of a curve to what it is."""

@@ -79,11 +79,23 @@ def plotly_curves(panel: Panel) -> dict[str, object]:
         "dragmode": False,
         "shapes": [],
         "showlegend": False,
-        "xaxis": {"title": {"text": panel.x_title}, "zeroline": False, "showticklabels": not panel.of_ends},
+        "xaxis": {"title": {"text": panel.x_title}, "zeroline": False} | _ticks(panel),
         "yaxis": {"title": {"text": ""}, "zeroline": False, "tickformat": ".3~g"},
         "meta": {"second_x": None, "second_y": None},
     }
     return {"data": traces, "layout": layout}
+
+
+def _ticks(panel: Panel) -> dict[str, object]:
+    """Where there is one reading a seed, the architectures stand below it."""
+    if not panel.of_ends:
+        return {}
+    names = [html.escape(line.architecture) for line in panel.lines]
+    return {
+        "tickvals": [line.place for line in panel.lines],
+        "ticktext": names,
+        "range": [-0.6, panel.lines[-1].place + 0.6],
+    }
 
 
 def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:

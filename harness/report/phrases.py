@@ -263,7 +263,7 @@ def gain_of(row: Any, digits: int) -> str:
 
 
 def chosen_gain_of(row: Any, summary: pd.DataFrame, digits: int) -> str:
-    """The gain of one that was chosen by it: `+0.012 [+0.004, +0.020] mAP50-95 (interval corrected for 3 judged)`.
+    """The gain of one that was chosen by it: `+0.012 [+0.004, +0.020] mAP50-95 (interval adjusted for 3 comparisons)`.
 
     Args:
         row: Of `summary`.
@@ -278,9 +278,9 @@ def corrected(row: Any, summary: pd.DataFrame) -> str:
     """For how many the interval of a chosen gain is corrected; empty for one."""
     judged = summary["standing"] == Standing.JUDGED
     if row["standing"] == Standing.JUDGED:
-        return f" (interval corrected for {judged.sum()} judged)" if judged.sum() > 1 else ""
+        return f" (interval adjusted for {judged.sum()} comparisons)" if judged.sum() > 1 else ""
     compared = int((judged | (summary["standing"] == Standing.SCREENING)).sum())
-    return f" (interval corrected for {compared} compared)" if compared > 1 else ""
+    return f" (interval adjusted for {compared} comparisons)" if compared > 1 else ""
 
 
 def price_of(row: Any) -> str:
@@ -312,9 +312,9 @@ def whole_price(row: Any, trials: pd.DataFrame, control: Control | None) -> str:
     longer = seconds.get(row.name, math.nan) / seconds.get(BASELINE, math.nan)
     if math.isfinite(longer):
         parts.append(f"about {longer:.2g}× the time to train")
-    found = {None: "none was run here", True: "passed", False: "FAILED"}[control.passed if control else None]
+    found = {None: "not run on this machine", True: "passed", False: "FAILED"}[control.passed if control else None]
     when = f" on {control.when[:10]}" if control and control.when else ""
-    return f"Price: {', '.join(parts)}. Control of the instrument: {found}{when}."
+    return f"Price: {', '.join(parts)}. Control of the instrument (clo control): {found}{when}."
 
 
 def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> str:

@@ -90,7 +90,7 @@ def draw_learning_curves(curves: Curves, title: str) -> bytes:
             color = _OF_CURVES[line.place % len(_OF_CURVES)]
             if panel.of_ends:
                 axes.plot(np.repeat(line.x, len(line.seeds)), line.seeds[:, 0], "o", color=color, alpha=0.75)
-                axes.set_xticks([])
+                axes.set_xticks([each.place for each in panel.lines], [each.architecture for each in panel.lines])
                 continue
             axes.fill_between(line.x, line.seeds.min(axis=0), line.seeds.max(axis=0), color=color, alpha=0.16, lw=0)
             axes.plot(line.x, line.seeds.T, color=color, linewidth=0.5, alpha=0.5)

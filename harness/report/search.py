@@ -15,6 +15,7 @@ from harness.analysis.statistics import Standing
 from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.surroundings import EFFECT_WAS_PLANTED
 from harness.report import notes, phrases, tables, words
 from harness.report.answer import Answer, answer
 from harness.report.budget import budget
@@ -195,6 +196,8 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
     elif pick:
         headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
         then = (("rule", pick.rule), ("second", said.lead))
+    if EFFECT_WAS_PLANTED in record.environment.data_cautions:
+        then = (("banner", _PLANTED), *then)
     return Page(
         name=record.name,
         kind="clo-nas study",
@@ -207,6 +210,12 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
         remarks=said.remarks,
         sections=sections,
     )
+
+
+_PLANTED = (
+    "Synthetic control: this effect was planted to test the instrument. It says nothing of photographs; there is "
+    "nothing to take home."
+)
 
 
 def _following(record: StudyRecord, said: Answer) -> Pairs:
@@ -283,9 +292,9 @@ def _pictures(found: Gallery) -> Section:
         key="images",
         note=f"The validation images on which a candidate and the baseline differ most: up to {SIDE} on which it is "
         f"better, up to {SIDE} on which it is worse, after {words.count(first.epochs, 'epoch')} under evaluation seed "
-        f"{first.seed}. Score: F1 of the image's detections at confidence {found.threshold:.2f}, where the baseline's "
-        "F1 over all images is highest, the mean over IoU 0.50 to 0.95; boxes are coloured by IoU 0.50. They are "
-        f"picked for their difference: they show of which kind it is, not how large.{gone}",
+        f"{first.seed}. ΔF1: the change of the image's F1 at confidence {found.threshold:.2f} (that of the baseline's "
+        "best F1), mean over IoU 0.50 to 0.95, so that a better fit counts; colours are of IoU 0.50. The images "
+        f"are picked for their difference: they show of which kind it is, not how large.{gone}",
         picture="images.png",
         picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
         drawing=found,
@@ -297,7 +306,7 @@ def _learning(curves: Curves) -> Section:
         title="Learning curves",
         key="curves",
         note="Thick: the mean over an architecture's seeds; thin: each seed; shaded: from the lowest to the highest. "
-        "Lines that part are seeds that learnt and seeds that did not. Shown are those side by side, under all seeds.",
+        "Lines that diverge are seeds that learnt and seeds that did not. Of those side by side, under all seeds.",
         picture="curves.png",
         picture_says="Losses and learning rates by step, of the baseline and of those side by side",
         drawing=curves,

@@ -78,8 +78,8 @@ def found_by_group(pairs: Sequence[Pair], threshold: float) -> dict[str, list[Ch
     most = np.argsort(-np.bincount(target), kind="stable")[:MOST_CLASSES]
     return {
         "size": changes(list(_thirds(sides, "% of the image's side", scale=100))),
-        "objects in the image": changes(list(_thirds(crowd.astype(float), "objects"))),
-        "class": changes([(_named(first, int(number)), target == number) for number in most]),
+        "objects in the image": changes(list(_thirds(crowd.astype(float), "objects in the image"))),
+        "class": changes([(f"class {_named(first, int(number))}", target == number) for number in most]),
         "IoU": [
             change
             for at in range(0, IOUS, 3)
@@ -117,9 +117,9 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> list[Change]:
         for side, each in enumerate(sides):
             for image, of, taken in each:
                 counts[side] += np.bincount(image[(of == true) & (taken == predicted)], minlength=images) / seeds
-        name = f"{_named(first, int(true))} taken for {_named(first, int(predicted))}"
+        name = f"{_named(first, int(true))} detected as {_named(first, int(predicted))}"
         if true == classes:
-            name = f"background taken for {_named(first, int(predicted))}, an image"
+            name = f"false positives of {_named(first, int(predicted))}, an image"
         found.append(_of_counts(name, counts, per, draws))
     found.sort(key=lambda each: -abs(each.candidate - each.baseline))
     return found[:MOST_CONFUSIONS]
@@ -128,14 +128,13 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> list[Change]:
 def where_tables(pairs: Sequence[Pair], threshold: float) -> Iterator[Table]:
     """The tables of the section: what is found, then what is taken for what."""
     groups = found_by_group(pairs, threshold)
-    rows = [(kind, change) for kind, each in groups.items() for change in each]
-    if rows:
-        yield _as_table("where", "Objects found, by what they are", "objects, by", rows, "Objects")
-    if mixed := [("", change) for change in confusions(pairs, threshold)]:
-        yield _as_table("confusions", "What is taken for what: the largest changes", "", mixed, "Objects")
+    if rows := [change for each in groups.values() for change in each]:
+        yield _as_table("where", "Objects found (recall), by what they are", "objects", rows, "Objects")
+    if mixed := confusions(pairs, threshold):
+        yield _as_table("confusions", "Confusions: the largest changes", "", mixed, "Objects or images")
 
 
-def _as_table(key: str, caption: str, about: str, rows: Sequence[tuple[str, Change]], counted: str) -> Table:
+def _as_table(key: str, caption: str, about: str, rows: Sequence[Change], counted: str) -> Table:
     return Table(
         key=key,
         caption=caption,
@@ -143,31 +142,31 @@ def _as_table(key: str, caption: str, about: str, rows: Sequence[tuple[str, Chan
             Column(name="Group", unit=about, numeric=False),
             Column(name="Baseline", unit="share"),
             Column(name="Candidate", unit="share"),
-            Column(name="Difference", unit="95 % interval over images, uncorrected"),
-            Column(name=counted, unit="or images"),
+            Column(name="Difference", unit="percentage points, 95 % over images"),
+            Column(name=counted),
         ),
         rows=tuple(
             Row(
                 kind="measured",
                 cells=(
-                    Cell(text=change.group, details=(kind,) if kind else ()),
+                    Cell(text=change.group),
                     Cell(text=words.part(change.baseline, 1), sort=change.baseline),
                     Cell(text=words.part(change.candidate, 1), sort=change.candidate),
                     Cell(
-                        text=words.signed(change.candidate - change.baseline, 3),
-                        details=(words.interval(change.low, change.high, 3, sign=True),),
+                        text=f"{words.signed(100 * (change.candidate - change.baseline), 1)} pp",
+                        details=(words.interval(100 * change.low, 100 * change.high, 1, sign=True),),
                         sort=change.candidate - change.baseline,
                     ),
                     Cell(text=f"{change.count:,}", sort=change.count),
                 ),
             )
-            for kind, change in rows
+            for change in rows
         ),
     )
 
 
 def _named(matches: ImageMatches, number: int) -> str:
-    return matches.classes[number] if number < len(matches.classes) else f"class {number}"
+    return matches.classes[number] if number < len(matches.classes) else str(number)
 
 
 def _thirds(values: Floats, unit: str, *, scale: int = 1) -> Iterator[tuple[str, NDArray[np.bool_]]]:

@@ -41,7 +41,7 @@ def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() 
     )
     assert said.lead.startswith("The baseline reaches mAP50-95 0.497 [")
     shown = phrases.gain_of(corrected_for_choice(summarise(example.winning().trials)).loc["3fa9c1d2"], 3)
-    expected = f"The largest gain is {shown} mAP50-95 (interval corrected for 3 judged) for 1.21× [1.19, 1.23] the"
+    expected = f"The largest gain is {shown} mAP50-95 (interval adjusted for 3 comparisons) for 1.21× [1.19, 1.23] the"
     assert expected in said.lead
     assert "+8.0 % MACs and +8.0 % parameters: that of 3fa9c1d2 (neck.P3 attention: " in said.lead
     assert said.best == "3fa9c1d2"
@@ -65,7 +65,9 @@ def test_no_gain_says_what_it_would_take_to_see_one() -> None:
     assert said.outcome is Outcome.NO_GAIN
     assert said.headline == "None of 3 judged architectures is shown to beat the baseline on these images."
     shown = phrases.gain_of(corrected_for_choice(summarise(record.trials)).loc["aaaaaaaa"], 3)
-    assert f"The largest judged gain is {shown} mAP50-95 (interval corrected for 3 judged), of aaaaaaaa" in said.lead
+    assert (
+        f"The largest judged gain is {shown} mAP50-95 (interval adjusted for 3 comparisons), of aaaaaaaa" in said.lead
+    )
     assert f"to see a true gain of 0.01 takes {seeds} seeds" in said.lead
 
 

@@ -43,9 +43,9 @@ def test_seeds_that_did_not_learn_part_from_those_that_did(tmp_path: Path) -> No
     folder = kept(tmp_path, record, stuck=("3fa9c1d2", 1))
     found = panels(learning_curves(record, ["3fa9c1d2", "77e0b1aa"], partial(read_curve, folder)))
     assert list(found) == [
-        "mAP50-95, by Ultralytics' validator", "loss of the classes", "learning rate of the base (blocks: × 5)",
+        "mAP50-95, by Ultralytics' validator", "cls_loss: classes", "learning rate of the base (blocks: × 5)",
     ]  # fmt: skip
-    base, parted, alike = found["loss of the classes"].lines
+    base, parted, alike = found["cls_loss: classes"].lines
     assert [line.architecture for line in (base, parted, alike)] == ["baseline", "3fa9c1d2", "77e0b1aa"]
     assert parted.seeds.shape == (4, POINTS)
     assert np.ptp(alike.seeds, axis=0).max() == pytest.approx(0)
@@ -57,7 +57,7 @@ def test_seeds_that_did_not_learn_part_from_those_that_did(tmp_path: Path) -> No
 def test_a_line_is_the_mean_of_the_steps_around_each_point(tmp_path: Path) -> None:
     record = example.winning()
     found = panels(learning_curves(record, ["77e0b1aa"], partial(read_curve, kept(tmp_path, record))))
-    line = found["loss of the classes"].lines[0]
+    line = found["cls_loss: classes"].lines[0]
     expected = STUCK + (LEARNT - STUCK) * (line.x - 1) / (STEPS - 1)
     np.testing.assert_allclose(line.seeds[0], expected, atol=0.01)
 
@@ -68,7 +68,7 @@ def test_epochs_of_the_published_recipe_are_drawn_with_the_map_after_each(tmp_pa
     read = {name: curve_of_epochs(rows) for name in ("baseline", "77e0b1aa")}
     found = panels(learning_curves(record, ["77e0b1aa"], lambda key: read.get(key[0])))
     line = found["mAP50-95, by Ultralytics' validator"].lines[1]
-    assert found["loss of the classes"].x_title == "epoch"
+    assert found["cls_loss: classes"].x_title == "epoch"
     np.testing.assert_allclose(line.seeds[0], [0.1, 0.2, 0.3, 0.4, 0.5], atol=0.05)
 
 

@@ -32,7 +32,7 @@ def test_the_pick_is_the_cheapest_within_min_gain_of_the_best_and_its_headline_n
     found = sure(example.winning())  # 3fa9c1d2 gains +0.014 at 1.21×
     assert (found.architecture, found.is_candidate) == ("77e0b1aa", True)
     assert found.headline == "Take 77e0b1aa: +0.011 mAP50-95 for 1.06× the latency."
-    assert re.match(r"Its gain is \+0\.011 \[\+0\.00\d, \+0\.0\d\d\] mAP50-95 \(interval corrected for 3", found.why)
+    assert re.match(r"Its gain is \+0\.011 \[\+0\.00\d, \+0\.0\d\d\] mAP50-95 \(interval adjusted for 3", found.why)
     assert found.tied == ("3fa9c1d2",)
     assert "does not tell it from 3fa9c1d2, which beats the baseline too." in found.why
     assert "within 0.005 of the largest gain, the one of the lowest latency" in found.rule

@@ -18,14 +18,14 @@ def test_the_price_stands_in_one_line_beside_the_gain() -> None:
     (price,) = [text for style, text in page.then if style == "price"]
     assert price.startswith("Price: 1.06× [1.04, 1.08] the latency, +3.0 % MACs (103 M), +3.0 % parameters (1.85 M, ")
     assert "7.42 MB in float32), about 1.5× the time to train." in price
-    assert price.endswith("Control of the instrument: none was run here.")
+    assert price.endswith("Control of the instrument (clo control): not run on this machine.")
 
 
 def test_the_price_names_the_last_control() -> None:
     record = example.winning()
     control = Control(passed=False, when="2026-11-29T22:00:00+00:00")
     known = dataclasses.replace(record, environment=record.environment.model_copy(update={"control": control}))
-    assert dict(search_content(known).page.then)["price"].endswith("instrument: FAILED on 2026-11-29.")
+    assert dict(search_content(known).page.then)["price"].endswith("(clo control): FAILED on 2026-11-29.")
 
 
 def test_a_pick_is_followed_by_its_long_training_and_that_by_its_export() -> None:

@@ -62,7 +62,7 @@ def test_the_planted_size_is_where_the_difference_is() -> None:
     assert small.candidate - small.baseline == pytest.approx(0.3, abs=0.06) and small.low > 0.2
     assert large.low < 0 < large.high
     assert [change.group for change in found["IoU"]] == [f"at IoU {iou:.2f}" for iou in (0.5, 0.65, 0.8, 0.95)]
-    assert {change.group for change in found["class"]} == set(CLASSES)
+    assert {change.group for change in found["class"]} == {f"class {name}" for name in CLASSES}
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
@@ -75,7 +75,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 
 def test_what_is_taken_for_what_is_said_with_how_often() -> None:
     first, *others = confusions(pairs(1, images=400, mixed=0.25), 0.5)
-    assert first.group == "three taken for eight"
+    assert first.group == "three detected as eight"
     assert first.baseline == 0 and first.candidate == pytest.approx(0.25 * 0.85, abs=0.05) and first.low > 0.1
     assert others == []  # nothing else was mixed up
 
@@ -93,7 +93,7 @@ def test_false_detections_are_of_the_background_and_second_ones_too() -> None:
         **twice, matched=again, target=ours.target, target_boxes=ours.target_boxes, names=ours.names, classes=CLASSES
     )
     found = {change.group: change.candidate for change in confusions([(ours, theirs)], 0.5)}
-    assert set(found) == {f"background taken for {name}, an image" for name in CLASSES}
+    assert set(found) == {f"false positives of {name}, an image" for name in CLASSES}
     assert sum(found.values()) == pytest.approx(1)  # one too many an image
 
 

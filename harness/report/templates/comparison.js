@@ -53,7 +53,7 @@
     }));
     const away = find("away");
     away.hidden = false;
-    away.setAttribute("aria-label", `Take ${name} out of the comparison`);
+    away.setAttribute("aria-label", `Remove ${name} from the comparison`);
     away.addEventListener("click", () => say("clo-toggle", { name }));
     return made;
   };
@@ -69,7 +69,7 @@
       names = names.filter((each) => each !== name);
       live.textContent = `${name} is no longer compared; ${names.length} of ${most} are.`;
     } else if (names.length >= most) {
-      live.textContent = `${most} are compared already: take one out before ${name} can come in.`;
+      live.textContent = `${most} are compared already: remove one before ${name} can come in.`;
     } else {
       names = [...names, name];
       live.textContent = `${name} is compared; ${names.length} of ${most} are.`;

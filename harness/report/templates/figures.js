@@ -36,7 +36,7 @@
       type: "scatter", mode: role === "pointed" ? "markers+text" : "markers", hoverinfo: "skip", meta: { role },
       x: known.map((name) => places[key].get(name)[0]), y: known.map((name) => places[key].get(name)[1]),
       text: role === "pointed" ? known.map((name) => (labelled[key].has(name) ? "" : escaped(name))) : [], textposition: "top center",
-      marker: { symbol: role === "pointed" ? "circle-open" : "square-open", size: role === "pointed" ? 30 : 24, line: { width: 2.5 } },
+      marker: { symbol: role === "pointed" ? "circle-open" : "square-open", size: role === "pointed" ? 30 : 24, line: { width: role === "pointed" ? 2.5 : 1.5 } },
     };
   };
 

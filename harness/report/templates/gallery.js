@@ -63,7 +63,7 @@
     const at = thresholds.findIndex((each) => Math.abs(each - least) < 1e-6);
     const [precision, recall] = chosen.rates;
     value.textContent = least.toFixed(2);
-    said.textContent = `Over the whole validation set at IoU 0.50: the baseline's precision is ${percent(precision[0][at])}, its recall ${percent(recall[0][at])}; `
+    said.textContent = `Over the whole validation set under this seed, at IoU 0.50: the baseline's precision is ${percent(precision[0][at])}, its recall ${percent(recall[0][at])}; `
       + `${chosen.name}'s ${percent(precision[1][at])} and ${percent(recall[1][at])}.`;
     const parts = [];
     for (const [title, sign] of [[`Where ${chosen.name} is better`, 1], [`Where ${chosen.name} is worse`, -1]]) {
@@ -73,7 +73,7 @@
         const made = element("figure", "", "shot");
         const panes = element("div", "", "panes");
         panes.append(...["baseline", chosen.name].map((who, side) => pane(who, pictures[number], found[side], least)));
-        made.append(element("figcaption", `${name} (score ${difference < 0 ? "−" : "+"}${Math.abs(difference).toFixed(2)})`), panes);
+        made.append(element("figcaption", `${name} (ΔF1 ${difference < 0 ? "−" : "+"}${Math.abs(difference).toFixed(2)})`), panes);
         parts.push(made);
       }
     }
