@@ -23,6 +23,8 @@ from harness.claims.verdict import Finding, Verdict
 from harness.cli.rendering import find_all, render
 from harness.record.tables import read_study
 from harness.report import words
+from harness.report.page import Page
+from harness.report.search import search_content
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -68,9 +70,11 @@ def findings() -> dict[str, Finding]:
 
 
 def headline(folder: Path) -> str:
-    """Return the advice and the answer of a search's report, as a quotation."""
-    bold, lead = _opening(folder)
-    return f"\n\n> **{' '.join(bold)}** {lead}\n\n"
+    """Return the advice of a search's report with its figures, as a quotation."""
+    page = _page(folder)
+    then = dict(page.then)
+    figures = " ".join(filter(None, (page.lead, then["second"], then.get("price"))))
+    return f"\n\n> **{page.headline}** {figures}\n\n"
 
 
 def headline_in_chinese() -> str:
@@ -85,7 +89,7 @@ def headline_in_chinese() -> str:
     best = summary[summary["standing"] == Standing.JUDGED].sort_values("gain_map50_95").iloc[-1]
     judged, screened = (int((summary["standing"] == each).sum()) for each in (Standing.JUDGED, Standing.SCREENING))
     zero = "包含零" if best["gain_low"] <= 0 <= best["gain_high"] else "不包含零"
-    noise = re.search(r"standard deviation of (\d[\d.]*)", _opening(SEARCH)[1])
+    noise = re.search(r"standard deviation of (\d[\d.]*)", dict(_page(SEARCH).then)["second"])
     return (
         f"保留基线。在这些图像上，{judged} 个经复核的结构没有一个被证明胜过基线"
         f"（另有 {screened} 个只在一个种子下筛选过）。"
@@ -108,7 +112,7 @@ def planted_in_chinese() -> str:
     return (
         f"采用 {picked}（{record.architectures[picked].describe()}）：基线的 mAP50-95 为 "
         f"{_said(PLANTED, 'reaches mAP50-95')}，只能猜类别；它的增益为 "
-        f"{_said(PLANTED, 'largest gain is')}，判定为 gain。"
+        f"{_said(PLANTED, 'Its gain is')}，判定为 gain。"
     )
 
 
@@ -124,12 +128,10 @@ def _said(folder: Path, words: str) -> str:
     return found[1]
 
 
-def _opening(folder: Path) -> tuple[list[str], str]:
-    """Return the bold lines of a report before its first list, and the paragraph after them."""
-    text = (folder / "report.md").read_text(encoding="utf-8").partition("\n- ")[0]
-    paragraphs = [re.sub(r"\\([\[\]_<>*`|])", r"\1", each.strip()) for each in text.split("\n\n")]
-    bold = [each.strip("*") for each in paragraphs if each.startswith("**") and each.endswith("**")]
-    return bold, paragraphs[paragraphs.index(f"**{bold[-1]}**") + 1]
+@cache
+def _page(folder: Path) -> Page:
+    """Return what a search's report says."""
+    return search_content(read_study(folder)).page
 
 
 def verdicts(claims: str, parts: dict[Verdict, str], comma: str) -> str:

@@ -291,13 +291,12 @@ def price_of(row: Any) -> str:
     return f"{latency}, {macs} MACs and {params} parameters"
 
 
-def whole_price(row: Any, trials: pd.DataFrame, control: Control | None) -> str:
-    """All that a candidate costs, and whether the instrument was checked here, in one line.
+def whole_price(row: Any, trials: pd.DataFrame) -> str:
+    """All that a candidate costs, in one line.
 
     Args:
         row: Its row of the summary.
         trials: All trainings.
-        control: The last one of this version on the machine, where that was kept.
     """
     ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
     bits = 32 * row["params"]
@@ -312,9 +311,14 @@ def whole_price(row: Any, trials: pd.DataFrame, control: Control | None) -> str:
     longer = seconds.get(row.name, math.nan) / seconds.get(BASELINE, math.nan)
     if math.isfinite(longer):
         parts.append(f"about {longer:.2g}× the time to train")
+    return f"Price: {', '.join(parts)}."
+
+
+def of_control(control: Control | None) -> str:
+    """Whether the instrument was checked on the machine, by the last control of this version."""
     found = {None: "not run on this machine", True: "passed", False: "FAILED"}[control.passed if control else None]
     when = f" on {control.when[:10]}" if control and control.when else ""
-    return f"Price: {', '.join(parts)}. Control of the instrument (clo control): {found}{when}."
+    return f"Control of the instrument (clo control): {found}{when}."
 
 
 def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> str:

@@ -187,16 +187,19 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
     """The answer at the top: what to take where that can be said, then what was found."""
     pick, headline, lead = said.pick, said.headline, said.lead
     then: Pairs = ()
+    is_control = EFFECT_WAS_PLANTED in record.environment.data_cautions
     if pick and pick.is_candidate:
         row: Any = summary.loc[pick.architecture]
-        price = phrases.whole_price(row, record.trials, record.environment.control)
+        price = phrases.whole_price(row, record.trials)
+        if not is_control:
+            price += f" {phrases.of_control(record.environment.control)}"
         headline, lead = pick.headline, pick.why
         second = said.baseline if said.best == pick.architecture and said.baseline else said.lead
         then = (("price", price), ("rule", pick.rule), ("headline", said.headline), ("second", second))
     elif pick:
         headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
         then = (("rule", pick.rule), ("second", said.lead))
-    if EFFECT_WAS_PLANTED in record.environment.data_cautions:
+    if is_control:
         then = (("banner", _PLANTED), *then)
     return Page(
         name=record.name,

@@ -56,7 +56,8 @@ def test_the_ledgers_verdicts_on_accuracy_are_read_anew_and_the_others_as_found(
     anew = read_findings(folder)
     assert anew["head-gain"] == read_findings(LEDGER)["head-gain"] or "An old" not in anew["head-gain"].sentence
     assert anew["pooling-cuts-params"].sentence == "An old sentence."
-    assert "clo reproduce" in (folder / "report.md").read_text(encoding="utf-8")
+    typed = json.loads((folder / "from-the-base" / "environment.json").read_text(encoding="utf-8"))["command"]
+    assert typed in (folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_ledger_needs_no_training_to_be_rendered(tmp_path: Path) -> None:
