@@ -70,7 +70,7 @@ def trainings(clo: Clo, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     pretended = Trainings(measured)
     monkeypatch.setattr("harness.jobs.place.Children", pretended)
     write = cli_studies.write  # a search's report has tests of its own; `clo report` says where it goes, if only None
-    monkeypatch.setattr(cli_studies, "write", lambda *given: write(*given) if len(given) > 2 else None)
+    monkeypatch.setattr(cli_studies, "write", lambda *given, **how: write(*given, **how) if len(given) > 2 else None)
     monkeypatch.setattr(search_loop, "write_parquet", lambda *_, **__: None)  # and so have the samples
     cost = model_cost(load_model("yolov5n"), 64)
     monkeypatch.setattr(search_loop, "model_cost", lambda *_: cost)  # so has the cost, and counting takes a while
