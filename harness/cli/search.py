@@ -17,6 +17,7 @@ from harness.cli.options import (
     GpusOfOneNode,
     Images,
     Json,
+    Log,
     MinGain,
     Resource,
     Results,
@@ -103,6 +104,7 @@ def search(
     ] = None,
     min_gain: MinGain = None,
     images: Images = True,
+    log: Log = None,
     required_sites: Annotated[
         list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
     ] = None,
@@ -159,6 +161,10 @@ def search(
     from harness.record.settings import search_settings
     from harness.terminal import observer
 
+    if log:
+        from harness.cli.studies import check_trackers
+
+        check_trackers(log)
     settings = search_settings(
         trials=trials, more=more, timeout_s=duration(timeout), data=data, base=base, space=space, device=device,
         allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
@@ -179,7 +185,7 @@ def search(
     interrupted = False
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
-        from harness.cli.studies import close, write
+        from harness.cli.studies import close, send_on, write
         from harness.search.run import StoppedError
         from harness.search.run import search as run
 
@@ -191,6 +197,7 @@ def search(
         folder = settings.results / record.name
         said = write(record, folder, images=images)
     close(record, folder, as_json, said)
+    send_on(log, record, folder, as_json)
     if interrupted:
         raise typer.Exit(130)
 
