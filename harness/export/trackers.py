@@ -47,12 +47,13 @@ _SUFFIX = ".clo_nas"
 """Of TensorBoard's files that were written here."""
 _LONGEST, _FURTHEST = 5_000, 2**53
 """Letters of a parameter, of which MLflow takes 6,000; the last step that a float can tell from the next."""
-_QUIET = {
+_QUIET = {  # unless the user has said otherwise
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # by default a server that is away is waited for through minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is away is waited for through minutes else
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "WANDB_ERROR_REPORTING": "false",
+    "WANDB_INIT_TIMEOUT": "30",
     "WANDB_SILENT": "true",
     "FIFTYONE_DO_NOT_TRACK": "true",
 }
