@@ -62,6 +62,14 @@ Images = Annotated[
     typer.Option("--images/--no-images", help="Show validation images in the report, and copy those into its folder."),
 ]
 
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        help="Send the study on when its report is written: mlflow, tensorboard, wandb or fiftyone. Repeatable.",
+    ),
+]
+
 
 def typed_command() -> list[str]:
     """Return the command line as it may be kept: without passwords."""

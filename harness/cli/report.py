@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Images, Json, MinGain, Results, Storage, is_path
+from harness.cli.options import Images, Json, Log, MinGain, Results, Storage, is_path
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
 
@@ -32,6 +32,7 @@ def report(
     ] = False,
     min_gain: MinGain = None,
     images: Images = True,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Write a study's report again, from its storage alone; also while the search is running.
@@ -39,10 +40,24 @@ def report(
     A study that ran on several kinds of devices has a front of each, and a page that shows them side by side.
     Where a folder has no storage (study.db), its report is rendered from the tables in it.
     """
-    from harness.cli.studies import close, found_study, other_devices, preferring, study_record, write, write_together
+    from harness.cli.studies import (
+        check_trackers,
+        close,
+        found_study,
+        other_devices,
+        preferring,
+        send_on,
+        study_record,
+        write,
+        write_together,
+    )
 
+    check_trackers(log or ())
+    if log and (terminal or len(studies) > 1):
+        raise UserError("--log sends one study, whose report is written: name one, and leave out --terminal")
+    alone = "--terminal prints a study's answer" if terminal else "--log sends a study" if log else ""
     folders = [table_folder(study, storage, results) for study in studies]
-    if len(studies) == 1 and folders[0] and _is_more_than_a_study(folders[0], out, terminal, as_json):
+    if len(studies) == 1 and folders[0] and _is_more_than_a_study(folders[0], out, alone, as_json):
         return
     found = [
         preferring(min_gain, *found_study(study, storage, results, tables))
@@ -55,6 +70,8 @@ def report(
             write(record, folder, images=images)
     if len(found) > 1 and not terminal:
         write_together(found, out or results / "+".join(record.name for record, _ in found), as_json, images=images)
+        for record, folder in found:
+            send_on(log, record, folder, as_json)
         return
     for record, folder in found:
         if terminal and not as_json:
@@ -65,6 +82,7 @@ def report(
             print_answer(record, Console())
             continue
         close(record, out or folder, as_json, None if terminal else write(record, folder, out, images=images))
+        send_on(log, record, out or folder, as_json, folder)
 
 
 def table_folder(study: str, storage: str | None, results: Path) -> Path | None:
@@ -94,15 +112,19 @@ def table_folder(study: str, storage: str | None, results: Path) -> Path | None:
     return folder if kind_of(folder) else None
 
 
-def _is_more_than_a_study(folder: Path, out: Path | None, terminal: bool, as_json: bool) -> bool:
-    """Render what is no single study; whether there was such a thing."""
+def _is_more_than_a_study(folder: Path, out: Path | None, alone: str, as_json: bool) -> bool:
+    """Render what is no single study; whether there was such a thing. `alone` is what was asked for of a study alone.
+
+    Raises:
+        UserError: That was asked for.
+    """
     from harness.cli.rendering import Kind, kind_of, render
 
     kind = kind_of(folder)
     if kind is Kind.STUDY:
         return False
-    if terminal:
-        raise UserError(f"{folder}: holds a {kind}; --terminal prints a study's answer alone")
+    if alone:
+        raise UserError(f"{folder}: holds a {kind}; {alone} alone")
     page = render(folder, out)
     if as_json:
         print_json({"folder": str(out or folder), "report": str(page)})

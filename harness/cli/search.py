@@ -17,6 +17,7 @@ from harness.cli.options import (
     GpusOfOneNode,
     Images,
     Json,
+    Log,
     MinGain,
     Resource,
     Results,
@@ -110,6 +111,7 @@ def search(
             metavar="MEMBERS",
         ),
     ] = None,
+    log: Log = None,
     required_sites: Annotated[
         list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
     ] = None,
@@ -166,6 +168,10 @@ def search(
     from harness.record.settings import search_settings
     from harness.terminal import observer
 
+    if log:
+        from harness.cli.studies import check_trackers
+
+        check_trackers(log)
     settings = search_settings(
         trials=trials, more=more, timeout_s=duration(timeout), data=data, base=base, space=space, device=device,
         allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
@@ -187,7 +193,7 @@ def search(
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
         from harness.ablation.random_members import check_random, train_random
-        from harness.cli.studies import close, write
+        from harness.cli.studies import close, send_on, write
         from harness.search.run import StoppedError
         from harness.search.run import search as run
 
@@ -208,6 +214,7 @@ def search(
                 interrupted = True
             said = write(record, folder, images=images)
     close(record, folder, as_json, said)
+    send_on(log, record, folder, as_json)
     if interrupted:
         raise typer.Exit(130)
 

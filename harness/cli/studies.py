@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.options import is_path
+from harness.cli.options import choice, is_path
 from harness.cli.printing import print_json
 from harness.cli.rendering import Kind, check_target, kind_of
 from harness.common.errors import UserError
+from harness.export.trackers import Tracker, require, send
 from harness.record.form import check_block_files
 from harness.record.settings import search_settings, sqlite_url
 from harness.record.study import StudyRecord
@@ -138,3 +141,31 @@ def close(record: StudyRecord, folder: Path, as_json: bool, said: SearchContent 
         return
     Console().print(f"\n{summary['answer']}\n", markup=False, highlight=False)
     print(f"Report: {folder / 'report.html'}")
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuse a `--log` that names no tracker, or one that is not installed.
+
+    Raises:
+        UserError: One does.
+    """
+    require(choice("--log", Tracker, name) for name in names)
+
+
+def send_on(
+    names: Sequence[str] | None, record: StudyRecord, folder: Path, as_json: bool, source: Path | None = None
+) -> None:
+    """Send a study to its reader's trackers, each once, and say so: to scripts on standard error.
+
+    Args:
+        names: Of `--log`.
+        record: The study.
+        folder: Where its report is.
+        as_json: Whether a script reads standard output.
+        source: Its own folder, if that is another.
+
+    Raises:
+        UserError: One does not take it.
+    """
+    for name in sorted(set(names or ())):  # FiftyOne cannot be imported once MLflow has imported importlib_metadata
+        print(send(Tracker(name), record, folder, source), file=sys.stderr if as_json else sys.stdout)

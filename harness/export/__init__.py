@@ -1,1 +1,1 @@
-"""What leaves: model YAML, weights, ONNX, and the card beside them."""
+"""What leaves: model YAML, weights, ONNX, and the card beside them; a study in its reader's tracker."""

@@ -306,6 +306,15 @@ FILES = (
         columns=CURVE,
     ),
     File(name="trained/", about="Weights of an ablation's models, with `--keep-weights`."),
+    File(
+        name="mlruns/",
+        about="With `--log mlflow` and no `MLFLOW_TRACKING_URI`: MLflow's runs, in `mlflow.db`, and their artefacts.",
+    ),
+    File(
+        name="tensorboard/",
+        about="With `--log tensorboard`: a folder of events for each training, `ID-Nepochs-baseB-seedS`.",
+    ),
+    File(name="wandb/", about="With `--log wandb`: runs as Weights & Biases keeps them until they are sent."),
 )
 """Every file of a study's folder, in the order of the page."""
 
