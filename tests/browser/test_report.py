@@ -210,13 +210,13 @@ def test_up_to_four_are_compared_by_keyboard(page: Any) -> None:
     assert card_names(page) == ["77e0b1aa", "3fa9c1d2", "09ab33f1", "9b8c7d6e"]
     row(page, "c41d9e02").locator(".choose").press("Space")
     assert len(card_names(page)) == 4
-    assert "take one out before c41d9e02" in page.locator("#comparison-said").inner_text()
+    assert "remove one before c41d9e02" in page.locator("#comparison-said").inner_text()
     assert not row(page, "c41d9e02").locator(".choose").is_checked()
     row(page, "9b8c7d6e").locator(".choose").press("Enter")
     row(page, "c41d9e02").locator(".choose").press("Enter")
     assert card_names(page) == ["77e0b1aa", "3fa9c1d2", "09ab33f1", "c41d9e02"]
     until(page, "document.querySelector('.plot').data.find((t) => t.meta?.role === 'chosen').x.includes(1.09)")
-    page.get_by_role("button", name="Take 77e0b1aa out of the comparison").click()
+    page.get_by_role("button", name="Remove 77e0b1aa from the comparison").click()
     assert card_names(page) == ["3fa9c1d2", "09ab33f1", "c41d9e02"]
 
 
