@@ -240,7 +240,7 @@ FILES = (
     File(name="pareto.png", about="The front as a picture, 200 dots an inch; of a search."),
     File(name="pareto.svg", about="The same as vectors, its text as text; of a search."),
     File(
-        name="images.png",
+        name="images.jpg",
         about="The validation images on which the pick, or else the best, and the baseline differ most; of a search.",
     ),
     File(

@@ -372,7 +372,7 @@ def _opened(path: Path) -> Image.Image | None:
 def _jpeg(image: Image.Image) -> bytes:
     """Without what a camera wrote beside the pixels."""
     out = io.BytesIO()
-    image.save(out, format="JPEG", quality=86)
+    image.save(out, format="JPEG", quality=90, subsampling=0)  # boxes and marks keep their colours
     return out.getvalue()
 
 
@@ -382,7 +382,7 @@ _PANE, _GAP, _ACROSS = 220, 10, 3
 
 
 def draw_gallery(found: Gallery) -> bytes:
-    """The first candidate's images as one PNG: pairs of the baseline and the candidate, the better ones first."""
+    """The first candidate's images as one JPEG: pairs of the baseline and the candidate, the better ones first."""
     shots = found.compared[0].shots
     rows = max(1, -(-len(shots) // _ACROSS))
     width, height = 2 * _PANE + 3 * _GAP, _PANE + 3 * _GAP
@@ -394,9 +394,7 @@ def draw_gallery(found: Gallery) -> bytes:
         for side, each in enumerate(shot.sides):
             pane = _drawn(found.pictures[shot.number], each, found.threshold)
             sheet.paste(pane, (left + side * (_PANE + _GAP), top + 2 * _GAP))
-    out = io.BytesIO()
-    sheet.quantize(256).save(out, format="PNG")
-    return out.getvalue()
+    return _jpeg(sheet)
 
 
 def _drawn(picture: Picture, found: Found, threshold: float) -> Image.Image:
@@ -404,7 +402,8 @@ def _drawn(picture: Picture, found: Found, threshold: float) -> Image.Image:
     with Image.open(io.BytesIO(picture.thumbnail)) as opened:
         image = opened.resize([max(1, round(_PANE * side / max(opened.size))) for side in opened.size])
     draw, sides = ImageDraw.Draw(image), np.tile(image.size, 2)
-    sure = found.confidence >= threshold
+    sure = np.argsort(found.confidence, kind="stable")  # the surest on top
+    sure = sure[found.confidence[sure] >= threshold]
     missed = np.setdiff1d(np.arange(len(picture.objects)), found.object_of[sure])
     boxes = [("missed", box) for box in picture.objects[missed]]
     correct = found.object_of[sure] >= 0

@@ -57,7 +57,7 @@ class Section:
         verdict: One word that stands beside the heading.
         quote: Somebody's words, with their meaning.
         note: What a reader must know first.
-        picture: A PNG beside the page, which Markdown shows.
+        picture: A picture beside the page, which Markdown shows.
         picture_says: What is to be seen there.
         image: That PNG itself where the page shows it, too; else the page's tables or drawing hold the same.
         drawing: What the page draws by itself.

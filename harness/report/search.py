@@ -298,7 +298,7 @@ def _pictures(found: Gallery) -> Section:
         f"{first.seed}. ΔF1: the change of the image's F1 at confidence {found.threshold:.2f} (that of the baseline's "
         "best F1), mean over IoU 0.50 to 0.95, so that a better fit counts; colours are of IoU 0.50. The images "
         f"are picked for their difference: they show of which kind it is, not how large.{gone}",
-        picture="images.png",
+        picture="images.jpg",
         picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
         drawing=found,
     )

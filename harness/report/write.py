@@ -107,7 +107,7 @@ def write_report(
 
     `report.html`, `report.md`, `pareto.png`, `pareto.svg`, `trials.csv`, `trials.parquet`, `front.csv`,
     `importance.csv`, `effects.csv`, `environment.json`, `study.json`, `architectures/<id>.yaml` and, where they are
-    known, `curves.png`, `images.png`, `images/` and `per_class.csv`; their columns are in
+    known, `curves.png`, `images.jpg`, `images/` and `per_class.csv`; their columns are in
     `harness.record.data_dictionary`. An ablation has `forest.png` and `contrasts.csv` in place of the front's, the
     choices', the curves' and the images' files.
     Works for a study that has only begun, and for one where all failed.
@@ -187,7 +187,7 @@ def _search_files(said: SearchContent) -> dict[str, bytes]:
     pictures = {f"{IMAGES}/{each.file}": each.full for found in galleries for each in found.pictures}
     return {
         **pictures,
-        **({"images.png": draw_gallery(galleries[0])} if galleries else {}),
+        **({"images.jpg": draw_gallery(galleries[0])} if galleries else {}),
         **({"curves.png": draw_learning_curves(curves[0], sheet[1])} if curves else {}),
         "front.csv": _csv(said.front.reset_index()).encode(),
         "importance.csv": _csv(said.matters.importances).encode(),

@@ -131,7 +131,7 @@ def test_the_folder_keeps_what_the_page_shows_and_a_later_report_needs_no_data(t
     write_report(record, tmp_path)
     first = {file.name: file.read_bytes() for file in (tmp_path / "images").iterdir()}
     assert len(first) == len(BETTER) + len(WORSE)
-    assert (tmp_path / "images.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "images.jpg").read_bytes().startswith(b"\xff\xd8")
     for path in paths:
         Path(path).unlink()
     write_report(record, tmp_path)
@@ -167,7 +167,7 @@ def test_matches_from_before_boxes_were_kept_show_nothing(tmp_path: Path) -> Non
 def test_no_images_keeps_them_out_of_the_page_and_of_the_folder(tmp_path: Path) -> None:
     record = kept(tmp_path, photographs(tmp_path / "data"))
     write_report(record, tmp_path, images=False)
-    assert not (tmp_path / "images").exists() and not (tmp_path / "images.png").exists()
+    assert not (tmp_path / "images").exists() and not (tmp_path / "images.jpg").exists()
     assert 'id="images"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

@@ -23,7 +23,7 @@
   const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
 
   const pane = (who, { src, size: [width, height], objects, file }, found, least) => {
-    const sure = found.filter(([, , , , , confidence]) => confidence >= least - 1e-9);
+    const sure = found.filter(([, , , , , confidence]) => confidence >= least - 1e-9).sort((one, other) => other[5] - one[5]);
     const taken = new Set(sure.map((each) => each[6]).filter((number) => number >= 0));
     const missed = objects.filter((_, at) => !taken.has(at));
     const right = sure.filter((each) => each[6] >= 0);
@@ -31,23 +31,31 @@
     const told = `${right.length} correct, ${missed.length} missed, ${wrong.length} false`;
     const drawing = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${who}: ${told}` });
     drawing.append(shape("image", { href: src, width, height }));
-    const draw = (kind, [left, top, end, bottom, label, confidence]) => {
-      const [x, y] = [(left * width) / 1000, (top * height) / 1000];
-      drawing.append(shape("rect", { class: `box ${kind}`, x, y, width: ((end - left) * width) / 1000, height: ((bottom - top) * height) / 1000 }));
-      if (kind === "object") return;
-      const name = classes[label] ?? `class ${label}`;
-      const short = name.length > 12 ? `${name.slice(0, 11)}…` : name;
+    const at = ([left, top, end, bottom]) => [(left * width) / 1000, (top * height) / 1000, (end * width) / 1000, (bottom * height) / 1000];
+    const draw = (kind, each) => {
+      const [x, y, end, bottom] = at(each);
+      drawing.append(shape("rect", { class: `box ${kind}`, x, y, width: end - x, height: bottom - y }));
+    };
+    // One name a place: the surest one's.
+    const named = [];
+    const name = (each) => {
+      const box = each.slice(0, 4);
+      if (named.some((other) => other.every((side, place) => Math.abs(side - box[place]) < 25))) return;
+      named.push(box);
+      const [x, y, end, bottom] = at(each);
+      const [full, confidence] = [classes[each[4]] ?? `class ${each[4]}`, each[5]];
+      const short = full.length > 12 ? `${full.slice(0, 11)}…` : full;
       const size = Math.max(8, Math.round(width / 22));
-      const low = y < size + 2 ? (bottom * height) / 1000 + size : y - 3;
-      const [at, anchor] = x > 0.6 * width ? [Math.min(width - 2, (end * width) / 1000), "end"] : [Math.max(2, x), "start"];
-      const text = shape("text", { x: at, y: low, "text-anchor": anchor, style: `font-size: ${size}px` }, confidence === undefined ? short : `${short} ${confidence.toFixed(2)}`);
-      text.append(shape("title", {}, name));
+      const [left, anchor] = x > 0.6 * width ? [Math.min(width - 2, end), "end"] : [Math.max(2, x), "start"];
+      const place = { x: left, y: y < size + 2 ? bottom + size : y - 3, "text-anchor": anchor, style: `font-size: ${size}px` };
+      const text = shape("text", place, confidence === undefined ? short : `${short} ${confidence.toFixed(2)}`);
+      text.append(shape("title", {}, full));
       drawing.append(text);
     };
     if (truth.checked) for (const each of objects) draw("object", each);
     for (const each of missed) draw("missed", each);
-    for (const each of wrong) draw("false", each);
-    for (const each of right) draw("correct", each);
+    for (const each of [...sure].reverse()) draw(each[6] >= 0 ? "correct" : "false", each);
+    for (const each of [...sure, ...missed]) name(each);
     const made = document.createElement("div");
     const link = element("a", "");
     link.href = file;
