@@ -26,7 +26,6 @@ class AblationFile(BaseModel):
 
     Attributes:
         name: Of the study and of its folder.
-        drawn_from: Search whose space the models were drawn from at random; empty where somebody chose them.
         base: The detector that is changed.
         allow_unusable: Whether more than a few images or rows of labels may be left out.
         allow_val_in_train: Whether more than a few validation images may be training images.
@@ -45,12 +44,12 @@ class AblationFile(BaseModel):
             keeps every arm's weights, and has an optimiser of its own, so that the two rates are unused.
         learning_rate: Peak rate of AdamW for the base's weights.
         block_rate_factor: Learning-rate multiplier for inserted blocks.
+        drawn_from: Search whose space the models were drawn from at random; empty where somebody chose them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    drawn_from: str = ""
     base: str = "yolov5n"
     data: str = EMBEDDED_DATA
     allow_unusable: bool = False
@@ -71,6 +70,7 @@ class AblationFile(BaseModel):
     placebos: tuple[Size, ...] = (Size.PARAMS, Size.MACS)
     seeds: tuple[Seed, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    drawn_from: str = ""
 
     _rates = model_validator(mode="before")(with_default_rates)
 
