@@ -24,6 +24,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -200,22 +201,29 @@ def paired_influence(minuend: pd.DataFrame, subtrahend: pd.DataFrame, unit: str 
     if INFLUENCE not in minuend or INFLUENCE not in subtrahend:
         return nothing
     keys = [name for name in ("base_seed", "seed", "epochs") if name in minuend]
-    pairs = minuend.drop_duplicates(keys, keep="last").merge(
-        subtrahend.drop_duplicates(keys, keep="last")[[*keys, INFLUENCE]], on=keys, suffixes=("", "_control")
-    )
+    place, controls = keys.index(unit), _by_key(subtrahend, keys)
     readings: dict[object, list[Floats]] = {}
-    for name, own, control in zip(pairs[unit], pairs[INFLUENCE], pairs[f"{INFLUENCE}_control"], strict=True):
-        values, others = _numbers(own), _numbers(control)
+    for key, own in _by_key(minuend, keys).items():
+        if key not in controls:
+            continue
+        values, others = _numbers(own), _numbers(controls[key])
         if not len(values) or len(values) != len(others):
             return nothing
-        readings.setdefault(name, []).append(values - others)
+        readings.setdefault(key[place], []).append(values - others)
     lengths = {len(each) for several in readings.values() for each in several}
     return np.array([np.mean(each, axis=0) for each in readings.values()]) if len(lengths) == 1 else nothing
 
 
-def _numbers(text: object) -> Floats:
+def _by_key(rows: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[float, ...], str]:
+    """Return the influences by base, seed and epochs, the last of several; a merge takes ten times as long."""
+    columns = [rows[name].astype(float).fillna(-1).tolist() for name in keys]
+    return dict(zip(zip(*columns, strict=True), map(str, rows[INFLUENCE].tolist()), strict=True))
+
+
+@lru_cache(maxsize=256)  # every candidate's is held against the same few of the baseline
+def _numbers(text: str) -> Floats:
     """Return what a table keeps; nothing where that is no text of numbers, which a stranger's study may hold."""
     try:
-        return np.array(str(text).split(), dtype=np.float64)
+        return np.array(text.split(), dtype=np.float64)
     except ValueError:
         return np.zeros(0)
