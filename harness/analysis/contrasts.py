@@ -62,7 +62,7 @@ class Advantage:
 
     Attributes:
         mean: Its mean gain minus theirs.
-        low: Lower end of the 95 % interval (Welch); its seeds and the members vary.
+        low: Lower end of the 95 % interval (Welch, adjusted for the choice); its seeds and the members vary.
         high: Upper end.
         members: The members' mean gain.
         spread: Standard deviation between members.
@@ -75,10 +75,15 @@ class Advantage:
     spread: float
 
 
-def advantage(own: Sequence[float], members: Sequence[float]) -> Advantage | None:
+def advantage(own: Sequence[float], members: Sequence[float], looks: int) -> Advantage | None:
     """Compare one architecture's gains, a seed each, with the mean gains of random members.
 
     Both are over the same baseline under some of the same seeds, which makes the interval too long, if anything.
+
+    Args:
+        own: Gains of the architecture under evaluation seeds.
+        members: Mean gain of each member.
+        looks: Architectures among which it was chosen by these gains; the interval is adjusted for them (Bonferroni).
 
     Returns:
         None with fewer than two of either.
@@ -86,7 +91,7 @@ def advantage(own: Sequence[float], members: Sequence[float]) -> Advantage | Non
     if len(own) < 2 or len(members) < 2:
         return None
     test = stats.ttest_ind(own, members, equal_var=False)
-    low, high = test.confidence_interval(0.95)
+    low, high = test.confidence_interval(1 - ALPHA / max(1, looks))
     mean, spread = float(np.mean(members)), float(np.std(members, ddof=1))
     return Advantage(mean=float(np.mean(own)) - mean, low=float(low), high=float(high), members=mean, spread=spread)
 

@@ -243,12 +243,20 @@ def _remarks(study: Analysis, outcome: Outcome) -> list[str]:
     if running := len(record.trials) - len(ended(record.trials)):
         remarks.append(f"{words.count(running, 'training')} had not ended when this was written.")
     remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
-    wanted = record.settings.trials
-    tried = record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique()
-    there_are = record.space.feasible or record.space.size or math.inf
-    if isinstance(wanted, int) and tried < min(wanted, there_are):
+    wanted, tried = record.settings.trials, _tried(record)
+    if is_unfinished(record) and wanted is not None:
         remarks.append(f"The search is not done: {tried} of {words.count(wanted, 'candidate')} tried so far.")
     return remarks
+
+
+def _tried(record: StudyRecord) -> int:
+    return int(record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique())
+
+
+def is_unfinished(record: StudyRecord) -> bool:
+    """Return whether fewer candidates were tried than asked for, and than there are."""
+    wanted, there_are = record.settings.trials, record.space.feasible or record.space.size or math.inf
+    return isinstance(wanted, int) and _tried(record) < min(wanted, there_are)
 
 
 def _breakthroughs(study: Analysis) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 
 from harness.architecture import BASELINE
 from harness.record.form import SAFE_NAME
@@ -153,7 +152,7 @@ def read_kept(folder: Path, key: Key) -> ImageMatches | None:
         return None
     try:
         matches = read_matches(matches_path(folder, *key))
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, ValueError):
         return None
     return matches.sorted_by_name() if matches.target_boxes and matches.names else None
 
@@ -341,12 +340,12 @@ class _Album:
             self.gone.add(path)
             return None
         image.thumbnail((_FULL, _FULL))
-        full = (self._kept / file).read_bytes() if again else _jpeg(image)  # not a copy of a copy
+        full = (self._kept / file).read_bytes() if again else jpeg(image)  # not a copy of a copy
         image.thumbnail((THUMBNAIL, THUMBNAIL))
         self._numbers[path] = len(self.pictures)
         self.pictures.append(
             Picture(
-                thumbnail=_jpeg(image),
+                thumbnail=jpeg(image),
                 full=full,
                 file=file,
                 objects=objects,
@@ -369,45 +368,8 @@ def _opened(path: Path) -> Image.Image | None:
         return None  # ImportError: Ultralytics' own `Image.open` tries a reader of HEIF
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def jpeg(image: Image.Image) -> bytes:
     """Without what a camera wrote beside the pixels."""
     out = io.BytesIO()
     image.save(out, format="JPEG", quality=90, subsampling=0)  # boxes and marks keep their colours
     return out.getvalue()
-
-
-_LOOKS = {"correct": "#00c48c", "false": "#ff6a1f", "missed": "#ffe14d"}
-"""Of the boxes on an image; those of the page."""
-_PANE, _GAP, _ACROSS = 220, 10, 3
-
-
-def draw_gallery(found: Gallery) -> bytes:
-    """The first candidate's images as one JPEG: pairs of the baseline and the candidate, the better ones first."""
-    shots = found.compared[0].shots
-    rows = max(1, -(-len(shots) // _ACROSS))
-    width, height = 2 * _PANE + 3 * _GAP, _PANE + 3 * _GAP
-    sheet = Image.new("RGB", (width * _ACROSS, height * rows), "white")
-    for at, shot in enumerate(shots):
-        left, top = at % _ACROSS * width + _GAP, at // _ACROSS * height
-        better = "better" if shot.difference > 0 else "worse"
-        ImageDraw.Draw(sheet).text((left, top + 6), f"baseline | candidate: {better}", fill="#1b1f24")
-        for side, each in enumerate(shot.sides):
-            pane = _drawn(found.pictures[shot.number], each, found.threshold)
-            sheet.paste(pane, (left + side * (_PANE + _GAP), top + 2 * _GAP))
-    return _jpeg(sheet)
-
-
-def _drawn(picture: Picture, found: Found, threshold: float) -> Image.Image:
-    """One image with the boxes of one detector."""
-    with Image.open(io.BytesIO(picture.thumbnail)) as opened:
-        image = opened.resize([max(1, round(_PANE * side / max(opened.size))) for side in opened.size])
-    draw, sides = ImageDraw.Draw(image), np.tile(image.size, 2)
-    sure = np.argsort(found.confidence, kind="stable")  # the surest on top
-    sure = sure[found.confidence[sure] >= threshold]
-    missed = np.setdiff1d(np.arange(len(picture.objects)), found.object_of[sure])
-    boxes = [("missed", box) for box in picture.objects[missed]]
-    correct = found.object_of[sure] >= 0
-    boxes += [("correct" if hit else "false", box) for hit, box in zip(correct, found.boxes[sure], strict=True)]
-    for kind, box in boxes:
-        draw.rectangle(list(map(float, box * sides)), outline=_LOOKS[kind], width=2)
-    return image

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.analysis.analysis import Analysis
 from harness.analysis.contrasts import Verdict, advantage, gains
+from harness.analysis.statistics import Standing
 from harness.architecture import BASELINE
 from harness.architecture.choices import Recipe
 from harness.record.arms import Role
@@ -125,7 +126,8 @@ def random_section(study: Analysis, members: StudyRecord, pick: str) -> Section 
     own = trials[(trials["architecture"] == pick) & (trials["epochs"] == epochs) & ~trials["selected_on"].astype(bool)]
     drawn = members.trials[members.trials["architecture"] != BASELINE].dropna(subset="gain_map50_95")
     by_member = drawn.groupby("architecture")["gain_map50_95"].mean().sort_values(ascending=False)
-    found = advantage(own["gain_map50_95"].dropna().tolist(), by_member.tolist())
+    looks = int((study.summary["standing"] == Standing.JUDGED).sum())
+    found = advantage(own["gain_map50_95"].dropna().tolist(), by_member.tolist(), looks)
     if found is None:
         return None
     digits = study.digits
@@ -138,9 +140,9 @@ def random_section(study: Analysis, members: StudyRecord, pick: str) -> Section 
         sentences=(
             f"{pick} gains {words.signed(found.mean, digits)} {ends} mAP50-95 more than the mean of "
             f"{words.count(len(by_member), 'random member')} of the space, after {words.epochs(epochs)} "
-            f"(Welch; seeds and members vary). They gain {words.signed(found.members, digits)} on average, with a "
-            f"standard deviation of {words.plain(found.spread, digits)} between them; {beaten} of {len(by_member)} "
-            f"read lower than {pick}.",
+            f"(Welch, adjusted for {words.count(looks, 'comparison')}; seeds and members vary). They gain "
+            f"{words.signed(found.members, digits)} on average, with a standard deviation of "
+            f"{words.plain(found.spread, digits)} between them; {beaten} of {len(by_member)} gain less than {pick}.",
         ),
         tables=(
             Table(

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageDraw
 
 from harness.analysis.contrasts import Verdict
 from harness.architecture import BASELINE
@@ -23,6 +24,7 @@ from harness.record.own_files import MADE_BY
 from harness.report.ablation import forest_range
 from harness.report.curves import Curves
 from harness.report.figures import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT, FrontFigure, Mark, Point
+from harness.report.images import Found, Gallery, Picture, jpeg
 from harness.report.names import Corner, names_of
 
 _OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
@@ -281,3 +283,40 @@ def _draw_forest(axes: Axes, name: str, rows: pd.DataFrame) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     if rows.empty:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", va="center")
+
+
+_OF_BOXES = {"correct": "#00c48c", "false": "#ff6a1f", "missed": "#ffe14d"}
+"""Of the boxes on an image; those of the page."""
+_PANE, _GAP, _ACROSS = 220, 10, 3
+
+
+def draw_gallery(found: Gallery) -> bytes:
+    """The first candidate's images as one JPEG: pairs of the baseline and the candidate, the better ones first."""
+    shots = found.compared[0].shots
+    rows = max(1, -(-len(shots) // _ACROSS))
+    width, height = 2 * _PANE + 3 * _GAP, _PANE + 3 * _GAP
+    sheet = Image.new("RGB", (width * _ACROSS, height * rows), "white")
+    for at, shot in enumerate(shots):
+        left, top = at % _ACROSS * width + _GAP, at // _ACROSS * height
+        better = "better" if shot.difference > 0 else "worse"
+        ImageDraw.Draw(sheet).text((left, top + 6), f"baseline | candidate: {better}", fill="#1b1f24")
+        for side, each in enumerate(shot.sides):
+            pane = _with_boxes(found.pictures[shot.number], each, found.threshold)
+            sheet.paste(pane, (left + side * (_PANE + _GAP), top + 2 * _GAP))
+    return jpeg(sheet)
+
+
+def _with_boxes(picture: Picture, found: Found, threshold: float) -> Image.Image:
+    """One image with the boxes of one detector."""
+    with Image.open(io.BytesIO(picture.thumbnail)) as opened:
+        image = opened.resize([max(1, round(_PANE * side / max(opened.size))) for side in opened.size])
+    draw, sides = ImageDraw.Draw(image), np.tile(image.size, 2)
+    sure = np.argsort(found.confidence, kind="stable")  # the surest on top
+    sure = sure[found.confidence[sure] >= threshold]
+    missed = np.setdiff1d(np.arange(len(picture.objects)), found.object_of[sure])
+    boxes = [("missed", box) for box in picture.objects[missed]]
+    correct = found.object_of[sure] >= 0
+    boxes += [("correct" if hit else "false", box) for hit, box in zip(correct, found.boxes[sure], strict=True)]
+    for kind, box in boxes:
+        draw.rectangle(list(map(float, box * sides)), outline=_OF_BOXES[kind], width=2)
+    return image

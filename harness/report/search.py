@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.analysis import Analysis, analyse
-from harness.analysis.progress import AHEAD
+from harness.analysis.progress import AHEAD, enough
 from harness.analysis.statistics import Standing
 from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import EFFECT_WAS_PLANTED
 from harness.report import notes, phrases, tables, words
-from harness.report.answer import Answer, answer
+from harness.report.answer import Answer, Outcome, answer, is_unfinished
 from harness.report.budget import budget
 from harness.report.comparison import MOST, Comparison, comparison
 from harness.report.curves import Curves, learning_curves
@@ -223,6 +223,8 @@ _PLANTED = (
 
 def _following(record: StudyRecord, said: Answer) -> Pairs:
     """The one command to type next; none where the report knows of nothing better than to stop."""
+    if EFFECT_WAS_PLANTED in record.environment.data_cautions:
+        return ()
     typed = notes.command_of(record.environment)
     if said.pick and said.pick.is_candidate:
         commands = notes.row_commands(record, said.pick.architecture)
@@ -230,9 +232,10 @@ def _following(record: StudyRecord, said: Answer) -> Pairs:
         is_long = len(set(done)) > 1 and not record.settings.rungs
         wanted = "Export" if is_long else "Train on a full schedule, beside the baseline"
         return tuple(pair for pair in commands if pair[0] == wanted)
-    if any(remark.startswith("The search is not done") for remark in said.remarks) and typed:
+    if is_unfinished(record) and typed:
         return (("Finish this search", notes.in_its_folder(record, typed)),)
-    if any(remark.endswith("going on may pay.") for remark in said.remarks) and typed:
+    pays = bool(record.expected_gains) and not enough(1.0, record.expected_gains, phrases.WORTH_GOING_ON)
+    if pays and said.outcome is not Outcome.NO_GAIN and typed:
         return (("Try ten more candidates", notes.in_its_folder(record, f"{typed} --more {AHEAD}")),)
     control = record.environment.control
     if control is None or not control.passed:

@@ -175,7 +175,7 @@ def test_the_advantage_over_random_members_holds_the_truth_about_as_often_as_it_
         base = rng.normal(0, 0.003, 4)  # shared by all of a seed
         members = [rng.normal(0.010, 0.010) + (rng.normal(0, 0.003, 2) - base[:2]).mean() for _ in range(6)]
         own = 0.030 + rng.normal(0, 0.003, 4) - base
-        found = advantage(own.tolist(), members)
+        found = advantage(own.tolist(), members, 1)
         assert found is not None
         held += found.low <= 0.020 <= found.high
     assert 0.93 <= held / 400 <= 1.0
@@ -184,4 +184,18 @@ def test_the_advantage_over_random_members_holds_the_truth_about_as_often_as_it_
 
 
 def test_one_seed_or_one_member_has_no_advantage() -> None:
-    assert advantage([0.1], [0.1, 0.2]) is None and advantage([0.1, 0.2], [0.1]) is None
+    assert advantage([0.1], [0.1, 0.2], 1) is None and advantage([0.1, 0.2], [0.1], 1) is None
+
+
+def test_the_best_of_several_finalists_has_no_advantage_that_it_owes_to_being_chosen() -> None:
+    rng = np.random.default_rng(1)
+    held = plain = 0
+    for _ in range(300):
+        members = rng.normal(0.010, 0.004, 6)
+        finalists = 0.010 + rng.normal(0, 0.004, (8, 4))  # no better than the mean of the space
+        best = finalists[finalists.mean(axis=1).argmax()].tolist()
+        adjusted, unadjusted = advantage(best, members.tolist(), 8), advantage(best, members.tolist(), 1)
+        assert adjusted is not None and unadjusted is not None
+        held += adjusted.low <= 0
+        plain += unadjusted.low <= 0
+    assert held / 300 >= 0.95 > plain / 300

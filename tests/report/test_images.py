@@ -19,13 +19,13 @@ from harness.report.images import (
     THRESHOLDS,
     THUMBNAIL,
     Gallery,
-    draw_gallery,
     gallery,
     judged,
     object_of,
     overlaps,
     read_kept,
 )
+from harness.report.png import draw_gallery
 from harness.report.search import Beside, search_content
 from harness.report.write import write_report
 from harness.training.image_matches import ImageMatches, matches_path, write_matches

@@ -80,6 +80,14 @@ def test_what_is_taken_for_what_is_said_with_how_often() -> None:
     assert others == []  # nothing else was mixed up
 
 
+def test_intervals_of_confusions_hold_the_truth_about_as_often_as_they_say() -> None:
+    held = 0
+    for seed in range(100):
+        (found,) = confusions(pairs(seed, mixed=0.25), 0.5)
+        held += found.low <= 0.25 * (0.9 + 0.8) / 2 <= found.high  # half of the objects are small
+    assert 0.88 <= held / 100 <= 1.0
+
+
 def test_false_detections_are_of_the_background_and_second_ones_too() -> None:
     rng = np.random.default_rng(3)
     scenes = scene(rng, 60)
