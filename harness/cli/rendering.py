@@ -70,7 +70,7 @@ def render(folder: Path, out: Path | None = None) -> Path:
 
         record = read_study(folder)
         check_target(target, Kind.STUDY, record.name)
-        write_report(record, target, source=folder)
+        write_report(record, target, source=folder, originals=False)
     return target / "report.html"
 
 

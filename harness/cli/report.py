@@ -81,7 +81,12 @@ def report(
 
             print_answer(record, Console())
             continue
-        close(record, out or folder, as_json, None if terminal else write(record, folder, out, images=images))
+        close(
+            record,
+            out or folder,
+            as_json,
+            None if terminal else write(record, folder, out, images=images, originals=folder not in folders),
+        )
         send_on(log, record, out or folder, as_json, folder)
 
 

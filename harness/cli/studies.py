@@ -99,7 +99,8 @@ def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json:
     reasons = {each.name: why_not(searches[0][0], each) for each in ablations} if len(searches) == 1 else {}
     if reasons and not any(reasons.values()) and len(reasons) == len(ablations):
         search, source = searches[0]
-        write_report(search, folder, ablations=ablations, source=source, images=images)
+        own = (source / "study.db").is_file()
+        write_report(search, folder, ablations=ablations, source=source, images=images, originals=own)
         path = folder / "report.html"
     else:
         path = write_several(records, folder)
@@ -112,7 +113,9 @@ def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json:
     print(f"Report: {path}")
 
 
-def write(record: StudyRecord, folder: Path, out: Path | None = None, *, images: bool = True) -> SearchContent | None:
+def write(
+    record: StudyRecord, folder: Path, out: Path | None = None, *, images: bool = True, originals: bool = True
+) -> SearchContent | None:
     """Write all that a study's folder holds for readers; what a search's report says, for `close`.
 
     Args:
@@ -120,10 +123,11 @@ def write(record: StudyRecord, folder: Path, out: Path | None = None, *, images:
         folder: Its own.
         out: Where to write, if not there.
         images: Whether a search's report shows validation images.
+        originals: Whether they may be read from where they were; tables without a storage may be a stranger's.
     """
     if out is not None:
         check_target(out, Kind.STUDY, record.name)
-    return write_report(record, out or folder, source=folder, images=images)
+    return write_report(record, out or folder, source=folder, images=images, originals=originals)
 
 
 def close(record: StudyRecord, folder: Path, as_json: bool, said: SearchContent | None = None) -> None:

@@ -205,14 +205,15 @@ def best_threshold(found: Judged) -> float:
     return float(THRESHOLDS[int(np.argmax(_f1(*_rates(found.pairs[0][0]))))])
 
 
-def gallery(found: Sequence[Judged], kept: Path) -> Gallery:
-    """The images that tell most of some candidates.
+def gallery(found: Sequence[Judged], kept: Path, *, originals: bool = True) -> Gallery:
+    """Return the images that tell most of some candidates.
 
     Args:
         found: One or more, the pick first; the first seed of each is shown.
         kept: Folder with the pictures of an earlier report, beside the study.
+        originals: Whether images are also opened where the matches say that they are: a stranger's may name any file.
     """
-    threshold, album, compared = best_threshold(found[0]), _Album(kept), []
+    threshold, album, compared = best_threshold(found[0]), _Album(kept, originals=originals), []
     for each in found:
         rates = np.array([_rates(side) for side in each.pairs[0]])
         compared.append(
@@ -323,7 +324,8 @@ def overlaps(one: Floats, other: Floats) -> Floats:
 class _Album:
     """Images as they are shown, each read once."""
 
-    def __init__(self, kept: Path) -> None:
+    def __init__(self, kept: Path, *, originals: bool) -> None:
+        self._originals = originals
         self.pictures: list[Picture] = []
         self.gone: set[str] = set()
         self._kept = kept
@@ -335,7 +337,7 @@ class _Album:
             return self._numbers.get(path)
         file = f"{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.jpg"
         again = _opened(self._kept / file)
-        image = again or _opened(Path(path).expanduser())
+        image = again or (_opened(Path(path).expanduser()) if self._originals else None)
         if image is None:
             self.gone.add(path)
             return None

@@ -69,6 +69,7 @@ class Beside:
         curves: What reads a training's learning curve.
         matches: What reads a training's matches of the validation images.
         pictures: Folder with images of an earlier report.
+        originals: Whether images may be read from where they were; not of a stranger's tables.
         ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
         random: The study of random members of its space.
     """
@@ -78,6 +79,7 @@ class Beside:
     curves: CurveReader | None = None
     matches: MatchesReader | None = None
     pictures: Path = Path()
+    originals: bool = True
     ablations: Sequence[StudyRecord] = ()
     random: StudyRecord | None = None
 
@@ -134,7 +136,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
             ),
             tables=(on_front,),
         ),
-        *([_pictures(gallery(matched, beside.pictures)), _where(matched[0])] if matched else []),
+        *_of_matches(matched, beside),
         *_against_random(study, beside.random, pick or said.best),
         *(forest_section(record, each) for each in ablations),
         *([_side_by_side(compared)] if compared.chosen else []),
@@ -275,6 +277,13 @@ def _judged(record: StudyRecord, shown: Sequence[str], read: MatchesReader | Non
     """Of the first candidate all seeds, of the others one: that is what is shown of them."""
     found = [judged(record, name, read, most=1 if at else MOST_SEEDS) for at, name in enumerate(shown) if read]
     return [each for each in found if each]
+
+
+def _of_matches(found: Sequence[Judged], beside: Beside) -> Iterator[Section]:
+    """Yield what the matches of the validation images tell, where any were kept."""
+    if found:
+        yield _pictures(gallery(found, beside.pictures, originals=beside.originals))
+        yield _where(found[0])
 
 
 def _where(found: Judged) -> Section:

@@ -102,6 +102,7 @@ def write_report(
     ablations: Sequence[StudyRecord] = (),
     source: Path | None = None,
     images: bool = True,
+    originals: bool = True,
 ) -> SearchContent | None:
     """Write or renew everything in a study's folder that can be made from its record.
 
@@ -120,6 +121,7 @@ def write_report(
         source: The study's own folder, where that is another: what lies in and beside it is shown, latencies' rounds
             among it.
         images: Whether a search's report shows validation images, and keeps those that it shows.
+        originals: Whether they may be read from where they were, and not only from `images/`.
 
     Returns:
         What a search's report says, for `closing`; None for an ablation.
@@ -129,7 +131,7 @@ def write_report(
         ValueError: An identity that is no file name.
     """
     refuse_foreign_study(folder)
-    said = None if record.ablation else _said(record, source or folder, ablations, images=images)
+    said = None if record.ablation else _said(record, source or folder, ablations, images=images, originals=originals)
     files: dict[str, bytes] = {
         "environment.json": _json(surroundings(record)),  # first: by it another writer knows that the folder is ours
         "trials.csv": trials_csv(record.trials).encode(),
@@ -157,7 +159,9 @@ def write_report(
     return said
 
 
-def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord], *, images: bool) -> SearchContent:
+def _said(
+    record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord], *, images: bool, originals: bool
+) -> SearchContent:
     """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings.to_dict(), [folder.parent / "fidelity", reference_folder() / "fidelity"])
     beside = Beside(
@@ -166,6 +170,7 @@ def _said(record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord], *
         curves=partial(read_curve, folder / CURVES),
         matches=partial(read_kept, folder / MATCHES) if images else None,
         pictures=folder / IMAGES,
+        originals=originals,
         ablations=ablations,
         random=_random_of(record, folder.parent / random_study(record.name)),
     )

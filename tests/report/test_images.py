@@ -164,6 +164,18 @@ def test_matches_from_before_boxes_were_kept_show_nothing(tmp_path: Path) -> Non
     assert search_content(record).page.drawn(Gallery) == []
 
 
+def test_a_stranger_s_tables_open_no_file_outside_their_folder(tmp_path: Path) -> None:
+    record = kept(tmp_path, photographs(tmp_path / "private"))
+    write_report(record, tmp_path, originals=False)
+    assert not (tmp_path / "images").exists()
+    assert "cannot be read any more" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    write_report(record, tmp_path)  # the owner's own
+    shown = len(list((tmp_path / "images").iterdir()))
+    write_report(record, tmp_path, originals=False)
+    assert len(list((tmp_path / "images").iterdir())) == shown == len(BETTER) + len(WORSE)
+    assert "cannot be read any more" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_no_images_keeps_them_out_of_the_page_and_of_the_folder(tmp_path: Path) -> None:
     record = kept(tmp_path, photographs(tmp_path / "data"))
     write_report(record, tmp_path, images=False)
