@@ -118,6 +118,7 @@ class ArmLoop(Source[Key, Measured]):
         return Job(
             training=training,
             measure_latency=self._is_timed(key),
+            timed_beside=ablation.timed_beside,
             latency_seconds=settings.latency_seconds,
             latency_threads=ablation.latency_threads or ablation.threads_alone,
         )
@@ -126,7 +127,8 @@ class ArmLoop(Source[Key, Measured]):
         """Return what a training's row records; keep its matches and curve."""
         epochs = self.ablation.schedule.epochs
         keep_files(result, self.study.settings.folder, key.identity, epochs, key.base_seed, key.seed)
-        return trial_figures(result, is_baseline=key.identity == BASELINE)
+        is_baseline = key.identity == BASELINE and self.ablation.timed_beside is None
+        return trial_figures(result, is_baseline=is_baseline)
 
     def again(self, key: Key) -> None:
         """Begin it next."""

@@ -11,6 +11,7 @@ from harness.ablation.models import ArmModel, arm_models
 from harness.architecture.choices import Init, Recipe
 from harness.common.errors import UserError
 from harness.detectors import find_sites, map_sizes, resolve_base
+from harness.detectors.model_yaml import Description
 from harness.jobs.place import Place, find_place
 from harness.jobs.setting import Prepared, find_architecture, prepare
 from harness.record.ablation_file import AblationFile
@@ -101,12 +102,14 @@ class Ablation(Prepared):
         models: The arms, the baseline first.
         left_out: A sentence for each arm that there is not.
         latency_threads: CPU threads of latency measurements, the study's; None while they are not known.
+        timed_beside: Detector that latencies are measured beside; None is the base.
     """
 
     settings: AblationSettings
     models: tuple[ArmModel, ...]
     left_out: tuple[str, ...]
     latency_threads: int | None = None
+    timed_beside: Description | None = None
 
     @property
     def schedule(self) -> Schedule:

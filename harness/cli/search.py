@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -111,6 +112,13 @@ def search(
             metavar="MEMBERS",
         ),
     ] = None,
+    ruler: Annotated[
+        bool,
+        typer.Option(
+            "--ruler",
+            help="Train the next size of the base alike (yolov5s of yolov5n): is a block worth more?",
+        ),
+    ] = False,
     log: Log = None,
     required_sites: Annotated[
         list[str] | None, typer.Option("--with", help="Every candidate has a block at this site. Repeatable.")
@@ -192,13 +200,15 @@ def search(
     interrupted = False
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
-        from harness.ablation.random_members import check_random, train_random
+        from harness.ablation.scale import check_random, check_ruler, train_random, train_ruler
         from harness.cli.studies import close, send_on, write
         from harness.search.run import StoppedError
         from harness.search.run import search as run
 
         if random is not None:
             check_random(settings, random)
+        if ruler:
+            check_ruler(settings)
         try:
             record = run(settings, watch, typed_command())
         except StoppedError as stopped:
@@ -206,12 +216,18 @@ def search(
         watch.phase("writing the report")
         folder = settings.results / record.name
         said = write(record, folder, images=images)
-        if random is not None and not interrupted:
+        beside = [partial(train_random, settings, random)] if random is not None else []
+        if ruler:
+            beside.append(partial(train_ruler, settings))
+        for train in () if interrupted else beside:
             try:
-                drawn = train_random(settings, random, watch, typed_command())
-                write(drawn, settings.results / drawn.name)
+                trained = train(watch, typed_command())
+                write(trained, settings.results / trained.name)
             except KeyboardInterrupt:
                 interrupted = True
+                break
+        if beside:
+            watch.phase("writing the report")
             said = write(record, folder, images=images)
     close(record, folder, as_json, said)
     send_on(log, record, folder, as_json)

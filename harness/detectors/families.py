@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,32 @@ def resolve_base(spec: str) -> Base:
         base._with_weights(model)  # refused here, whatever it is wanted for
         return base
     return Base(name=path.stem if path.suffix else path.name, config=describe(spec))
+
+
+_SIZES = (("n", "s", "m", "l", "x"), ("t", "s", "m", "c", "e"), ("xxs", "xs", "s"))
+"""Names of a family's sizes, the smallest first, as they end the names of its models."""
+
+
+def next_size(spec: str) -> Base:
+    """Find the next larger model of a detector's family, such as yolov5s of yolov5n.
+
+    Args:
+        spec: A base's name, as for `resolve_base`.
+
+    Raises:
+        UserError: It is a file, whose family is not known; or there is no larger one.
+    """
+    if Path(spec).is_file():
+        raise UserError(
+            f"base {spec}: is a file, of which no larger size is known; --ruler needs a name such as yolov5n"
+        )
+    name = spec.removesuffix(".yaml")
+    for small, large in (pair for sizes in _SIZES for pair in pairwise(sizes)):
+        family = name.removesuffix(small)
+        if family != name and family[-1:] in "0123456789-":
+            with suppress(UserError):
+                return resolve_base(family + large)
+    raise UserError(f"base {spec}: no larger size of its family is known; --ruler needs one, as yolov5n has yolov5s")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

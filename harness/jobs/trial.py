@@ -12,6 +12,7 @@ import torch
 from harness.architecture.choices import Recipe
 from harness.data.check import require_unchanged
 from harness.detectors import build
+from harness.detectors.model_yaml import Description
 from harness.jobs.progress import Step
 from harness.latency.latency import Latency, interleaved_latency
 from harness.training.accuracy import Accuracy, Training, train
@@ -34,6 +35,7 @@ class Job:
         training: The training.
         before: Trainings whose weights it goes on from, to be made again first.
         measure_latency: Whether latency is wanted too; a second seed of a candidate needs none.
+        timed_beside: Detector that latency is measured beside; None is the training's base.
         latency_seconds: Most seconds that measuring it may take.
         latency_threads: CPU threads of its passes; nothing else runs then.
     """
@@ -41,6 +43,7 @@ class Job:
     training: Training
     before: tuple[Training, ...] = ()
     measure_latency: bool = False
+    timed_beside: Description | None = None
     latency_seconds: float = 0.0
     latency_threads: int = 1
 
@@ -70,7 +73,7 @@ def run_trial(job: Job, report: Report) -> Measured:
             torch.set_num_threads(job.latency_threads)
             latency = interleaved_latency(
                 build(training.config, training.classes),
-                build(training.base_config, training.classes),
+                build(job.timed_beside or training.base_config, training.classes),
                 imgsz=training.schedule.imgsz,
                 device=training.device.split(",")[0],
                 max_seconds=job.latency_seconds,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.architecture.choices import Init, Recipe, Size, first_twice
 from harness.common.errors import UserError, sentence
@@ -30,6 +30,7 @@ class AblationFile(BaseModel):
         allow_unusable: Whether more than a few images or rows of labels may be left out.
         allow_val_in_train: Whether more than a few validation images may be training images.
         imgsz: Side of the square input, in pixels; 128 for the embedded data, 640 for others.
+        ruler_of: Search whose base is one size smaller than this one, which alone is trained; empty elsewhere.
         models: What is ablated: the article's models of the base (`yolov5n-clo-head`), architecture files, or
             STUDY/ID of a search.
         init: How the blocks of the article's models start; files and searched architectures say it themselves.
@@ -62,7 +63,8 @@ class AblationFile(BaseModel):
     block_rate_factor: float = Field(default=FROM_BASE.block_rate_factor, gt=0)
     from_scratch: bool = False
     recipe: Recipe = Recipe.SHORT
-    models: tuple[str, ...] = Field(min_length=1)
+    ruler_of: str = ""
+    models: tuple[str, ...]
     init: Init = Init.RESIDUAL
     without: bool = True
     factors: dict[Factor, tuple[Level, ...]] | Literal["all"] = "all"
@@ -89,6 +91,13 @@ class AblationFile(BaseModel):
     def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if (twice := first_twice(values)) is not None:
             raise ValueError(f"{twice} is given twice")
+        return values
+
+    @field_validator("models")
+    @classmethod
+    def _some(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not values and not info.data.get("ruler_of"):
+            raise ValueError("expected a list of at least 1")
         return values
 
     @model_validator(mode="after")
@@ -119,6 +128,11 @@ class AblationFile(BaseModel):
 def random_study(search: str) -> str:
     """Return the name of the study of random members of a search's space."""
     return f"{search}-random"
+
+
+def ruler_study(search: str) -> str:
+    """Return the name of the study of the next size of a search's base."""
+    return f"{search}-ruler"
 
 
 def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> AblationFile:

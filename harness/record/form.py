@@ -66,6 +66,7 @@ class AblationPlan(Form):
     """What a report asks of an ablation's file."""
 
     drawn_from: str = ""
+    ruler_of: str = ""
     bases: tuple[Count, ...] = ()
     from_scratch: bool = False
     recipe: Recipe = Recipe.SHORT

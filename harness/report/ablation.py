@@ -112,6 +112,9 @@ def ablation_content(record: StudyRecord) -> AblationContent:
 
 def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[str, str, str]:
     """Headline, lead and outcome: of the first model that is told from the baseline, else of the first."""
+    if record.ablation and (search := record.ablation.file.ruler_of):
+        base = record.settings.base
+        return f"{base} alone: what search {search} is held against.", f"Its gain stands in the report of {search}.", ""
     models = [arm.name for arm in record.arms if arm.role == Role.MODEL]
     rows = gained[gained["name"].isin(models)]
     measured = rows[rows["verdict"] != Verdict.UNMEASURED]

@@ -11,10 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.analysis.analysis import Analysis
-from harness.analysis.contrasts import Verdict, advantage, gains
-from harness.analysis.statistics import Standing
-from harness.architecture import BASELINE
+from harness.analysis.contrasts import Verdict, gains
 from harness.architecture.choices import Recipe
 from harness.record.arms import Role
 from harness.record.form import TrainedArm
@@ -25,7 +22,7 @@ from harness.report import words
 from harness.report.ablation import ablation_content
 from harness.report.figures import LATENCY, MACS, Axis, Mark, Point
 from harness.report.page import Section
-from harness.report.tables import Cell, Column, Row, Table
+from harness.report.tables import Row, Table
 
 
 def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
@@ -110,56 +107,6 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
         tables=tuple(
             _linked(replace(table, key=f"{ablation.name}-{table.key}"), shown, models)
             for table, shown in zip(forests, about, strict=True)
-        ),
-    )
-
-
-def random_section(study: Analysis, members: StudyRecord, pick: str) -> Section | None:
-    """What the pick, or else the best, gains over random members of its space; None where too little was trained.
-
-    Args:
-        study: The search.
-        members: The study of random members, trained as the candidates were.
-        pick: The architecture.
-    """
-    trials, epochs = study.record.trials, float(members.trials["epochs"].max())
-    own = trials[(trials["architecture"] == pick) & (trials["epochs"] == epochs) & ~trials["selected_on"].astype(bool)]
-    drawn = members.trials[members.trials["architecture"] != BASELINE].dropna(subset="gain_map50_95")
-    by_member = drawn.groupby("architecture")["gain_map50_95"].mean().sort_values(ascending=False)
-    looks = int((study.summary["standing"] == Standing.JUDGED).sum())
-    found = advantage(own["gain_map50_95"].dropna().tolist(), by_member.tolist(), looks)
-    if found is None:
-        return None
-    digits = study.digits
-    ends = words.interval(found.low, found.high, digits, sign=True)
-    beaten = int((by_member < own["gain_map50_95"].mean()).sum())
-    return Section(
-        title="Against random members of the space",
-        key="random",
-        note="What did the search itself find? A random member of a good space may gain as much (Yang et al. 2020).",
-        sentences=(
-            f"{pick} gains {words.signed(found.mean, digits)} {ends} mAP50-95 more than the mean of "
-            f"{words.count(len(by_member), 'random member')} of the space, after {words.epochs(epochs)} "
-            f"(Welch, adjusted for {words.count(looks, 'comparison')}; seeds and members vary). They gain "
-            f"{words.signed(found.members, digits)} on average, with a standard deviation of "
-            f"{words.plain(found.spread, digits)} between them; {beaten} of {len(by_member)} gain less than {pick}.",
-        ),
-        tables=(
-            Table(
-                key="random",
-                caption="Random members, each the mean over its seeds",
-                columns=(Column(name="Architecture", numeric=False), Column(name="Gain", unit="mAP50-95")),
-                rows=tuple(
-                    Row(
-                        kind="measured",
-                        cells=(
-                            Cell(text=str(name), details=(members.architectures[str(name)].describe(),)),
-                            Cell(text=words.signed(gain, digits), sort=float(gain)),
-                        ),
-                    )
-                    for name, gain in by_member.items()
-                ),
-            ),
         ),
     )
 

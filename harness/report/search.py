@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.analysis import Analysis, analyse
+from harness.analysis.analysis import analyse
 from harness.analysis.progress import AHEAD, enough
 from harness.analysis.statistics import Standing
-from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import EFFECT_WAS_PLANTED
@@ -31,7 +30,8 @@ from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
-from harness.report.placebo import forest_section, placebo_points, random_section
+from harness.report.placebo import forest_section, placebo_points
+from harness.report.scale import scale_sections
 from harness.report.tied import Ties, ties_on
 from harness.report.where import where_tables
 
@@ -72,6 +72,7 @@ class Beside:
         originals: Whether images may be read from where they were; not of a stranger's tables.
         ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
         random: The study of random members of its space.
+        larger: The study of the next size of its base.
     """
 
     fidelity: str | None = None
@@ -82,6 +83,7 @@ class Beside:
     originals: bool = True
     ablations: Sequence[StudyRecord] = ()
     random: StudyRecord | None = None
+    larger: StudyRecord | None = None
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
@@ -137,7 +139,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
             tables=(on_front,),
         ),
         *_of_matches(matched, beside),
-        *_against_random(study, beside.random, pick or said.best),
+        *scale_sections(study, beside.random, beside.larger, pick or said.best),
         *(forest_section(record, each) for each in ablations),
         *([_side_by_side(compared)] if compared.chosen else []),
         *([_learning(learnt)] if learnt else []),
@@ -263,14 +265,6 @@ def _side_by_side(compared: Comparison) -> Section:
         "holds a block: its kind, then heads×kernel of the local groups and, as g, global heads/KV pool.",
         drawing=compared,
     )
-
-
-def _against_random(study: Analysis, members: StudyRecord | None, shown: str | None) -> Iterator[Section]:
-    """The section, where members were trained under the search's own settings and there is somebody to compare."""
-    if members is None or shown is None or unlike(study.record.settings.to_dict(), members.settings.to_dict()):
-        return
-    if (section := random_section(study, members, shown)) is not None:
-        yield section
 
 
 def _judged(record: StudyRecord, shown: Sequence[str], read: MatchesReader | None) -> list[Judged]:

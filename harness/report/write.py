@@ -20,7 +20,7 @@ from harness.analysis.new_images import INFLUENCE
 from harness.common.atomic import remove_left_overs, write_whole
 from harness.common.errors import UserError
 from harness.common.resources import reference_folder
-from harness.record.ablation_file import random_study
+from harness.record.ablation_file import random_study, ruler_study
 from harness.record.data_dictionary import TRIALS, TRIALS_SCHEMA_VERSION, Kind
 from harness.record.form import SAFE_NAME
 from harness.record.own_files import refuse_foreign_study
@@ -75,7 +75,8 @@ def ablation_files(record: StudyRecord) -> dict[str, bytes]:
     said = ablation_content(record)
     forests = [("Gain over the baseline", said.gains), ("Model minus arm: what each part is worth", said.worths)]
     families = {"gain": said.gains, "worth": said.worths}
-    table = pd.concat([rows.assign(family=family) for family, rows in families.items() if len(rows)])
+    told = [rows.assign(family=family) for family, rows in families.items() if len(rows)]
+    table = pd.concat(told or [said.gains.assign(family="gain")])
     return {
         "report.html": render_html(said.page).encode(),
         "report.md": render_markdown(said.page).encode(),
@@ -172,17 +173,18 @@ def _said(
         pictures=folder / IMAGES,
         originals=originals,
         ablations=ablations,
-        random=_random_of(record, folder.parent / random_study(record.name)),
+        random=_beside(folder.parent / random_study(record.name), "drawn_from", record.name),
+        larger=_beside(folder.parent / ruler_study(record.name), "ruler_of", record.name),
     )
     return search_content(record, beside)
 
 
-def _random_of(record: StudyRecord, folder: Path) -> StudyRecord | None:
-    """The study of random members of a search's space that lies beside it; None where there is none."""
+def _beside(folder: Path, relation: str, search: str) -> StudyRecord | None:
+    """The study in that folder whose file names the search as what it belongs to; None where there is none."""
     if not is_study(folder):
         return None
     found = read_study(folder)
-    return found if found.ablation and found.ablation.file.drawn_from == record.name else None
+    return found if found.ablation and getattr(found.ablation.file, relation) == search else None
 
 
 def _search_files(said: SearchContent) -> dict[str, bytes]:

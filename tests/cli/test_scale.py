@@ -1,4 +1,4 @@
-"""Random members of a search's space beside it, their trainings pretended."""
+"""What a pick is held against, beside a search, their trainings pretended: random members and the next size."""
 
 from __future__ import annotations
 
@@ -76,3 +76,38 @@ def test_more_members_than_the_space_has_leave_the_search_whole(
     said = clo(*small_search, "--quiet", "--random", "9", "--seeds", "3")
     assert said.code == 2 and "--random 9: the space has no 9 different members" in said.err
     assert Path("results/y/report.html").is_file()
+
+
+def test_the_next_size_is_trained_once_and_shown_beside_the_pick(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...]
+) -> None:
+    asked = (*small_search, "--quiet", "--ruler", "--seeds", "3")
+    assert clo(*asked).code == 0
+    record = load_record("sqlite:///results/y-ruler/study.db", "y-ruler")
+    rows = record.trials[record.trials.state == "complete"]
+    assert sorted(rows.seed) == [1, 2] and record.settings.base == "yolov5s"
+    own = load_record("sqlite:///results/y/study.db", "y").trials
+    assert rows.params.iloc[0] > 3 * own[own.architecture == "baseline"].params.iloc[0]
+    assert rows.latency_ratio.notna().any() and (rows.latency_ratio.dropna() != 1).all()  # beside the search's base
+    text = Path("results/y/report.md").read_text(encoding="utf-8")
+    assert "## Against the next size of the family" in text and "yolov5s gains" in text
+    assert Path("results/y-ruler/report.html").is_file()
+    count = len(trainings.asked)
+    assert clo(*asked).code == 0
+    assert len(trainings.asked) == count
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--base", "yolov5x", "--seeds", "3"), "base yolov5x: no larger size of its family is known"),
+        (("--seeds", "2"), "--ruler: --seeds 2 leaves one seed that picked nobody; give 3 or more"),
+        (("--rungs", "1x1,2x2"), "--ruler: not with --rungs"),
+    ],
+)
+def test_what_has_no_next_size_is_said_before_anything_is_trained(
+    clo: Clo, trainings: Trainings, small_search: tuple[str, ...], options: tuple[str, ...], message: str
+) -> None:
+    said = clo(*small_search, "--ruler", *options)
+    assert said.code == 2 and message in said.err
+    assert trainings.asked == []
