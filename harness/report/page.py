@@ -17,6 +17,7 @@ from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
 from harness.report.images import Gallery
 from harness.report.notes import Pairs
+from harness.report.parallel import Parallel
 from harness.report.tables import Table
 
 
@@ -42,7 +43,7 @@ class Fronts:
         return all(figure.firm for figure in self.figures if figure.steps)
 
 
-Drawing = Fronts | Comparison | Curves | Gallery
+Drawing = Fronts | Comparison | Curves | Gallery | Parallel
 """What only some pages have; the macro of its `kind` draws it."""
 D = TypeVar("D", bound=Drawing)
 

@@ -30,6 +30,7 @@ from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
+from harness.report.parallel import parallel_coordinates
 from harness.report.placebo import forest_section, placebo_points
 from harness.report.scale import scale_sections
 from harness.report.tied import Ties, ties_on
@@ -143,7 +144,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         *(forest_section(record, each) for each in ablations),
         *([_side_by_side(compared)] if compared.chosen else []),
         *([_learning(learnt)] if learnt else []),
-        Section(title="All architectures", key="all", tables=(all_tried,), filtered=True),
+        _all(record, figures[-1], all_tried),
         *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
         Section(title="What matters", key="matters", sentences=matters.said, tables=matters.tables),
         Section(
@@ -288,7 +289,8 @@ def _where(found: Judged) -> Section:
         note=f"Exploratory: {found.architecture} and the baseline after {words.count(found.epochs, 'epoch')}, mean "
         f"over {words.count(len(found.seeds), 'seed')}. An object is found where a detection of its class, at least "
         f"{threshold:.2f} confident, is matched with it, at IoU 0.50 unless another one is named. Intervals are 95 % "
-        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck.",
+        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Colours "
+        "are of size alone: blue is more than the baseline, orange fewer.",
         tables=tuple(where_tables(found.pairs, threshold)),
     )
 
@@ -307,6 +309,21 @@ def _pictures(found: Gallery) -> Section:
         picture="images.jpg",
         picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
         drawing=found,
+    )
+
+
+def _all(record: StudyRecord, figure: FrontFigure, tried: tables.Table) -> Section:
+    drawing = parallel_coordinates(figure, record.architectures)
+    return Section(
+        title="All architectures",
+        key="all",
+        note="Each line is an architecture, from what it has at each place to its gain; at each choice the lines are "
+        "in the order of their gains. The colours are the front's, the thick line is the pick."
+        if drawing
+        else "",
+        drawing=drawing,
+        tables=(tried,),
+        filtered=True,
     )
 
 

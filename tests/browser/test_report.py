@@ -448,3 +448,26 @@ def test_names_of_classes_are_text(browser: Any, full: Path) -> None:
     assert page.locator(".shot text title").first.text_content() in {"cat", "dog <b>"}
     assert page.locator(".shot b").count() == 0
     page.context.close()
+
+
+def test_a_row_that_is_pointed_at_is_a_line_among_the_choices(page: Any) -> None:
+    row(page, "77e0b1aa").hover()
+    heights = (
+        """document.querySelector('[data-figure=parallel]').data.find((trace) => trace.meta?.role === 'pointed').y"""
+    )
+    until(page, f"{heights}.length > 1")
+    drawn = page.evaluate(
+        "document.querySelector('[data-figure=parallel]').data.find((trace) => trace.meta?.names?.[0] === '77e0b1aa').y"
+    )
+    assert page.evaluate(heights)[:-1] == drawn
+    page.locator("[data-figure=parallel]").scroll_into_view_if_needed()
+    place = page.locator("[data-figure=parallel] .nsewdrag").bounding_box()
+    axes = page.evaluate("document.querySelector('[data-figure=parallel]')._fullLayout._size")
+    top, height = place["y"], axes["h"]
+    low, high = page.evaluate("document.querySelector('[data-figure=parallel]').layout.yaxis.range")
+    first, last = page.evaluate("document.querySelector('[data-figure=parallel]').layout.xaxis.range")
+    at = len(drawn) - 1  # its gain
+    page.mouse.move(
+        place["x"] + (at - first) / (last - first) * axes["w"], top + (high - drawn[at]) / (high - low) * height
+    )
+    until(page, "document.querySelector('#candidates-table tr.pointed')?.dataset.architecture === '77e0b1aa'")

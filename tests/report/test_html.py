@@ -133,7 +133,7 @@ def test_tables_are_marked_up_for_those_who_hear_them(page: Page) -> None:
 
 def test_the_embedded_figures_are_json(page: Page) -> None:
     figures = json.loads(page.scripts[0])
-    assert set(figures["figures"]) == {"latency", "macs"}
+    assert set(figures["figures"]) == {"latency", "macs", "parallel"}
     names = [name for each in figures["figures"]["macs"]["data"] for name in each.get("meta", {}).get("names", [])]
     assert set(names) == set(figures["notes"]) == set(figures["entries"])
 
