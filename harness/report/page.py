@@ -103,7 +103,8 @@ class Page:
         outcome: Styles the head: `gain`, `better`, `worse` or nothing.
         headline: One short sentence.
         lead: The figures behind it.
-        then: Further paragraphs by their style: `price`, `rule`, `headline` or `second`.
+        then: Further paragraphs by their style: `banner`, `rule`, `headline` or `second`.
+        asked: What a reader asks next, what is to be said to it, and the key of the section that says more, or nothing.
         tiles: The same figures to be seen at a glance.
         following: What to do next, and what to type for it.
         remarks: What else a reader must know.
@@ -116,6 +117,7 @@ class Page:
     headline: str
     lead: str
     then: Pairs = ()
+    asked: tuple[tuple[str, str, str], ...] = ()
     tiles: tuple[Tile, ...] = ()
     following: Pairs = ()
     remarks: tuple[str, ...] = ()

@@ -194,13 +194,9 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
     then: Pairs = ()
     is_control = EFFECT_WAS_PLANTED in record.environment.data_cautions
     if pick and pick.is_candidate:
-        row: Any = summary.loc[pick.architecture]
-        price = phrases.whole_price(row, record.trials)
-        if not is_control:
-            price += f" {phrases.of_control(record.environment.control)}"
         headline, lead = pick.headline, pick.why
         second = said.baseline if said.best == pick.architecture and said.baseline else said.lead
-        then = (("price", price), ("rule", pick.rule), ("headline", said.headline), ("second", second))
+        then = (("rule", pick.rule), ("headline", said.headline), ("second", second))
     elif pick:
         headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
         then = (("rule", pick.rule), ("second", said.lead))
@@ -213,11 +209,32 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
         headline=headline,
         lead=lead,
         then=then,
+        asked=tuple(_asked(record, summary, said, sections)),
         tiles=said.tiles,
         following=_following(record, said),
-        remarks=said.remarks,
+        remarks=tuple(each for each in said.remarks if each not in {said.seeds, said.images, EFFECT_WAS_PLANTED}),
         sections=sections,
     )
+
+
+def _asked(
+    record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: Sequence[Section]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what one asks after the headline, with where more of it is said."""
+    found = {section.key: section for section in sections}
+    if said.pick and said.pick.is_candidate:
+        row: Any = summary.loc[said.pick.architecture]
+        yield ("What does it cost?", phrases.whole_price(row, record.trials), "front")
+    if said.seeds:
+        yield ("On other seeds?", said.seeds, "judging")
+    if said.images:
+        yield ("On other images?", said.images, "evidence")
+    if "images" in found:
+        yield ("On which images?", "Those on which the two differ most are below, with boxes.", "images")
+    if EFFECT_WAS_PLANTED not in record.environment.data_cautions:
+        yield ("Can the instrument be trusted?", phrases.of_control(record.environment.control), "reproduce")
+    limits = found["unknown"].sentences
+    yield ("What is not known?", f"{limits[0]} {words.count(len(limits) - 1, 'further limit')} below.", "unknown")
 
 
 _PLANTED = (

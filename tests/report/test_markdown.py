@@ -15,13 +15,13 @@ def test_the_answer_stands_at_the_top() -> None:
     assert lines[0] == "# clo-nas study demo"
     assert lines[1] == "**Take 77e0b1aa: +0.011 mAP50-95 for 1.06× the latency.**"
     assert lines[2].startswith("Its gain is +0.011 ")
-    assert lines[3].startswith("Price: 1.06× ")
-    assert lines[4].startswith("Rule: ")
-    assert lines[5] == (
+    assert lines[3].startswith("Rule: ")
+    assert lines[4] == (
         "**2 of 3 judged architectures beat the baseline on these images at 95 % confidence "
         "(8 more were only screened, under one seed).**"
     )
-    assert lines[6].startswith("The baseline reaches mAP50-95 0.497")
+    assert lines[5].startswith("The baseline reaches mAP50-95 0.497")
+    assert lines[6].startswith("- **What does it cost?** 1.06×")
 
 
 def test_a_difference_keeps_its_lines_and_cannot_leave_its_fence() -> None:
