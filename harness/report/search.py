@@ -21,6 +21,7 @@ from harness.report.budget import budget
 from harness.report.comparison import MOST, Comparison, comparison
 from harness.report.curves import Curves, learning_curves
 from harness.report.curves import Reader as CurveReader
+from harness.report.data_card import data_section
 from harness.report.evidence import Reader as RoundsReader
 from harness.report.evidence import latency_evidence
 from harness.report.fidelity import unknown_fidelity
@@ -147,6 +148,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         _all(record, figures[-1], all_tried),
         *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
         Section(title="What matters", key="matters", sentences=matters.said, tables=matters.tables),
+        *data_section(record),
         Section(
             title="How it was measured, and how sure this is",
             key="evidence",
