@@ -17,7 +17,7 @@ from harness.record.arms import Role
 from harness.record.form import TrainedArm
 from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.report import notes, tables, target, words
+from harness.report import notes, phrases, tables, words
 from harness.report.answer import Tile
 from harness.report.page import Page, Section
 from harness.report.tables import Cell, Column, Row, Spark, Table
@@ -122,10 +122,10 @@ def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digi
         return "No model has been compared with the baseline yet.", "Its trainings are missing or failed.", ""
     firm = measured[measured["verdict"] != Verdict.UNDECIDED]
     row = (firm if len(firm) else measured).sort_values("mean", ascending=False).iloc[0]
-    everywhere = target.on(measured["target"])
+    everywhere = phrases.on(measured["target"])
     said = {
-        Verdict.BETTER: f"{row['name']} beats the baseline{target.on([row['target']])}.",
-        Verdict.WORSE: f"{row['name']} is worse than the baseline{target.on([row['target']])}.",
+        Verdict.BETTER: f"{row['name']} beats the baseline{phrases.on([row['target']])}.",
+        Verdict.WORSE: f"{row['name']} is worse than the baseline{phrases.on([row['target']])}.",
         Verdict.UNDECIDED: f"{_named(measured)} told from the baseline{everywhere}, given this noise.",
     }[Verdict(row["verdict"])]
     parts = [

@@ -22,7 +22,7 @@ from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import EFFECT_WAS_PLANTED
-from harness.report import phrases, target, words
+from harness.report import phrases, words
 from harness.report.pick import Pick, pick
 
 
@@ -145,7 +145,7 @@ def _statement(
             f"{baseline}, under {seeds}. Look at the labels of the data and their classes, then at how long the "
             "baseline is trained, and on how many images.",
         )
-    where = target.of_gains(summary)
+    where = phrases.of_gains(summary)
     if best is None:
         return {
             Outcome.OUTSIDE: (
@@ -229,7 +229,7 @@ def _remarks(study: Analysis, outcome: Outcome) -> list[str]:
     remarks += filter(None, [phrases.several_lengths(summary)])
     remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
     images = record.environment.val_images
-    remarks += filter(None, [target.image_sentence(summary, noise.digits, images)])
+    remarks += filter(None, [phrases.image_sentence(summary, noise.digits, images)])
     remarks += _breakthroughs(study)
     losses = int((summary["verdict"] == Verdict.LOSS).sum())
     if losses:

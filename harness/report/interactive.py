@@ -15,12 +15,13 @@ from harness.report.figures import (
     LOOKS,
     MOST_BARS,
     NEVER_FAINT,
+    Corner,
     FrontFigure,
     Linear,
     Mark,
     Point,
+    names_of,
 )
-from harness.report.names import Corner, names_of
 
 _RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""

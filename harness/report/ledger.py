@@ -17,10 +17,9 @@ from harness.common.atomic import write_whole
 from harness.record.surroundings import Environment
 from harness.report import words
 from harness.report.answer import Tile
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
 from harness.report.notes import Pairs
 from harness.report.page import Page, Section
+from harness.report.renderers import render_html, render_markdown
 from harness.report.tables import Cell, Column, Row, Table
 
 Entry = tuple[Claim, Finding]

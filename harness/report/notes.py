@@ -21,7 +21,6 @@ from harness.record.surroundings import (
     SpaceSummary,
 )
 from harness.report import words
-from harness.report.target import unknown_images
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -162,6 +161,18 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
         "Only the architectures in the table were tried; the space holds more than these."
         if _holds_more(record)
         else "Architectures outside the search space were not tried.",
+    )
+
+
+def unknown_images(record: StudyRecord) -> str:
+    """Return what the study cannot say of other images; empty where every training kept what its images contribute."""
+    complete = record.trials[record.trials["state"] == State.COMPLETE]
+    kept = complete["image_influence"].fillna("").astype(str).str.contains(" ")
+    if len(complete) and kept.all():
+        return ""
+    return (
+        "Gains on other images: trainings of this study did not keep what each validation image contributes, so that "
+        "their intervals hold the scatter of training, not that of another sample of images."
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
+from scipy import stats
 
 from harness.analysis.breakthrough import Breakthrough
 from harness.analysis.fronts import broken
 from harness.analysis.moderation import p_of_equal_noise
+from harness.analysis.new_images import Target
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
-from harness.analysis.power import NoNumber, SampleSize, df_of_a_seed, growing_df, sample_size
+from harness.analysis.power import POWER, NoNumber, SampleSize, df_of_a_seed, growing_df, sample_size
 from harness.analysis.progress import enough, further_gain
 from harness.analysis.statistics import Standing, Verdict, best_by_chance, gain_noise, scattering_rows
 from harness.architecture import BASELINE
@@ -21,10 +23,15 @@ from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
 from harness.report import words
-from harness.report.target import is_beyond_seeds
 
 WANTED_GAIN = 0.01
 """The gain, in mAP50-95, for which the report says how many seeds would show it."""
+_TARGETS = {Target.NEW_IMAGES: "on new images like these", Target.THESE_IMAGES: "on these images"}
+_SEEN = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))
+"""Standard deviations that a test at 5 % sees in four of five studies."""
+_FEW = 60
+"""Images below which the intervals' coverage falls below 93 % (`benchmarks/image_coverage.py`)."""
+_COMPARED = (Standing.JUDGED, Standing.SCREENING)
 WORTH_GOING_ON = 0.01
 """Hypervolume, as a share of what there is, below which more candidates are said not to pay."""
 
@@ -339,3 +346,54 @@ def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> 
         )
     verdict = "little is left to find" if enough(1.0, expected_gains, WORTH_GOING_ON) else "going on may pay"
     return f"Of {many} the sampler expects {words.part(gain, 1)} more hypervolume: {verdict}."
+
+
+def on(targets: Iterable[str]) -> str:
+    """Return ` on new images like these`, or ` on these images` where one of several speaks of no more; else nothing.
+
+    Args:
+        targets: Those of the rows that a sentence is about.
+    """
+    found = {Target(target) for target in targets}
+    if not found:
+        return ""
+    return f" {_TARGETS[Target.THESE_IMAGES if Target.THESE_IMAGES in found else Target.NEW_IMAGES]}"
+
+
+def of_gains(summary: pd.DataFrame) -> str:
+    """Return `on` of a headline: of those that are said to gain, where there are any, else of all that were judged."""
+    winners = summary[summary["verdict"] == Verdict.GAIN]
+    rows = winners if len(winners) else summary[summary["standing"] == Standing.JUDGED]
+    return on(rows["gain_target"])
+
+
+def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> str:
+    """Return how much the choice of validation images moves a gain, which no further seed changes; else nothing.
+
+    Args:
+        summary: From `summarise`.
+        digits: Decimals of an mAP.
+        images: How many validation images there are, where that is known.
+    """
+    rows = summary[summary["standing"].isin(_COMPARED) & (summary["gain_target"] == Target.NEW_IMAGES)]
+    if rows.empty:
+        return ""
+    sd, limit = (float(rows[name].median()) for name in ("image_sd", "image_sd_limit"))
+    of = f"the {images:,} validation images" if isinstance(images, int) else "the validation images"
+    least = words.plain(_SEEN * limit, digits)
+    seen = (
+        f" With any number of seeds a true gain below {least} would be seen on new images in fewer than four of five "
+        "studies: that takes more images."
+    )
+    few = ""
+    if isinstance(images, int) and images < _FEW:
+        few = f" Of fewer than {_FEW} images the intervals are a little too short: 92 % where 95 % is said."
+    return (
+        f"The choice of {of} moves a gain by a standard deviation of {words.plain(sd, digits)} (median); the intervals "
+        f"hold it.{seen if least != words.plain(0.0, digits) else ''}{few}"
+    )
+
+
+def is_beyond_seeds(row: Any) -> bool:
+    """Whether so few validation images hide a gain of this size on new images, however many seeds there are."""
+    return bool(row["gain_target"] == Target.NEW_IMAGES and row["gain_map50_95"] < _SEEN * row["image_sd_limit"])

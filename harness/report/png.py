@@ -23,9 +23,20 @@ from harness.common.printable import printable
 from harness.record.own_files import MADE_BY
 from harness.report.ablation import forest_range
 from harness.report.curves import Curves
-from harness.report.figures import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT, FrontFigure, Mark, Point
+from harness.report.figures import (
+    ALWAYS_BARRED,
+    FAINT,
+    LEGEND,
+    LOOKS,
+    MOST_BARS,
+    NEVER_FAINT,
+    Corner,
+    FrontFigure,
+    Mark,
+    Point,
+    names_of,
+)
 from harness.report.images import Found, Gallery, Picture, jpeg
-from harness.report.names import Corner, names_of
 
 _OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
 """By place; those of the page."""

@@ -13,10 +13,9 @@ from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, words
 from harness.report.ablation import ablation_content
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
 from harness.report.page import Page, Section
 from harness.report.png import draw_forest, draw_png
+from harness.report.renderers import render_html, render_markdown
 from harness.report.search import search_content
 from harness.report.tables import Cell, Column, Row, Table
 

@@ -17,7 +17,7 @@ import pytest
 from harness.architecture import BASELINE
 from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
-from harness.report.html import render_html
+from harness.report.renderers import render_html
 from harness.report.search import Beside, search_content
 from harness.report.write import write_report
 from tests.report import example

@@ -9,10 +9,9 @@ from PIL import Image
 
 from harness.report import closing
 from harness.report.ablation import ablation_content, forest_range
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
 from harness.report.page import Page
 from harness.report.png import draw_forest
+from harness.report.renderers import render_html, render_markdown
 from harness.terminal.arms import strip
 from tests.report.ablated import ARMS, GAINS, ablation
 

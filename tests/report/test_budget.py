@@ -7,9 +7,8 @@ import pytest
 
 from harness.analysis.analysis import analyse
 from harness.record.study import StudyRecord
-from harness.report.budget import Budget, budget
 from harness.report.figures import LATENCY, MACS, Axis, front_figure
-from harness.report.pick import pick
+from harness.report.pick import Budget, budget, pick
 from tests.report import example
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from harness.report.comparison import FACTS, MOST, Comparison, difference
-from harness.report.html import page_data
+from harness.report.renderers import page_data
 from harness.report.search import search_content
 from tests.report import example
 

@@ -14,7 +14,7 @@ import pytest
 from harness.architecture import Architecture, Placement
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Environment, SpaceSummary
-from harness.report.html import SCRIPTS, json_for_page, render_html
+from harness.report.renderers import SCRIPTS, json_for_page, render_html
 from harness.report.search import Beside, search_content
 from tests.report import example
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from harness.report.markdown import code, difference, escape, render_markdown
+from harness.report.renderers import code, difference, escape, render_markdown
 from harness.report.search import search_content
 from tests.report import example
 

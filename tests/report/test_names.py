@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from harness.analysis.analysis import analyse
-from harness.report.figures import LATENCY, FrontFigure, front_figure
-from harness.report.names import Corner, names_of
+from harness.report.figures import LATENCY, Corner, FrontFigure, front_figure, names_of
 from tests.report import example
 
 BELOW_RIGHT, ABOVE_RIGHT = Corner(above=False, left=False), Corner(above=True, left=False)

@@ -10,10 +10,9 @@ from harness.cli.studies import write_together
 from harness.record.study import StudyRecord
 from harness.report.closing import closing
 from harness.report.figures import LATENCY, MACS, Mark, with_placebos
-from harness.report.html import render_html
 from harness.report.interactive import plotly_figure
-from harness.report.markdown import render_markdown
 from harness.report.placebo import forest_section, placebo_points, why_not
+from harness.report.renderers import render_html, render_markdown
 from harness.report.search import Beside, search_content
 from tests.report import example
 from tests.report.ablated import ablation, of_search

@@ -13,8 +13,8 @@ from harness.analysis.statistics import gain_noise, summarise
 from harness.record.study import StudyRecord
 from harness.report.answer import answer
 from harness.report.notes import unknowns
-from harness.report.phrases import seeds_to_decide
-from harness.report.target import image_sentence, on, unknown_images
+from harness.report.notes import unknown_images
+from harness.report.phrases import image_sentence, on, seeds_to_decide
 from tests.report import example
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from harness.analysis.statistics import summarise
 from harness.record.study import StudyRecord
+from harness.report.comparison import Ties, ties_on
 from harness.report.interactive import plotly_figure
 from harness.report.search import search_content
-from harness.report.tied import Ties, ties_on
 from tests.report import example
 
 
