@@ -27,7 +27,7 @@ class Mark(StrEnum):
     SCREENING = "screening only"
     BEYOND = "beyond a bound"
     PLACEBO = "placebo"
-    """The base, widened to an architecture's size, from an ablation beside the search; see `placebo`."""
+    """The base, widened to an architecture's size, from an ablation beside the search."""
 
 
 class Look(NamedTuple):

@@ -117,7 +117,7 @@ def write_report(
         record: The study.
         folder: Where to; made if need be.
         model_yamls: Identity to trainable Ultralytics YAML; the record's own by default.
-        ablations: Those of a search's own architectures, shown in its report; see `harness.report.placebo`.
+        ablations: Those of a search's own architectures, shown in its report; see `harness.report.ablation`.
         source: The study's own folder, where that is another: what lies in and beside it is shown, latencies' rounds
             among it.
         images: Whether a search's report shows validation images, and keeps those that it shows.

@@ -8,10 +8,10 @@ import pytest
 
 from harness.cli.studies import write_together
 from harness.record.study import StudyRecord
+from harness.report.ablation import forest_section, placebo_points, why_not
 from harness.report.closing import closing
 from harness.report.figures import LATENCY, MACS, Mark, with_placebos
 from harness.report.interactive import plotly_figure
-from harness.report.placebo import forest_section, placebo_points, why_not
 from harness.report.renderers import render_html, render_markdown
 from harness.report.search import Beside, search_content
 from tests.report import example

@@ -12,8 +12,7 @@ from harness.analysis.analysis import analyse
 from harness.analysis.statistics import gain_noise, summarise
 from harness.record.study import StudyRecord
 from harness.report.answer import answer
-from harness.report.notes import unknowns
-from harness.report.notes import unknown_images
+from harness.report.notes import unknown_images, unknowns
 from harness.report.phrases import image_sentence, on, seeds_to_decide
 from tests.report import example
 
