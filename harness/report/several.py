@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.common.atomic import write_whole
 from harness.common.errors import UserError
 from harness.record.settings import unlike
 from harness.record.state import State
@@ -15,7 +14,7 @@ from harness.report import notes, tables, words
 from harness.report.ablation import ablation_content
 from harness.report.page import Page, Section
 from harness.report.png import draw_forest, draw_png
-from harness.report.renderers import render_html, render_markdown
+from harness.report.renderers import write_page
 from harness.report.search import search_content
 from harness.report.tables import Column, Row, Table, cell, worded
 
@@ -50,14 +49,11 @@ def write_several(records: Sequence[StudyRecord], folder: Path) -> Path:
         UserError: A study is given twice, or the folder cannot be written to.
     """
     page = several_page(records)
-    files = {section.picture: section.image for section in page.sections if section.image}
-    files |= {"report.md": render_markdown(page).encode(), "report.html": render_html(page).encode()}
+    pictures = {section.picture: section.image for section in page.sections if section.image}
     try:
-        for name, data in files.items():
-            write_whole(folder / name, data)
+        return write_page(page, folder, pictures)
     except OSError as error:
         raise UserError(f"report: {error.filename or folder} cannot be written ({error.strerror})") from error
-    return folder / "report.html"
 
 
 def _comparable(records: Sequence[StudyRecord]) -> str:
