@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
-
 from harness.analysis.analysis import analyse
 from harness.analysis.contrasts import Pair, contrasts
 from harness.analysis.power import NoNumber
@@ -60,22 +58,18 @@ def _of_ablation(record: StudyRecord) -> dict[str, Any]:
     """The contract of `clo ablate --json`: the same, without a front and with every difference."""
     said = ablation_content(record)
     done = record.trials.state == State.COMPLETE
-    families = {"gains": said.gains, "worths": said.worths}
+    tables = {}
+    for name, rows in (("gains", said.gains), ("worths", said.worths)):
+        known = rows.astype(object).where(rows.notna(), None)  # what is unknown is null
+        many = known["readings_needed"].replace(math.inf, str(NoNumber.TOO_MANY))  # JSON has no number for it
+        tables[name] = known.assign(readings_needed=many)
     return {
         "study": record.name,
         "finished": int(done.sum()),
         "failed": int((~done & ~record.trials.state.isin(["interrupted"])).sum()),
         "answer": f"{said.page.headline} {said.page.lead}".strip(),
-        **{name: _jsonable(rows) for name, rows in families.items()},
+        **{name: rows.to_dict("records") for name, rows in tables.items()},
     }
-
-
-def _jsonable(rows: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Rows without what JSON has no number for: what is unknown is null, too many seeds are said in words."""
-    known = rows.astype(object).where(rows.notna(), None)
-    return known.assign(readings_needed=known["readings_needed"].replace(math.inf, str(NoNumber.TOO_MANY))).to_dict(
-        "records"
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

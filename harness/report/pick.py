@@ -1,9 +1,8 @@
-"""Which architecture to take, under one stated rule; where nothing beats the baseline, the baseline."""
+"""Which architecture to take, under one stated rule, with and without a budget; else the baseline."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +28,7 @@ _COSTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Picked:
-    """The figures of a candidate that is recommended.
-
-    Attributes:
-        gain: Its mAP50-95 minus the baseline's.
-        ci95: The gain's interval, corrected for the choice.
-        verdict: What the test says.
-        seeds: Evaluation seeds behind it.
-    """
+    """The figures of a candidate that is recommended; the interval is corrected for the choice."""
 
     gain: float
     ci95: tuple[float, float]
@@ -77,7 +69,7 @@ def pick(study: Analysis) -> Pick | None:
         None where the baseline has not been measured, or nothing has been compared with it.
     """
     record, summary, digits = study.record, study.inside, study.digits
-    compared = summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])
+    compared = summary["standing"].isin(phrases.COMPARED)
     if summary.loc[BASELINE, "standing"] != Standing.BASELINE or not compared.any():
         return None
     column, cost = cost_of(record, summary)
@@ -111,7 +103,6 @@ def _rule(cost: str, min_gain: float) -> str:
 
 
 def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, rule: str) -> Pick:
-    """One that gains enough."""
     winners = summary[summary["verdict"] == Verdict.GAIN]
     row: Any = summary.loc[name]
     names = [str(each) for each in winners.index[winners["epochs"] == row["epochs"]]]
@@ -123,7 +114,7 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
     blocks = f", with {known.describe()}" if known else ""
     only = " It is the only one that is shown to beat the baseline." if len(winners) == 1 else ""
     column, cost = cost_of(record, summary)
-    price = words.times(row[column], math.nan, math.nan)
+    price = words.times(row[column])
     paid = "" if price == words.DASH else f" for {price} the {cost}"
     return Pick(
         architecture=name,
@@ -191,11 +182,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """One cost that can be limited.
+    """One cost that can be limited: the page's slider only looks up a step; what it says is made here.
 
     Attributes:
         key: Of the figure's axis.
-        name: Of the cost.
         least: Lower end of what can be chosen, as a ratio to the baseline's.
         most: Upper end: nothing is beyond it.
         to_x: The figure's x for a ratio of 1.
@@ -254,19 +244,15 @@ def _best_within(record: StudyRecord, inside: pd.DataFrame, rows: pd.DataFrame, 
         return name, f"{figures(name)}: beats the baseline."
     candidates = rows[rows.index != BASELINE]
     if BASELINE in rows.index:
-        highest = _highest(candidates, figures)
-        return BASELINE, f"the baseline: no candidate within this budget beats it by {least} or more.{highest}"
+        said = f"the baseline: no candidate within this budget beats it by {least} or more."
+        undefeated = candidates[candidates["verdict"] != Verdict.LOSS]
+        if len(undefeated):
+            longest = undefeated["epochs"] == undefeated["epochs"].max()
+            highest = str(undefeated.loc[longest, "gain_map50_95"].idxmax())
+            beats = "beats it by less" if rows.loc[highest, "verdict"] == Verdict.GAIN else "undecided"
+            said += f" The highest reading: {figures(highest)}: {beats}."
+        return BASELINE, said
     name = non_inferior(candidates, column, record.min_gain)
     if name is not None:
         return name, f"{figures(name)}: loses less than {least} to the baseline, which costs more."
     return "", f"nothing: no candidate within this budget is known to lose less than {least} to the baseline."
-
-
-def _highest(candidates: pd.DataFrame, figures: Callable[[str], str]) -> str:
-    """Who of the longest trainings reads highest beside the baseline, unless all are told to be worse."""
-    rows = candidates[candidates["verdict"] != Verdict.LOSS]
-    if rows.empty:
-        return ""
-    name = str(rows.loc[rows["epochs"] == rows["epochs"].max(), "gain_map50_95"].idxmax())
-    beats = "beats it by less" if rows.loc[name, "verdict"] == Verdict.GAIN else "undecided"
-    return f" The highest reading: {figures(name)}: {beats}."
