@@ -44,6 +44,7 @@ _RULES = (
     "The baseline is trained as long as every arm, so that no gain is one of more training. The widened bases have as "
     "many parameters, or MACs, as the model: a gain that they give too is one of size.",
 )
+_ONE_BASE = "All arms start from one trained base: `--bases 3` says whether another base agrees."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +95,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
                 f"One data set ({record.settings.data or 'not recorded'}), one kind of base and a budget of "
                 f"{record.settings.epochs} epochs: a difference here need not be one elsewhere, or after "
                 "long training.",
-                *(
-                    ()
-                    if record.ablation and len(record.ablation.file.bases) > 1
-                    else ("All arms start from one trained base: `--bases 3` says whether another base agrees.",)
-                ),
+                *(() if record.ablation and len(record.ablation.file.bases) > 1 else (_ONE_BASE,)),
             ),
         ),
         Section(title="Reproduce", key="reproduce", commands=notes.commands(record, "ablation")),
@@ -136,13 +133,8 @@ def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digi
         Verdict.WORSE: f"{row['name']} is worse than the baseline{phrases.on([row['target']])}.",
         Verdict.UNDECIDED: f"{nobody} told from the baseline{everywhere}, given this noise.",
     }[Verdict(row["verdict"])]
-    parts = [
-        "; ".join(
-            [f"{each['name']} {_ends(each, digits)}"]
-            + (_beyond_size(each["name"], worth, digits) if len(measured) == 1 else [])
-        )
-        for _, each in measured.iterrows()
-    ]
+    parts = [f"{each['name']} {_ends(each, digits)}" for _, each in measured.iterrows()]
+    parts += _beyond_size(row["name"], worth, digits) if len(measured) == 1 else []
     lead = "Gain over the baseline in mAP50-95, with its corrected 95 % interval: " + "; ".join(parts) + "."
     told = worth[worth["verdict"].isin([Verdict.BETTER, Verdict.WORSE])]
     lead += f" Of {words.count(len(worth), 'change')} to the models {len(told)} are told from none."
@@ -204,13 +196,12 @@ def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
 
 def _seeds_promised(measured: pd.DataFrame) -> tuple[str, ...]:
     """What the estimated noise makes of the numbers of seeds in the table."""
-    powers = []
+    shown = []
     for _, row in measured[(measured["verdict"] == Verdict.UNDECIDED) & (measured["readings"] > 0)].iterrows():
         freedom = growing_df(row["df"], row["readings"], row["df_per_reading"])
-        powers.append(
-            sample_size(row["sd"], row["df"], row["mean"], freedom, ALPHA / row["comparisons"]).expected_power
-        )
-    shown = [power for power in powers if math.isfinite(power)]
+        needed = sample_size(row["sd"], row["df"], row["mean"], freedom, ALPHA / row["comparisons"])
+        if math.isfinite(needed.expected_power):
+            shown.append(needed.expected_power)
     if not shown:
         return ()
     ends = dict.fromkeys(words.part(power) for power in (min(shown), max(shown)))
@@ -298,11 +289,7 @@ def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
 def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digits: int) -> tuple[Point, ...]:
     """The placebos of the search's architectures whose gain and cost were measured.
 
-    Args:
-        search: Whose figure it is.
-        ablation: One of which `why_not` says nothing.
-        axis: The figure's cost. A latency counts from the same kind of device alone.
-        digits: Decimals of an mAP.
+    `why_not` says nothing of the ablation. A latency counts from the same kind of device alone.
     """
     models, gained = _models(search, ablation), gains(ablation).set_index("minuend")
     points = []

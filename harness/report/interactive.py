@@ -25,6 +25,15 @@ from harness.report.figures import (
 
 _RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
+_LAYOUT: dict[str, object] = {
+    "height": 0,
+    "margin": {},
+    "hovermode": "closest",
+    "dragmode": False,
+    "shapes": [],
+    "showlegend": False,
+}
+"""What all layouts have in common, and the order of their parts."""
 
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
@@ -88,11 +97,13 @@ def plotly_curves(panel: Panel) -> dict[str, object]:
         ticks["tickvals"] = [line.place for line in panel.lines]
         ticks["ticktext"] = [html.escape(line.architecture) for line in panel.lines]
         ticks["range"] = [-0.6, panel.lines[-1].place + 0.6]
-    axes = (
-        {"title": {"text": panel.x_title}, "zeroline": False} | ticks,
-        {"title": {"text": ""}, "zeroline": False, "tickformat": ".3~g"},
-    )
-    layout = _sheet(270, {"l": 56, "r": 14, "t": 10, "b": 46}, [], axes, {"second_x": None, "second_y": None})
+    layout = _LAYOUT | {
+        "height": 270,
+        "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
+        "xaxis": {"title": {"text": panel.x_title}, "zeroline": False} | ticks,
+        "yaxis": {"title": {"text": ""}, "zeroline": False, "tickformat": ".3~g"},
+        "meta": {"second_x": None, "second_y": None},
+    }
     return {"data": traces, "layout": layout}
 
 
@@ -174,27 +185,6 @@ def _shorts(values: Iterable[float], digits: int = 6) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in values]
 
 
-def _sheet(
-    height: int,
-    margin: dict[str, int],
-    shapes: list[dict[str, object]],
-    axes: tuple[dict[str, object], dict[str, object]],
-    meta: dict[str, object],
-) -> dict[str, object]:
-    """What all layouts have in common."""
-    return {
-        "height": height,
-        "margin": margin,
-        "hovermode": "closest",
-        "dragmode": False,
-        "shapes": shapes,
-        "showlegend": False,
-        "xaxis": axes[0],
-        "yaxis": axes[1],
-        "meta": meta,
-    }
-
-
 def _layout(figure: FrontFigure) -> dict[str, object]:
     """Axes, reference lines, legend."""
     dashed: dict[str, object] = {"line": {"width": 1, "dash": "dash"}}
@@ -205,12 +195,15 @@ def _layout(figure: FrontFigure) -> dict[str, object]:
         {"title": {"text": title}, "range": list(ends), "zeroline": False}
         for title, ends in ((figure.axis.title, figure.x_range), (figure.y_title, figure.y_range))
     )
-    seconds: dict[str, object] = {
-        name: [scale.offset, scale.factor] if scale else None
-        for name, scale in (("second_x", figure.second_x), ("second_y", figure.second_y))
+    seconds = (("second_x", figure.second_x), ("second_y", figure.second_y))
+    layout = _LAYOUT | {
+        "height": 440,
+        "margin": {"l": 70, "r": 70, "t": 50, "b": 56},
+        "shapes": shapes,
+        "xaxis": x,
+        "yaxis": y | {"tickformat": f"+.{figure.digits}f"},
+        "meta": {name: [scale.offset, scale.factor] if scale else None for name, scale in seconds},
     }
-    y |= {"tickformat": f"+.{figure.digits}f"}
-    layout = _sheet(440, {"l": 70, "r": 70, "t": 50, "b": 56}, shapes, (x, y), seconds)
     if figure.second_x:
         layout["xaxis2"] = _second(figure.axis.relative, "x", "top", figure.x_range, figure.second_x)
     if figure.second_y:

@@ -1,9 +1,11 @@
-"""Pictures as prints, in pixels and in vectors: matplotlib without its global state."""
+"""Pictures as prints, in pixels and in vectors: matplotlib without its global state.
+
+Titles and names are untrusted, so they are never read as mathematics.
+"""
 
 from __future__ import annotations
 
 import io
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -43,7 +45,7 @@ _OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
-    """All pictures side by side at print quality; title and subtitle are untrusted, so never read as mathematics."""
+    """All pictures side by side at print quality."""
     return _saved(_print(figures, title, subtitle))
 
 
@@ -94,12 +96,7 @@ def _handles(every: Iterable[Axes]) -> dict[str, Any]:
 
 
 def draw_learning_curves(curves: Curves, title: str) -> bytes:
-    """Panels of learning curves: of each architecture the range and the mean of its seeds.
-
-    Args:
-        curves: What to draw.
-        title: Above; untrusted, so never read as mathematics.
-    """
+    """Panels of learning curves: of each architecture the range and the mean of its seeds."""
     columns = min(3, len(curves.panels))
     rows = -(-len(curves.panels) // columns)
     canvas = _canvas(4.2 * columns, 2.9 * rows + 0.7, 110)
@@ -139,8 +136,14 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
         axes.plot(xs, ys, color="#1b1f24", linewidth=1.4, linestyle=style, label=label, zorder=2)
     counts, names = Counter(point.mark for point in figure.points), names_of(figure)
     for point in figure.points:
-        if point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS:
-            _draw_bars(axes, point)
+        is_barred = point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS
+        look, alpha = LOOKS[point.mark], _alpha(point)
+        for xs, ys in (
+            ((point.x, point.x), (point.low, point.high)),
+            ((point.x_low, point.x_high), (point.gain, point.gain)),
+        ):
+            if is_barred and point.mark is not Mark.BASELINE and np.isfinite([*xs, *ys]).all():
+                axes.plot(xs, ys, color=look.color, alpha=alpha, zorder=2, linewidth=0.6 if look.hollow else 1.1)
         if corner := names.get(point.architecture):
             _name(axes, point, corner)
     _draw_marks(axes, figure.points)
@@ -160,19 +163,6 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
 
 def _alpha(point: Point) -> float:
     return 1.0 if point.on_front or point.mark in NEVER_FAINT else FAINT
-
-
-def _draw_bars(axes: Axes, point: Point) -> None:
-    if point.mark is Mark.BASELINE:
-        return
-    look = LOOKS[point.mark]
-    width = 0.6 if look.hollow else 1.1
-    for (low, high), xs, ys in (
-        ((point.low, point.high), (point.x, point.x), (point.low, point.high)),
-        ((point.x_low, point.x_high), (point.x_low, point.x_high), (point.gain, point.gain)),
-    ):
-        if math.isfinite(low) and math.isfinite(high):
-            axes.plot(xs, ys, color=look.color, alpha=_alpha(point), zorder=2, linewidth=width)
 
 
 def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
@@ -217,10 +207,7 @@ _ABOUT: dict[str, dict[str, str | None]] = {"png": {"Software": MADE_BY}, "svg":
 def draw_sampler_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
     """How fast samplers find a table's front: medians with interquartile bands.
 
-    Args:
-        curves: As `harness.search.simulation_summary.curves` gives them.
-        title: Above; untrusted, so never read as mathematics.
-        kind: png or svg.
+    `curves` is as `harness.search.simulation_summary.curves` gives it; `kind`: png or svg.
     """
     canvas = _canvas(7, 4.6, 200)
     axes = canvas.subplots()
@@ -241,12 +228,7 @@ _LETTERS = 60
 
 
 def draw_forest(forests: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
-    """Forests one below the other at print quality.
-
-    Args:
-        forests: Title and rows (`harness.analysis.contrasts`) of each.
-        title: Above them; untrusted, so never read as mathematics.
-    """
+    """Forests one below the other at print quality; of each its title and rows (`harness.analysis.contrasts`)."""
     drawn = [(name, rows[rows["verdict"] != Verdict.UNMEASURED]) for name, rows in forests]
     heights = [max(1, len(rows)) + 2.5 for _, rows in drawn]
     canvas = _canvas(9, 0.23 * sum(heights) + 0.8, 160)

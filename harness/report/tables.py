@@ -156,7 +156,7 @@ def candidates(
         study: What was found.
         summary: Its rows to show.
         key: The table's name in the page.
-        caption: What the table shows.
+        caption: Its caption.
         ties: Architecture to its groups of those that the noise does not tell apart.
         pick: The recommended candidate, if any.
     """
@@ -206,13 +206,7 @@ def failures(trials: pd.DataFrame) -> Table:
 
 @dataclass(frozen=True, kw_only=True)
 class _Shared:
-    """What the rows of a table of architectures share.
-
-    Attributes:
-        span: The gains that the strip must hold, zero included.
-        baseline_ms: The baseline's own median latency.
-        several_lengths: Whether not all of the study's trainings have the same number of epochs.
-    """
+    """What rows of architectures share: gains that the strip must hold, whether trainings' epochs differ, and more."""
 
     span: tuple[float, float]
     baseline_ms: float
@@ -263,11 +257,11 @@ def _accuracy(found: Any, digits: int) -> Cell:
     """Means over seeds with their intervals."""
     if not math.isfinite(found["map50_95"]):
         return cell(words.DASH, sort=math.nan)
-    strict, lenient = (
-        words.interval(found[f"{name}_low"], found[f"{name}_high"], digits) for name in ("map50_95", "map50")
+    (strict, ends), (lenient, other_ends) = (
+        (words.plain(found[name], digits), words.interval(found[f"{name}_low"], found[f"{name}_high"], digits))
+        for name in ("map50_95", "map50")
     )
-    mean, other = (words.plain(found[name], digits) for name in ("map50_95", "map50"))
-    return cell(mean, strict, f"mAP50 {other}", lenient, sort=found["map50_95"])
+    return cell(strict, ends, f"mAP50 {lenient}", other_ends, sort=found["map50_95"])
 
 
 def _latency(found: Any, baseline_ms: float, *, is_baseline: bool) -> Cell:
@@ -280,8 +274,8 @@ def _latency(found: Any, baseline_ms: float, *, is_baseline: bool) -> Cell:
     if not math.isfinite(ratio):
         return cell(words.DASH, "not measured", sort=math.nan)
     ends = words.interval(found["latency_ratio_low"], found["latency_ratio_high"], 2)
-    shown = "by definition" if is_baseline else ends
-    return cell(words.times(ratio), shown, words.milliseconds(ratio * baseline_ms), sort=ratio)
+    milliseconds = words.milliseconds(ratio * baseline_ms)
+    return cell(words.times(ratio), "by definition" if is_baseline else ends, milliseconds, sort=ratio)
 
 
 def spark(
