@@ -300,7 +300,7 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
         x, low, high = _cost(search, ablation, arm, axis)
         if row["verdict"] == Verdict.UNMEASURED or not math.isfinite(x):
             continue
-        ends = words.interval(row["low"], row["high"], digits, sign=True)
+        gain = f"{words.signed(row['mean'], digits)} {words.interval(row['low'], row['high'], digits, sign=True)}"
         points.append(
             Point(
                 architecture=arm.identity,
@@ -314,8 +314,7 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
                 high=float(row["high"]),
                 notes=(
                     f"placebo of {models[arm.model]}: {arm.name.removeprefix(arm.model + ': ')}",
-                    f"gain {words.signed(row['mean'], digits)} {ends} mAP50-95, "
-                    f"{words.count(int(row['readings']), 'seed')}",
+                    f"gain {gain} mAP50-95, {words.count(int(row['readings']), 'seed')}",
                     f"{words.amount(arm.macs)} MACs, {words.amount(arm.params)} parameters",
                     f"ablation {ablation.name}, over its own baseline",
                 ),
@@ -331,16 +330,13 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
     arms = {arm.name: arm for arm in ablation.arms}
     about = [[arms[name] for name in rows["name"]] for rows in (said.gains, said.worths)]
     others = sum(arm.role == Role.MODEL and arm.name not in models for arm in arms.values())
-    hidden, untimed = "", ""
+    missing = []
     if others:
-        count = words.count(others, "other model")
-        hidden = (
-            f"Rows of {count} are in the ablation's own report; intervals and verdicts are corrected for them, too."
-        )
+        rest = "are in the ablation's own report; intervals and verdicts are corrected for them, too."
+        missing.append(f"Rows of {words.count(others, 'other model')} {rest}")
     if placebo_points(search, ablation, MACS, 3) and not placebo_points(search, ablation, LATENCY, 3):
-        untimed = (
-            "No latency of the placebos was measured on this kind of device: they are in the figure of MACs alone."
-        )
+        rest = "was measured on this kind of device: they are in the figure of MACs alone."
+        missing.append(f"No latency of the placebos {rest}")
     named = [f"{identity} ({name})" if name != identity else identity for name, identity in models.items()]
     return Section(
         title=f"The block, or its size? Ablation {ablation.name}",
@@ -352,7 +348,7 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
             "MACs: pentagons in the figures, on no front. What a placebo gains too is no gain of the block.",
             "Its differences are to its own baseline, of the same seeds; they judge no candidate of the search and are "
             "not mixed with their gains.",
-            *filter(None, (hidden, untimed)),
+            *missing,
             *said.page.remarks,
         ),
         tables=tuple(

@@ -96,8 +96,8 @@ class LongTraining:
 
     def to_dict(self) -> dict[str, str | float | None]:
         """For JSON; NaN becomes None."""
-        absent = {name for name, value in asdict(self).items() if isinstance(value, float) and math.isnan(value)}
-        return {name: None if name in absent else value for name, value in asdict(self).items()}
+        values = asdict(self).items()
+        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values}
 
     def __str__(self) -> str:
         after = f"After {words.count(self.epochs, 'epoch')}"

@@ -117,17 +117,17 @@ def latency_evidence(record: StudyRecord, front: Iterable[str], read: Reader | N
     if not wanted:
         return Evidence()
     shown = wanted[:MOST_ROWS]
-    read_ones = {name: rounds for name in shown if read and (rounds := read(name)) is not None}
     found = {
         name: rounds
-        for name, rounds in read_ones.items()
-        if any(math.isclose(rounds.ratio, each, rel_tol=1e-6) for each in told[name])
+        for name in shown
+        if read
+        and (rounds := read(name))
+        and any(math.isclose(rounds.ratio, each, rel_tol=1e-6) for each in told[name])
     }
     if not found:
         return Evidence(said=(_UNREADABLE,))
-    missing = [name for name in shown if name not in found]
     notes = []
-    if missing:
+    if missing := [name for name in shown if name not in found]:
         notes.append(f"Not drawn, for want of a file of the same measurement: {', '.join(missing)}.")
     if len(wanted) > len(shown):
         notes.append(f"{len(wanted) - len(shown)} further members of the front are not drawn.")

@@ -216,17 +216,15 @@ def marked(
         letters: Architecture to its groups of those that the noise does not tell apart.
         tied: Architecture to those that share one with it.
     """
-    points = tuple(
-        replace(
-            point,
-            ties=tuple(letters[point.architecture]),
-            notes=(*point.notes, f"not told from {', '.join(tied[point.architecture])}"),
-        )
-        if point.architecture in letters
-        else point
-        for point in figure.points
-    )
-    return replace(figure, points=points, pick=pick)
+    points = []
+    for point in figure.points:
+        name = point.architecture
+        if name in letters:
+            notes = (*point.notes, f"not told from {', '.join(tied[name])}")
+            points.append(replace(point, ties=tuple(letters[name]), notes=notes))
+        else:
+            points.append(point)
+    return replace(figure, points=tuple(points), pick=pick)
 
 
 def with_placebos(figure: FrontFigure, placebos: Sequence[Point]) -> FrontFigure:
@@ -287,9 +285,7 @@ def _staircase(points: list[Point], edge: float) -> tuple[tuple[float, float], .
     members = sorted((point.x, point.gain) for point in points if point.on_front)
     corners: list[tuple[float, float]] = []
     for x, gain in members:
-        if corners:
-            corners.append((x, corners[-1][1]))
-        corners.append((x, gain))
+        corners += [*((x, before) for _, before in corners[-1:]), (x, gain)]
     return (*corners, (edge, corners[-1][1])) if corners else ()
 
 

@@ -165,13 +165,14 @@ def render_html(page: Page) -> str:
     environment.filters["base64"] = _base64
     fronts = page.drawn(Fronts)
     scripts = [_template_text(environment, name) for name in (SCRIPTS if fronts else STILL)]
+    plotly_hash, plotly = _plotly() if fronts else ("", "")
     return environment.get_template("page.html.j2").render(
         page=page,
         style=Markup(_template_text(environment, "report.css")),
         dark=Markup(_template_text(environment, "dark.css")),
         scripts=[Markup(script) for script in scripts],
-        script_hashes=[_hash(script) for script in [*scripts, *([_plotly()] if fronts else [])]],
-        plotly=_packed(_plotly()) if fronts else "",
+        script_hashes=[*map(_hash, scripts), *filter(None, [plotly_hash])],
+        plotly=plotly,
         data=Markup(json_for_page(page_data(page))) if fronts else "",
         on_front={each.architecture for front in fronts for figure in front.figures for each in figure.members},
         shapes=_SHAPES,
@@ -216,16 +217,10 @@ def json_for_page(value: object) -> str:
 
 
 @cache
-def _plotly() -> str:
-    """plotly.js, with the line ends that a browser hashes."""
-    text: str = get_plotlyjs()
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-@cache
-def _packed(script: str) -> str:
-    """A script for `figures.js` to unpack: a third of its size, so that a page with a thousand rows can be sent."""
-    return _base64(gzip.compress(script.encode(), 9, mtime=0))
+def _plotly() -> tuple[str, str]:
+    """Return the hash of plotly.js, and it packed for `figures.js`: a third, so that a long page can be sent."""
+    script = get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")  # the line ends that a browser hashes
+    return _hash(script), _base64(gzip.compress(script.encode(), 9, mtime=0))
 
 
 def _template_text(environment: Environment, name: str) -> str:
