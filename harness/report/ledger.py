@@ -41,10 +41,7 @@ _RULES = (
 
 
 def ledger_page(
-    entries: Sequence[Entry],
-    environment: Environment,
-    command: str,
-    baselines: Sequence[PublishedBaseline] = (),
+    entries: Sequence[Entry], environment: Environment, command: str, baselines: Sequence[PublishedBaseline] = ()
 ) -> Page:
     """Everything the ledger says.
 

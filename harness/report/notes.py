@@ -11,14 +11,7 @@ from harness.common.printable import quoted
 from harness.record.settings import MIN_GAIN
 from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.record.surroundings import (
-    DATA_CAUTIONS,
-    DATA_REPAIRS,
-    Control,
-    Environment,
-    LatencyCheck,
-    SpaceSummary,
-)
+from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS, Control, Environment, LatencyCheck, SpaceSummary
 from harness.report import words
 
 Pairs = tuple[tuple[str, str], ...]

@@ -300,11 +300,5 @@ def spark(
 
     left, right, outer_left, outer_right = [*(at(end) if math.isfinite(end) else None for end in ends), None, None][:4]
     return Spark(
-        low=left,
-        mid=at(mid),
-        high=right,
-        zero=at(0.0),
-        outer_low=outer_left,
-        outer_high=outer_right,
-        wide=bool(outer),
+        low=left, mid=at(mid), high=right, zero=at(0.0), outer_low=outer_left, outer_high=outer_right, wide=bool(outer)
     )
