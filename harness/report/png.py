@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ def _print(figures: Sequence[FrontFigure], title: str, subtitle: str) -> Figure:
     return canvas
 
 
-def _handles(every: Iterable[Axes]) -> dict[str, Any]:
+def _handles(every: Iterable[Axes]) -> dict[str, Artist]:
     """Label to handle of all axes, each label once."""
     pairs = [pair for axes in every for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     return {label: handle for handle, label in pairs}
