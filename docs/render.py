@@ -73,7 +73,8 @@ def headline(folder: Path) -> str:
     """Return the advice of a search's report with its figures, as a quotation."""
     page = _page(folder)
     then = dict(page.then)
-    figures = " ".join(filter(None, (page.lead, then["second"], then.get("price"))))
+    price = {question: said for question, said, _ in page.asked}.get("What does it cost?")
+    figures = " ".join(filter(None, (page.lead, then["second"], price and f"Price: {price}")))
     return f"\n\n> **{page.headline}** {figures}\n\n"
 
 

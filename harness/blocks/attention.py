@@ -130,7 +130,7 @@ class CloAttention(OfficialModule):
         aggregate_v: bool = True,
     ) -> None:
         super().__init__()
-        _check(dim, num_heads, group_split, kernel_sizes, window_size)
+        _check_attention(dim, num_heads, group_split, kernel_sizes, window_size)
         _check_operator(operator, gate)
         self.is_official = (operator, gate, aggregate_qk, aggregate_v) == ("attnconv", "swish_tanh", True, True)
         head_dim = dim // num_heads
@@ -244,7 +244,9 @@ def _check_operator(operator: str, gate: str) -> None:
         raise ValueError(f"gate is {gate!r}; it is one of {', '.join(GATES)}")
 
 
-def _check(dim: int, num_heads: int, group_split: Sequence[int], kernel_sizes: Sequence[int], window_size: int) -> None:
+def _check_attention(
+    dim: int, num_heads: int, group_split: Sequence[int], kernel_sizes: Sequence[int], window_size: int
+) -> None:
     """Refuse what makes no attention, naming the value and what is allowed."""
     groups, kernels = list(group_split), list(kernel_sizes)
     if num_heads < 1:

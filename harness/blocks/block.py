@@ -70,7 +70,7 @@ class CloBlock(OfficialModule):
         ffn: str = "conv",
     ) -> None:
         super().__init__()
-        _check(dim, out_dim, mlp_kernel_size, mlp_ratio, stride, init)
+        _check_block(dim, out_dim, mlp_kernel_size, mlp_ratio, stride, init)
         if ffn not in ("conv", "plain"):
             raise ValueError(f"ffn is {ffn!r}; it is 'conv' or 'plain'")
         self.init = init
@@ -144,7 +144,7 @@ def _residual(skip: Tensor, branch: Tensor, scale: Tensor | None) -> Tensor:
     return skip + branch.to(skip.dtype)
 
 
-def _check(dim: int, out_dim: int, mlp_kernel_size: int, mlp_ratio: float, stride: int, init: str) -> None:
+def _check_block(dim: int, out_dim: int, mlp_kernel_size: int, mlp_ratio: float, stride: int, init: str) -> None:
     """Refuse what only the block can refuse, naming the value and what is allowed."""
     if init not in get_args(Init):
         raise ValueError(f"init is {init!r}; it is one of {', '.join(get_args(Init))}")

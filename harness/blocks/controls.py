@@ -10,9 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from harness.blocks.operators import MapSize
 from harness.blocks.registry import register_block
-
-MapSize = tuple[int, int]
 
 
 def se_cost(channels: int, map_size: MapSize, reduction: int = 16) -> tuple[int, int]:  # noqa: ARG001

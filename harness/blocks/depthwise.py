@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.blocks.layout import is_traced
+
 _SMALLEST_OWN_KERNEL = 5
 """Kernels of 3 pixels keep PyTorch's gradients: there oneDNN has a fast kernel, and ours takes about twice its time."""
 
@@ -32,9 +34,10 @@ class DepthwiseConv2d(nn.Conv2d):
         return out
 
     def _gradients_are_slow(self, x: Tensor) -> bool:
-        """Whether PyTorch would take oneDNN's general weight gradients. A compiler decides for itself."""
+        """Whether PyTorch would take oneDNN's general weight gradients; a compiler decides for itself."""
         return (
             not torch.compiler.is_compiling()
+            and not is_traced()
             and torch.is_grad_enabled()
             and x.device.type == "cpu"
             and x.dtype == self.weight.dtype == torch.float32

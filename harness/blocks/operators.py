@@ -86,8 +86,8 @@ class AblatedAttnConv(nn.Module):
         self.heads = heads
         self.gate = gate
         self.scale = (width // heads) ** -0.5
-        self.aggregate_qk = _depthwise(2 * width, kernel_size) if aggregate_qk else nn.Identity()
-        self.aggregate_v = _depthwise(width, kernel_size) if aggregate_v else nn.Identity()
+        self.aggregate_qk = _local_conv(2 * width, kernel_size) if aggregate_qk else nn.Identity()
+        self.aggregate_v = _local_conv(width, kernel_size) if aggregate_v else nn.Identity()
         self.gate_in = nn.Conv2d(width, width, 1)
         self.gate_out = nn.Conv2d(width, width, 1)
 
@@ -127,7 +127,7 @@ class ResidualDepthwise(nn.Module):
 
     def __init__(self, width: int, heads: int, kernel_size: int) -> None:
         super().__init__()
-        self.aggregate = _depthwise(width, kernel_size)
+        self.aggregate = _local_conv(width, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, width, H, W)."""
@@ -255,7 +255,7 @@ def local_operator(
     return kind(width, heads, kernel_size)
 
 
-def _depthwise(channels: int, kernel_size: int) -> DepthwiseConv2d:
+def _local_conv(channels: int, kernel_size: int) -> DepthwiseConv2d:
     return DepthwiseConv2d(channels, kernel_size)
 
 

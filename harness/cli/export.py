@@ -21,7 +21,8 @@ def export(
         str,
         typer.Option(
             help="yaml: a model to be trained; pt: with the weights of `clo train STUDY ARCHITECTURE`; onnx: with "
-            "these, for ONNX Runtime; architecture: base and placements, one file."
+            "these, for ONNX Runtime; standalone: for stock Ultralytics, without "
+            "clo-nas; architecture: base and placements, one file."
         ),
     ] = "yaml",
     out: Annotated[
@@ -89,4 +90,7 @@ def export(
         return
     print(f"{target}: {', '.join(written.files)}")
     print(f"verified: loaded in a fresh process ({written.engine}), outputs {written.agreement}")
-    print(f"Load it: python {target / 'load.py'}{' IMAGE' if form.has_weights else ''}")
+    if form is Form.STANDALONE:
+        print(f"Train it without clo-nas: python {target / 'train.py'} your.yaml")
+    else:
+        print(f"Load it: python {target / 'load.py'}{' IMAGE' if form.has_weights else ''}")

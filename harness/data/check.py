@@ -21,6 +21,7 @@ from typing import Any, cast
 from harness.common.errors import UserError
 from harness.common.isolation import cache_folder
 from harness.common.yaml_file import MOST_BYTES, parse_yaml
+from harness.data.boxes import boxes_at, cautions_of
 from harness.data.coco import ensure_coco
 from harness.data.coco_file import find_coco
 from harness.data.digits import ensure_digits
@@ -53,7 +54,8 @@ class DatasetInfo:
         cautions: What bears on what the data can tell, in sentences.
         root: Folder that the data set's paths are relative to; None of the embedded one.
         planted: The task of data with a planted effect (`harness.data.planted`); empty of others.
-        counts: Of each split: images listed and used, objects, backgrounds, and what is not used by reason.
+        counts: Of each split: images listed and used, objects, backgrounds, what is not used by reason, and what its
+            boxes are like (`boxes_at`).
     """
 
     path: Path
@@ -122,10 +124,17 @@ def check_dataset(
         val_images=len(used["val"].images),
         fingerprint=_fingerprint(names, root, splits),
         repairs=(*found.repairs, *_renamed(content, names), *said),
-        cautions=(*shared, *_few(used["val"]), *([EFFECT_WAS_PLANTED] if PLANTED in content else [])),
+        cautions=(
+            *shared,
+            *_few(used["val"]),
+            *cautions_of(used["val"].boxes, len(used["val"].images), imgsz),
+            *([EFFECT_WAS_PLANTED] if PLANTED in content else []),
+        ),
         root=found.root or (None if data in EMBEDDED else root),
         planted=str(content.get(PLANTED, "")),
-        counts={split: part.counts() for split, part in used.items()},
+        counts={
+            split: part.counts() | boxes_at(part.boxes, len(part.images), names, imgsz) for split, part in used.items()
+        },
     )
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from ultralytics.data import build as ultralytics_build
 from ultralytics.data import dataset as ultralytics_dataset
 from ultralytics.data import utils as ultralytics_utils
@@ -77,6 +79,8 @@ class Loaded:
         backgrounds: Images without an object.
         duplicates: Rows left out because there is another like it in their file.
         odd_endings: JPEGs with bytes missing or added at their end, used as they are.
+        boxes: (objects, 3): number of the image, number of the class, and the box's side (the square root of its area)
+            over the longer side of its image.
     """
 
     images: frozenset[str]
@@ -84,6 +88,7 @@ class Loaded:
     backgrounds: int
     duplicates: int
     odd_endings: int
+    boxes: NDArray[np.float64]
 
 
 def load_split(sources: list[str], data: Description) -> Loaded:
@@ -99,7 +104,7 @@ def load_split(sources: list[str], data: Description) -> Loaded:
     try:
         found = UserDataset(img_path=sources, data=data, augment=False, hyp=DEFAULT_CFG, task="detect")
     except RuntimeError:  # no image is valid
-        return Loaded(images=frozenset(), objects=0, backgrounds=0, duplicates=0, odd_endings=0)
+        return Loaded(images=frozenset(), objects=0, backgrounds=0, duplicates=0, odd_endings=0, boxes=np.empty((0, 3)))
     finally:
         random.setstate(state)
     counts = [len(label["cls"]) for label in found.labels]
@@ -109,7 +114,14 @@ def load_split(sources: list[str], data: Description) -> Loaded:
         backgrounds=counts.count(0),
         duplicates=sum(int(match[1]) for said in found.messages if (match := _TWICE.search(said))),
         odd_endings=sum(_ENDING in said for said in found.messages),
+        boxes=np.concatenate([np.empty((0, 3)), *(_boxes(at, label) for at, label in enumerate(found.labels))]),
     )
+
+
+def _boxes(image: int, label: dict[str, Any]) -> NDArray[np.float64]:
+    height, width = label["shape"]
+    sides = np.sqrt(np.prod(label["bboxes"][:, 2:] * (width, height), axis=1)) / max(height, width)
+    return np.column_stack([np.full(len(sides), image), label["cls"].ravel(), sides])
 
 
 @functools.cache

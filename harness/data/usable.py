@@ -13,6 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.common.digest import file_digest
 from harness.common.errors import UserError
 from harness.data.coco_file import counted
@@ -69,6 +72,7 @@ class Usable:
         duplicates: Rows of labels that are in their file twice; one is used.
         stray: Label files without an image.
         stray_rows: Rows in these.
+        boxes: As `loader.Loaded` has them.
     """
 
     images: frozenset[str]
@@ -81,6 +85,7 @@ class Usable:
     duplicates: int
     stray: Sequence[str]
     stray_rows: int
+    boxes: NDArray[np.float64]
 
     @property
     def unused_images(self) -> int:
@@ -172,6 +177,7 @@ def usable(split: Split, data: Description, splits: Iterable[Split]) -> Usable:
         duplicates=loaded.duplicates,
         stray=[*stray],
         stray_rows=sum(stray.values()),
+        boxes=loaded.boxes,
     )
 
 

@@ -28,6 +28,7 @@ from harness.detectors.checkpoints import BLOCK_FILES
 from harness.detectors.model_yaml import Description
 from harness.export.exported import Exported, Form, TrainedWeights, load_script
 from harness.export.fresh_process import fill, fixed_image
+from harness.export.standalone import FILE, imported, standalone_layers, standalone_network, standalone_source
 from harness.export.verify import compare_in_fresh_process
 from harness.latency.onnx_file import OPSET, onnx_file, onnxruntime_for
 from harness.record.form import SAFE_NAME, check_block_files
@@ -54,7 +55,7 @@ def trained_weights(record: StudyRecord, folder: Path, identity: str) -> Trained
     return min(kept, key=lambda found: (-found.epochs, found.base_seed, found.seed), default=None)
 
 
-CARD, SCRIPT = "README.md", "load.py"
+CARD, SCRIPT, TRAIN = "README.md", "load.py", "train.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ class Export:
         block_files: Where they lie now.
         imgsz: Side of the square input, in pixels.
         weights: The checkpoint whose weights the network has; None where none go along.
+        layers: Of a standalone export, the names of its layers that Ultralytics lacks.
     """
 
     identity: str
@@ -77,6 +79,7 @@ class Export:
     block_files: tuple[Path, ...]
     imgsz: int
     weights: TrainedWeights | None
+    layers: tuple[str, ...] = ()
 
 
 def known_architecture(record: StudyRecord, identity: str) -> None:
@@ -108,7 +111,8 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
     known_architecture(record, identity)
     if form is Form.ONNX:
         onnxruntime_for(f"export {record.name} {identity}: --to onnx")
-    weights = trained_weights(record, folder, identity) if form.has_weights else None
+    takes = form.has_weights or form is Form.STANDALONE
+    weights = trained_weights(record, folder, identity) if takes else None
     if form.has_weights and weights is None:
         raise UserError(
             f"study {record.name} has no trained weights of {identity}, whose short trainings kept none; run "
@@ -122,6 +126,7 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
     if not isinstance(config, dict) or not {"backbone", "head"} <= set(config):
         raise UserError(f"study {record.name}: what it has of {identity} is no model description")
     description = cast(Description, config)
+    layers = standalone_layers(description, f"{record.name} {identity}") if form is Form.STANDALONE else ()
     check_block_files(record.name, description.get(BLOCK_FILES) or (), folder)
     files = _block_files(record, description)
     network = build(description)
@@ -137,6 +142,7 @@ def prepare_export(record: StudyRecord, folder: Path, identity: str, form: Form)
         block_files=files,
         imgsz=record.settings.imgsz or 640,
         weights=weights,
+        layers=layers,
     )
 
 
@@ -150,7 +156,7 @@ def check_replaceable(export: Export, target: Path) -> None:
         return
     if not target.is_dir():
         raise UserError(f"--out {target}: is a file; name a folder")
-    ours = {CARD, SCRIPT, "__pycache__", *(f"{export.identity}.{form}" for form in Form)}
+    ours = {CARD, SCRIPT, TRAIN, FILE, "__pycache__", *(f"{export.identity}.{form}" for form in Form)}
     ours |= {file.name for file in export.block_files}
     if others := sorted({path.name for path in target.iterdir()} - ours):
         raise UserError(
@@ -167,12 +173,16 @@ def write_export(export: Export, folder: Path) -> Exported:
     """
     name = export.identity
     block_files = tuple(file.name for file in export.block_files)
-    (folder / f"{name}.yaml").write_text(export.yaml, encoding="utf-8")
+    is_standalone = export.form is Form.STANDALONE
+    text = export.yaml.replace("needs `import harness`", f"needs {FILE}") if is_standalone else export.yaml
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     for file in export.block_files:
         shutil.copyfile(file, folder / file.name)
-    script = load_script(export.form, name, export.imgsz, block_files)
-    (folder / SCRIPT).write_text(script, encoding="utf-8")
-    if export.form is Form.PT:
+    script = load_script(export.form, name, export.imgsz, block_files, has_weights=export.weights is not None)
+    (folder / (TRAIN if is_standalone else SCRIPT)).write_text(script, encoding="utf-8")
+    if is_standalone:
+        _write_standalone(export, folder)
+    elif export.form is Form.PT:
         export.network.yaml |= {BLOCK_FILES: [*block_files]} if block_files else {}  # type: ignore[operator]
         save_checkpoint(export.network, folder / f"{name}.pt")
     elif export.form is Form.ONNX:
@@ -192,6 +202,14 @@ def write_export(export: Export, folder: Path) -> Exported:
         max_difference=compared.max_difference,
         has_unused_head=_has_unused_head(export.network),
     )
+
+
+def _write_standalone(export: Export, folder: Path) -> None:
+    """The blocks, and a checkpoint of theirs where there are weights."""
+    (folder / FILE).write_text(standalone_source(export.layers), encoding="utf-8")
+    if export.weights is not None:
+        with imported(folder / FILE):
+            save_checkpoint(standalone_network(export.network), folder / f"{export.identity}.pt")
 
 
 def _has_unused_head(network: Any) -> bool:

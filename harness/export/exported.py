@@ -16,6 +16,8 @@ class Form(StrEnum):
     """With trained weights, for Ultralytics."""
     ONNX = "onnx"
     """With trained weights, for ONNX Runtime."""
+    STANDALONE = "standalone"
+    """For stock Ultralytics without clo-nas: the blocks as one file, the model, its weights where it has some."""
     ARCHITECTURE = "architecture"
     """Base and placements: one file that `clo` takes as a MODEL."""
 
@@ -75,6 +77,11 @@ class Exported:
     has_unused_head: bool = False
 
     @property
+    def has_pickle(self) -> bool:
+        """Whether there is a checkpoint of torch's among the files."""
+        return f"{self.identity}.pt" in self.files
+
+    @property
     def agreement(self) -> str:
         """How near the outputs are, for a sentence."""
         return f"equal to within {self.max_difference:.2g}" if self.max_difference else "identical"
@@ -128,7 +135,24 @@ for path in sys.argv[1:] if __name__ == "__main__" else ():
 '''
 
 
-def load_script(form: Form, name: str, imgsz: int, block_files: tuple[str, ...] = ()) -> str:
+_STANDALONE = '''"""{name}: python train.py your.yaml trains it with stock Ultralytics. Needs no clo-nas."""
+
+import sys
+from pathlib import Path
+
+import clo_block
+from ultralytics import YOLO
+
+clo_block.register()
+model = YOLO(Path(__file__).with_name("{file}"))
+if __name__ == "__main__":
+    model.train(data=sys.argv[1], imgsz={imgsz}, epochs=int(sys.argv[2]) if sys.argv[2:] else 100)
+'''
+
+
+def load_script(
+    form: Form, name: str, imgsz: int, block_files: tuple[str, ...] = (), *, has_weights: bool = False
+) -> str:
     """The script's text.
 
     Args:
@@ -136,9 +160,12 @@ def load_script(form: Form, name: str, imgsz: int, block_files: tuple[str, ...] 
         name: Of the model's file, without its suffix; it can name a file.
         imgsz: Side of the square input, in pixels.
         block_files: Names of files beside it that have to be imported before a checkpoint can be read.
+        has_weights: Whether a standalone model has a checkpoint beside its description.
     """
     if form is Form.YAML:
         return _YAML.format(name=name, imgsz=imgsz)
+    if form is Form.STANDALONE:
+        return _STANDALONE.format(name=name, imgsz=imgsz, file=f"{name}.{'pt' if has_weights else 'yaml'}")
     if form is Form.ONNX:
         return _ONNX.format(name=name, imgsz=imgsz)
     imports = "from harness.training.torchvision_compat import ensure_torchvision"

@@ -1,6 +1,6 @@
-"""Runs an export's `load.py` as somebody else would, and keeps what the model says of one image.
+"""Runs an export's script as somebody else would, and keeps what the model says of one image.
 
-A program of its own, started by its path, so that nothing of the harness is imported unless `load.py` does:
+A program of its own, started by its path, so that nothing of the harness is imported unless the script does:
 
     python fresh_process.py FOLDER IMAGE.npy OUTPUT.npy THREADS
 """
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def main(folder: Path, image: Path, output: Path, threads: int) -> None:
     """Write the output; standard output has the engine that made it and what of ours was imported."""
-    loaded = runpy.run_path(str(folder / "load.py"))
+    sys.path.insert(0, str(folder))  # as where the script is started by its name
+    script = next(folder / name for name in ("load.py", "train.py") if (folder / name).is_file())
+    loaded = runpy.run_path(str(script))
     pixels = np.load(image)
     if "session" in loaded:
         import onnxruntime

@@ -119,7 +119,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _checked(exported: Exported) -> str:
     given = "" if exported.weights else " and its model given fixed weights"
-    same = f"load.py was run in a fresh process{given}"
+    same = f"{'train.py' if exported.form is Form.STANDALONE else 'load.py'} was run in a fresh process{given}"
     return (
         f"{same} ({exported.engine}): on one fixed image its output and that, in PyTorch, of the model that was "
         f"written are {exported.agreement} (largest absolute difference of boxes in pixels and scores)"
@@ -135,7 +135,7 @@ def _use(exported: Exported) -> tuple[str, ...]:
     )
     pickled = ("The .pt file is a pickle, as all of Ultralytics' are: load it only if you trust where it comes from.",)
     heads = (_HEADS,) if exported.has_unused_head else ()
-    return (files, *own, *heads, *(pickled if exported.form is Form.PT else ()))
+    return (files, *own, *heads, *(pickled if exported.has_pickle else ()))
 
 
 def _use_commands(exported: Exported) -> Pairs:
@@ -144,6 +144,12 @@ def _use_commands(exported: Exported) -> Pairs:
             ("Needs no clo-nas", "pip install onnxruntime pillow"),
             ("The surest detections of an image", "python load.py IMAGE"),
             ("With Ultralytics, overlaps suppressed", f"yolo predict model={exported.identity}.onnx source=IMAGE"),
+        )
+    if exported.form is Form.STANDALONE:
+        return (
+            ("Needs no clo-nas", "pip install ultralytics"),
+            ("Train it", "python train.py your.yaml"),
+            ("In a program of your own", "import clo_block; clo_block.register()"),
         )
     needs = ("Needs clo-nas, in a clone of it", "pip install .")
     if exported.form is Form.PT:

@@ -23,6 +23,7 @@ from harness.latency.runtimes import Dtype, prediction, relative_difference
 _SAME_CODE = 1e-4
 """Largest relative difference of a channel where PyTorch runs both; the order of sums may differ, the rest may not."""
 _SECONDS = 600.0
+_WITHOUT_US = frozenset({Form.ONNX, Form.STANDALONE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,10 @@ def compare_in_fresh_process(network: nn.Module, folder: Path, imgsz: int, form:
         np.save(image, pixels)
         said = json.loads(_run(folder, image, output, form))
         found = torch.from_numpy(np.load(output))
-    if form is Form.ONNX and said["needs_harness"]:
-        raise UserError("export: load.py imports clo-nas, which an ONNX file must do without")
+    if form in _WITHOUT_US and said["needs_harness"]:
+        script = "load.py" if form is Form.ONNX else "train.py"
+        what = "an ONNX file" if form is Form.ONNX else "a standalone model"
+        raise UserError(f"export: {script} imports clo-nas, which {what} must do without")
     tolerance = Dtype.FP32.tolerance if form is Form.ONNX else _SAME_CODE
     shape = tuple(found.shape)
     found, expected = prediction(network, found), prediction(network, expected)
@@ -77,7 +80,7 @@ def compare_in_fresh_process(network: nn.Module, folder: Path, imgsz: int, form:
 
 def _run(folder: Path, image: Path, output: Path, form: Form) -> str:
     """The last line of standard output of the fresh process."""
-    paths = [] if form is Form.ONNX else [str(Path(harness.__file__).parents[1])]
+    paths = [] if form in _WITHOUT_US else [str(Path(harness.__file__).parents[1])]
     paths += filter(None, [os.environ.get("PYTHONPATH")])
     program = [sys.executable, "-P", fresh_process.__file__]
     arguments = [folder, image, output, torch.get_num_threads()]

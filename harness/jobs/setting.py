@@ -208,7 +208,19 @@ def data_notes(data: DatasetInfo, imgsz: int, batch: int) -> list[str]:
     counts = f"{data.train_images:,} training and {data.val_images:,} validation images"
     where = f"{data.root}, " if data.root else ""
     cautions = (*data.cautions, *_remainder(data.train_images, batch))
-    return [f"data: {each}" for each in (f"{where}{counts}, at {imgsz} px", *data.repairs, *cautions)]
+    return [f"data: {each}" for each in (f"{where}{counts}, at {imgsz} px", *_boxes(data), *data.repairs, *cautions)]
+
+
+def _boxes(data: DatasetInfo) -> list[str]:
+    """A clause about the boxes of the validation set."""
+    if not (val := data.counts.get("val", {})).get("box_side_px"):
+        return []
+    low, middle, high = val["box_side_px"]
+    typical, _, most = val["objects_per_image"]
+    return [
+        f"classes: {len(data.names)}; objects an image: {typical:.3g}, most {most:.3g}; sides of boxes: {middle:.3g} "
+        f"px, {low:.3g} to {high:.3g} px in 90 % of them"
+    ]
 
 
 def data_environment(data: DatasetInfo) -> dict[str, object]:

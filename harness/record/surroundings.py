@@ -60,6 +60,30 @@ class LatencyCheck(Form):
     ratio_ci95: tuple[float, float]
 
 
+class SplitCounts(Form):
+    """What a split of the data holds; of its boxes at the size that was trained with.
+
+    Attributes:
+        images_used: Images.
+        objects: Their objects.
+        images_unused: Images that are not used, by reason.
+        objects_by_class: Class name to objects.
+        objects_per_image: Median, 95 % quantile and most.
+        images_over_detections: Images of more objects than are detected in one.
+        box_side_px: 5 % quantile, median and 95 % quantile of the square root of a box's area, in pixels of the input.
+        below_a_cell: Stride of a map, in pixels, to the share of boxes whose side is below it.
+    """
+
+    images_used: Count = 0
+    objects: Count = 0
+    images_unused: dict[str, Count] = Field(default_factory=dict)
+    objects_by_class: dict[str, Count] = Field(default_factory=dict)
+    objects_per_image: tuple[float, float, float] | None = None
+    images_over_detections: Count = 0
+    box_side_px: tuple[float, float, float] | None = None
+    below_a_cell: dict[int, float] = Field(default_factory=dict)
+
+
 class Control(Form):
     """The last control of the version on the machine; `passed` is None where none was run."""
 
@@ -83,6 +107,7 @@ class Environment(Kept):
         data: Hash of the data.
         train_images: Images that were trained on.
         val_images: Images that were validated on.
+        data_counts: `train` and `val` to what they hold.
         data_repairs: What was repaired in the data, and what is not used of it, in sentences.
         data_cautions: What bears on what the data can tell, in sentences.
         base_origin: Where the base's weights came from.
@@ -106,6 +131,7 @@ class Environment(Kept):
     data: str | None = None
     train_images: Count | None = None
     val_images: Count | None = None
+    data_counts: dict[str, SplitCounts] = Field(default_factory=dict)
     data_repairs: tuple[str, ...] = ()
     data_cautions: tuple[str, ...] = ()
     base_origin: str | None = None

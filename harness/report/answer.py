@@ -57,6 +57,8 @@ class Answer:
         lead: The figures behind it, in one or two sentences.
         baseline: That of them which is of the baseline alone.
         remarks: What else a reader must know: screening, losses, failures, progress.
+        seeds: That of them which says on which seeds the verdicts rest.
+        images: That of them which says what other validation images would change.
         best: The architecture with the largest gain among those that beat the baseline, or, where none
             does, among those judged; of those that were trained longest.
         tiles: The figures of the pick, where it is no candidate of `best`, to be seen at a glance.
@@ -68,6 +70,8 @@ class Answer:
     lead: str
     baseline: str
     remarks: tuple[str, ...]
+    seeds: str
+    images: str
     best: str | None
     tiles: tuple[Tile, ...]
 
@@ -90,13 +94,17 @@ def answer(study: Analysis) -> Answer:
     detects = phrases.detects_something(summary.loc[BASELINE]) or outcome is Outcome.GAIN
     picked = pick(study) if detects else None
     shown = picked.architecture if picked and picked.is_candidate else best
+    seeds = _tested(summary)
+    images = phrases.image_sentence(inside, noise.digits, record.environment.val_images)
     return Answer(
         outcome=outcome,
         pick=picked,
         headline=headline,
         lead=lead,
         baseline=f"{_of_baseline(inside, noise.digits)}." if lead.startswith(_BASELINE) else "",
-        remarks=tuple(filter(None, [_tested(summary), *_remarks(study, outcome), outside])),
+        remarks=tuple(filter(None, [seeds, *_remarks(study, outcome, images), outside])),
+        seeds=seeds,
+        images=images,
         best=best,
         tiles=tuple(_tiles(inside, noise, shown)),
     )
@@ -221,7 +229,7 @@ def _tested(summary: pd.DataFrame) -> str:
     return f"{each} tested against the baseline, under seeds that did not pick it, at 5 %{correction}.{rest}"
 
 
-def _remarks(study: Analysis, outcome: Outcome) -> list[str]:
+def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
     """What else must be known to believe the headline rightly."""
     record, summary, noise = study.record, study.inside, study.noise
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
@@ -229,7 +237,7 @@ def _remarks(study: Analysis, outcome: Outcome) -> list[str]:
         phrases.several_lengths(summary),
         phrases.luck_of_many(record.trials, noise),
         phrases.seeds_to_decide(summary, noise),
-        phrases.image_sentence(summary, noise.digits, record.environment.val_images),
+        images,
     )
     remarks += filter(None, said)
     trials = record.trials

@@ -16,6 +16,7 @@ from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
 from harness.report.images import Gallery
 from harness.report.notes import Pairs
+from harness.report.parallel import Parallel
 from harness.report.pick import Budget
 from harness.report.tables import Table
 
@@ -42,7 +43,7 @@ class Fronts:
         return all(figure.firm for figure in self.figures if figure.steps)
 
 
-Drawing = Fronts | Comparison | Curves | Gallery
+Drawing = Fronts | Comparison | Curves | Gallery | Parallel
 """What only some pages have; the macro of its `kind` draws it."""
 D = TypeVar("D", bound=Drawing)
 
@@ -102,7 +103,8 @@ class Page:
         outcome: Styles the head: `gain`, `better`, `worse` or nothing.
         headline: One short sentence.
         lead: The figures behind it.
-        then: Further paragraphs by their style: `price`, `rule`, `headline` or `second`.
+        then: Further paragraphs by their style: `banner`, `rule`, `headline` or `second`.
+        asked: What a reader asks next, what is to be said to it, and the key of the section that says more, or nothing.
         tiles: The same figures to be seen at a glance.
         following: What to do next, and what to type for it.
         remarks: What else a reader must know.
@@ -115,6 +117,7 @@ class Page:
     headline: str
     lead: str
     then: Pairs = ()
+    asked: tuple[tuple[str, str, str], ...] = ()
     tiles: tuple[Tile, ...] = ()
     following: Pairs = ()
     remarks: tuple[str, ...] = ()

@@ -306,14 +306,14 @@ def whole_price(row: Any, trials: pd.DataFrame) -> str:
     longer = seconds.get(row.name, math.nan) / seconds.get(BASELINE, math.nan)
     if math.isfinite(longer):
         parts.append(f"about {longer:.2g}× the time to train")
-    return f"Price: {', '.join(parts)}."
+    return f"{', '.join(parts)}."
 
 
 def of_control(control: Control | None) -> str:
     """Whether the instrument was checked on the machine, by the last control of this version."""
     found = {None: "not run on this machine", True: "passed", False: "FAILED"}[control.passed if control else None]
     when = f" on {control.when[:10]}" if control and control.when else ""
-    return f"Control of the instrument (clo control): {found}{when}."
+    return f"Its control (clo control): {found}{when}."
 
 
 def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> str:

@@ -32,6 +32,7 @@ from harness.report.curves import Curves
 from harness.report.images import THRESHOLDS, Floats, Found, Gallery
 from harness.report.interactive import hover_texts, plotly_curves, plotly_figure
 from harness.report.page import Fronts, Page
+from harness.report.parallel import Parallel, plotly_parallel
 from harness.report.pick import SHOWN
 
 NOTHING = Comparison(entries={}, chosen=(), network=network([]), commands=())
@@ -51,7 +52,8 @@ def page_data(page: Page) -> dict[str, Any]:
     entries = {name: _entry(entry, texts) for name, entry in compared.entries.items()}
     return {
         "figures": {figure.axis.key: plotly_figure(figure) for figure in fronts.figures}
-        | {panel.key: plotly_curves(panel) for curves in page.drawn(Curves) for panel in curves.panels},
+        | {panel.key: plotly_curves(panel) for curves in page.drawn(Curves) for panel in curves.panels}
+        | {drawing.key: plotly_parallel(drawing) for drawing in page.drawn(Parallel)},
         "notes": hover_texts(fronts.figures),
         "entries": entries,
         "texts": list(texts),

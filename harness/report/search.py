@@ -21,6 +21,7 @@ from harness.report.answer import Answer, Outcome, answer, is_unfinished
 from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
 from harness.report.curves import Curves, learning_curves
 from harness.report.curves import Reader as CurveReader
+from harness.report.data_card import data_section
 from harness.report.evidence import Reader as RoundsReader
 from harness.report.evidence import latency_evidence
 from harness.report.fidelity import unknown_fidelity
@@ -30,6 +31,7 @@ from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
+from harness.report.parallel import parallel_coordinates
 from harness.report.pick import budget
 from harness.report.scale import scale_sections
 from harness.report.where import where_tables
@@ -142,9 +144,10 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         *(forest_section(record, each) for each in ablations),
         *([_side_by_side(compared)] if compared.chosen else []),
         *([_learning(learnt)] if learnt else []),
-        Section(title="All architectures", key="all", tables=(all_tried,), filtered=True),
+        _all(record, figures[-1], all_tried),
         *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
         Section(title="What matters", key="matters", sentences=matters.said, tables=matters.tables),
+        *data_section(record),
         Section(
             title="How it was measured, and how sure this is",
             key="evidence",
@@ -192,13 +195,9 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
     then: Pairs = ()
     is_control = EFFECT_WAS_PLANTED in record.environment.data_cautions
     if pick and pick.is_candidate:
-        row: Any = summary.loc[pick.architecture]
-        price = phrases.whole_price(row, record.trials)
-        if not is_control:
-            price += f" {phrases.of_control(record.environment.control)}"
         headline, lead = pick.headline, pick.why
         second = said.baseline if said.best == pick.architecture and said.baseline else said.lead
-        then = (("price", price), ("rule", pick.rule), ("headline", said.headline), ("second", second))
+        then = (("rule", pick.rule), ("headline", said.headline), ("second", second))
     elif pick:
         headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
         then = (("rule", pick.rule), ("second", said.lead))
@@ -211,11 +210,32 @@ def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tu
         headline=headline,
         lead=lead,
         then=then,
+        asked=tuple(_asked(record, summary, said, sections)),
         tiles=said.tiles,
         following=_following(record, said),
-        remarks=said.remarks,
+        remarks=tuple(each for each in said.remarks if each not in {said.seeds, said.images, EFFECT_WAS_PLANTED}),
         sections=sections,
     )
+
+
+def _asked(
+    record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: Sequence[Section]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what one asks after the headline, with where more of it is said."""
+    found = {section.key: section for section in sections}
+    if said.pick and said.pick.is_candidate:
+        row: Any = summary.loc[said.pick.architecture]
+        yield ("What does it cost?", phrases.whole_price(row, record.trials), "front")
+    if said.seeds:
+        yield ("On other seeds?", said.seeds, "judging")
+    if said.images:
+        yield ("On other images?", said.images, "evidence")
+    if "images" in found:
+        yield ("On which images?", "Those on which the two differ most are below, with boxes.", "images")
+    if EFFECT_WAS_PLANTED not in record.environment.data_cautions:
+        yield ("Can the instrument be trusted?", phrases.of_control(record.environment.control), "reproduce")
+    limits = found["unknown"].sentences
+    yield ("What is not known?", f"{limits[0]} {words.count(len(limits) - 1, 'further limit')} below.", "unknown")
 
 
 _PLANTED = (
@@ -287,7 +307,8 @@ def _where(found: Judged) -> Section:
         note=f"Exploratory: {found.architecture} and the baseline after {words.count(found.epochs, 'epoch')}, mean "
         f"over {words.count(len(found.seeds), 'seed')}. An object is found where a detection of its class, at least "
         f"{threshold:.2f} confident, is matched with it, at IoU 0.50 unless another one is named. Intervals are 95 % "
-        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck.",
+        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Colours "
+        "are of size alone: blue is more than the baseline, orange fewer.",
         tables=tuple(where_tables(found.pairs, threshold)),
     )
 
@@ -306,6 +327,21 @@ def _pictures(found: Gallery) -> Section:
         picture="images.jpg",
         picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
         drawing=found,
+    )
+
+
+def _all(record: StudyRecord, figure: FrontFigure, tried: tables.Table) -> Section:
+    drawing = parallel_coordinates(figure, record.architectures)
+    return Section(
+        title="All architectures",
+        key="all",
+        note="Each line is an architecture, from what it has at each place to its gain; at each choice the lines are "
+        "in the order of their gains. The colours are the front's, the thick line is the pick."
+        if drawing
+        else "",
+        drawing=drawing,
+        tables=(tried,),
+        filtered=True,
     )
 
 

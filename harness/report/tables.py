@@ -62,6 +62,7 @@ class Cell:
         sort: What it is sorted by; the text where None, last where NaN.
         spark: A drawing of the interval, where there is one.
         strip: A drawing of single readings, where there are some.
+        tint: How strongly it is coloured beside others, −4 (far below) to 4 (far above).
     """
 
     text: str
@@ -69,6 +70,7 @@ class Cell:
     sort: float | None = None
     spark: Spark | None = None
     strip: Strip | None = None
+    tint: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,8 +22,10 @@ from harness.report.tables import Cell, Column, Row, Table
 from harness.training.image_matches import IOUS, LEAST_DRAWN, ImageMatches
 
 DRAWS = 1_000
-MOST_CLASSES, MOST_CONFUSIONS = 12, 12
-"""Rows: of the classes with the most objects, and of the largest changes."""
+MOST_CLASSES = 12
+"""Rows of a table: the classes with the most objects, or with the largest changes."""
+_TINTS = 4
+"""Steps of a colour on either side of none."""
 _FEWEST = 10
 """Objects in a group, and confusions of one kind over both detectors, below which nothing is said of it."""
 
@@ -88,8 +90,8 @@ def found_by_group(pairs: Sequence[Pair], threshold: float) -> dict[str, list[Ch
     }
 
 
-def confusions(pairs: Sequence[Pair], threshold: float) -> list[Change]:
-    """What is taken for what more often or less often: of each kind how many an object of that class, or an image.
+def confusions(pairs: Sequence[Pair], threshold: float) -> dict[tuple[int, int], Change]:
+    """What is taken for what by each detector: detections of one class on objects of another, or on none.
 
     A detection is of the object that it overlaps most, by IoU 0.50 or more; of none, of the background.
 
@@ -98,7 +100,8 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> list[Change]:
         threshold: Likewise.
 
     Returns:
-        The largest changes first; wrong classes and false detections alone.
+        Number of the true class (that of the background is the number of classes) and of the detected one, to how many
+        detections there are an object of that class, or an image; where both detectors have `_FEWEST` together.
     """
     first, seeds = pairs[0][0], len(pairs)
     classes, images = len(first.classes), len(first.target)
@@ -108,42 +111,79 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> list[Change]:
         np.add.at(total, (true, predicted), 1)
     objects = np.array([np.bincount(each.astype(int), minlength=classes) for each in first.target])
     draws = _draws(images)
-    found = []
+    found = {}
     for true, predicted in np.argwhere(total >= _FEWEST):
         per = objects[:, true].astype(float) if true < classes else np.ones(images)
-        if true == predicted or not per.sum():
+        if not per.sum():
             continue
         counts = np.zeros((2, images))
         for side, each in enumerate(sides):
             for image, of, taken in each:
                 counts[side] += np.bincount(image[(of == true) & (taken == predicted)], minlength=images) / seeds
         name = f"{_named(first, int(true))} detected as {_named(first, int(predicted))}"
-        if true == classes:
-            name = f"false positives of {_named(first, int(predicted))}, an image"
-        found.append(_of_counts(name, counts, per, draws))
-    found.sort(key=lambda each: -abs(each.candidate - each.baseline))
-    return found[:MOST_CONFUSIONS]
+        found[int(true), int(predicted)] = _of_counts(name, counts, per, draws)
+    return found
 
 
 def where_tables(pairs: Sequence[Pair], threshold: float) -> Iterator[Table]:
     """The tables of the section: what is found, then what is taken for what."""
     groups = found_by_group(pairs, threshold)
     if rows := [change for each in groups.values() for change in each]:
-        yield _as_table("where", "Objects found (recall), by what they are", "objects", rows, "Objects")
+        yield _as_table(rows)
     if mixed := confusions(pairs, threshold):
-        yield _as_table("confusions", "Confusions: the largest changes", "", mixed, "Objects or images")
+        yield _as_matrix(pairs[0][0], mixed)
 
 
-def _as_table(key: str, caption: str, about: str, rows: Sequence[Change], counted: str) -> Table:
+def _as_matrix(first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> Table:
+    """Differences, a row a true class and a column a detected one; of many classes those that change most."""
+    classes = len(first.classes)
+    change = {at: 100 * (each.candidate - each.baseline) for at, each in mixed.items()}
+    moved = np.zeros(classes + 1)
+    for (true, predicted), value in change.items():
+        moved[[true, predicted]] += abs(value)
+    shown = sorted(np.argsort(-moved[:classes], kind="stable")[:MOST_CLASSES].tolist())
+    largest = max(map(abs, change.values())) or 1.0
+
+    def cell(true: int, predicted: int) -> Cell:
+        if (found := mixed.get((true, predicted))) is None:
+            return Cell(text="", sort=0.0)
+        value = change[true, predicted]
+        ends = words.interval(100 * found.low, 100 * found.high, 1, sign=True)
+        tint = round(_TINTS * value / largest)
+        return Cell(text=words.signed(value, 1), details=(ends,), sort=value, tint=tint)
+
+    left_out = f"; {classes - len(shown)} further classes change less" if classes > len(shown) else ""
     return Table(
-        key=key,
-        caption=caption,
+        key="confusions",
+        caption="What is detected as what: candidate minus baseline, detections per 100 objects (last row: per 100 "
+        f"images){left_out}",
         columns=(
-            Column(name="Group", unit=about, numeric=False),
+            Column(name="True class", unit="detected as →", numeric=False),
+            *(Column(name=_named(first, number)) for number in shown),
+        ),
+        rows=tuple(
+            Row(
+                kind="measured",
+                cells=(
+                    Cell(text=_named(first, true) if true < classes else "no object"),
+                    *(cell(true, predicted) for predicted in shown),
+                ),
+            )
+            for true in (*shown, classes)
+        ),
+    )
+
+
+def _as_table(rows: Sequence[Change]) -> Table:
+    return Table(
+        key="where",
+        caption="Objects found (recall), by what they are",
+        columns=(
+            Column(name="Group", unit="objects", numeric=False),
             Column(name="Baseline", unit="share"),
             Column(name="Candidate", unit="share"),
             Column(name="Difference", unit="percentage points, 95 % over images"),
-            Column(name=counted),
+            Column(name="Objects"),
         ),
         rows=tuple(
             Row(

@@ -85,3 +85,12 @@ def test_parameters_are_those_of_a_convolution(stride: int) -> None:
 def _gradient(tensor: Tensor) -> Tensor:
     assert tensor.grad is not None
     return tensor.grad
+
+
+def test_a_trace_with_gradients_on_holds_the_plain_convolution() -> None:
+    """As Ultralytics makes one for TorchScript; it cannot hold a Python function of ours."""
+    convolution = DepthwiseConv2d(4, 7).eval()
+    image = torch.randn(1, 4, 9, 9)
+    assert torch.is_grad_enabled()
+    traced = torch.jit.trace(convolution, image)  # type: ignore[no-untyped-call]
+    assert torch.allclose(traced(image), convolution(image))

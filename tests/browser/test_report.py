@@ -448,3 +448,42 @@ def test_names_of_classes_are_text(browser: Any, full: Path) -> None:
     assert page.locator(".shot text title").first.text_content() in {"cat", "dog <b>"}
     assert page.locator(".shot b").count() == 0
     page.context.close()
+
+
+def test_a_row_that_is_pointed_at_is_a_line_among_the_choices(page: Any) -> None:
+    row(page, "77e0b1aa").hover()
+    heights = (
+        """document.querySelector('[data-figure=parallel]').data.find((trace) => trace.meta?.role === 'pointed').y"""
+    )
+    until(page, f"{heights}.length > 1")
+    drawn = page.evaluate(
+        "document.querySelector('[data-figure=parallel]').data.find((trace) => trace.meta?.names?.[0] === '77e0b1aa').y"
+    )
+    assert page.evaluate(heights)[:-1] == drawn
+    page.locator("[data-figure=parallel]").scroll_into_view_if_needed()
+    place = page.locator("[data-figure=parallel] .nsewdrag").bounding_box()
+    axes = page.evaluate("document.querySelector('[data-figure=parallel]')._fullLayout._size")
+    top, height = place["y"], axes["h"]
+    low, high = page.evaluate("document.querySelector('[data-figure=parallel]').layout.yaxis.range")
+    first, last = page.evaluate("document.querySelector('[data-figure=parallel]').layout.xaxis.range")
+    at = len(drawn) - 1  # its gain
+    page.mouse.move(
+        place["x"] + (at - first) / (last - first) * axes["w"], top + (high - drawn[at]) / (high - low) * height
+    )
+    until(page, "document.querySelector('#candidates-table tr.pointed')?.dataset.architecture === '77e0b1aa'")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_committed_control_opens_and_its_first_screen_has_answer_and_front(browser: Any, scheme: str) -> None:
+    """Its photographs are those of the READMEs: docs/images/report-light.png and -dark.png."""
+    file = Path(__file__).parents[2] / "results" / "reference" / "control" / "beacon" / "report.html"
+    found = opened(browser, file, 1180, scheme)
+    assert found.said == []
+    assert found.page.locator(".asked dt").all_inner_texts()[0] == "What does it cost?"
+    figure = found.page.locator("figure").first.bounding_box()
+    assert figure["y"] + figure["height"] < 2400
+    if folder := os.environ.get("CLO_NAS_SCREENSHOTS"):
+        area = {"x": 0, "y": 0, "width": 1180, "height": round(figure["y"] + figure["height"] + 20)}
+        found.page.wait_for_timeout(500)
+        found.page.screenshot(path=Path(folder) / f"control-{scheme}.png", full_page=True, clip=area)
+    found.page.context.close()

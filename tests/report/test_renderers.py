@@ -133,7 +133,7 @@ def test_tables_are_marked_up_for_those_who_hear_them(page: Page) -> None:
 
 def test_the_embedded_figures_are_json(page: Page) -> None:
     figures = json.loads(page.scripts[0])
-    assert set(figures["figures"]) == {"latency", "macs"}
+    assert set(figures["figures"]) == {"latency", "macs", "parallel"}
     names = [name for each in figures["figures"]["macs"]["data"] for name in each.get("meta", {}).get("names", [])]
     assert set(names) == set(figures["notes"]) == set(figures["entries"])
 
@@ -241,13 +241,13 @@ def test_the_answer_stands_at_the_top() -> None:
     assert lines[0] == "# clo-nas study demo"
     assert lines[1] == "**Take 77e0b1aa: +0.011 mAP50-95 for 1.06× the latency.**"
     assert lines[2].startswith("Its gain is +0.011 ")
-    assert lines[3].startswith("Price: 1.06× ")
-    assert lines[4].startswith("Rule: ")
-    assert lines[5] == (
+    assert lines[3].startswith("Rule: ")
+    assert lines[4] == (
         "**2 of 3 judged architectures beat the baseline on these images at 95 % confidence "
         "(8 more were only screened, under one seed).**"
     )
-    assert lines[6].startswith("The baseline reaches mAP50-95 0.497")
+    assert lines[5].startswith("The baseline reaches mAP50-95 0.497")
+    assert lines[6].startswith("- **What does it cost?** 1.06×")
 
 
 def test_a_difference_keeps_its_lines_and_cannot_leave_its_fence() -> None:

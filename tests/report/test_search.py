@@ -7,6 +7,7 @@ import dataclasses
 import pandas as pd
 
 from harness.record.surroundings import Control
+from harness.report.page import Page
 from harness.report.search import search_content
 from tests.report import example
 
@@ -15,17 +16,35 @@ def test_the_price_stands_in_one_line_beside_the_gain() -> None:
     record = example.winning()
     slower = record.trials["train_seconds"].where(record.trials["architecture"] != "77e0b1aa", 45.0)
     page = search_content(dataclasses.replace(record, trials=record.trials.assign(train_seconds=slower))).page
-    (price,) = [text for style, text in page.then if style == "price"]
-    assert price.startswith("Price: 1.06× [1.04, 1.08] the latency, +3.0 % MACs (103 M), +3.0 % parameters (1.85 M, ")
-    assert "7.42 MB in float32), about 1.5× the time to train." in price
-    assert price.endswith("Control of the instrument (clo control): not run on this machine.")
+    price = answers(page)["What does it cost?"]
+    assert price.startswith("1.06× [1.04, 1.08] the latency, +3.0 % MACs (103 M), +3.0 % parameters (1.85 M, ")
+    assert price.endswith("7.42 MB in float32), about 1.5× the time to train.")
 
 
-def test_the_price_names_the_last_control() -> None:
+def answers(page: Page) -> dict[str, str]:
+    """What the first screen says to each question."""
+    return {question: said for question, said, _ in page.asked}
+
+
+def test_the_first_screen_answers_what_one_asks_next_and_says_where_there_is_more() -> None:
+    page = search_content(example.winning()).page
+    assert list(answers(page)) == [
+        "What does it cost?", "On other seeds?", "Can the instrument be trusted?", "What is not known?",
+    ]  # fmt: skip
+    assert {key for _, _, key in page.asked} <= {section.key for section in page.sections}
+    assert not set(answers(page).values()) & set(page.remarks)  # each is said once
+    assert answers(page)["Can the instrument be trusted?"].endswith("not run on this machine.")
+    limits = page["unknown"].sentences
+    assert answers(page)["What is not known?"] == f"{limits[0]} {len(limits) - 1} further limits below."
+    assert "What does it cost?" not in answers(search_content(example.none_gains()).page)
+
+
+def test_the_first_screen_names_the_last_control() -> None:
     record = example.winning()
     control = Control(passed=False, when="2026-11-29T22:00:00+00:00")
     known = dataclasses.replace(record, environment=record.environment.model_copy(update={"control": control}))
-    assert dict(search_content(known).page.then)["price"].endswith("(clo control): FAILED on 2026-11-29.")
+    said = answers(search_content(known).page)["Can the instrument be trusted?"]
+    assert said.endswith("(clo control): FAILED on 2026-11-29.")
 
 
 def test_a_pick_is_followed_by_its_long_training_and_that_by_its_export() -> None:

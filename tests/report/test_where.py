@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,16 +75,36 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 
 
 def test_what_is_taken_for_what_is_said_with_how_often() -> None:
-    first, *others = confusions(pairs(1, images=400, mixed=0.25), 0.5)
-    assert first.group == "three detected as eight"
-    assert first.baseline == 0 and first.candidate == pytest.approx(0.25 * 0.85, abs=0.05) and first.low > 0.1
-    assert others == []  # nothing else was mixed up
+    found = confusions(pairs(1, images=400, mixed=0.25), 0.5)
+    assert set(found) == {(0, 0), (1, 1), (0, 1)}  # nothing else was mixed up
+    mixed = found[0, 1]
+    assert mixed.group == "three detected as eight"
+    assert mixed.baseline == 0 and mixed.candidate == pytest.approx(0.25 * 0.85, abs=0.05) and mixed.low > 0.1
+    assert found[1, 1].candidate == pytest.approx(0.85, abs=0.05)  # half of the objects are small
+
+
+def test_confusions_are_a_matrix_of_differences_with_the_largest_coloured_most() -> None:
+    *_, table = where_tables(pairs(1, images=400, mixed=0.25), 0.5)
+    assert [column.name for column in table.columns] == ["True class", *CLASSES]
+    three, eight, nothing = (row.cells for row in table.rows)
+    assert [row[0].text for row in (three, eight, nothing)] == [*CLASSES, "no object"]
+    assert three[2].sort == pytest.approx(100 * 0.25 * 0.85, abs=5) and three[2].tint == 4 and three[2].details
+    assert eight[1].text == "" and nothing[1].text == ""  # too few to say anything of
+
+
+def test_of_many_classes_those_are_shown_that_change_most() -> None:
+    rng = np.random.default_rng(0)
+    scenes = [(boxes, rng.integers(0, 2, len(boxes)) + 18) for boxes, _ in scene(rng, 400)]
+    many = [replace(detected(rng, scenes, hit, hit), classes=[f"c{at}" for at in range(20)]) for hit in (0.5, 0.9)]
+    *_, table = where_tables([(many[0], many[1])], 0.5)
+    assert [column.name for column in table.columns[-2:]] == ["c18", "c19"] and len(table.rows) == 13
+    assert table.caption.endswith("8 further classes change less")
 
 
 def test_intervals_of_confusions_hold_the_truth_about_as_often_as_they_say() -> None:
     held = 0
     for seed in range(100):
-        (found,) = confusions(pairs(seed, mixed=0.25), 0.5)
+        found = confusions(pairs(seed, mixed=0.25), 0.5)[0, 1]
         held += found.low <= 0.25 * (0.9 + 0.8) / 2 <= found.high  # half of the objects are small
     assert 0.88 <= held / 100 <= 1.0
 
@@ -100,14 +121,14 @@ def test_false_detections_are_of_the_background_and_second_ones_too() -> None:
     theirs = ImageMatches(
         **twice, matched=again, target=ours.target, target_boxes=ours.target_boxes, names=ours.names, classes=CLASSES
     )
-    found = {change.group: change.candidate for change in confusions([(ours, theirs)], 0.5)}
-    assert set(found) == {f"false positives of {name}, an image" for name in CLASSES}
+    found = {at: change.candidate for at, change in confusions([(ours, theirs)], 0.5).items() if at[0] != at[1]}
+    assert set(found) == {(2, 0), (2, 1)}
     assert sum(found.values()) == pytest.approx(1)  # one too many an image
 
 
 def test_a_less_confident_detection_does_not_count() -> None:
     assert all(change.candidate == 0 for each in found_by_group(pairs(0), 0.85).values() for change in each)
-    assert confusions(pairs(0), 0.85) == []
+    assert confusions(pairs(0), 0.85) == {}
 
 
 def test_with_few_objects_nothing_is_said() -> None:

@@ -20,10 +20,12 @@
     document.head.append(script);
   };
 
-  // Where each architecture is in a figure.
-  const places = Object.fromEntries(Object.entries(figures).map(([key, { data }]) => [key, new Map(
-    data.filter((trace) => trace.meta?.names).flatMap((trace) => trace.meta.names.map((name, at) => [name, [trace.x[at], trace.y[at]]])),
-  )]));
+  // Where each architecture is in a figure: at one point, or along a line.
+  const places = Object.fromEntries(Object.entries(figures).map(([key, { data }]) => {
+    const found = new Map();
+    for (const trace of data) for (const [at, name] of (trace.meta?.names ?? []).entries()) found.set(name, [...(found.get(name) ?? []), [trace.x[at], trace.y[at]]]);
+    return [key, found];
+  }));
 
   const labelled = Object.fromEntries(Object.entries(figures).map(([key, { data }]) => [key, new Set(
     data.filter((trace) => trace.meta?.names && trace.mode.includes("text")).flatMap((trace) => trace.meta.names.filter((_, at) => trace.text[at])),
@@ -32,9 +34,16 @@
 
   const ringed = (key, role, names) => {
     const known = names.filter((name) => places[key].has(name));
+    if (figures[key].layout.meta.lines) {
+      const points = known.flatMap((name) => [...places[key].get(name), [null, null]]);
+      return {
+        type: "scatter", mode: "lines", hoverinfo: "skip", meta: { role }, x: points.map(([x]) => x), y: points.map(([, y]) => y), text: [],
+        line: { width: role === "pointed" ? 5 : 2.5, dash: role === "pointed" ? "solid" : "dash", shape: "spline", smoothing: 0.6 },
+      };
+    }
     return {
       type: "scatter", mode: role === "pointed" ? "markers+text" : "markers", hoverinfo: "skip", meta: { role },
-      x: known.map((name) => places[key].get(name)[0]), y: known.map((name) => places[key].get(name)[1]),
+      x: known.map((name) => places[key].get(name)[0][0]), y: known.map((name) => places[key].get(name)[0][1]),
       text: role === "pointed" ? known.map((name) => (labelled[key].has(name) ? "" : escaped(name))) : [], textposition: "top center",
       marker: { symbol: role === "pointed" ? "circle-open" : "square-open", size: role === "pointed" ? 30 : 24, line: { width: role === "pointed" ? 2.5 : 1.5 } },
     };
@@ -82,6 +91,7 @@
       if (narrow) layout[name].nticks = 5;
     }
     for (const shape of layout.shapes) Object.assign(shape, { layer: "below" }, { line: { ...shape.line, color: css("--soft") } });
+    for (const level of layout.annotations ?? []) Object.assign(level, { bgcolor: `${css("--card")}c0`, font: { color: css("--ink"), size: 12 } });
     layout.shapes.push(...veil(key, layout));
     if (narrow) {
       Object.assign(layout.margin, { l: 8, r: 12, t: 12 });

@@ -1,0 +1,87 @@
+"""Choices against gain: every architecture is one line that crosses each axis where its choice is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from harness.architecture import BASELINE, Architecture, LocalGroup, Placement
+from harness.record.study import StudyRecord
+from harness.report.parallel import MOST_LINES, Parallel, parallel_coordinates, plotly_parallel
+from harness.report.renderers import json_for_page, render_html
+from harness.report.search import search_content
+from tests.report import example
+
+
+def drawn(record: StudyRecord) -> Parallel:
+    (found,) = search_content(record).page.drawn(Parallel)
+    return found
+
+
+def placed(site: str, kernel: int, **values: object) -> Architecture:
+    values = {"global_heads": 2, "kv_pool": 2} | values
+    placement = Placement(site=site, groups=(LocalGroup(kernel, 2),), **values)  # type: ignore[arg-type]
+    return Architecture(base="yolov5n", placements=(placement,))
+
+
+def study(architectures: dict[str, Architecture], gains: dict[str, float]) -> StudyRecord:
+    trials = example.frame(example.baseline(0), *(example.candidate(name, [gain]) for name, gain in gains.items()))
+    base = {BASELINE: Architecture(base="yolov5n")}
+    return replace(example.record(trials), architectures=base | architectures)
+
+
+def test_axes_are_the_choices_that_differ_and_the_last_height_is_the_gain() -> None:
+    models = {"aa": placed("neck.P3", 3), "bb": placed("neck.P3", 7), "cc": placed("neck.P4", 7)}
+    found = drawn(study(models, {"aa": 0.02, "bb": 0.01, "cc": -0.02}))
+    assert [(axis.title, axis.levels) for axis in found.axes] == [
+        ("neck.P3", ("–", "block")),
+        ("neck.P4", ("–", "block")),
+        ("local kernel, px", ("3", "7")),  # all have the same heads and pool
+    ]
+    heights = {line.architecture: line.heights for line in found.lines}
+    assert heights["aa"][-1] == 1 and heights["cc"][-1] == 0 and heights["bb"][-1] == pytest.approx(0.75)
+    assert heights["aa"][0] > heights["bb"][0] > 0.5 > heights["cc"][0]  # ordered by gain within a choice
+    assert found.ticks == ((0, "−0.020"), (0.5, "0.000"), (1, "+0.020"))
+
+
+def test_several_shapes_of_one_architecture_are_named_together() -> None:
+    two = replace(placed("neck.P3", 3), placements=(*placed("neck.P3", 9).placements, *placed("neck.P4", 3).placements))
+    models = {"aa": two, "bb": placed("neck.P3", 3, kv_pool=8), "cc": placed("neck.P3", 3, global_heads=0)}
+    axes = {axis.title: axis.levels for axis in drawn(study(models, dict.fromkeys(models, 0.0))).axes}
+    assert axes["local kernel, px"] == ("3", "3, 9")
+    assert axes["KV pool"] == ("–", "2", "8")  # without global heads nothing is pooled
+    assert axes["global heads"] == ("0 of 2", "2 of 4")
+
+
+def test_few_or_equal_architectures_are_not_drawn() -> None:
+    models = {"aa": placed("neck.P3", 3), "bb": placed("neck.P3", 7)}
+    assert search_content(study(models, dict.fromkeys(models, 0.0))).page.drawn(Parallel) == []
+    figure = search_content(example.winning()).figures[-1]
+    same = dict.fromkeys(example.winning().architectures, placed("neck.P3", 3))
+    assert parallel_coordinates(figure, same) is None
+
+
+def test_of_very_many_the_largest_gains_are_drawn_and_the_rest_is_counted() -> None:
+    models = {f"{at:04x}": placed("neck.P3", 3 + 2 * (at % 3)) for at in range(MOST_LINES + 20)}
+    found = drawn(study(models, {name: at / 1e4 for at, name in enumerate(models)}))
+    assert len(found.lines) == MOST_LINES and found.left_out == 20
+    assert "0000" not in {line.architecture for line in found.lines}
+
+
+def test_every_crossing_names_its_architecture_and_the_pick_lies_on_top() -> None:
+    content = search_content(example.winning())
+    (found,) = content.page.drawn(Parallel)
+    assert found.lines[-1].architecture == found.pick == "77e0b1aa"
+    figure = plotly_parallel(found)
+    for trace in figure["data"]:
+        assert len(trace["x"]) == len(trace["y"]) == len(trace["meta"]["names"]) == len(found.axes) + 1
+    assert 'data-figure="parallel"' in render_html(content.page)
+
+
+def test_a_hostile_block_name_is_text() -> None:
+    drawing = drawn(example.winning())
+    axes = (replace(drawing.axes[0], levels=("<img src=x>",)), *drawing.axes[1:])
+    text = json.dumps(plotly_parallel(replace(drawing, axes=axes)))
+    assert "<img" not in text and "<" not in json_for_page(json.loads(text))
