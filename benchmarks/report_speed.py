@@ -28,9 +28,8 @@ from harness.common.isolation import isolate_ultralytics
 from harness.detectors import find_sites, insert, map_sizes, mode_channels, resolve_base, to_yaml
 from harness.record.study import ARCHITECTURE, MODEL_YAML, ROLE, ROW, SETTINGS, TRAINING
 from harness.report.closing import closing
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
 from harness.report.png import draw_png, draw_svg
+from harness.report.renderers import render_html, render_markdown
 from harness.report.search import search_content
 from harness.space import SearchSpace, load_space
 from harness.storage.records import load_record

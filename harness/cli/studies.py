@@ -20,7 +20,7 @@ from harness.record.settings import search_settings, sqlite_url
 from harness.record.study import StudyRecord
 from harness.record.tables import is_study, read_study
 from harness.report import closing, write_report
-from harness.report.placebo import why_not
+from harness.report.ablation import why_not
 from harness.report.search import SearchContent
 from harness.report.several import write_several
 

@@ -18,7 +18,7 @@ from harness.export.exported import Exported, TrainedWeights
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import phrases, words
-from harness.report.long_training import LongTraining, long_training
+from harness.report.closing import LongTraining, long_training
 from harness.report.notes import Pairs, command_of, device, to_type
 
 _SHORT = (

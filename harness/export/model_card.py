@@ -15,9 +15,9 @@ from harness.export.card import commands, data_name, data_pairs, evaluation, tra
 from harness.export.exported import Exported, Form
 from harness.record.study import StudyRecord
 from harness.report import words
-from harness.report.markdown import render_markdown
 from harness.report.notes import Pairs, device
 from harness.report.page import Page, Section
+from harness.report.renderers import render_markdown
 
 _FRONT = """\
 ---

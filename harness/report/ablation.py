@@ -1,9 +1,14 @@
-"""What an ablation says: the answer in words, its forest, and how it came about, before any renderer."""
+"""What an ablation says, in a report of its own or inside that of a search whose architecture it takes apart.
+
+A gain that the base widened to the same size gives too is one of size, not of the block. The ablation has its own
+baseline, trained as long under the same seeds as its arms: its differences stand beside the search's, unmixed.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -13,14 +18,17 @@ from harness.analysis.noise import ALPHA, NO_VARIATION
 from harness.analysis.power import NoNumber, Seeds, from_table, growing_df, sample_size
 from harness.analysis.statistics import ended
 from harness.architecture import BASELINE
+from harness.architecture.choices import Recipe
 from harness.record.arms import Role
 from harness.record.form import TrainedArm
+from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.report import notes, tables, target, words
+from harness.report import notes, phrases, tables, words
 from harness.report.answer import Tile
+from harness.report.figures import LATENCY, MACS, Axis, Mark, Point
 from harness.report.page import Page, Section
-from harness.report.tables import Cell, Column, Row, Spark, Table
+from harness.report.tables import Column, Row, Table, cell, worded
 
 _RULES = (
     "Difference: one arm's mAP50-95 minus another's under the same seed and from the same base; the mean over them.",
@@ -36,6 +44,7 @@ _RULES = (
     "The baseline is trained as long as every arm, so that no gain is one of more training. The widened bases have as "
     "many parameters, or MACs, as the model: a gain that they give too is one of size.",
 )
+_ONE_BASE = "All arms start from one trained base: `--bases 3` says whether another base agrees."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +52,6 @@ class AblationContent:
     """An ablation as data.
 
     Attributes:
-        page: What its page says.
         gains: Every arm against the baseline; see `harness.analysis.contrasts`.
         worths: Every model against what was made of it.
     """
@@ -87,11 +95,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
                 f"One data set ({record.settings.data or 'not recorded'}), one kind of base and a budget of "
                 f"{record.settings.epochs} epochs: a difference here need not be one elsewhere, or after "
                 "long training.",
-                *(
-                    ()
-                    if record.ablation and len(record.ablation.file.bases) > 1
-                    else ("All arms start from one trained base: `--bases 3` says whether another base agrees.",)
-                ),
+                *(() if record.ablation and len(record.ablation.file.bases) > 1 else (_ONE_BASE,)),
             ),
         ),
         Section(title="Reproduce", key="reproduce", commands=notes.commands(record, "ablation")),
@@ -122,19 +126,15 @@ def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digi
         return "No model has been compared with the baseline yet.", "Its trainings are missing or failed.", ""
     firm = measured[measured["verdict"] != Verdict.UNDECIDED]
     row = (firm if len(firm) else measured).sort_values("mean", ascending=False).iloc[0]
-    everywhere = target.on(measured["target"])
+    nobody = f"{row['name']} is not" if len(measured) == 1 else f"None of {len(measured)} models is"
+    everywhere = phrases.on(measured["target"])
     said = {
-        Verdict.BETTER: f"{row['name']} beats the baseline{target.on([row['target']])}.",
-        Verdict.WORSE: f"{row['name']} is worse than the baseline{target.on([row['target']])}.",
-        Verdict.UNDECIDED: f"{_named(measured)} told from the baseline{everywhere}, given this noise.",
+        Verdict.BETTER: f"{row['name']} beats the baseline{phrases.on([row['target']])}.",
+        Verdict.WORSE: f"{row['name']} is worse than the baseline{phrases.on([row['target']])}.",
+        Verdict.UNDECIDED: f"{nobody} told from the baseline{everywhere}, given this noise.",
     }[Verdict(row["verdict"])]
-    parts = [
-        "; ".join(
-            [f"{each['name']} {_ends(each, digits)}"]
-            + (_beyond_size(each["name"], worth, digits) if len(measured) == 1 else [])
-        )
-        for _, each in measured.iterrows()
-    ]
+    parts = [f"{each['name']} {_ends(each, digits)}" for _, each in measured.iterrows()]
+    parts += _beyond_size(row["name"], worth, digits) if len(measured) == 1 else []
     lead = "Gain over the baseline in mAP50-95, with its corrected 95 % interval: " + "; ".join(parts) + "."
     told = worth[worth["verdict"].isin([Verdict.BETTER, Verdict.WORSE])]
     lead += f" Of {words.count(len(worth), 'change')} to the models {len(told)} are told from none."
@@ -147,32 +147,15 @@ def _beyond_size(model: str, worth: pd.DataFrame, digits: int) -> list[str]:
     return [f"over the {each['name'].removeprefix(f'{model}: ')} {_ends(each, digits)}" for _, each in mine.iterrows()]
 
 
-def _named(rows: pd.DataFrame) -> str:
-    names = list(rows["name"])
-    return f"{names[0]} is not" if len(names) == 1 else f"None of {len(names)} models is"
-
-
 def _tiles(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[Tile, ...]:
     found = []
     for arm in record.arms:
-        if arm.role == Role.MODEL:
-            row = gained[gained["name"] == arm.name].iloc[0]
-            found.append(
-                Tile(
-                    label=f"{arm.name} minus baseline",
-                    value=words.signed(row["mean"], digits),
-                    detail=_interval(row, digits),
-                )
-            )
-        if arm.role == Role.PLACEBO:
-            row = worth[worth["name"] == arm.name].iloc[0]
-            found.append(
-                Tile(
-                    label=f"{arm.model} minus {arm.name.split(': ')[-1]}",
-                    value=words.signed(row["mean"], digits),
-                    detail=_interval(row, digits),
-                )
-            )
+        if arm.role in {Role.MODEL, Role.PLACEBO}:
+            is_model = arm.role == Role.MODEL
+            rows = gained if is_model else worth
+            row = rows[rows["name"] == arm.name].iloc[0]
+            label = f"{arm.name} minus baseline" if is_model else f"{arm.model} minus {arm.name.split(': ')[-1]}"
+            found.append(Tile(label=label, value=words.signed(row["mean"], digits), detail=_interval(row, digits)))
     return tuple(found[:4])
 
 
@@ -213,13 +196,12 @@ def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
 
 def _seeds_promised(measured: pd.DataFrame) -> tuple[str, ...]:
     """What the estimated noise makes of the numbers of seeds in the table."""
-    powers = []
+    shown = []
     for _, row in measured[(measured["verdict"] == Verdict.UNDECIDED) & (measured["readings"] > 0)].iterrows():
         freedom = growing_df(row["df"], row["readings"], row["df_per_reading"])
-        powers.append(
-            sample_size(row["sd"], row["df"], row["mean"], freedom, ALPHA / row["comparisons"]).expected_power
-        )
-    shown = [power for power in powers if math.isfinite(power)]
+        needed = sample_size(row["sd"], row["df"], row["mean"], freedom, ALPHA / row["comparisons"])
+        if math.isfinite(needed.expected_power):
+            shown.append(needed.expected_power)
     if not shown:
         return ()
     ends = dict.fromkeys(words.part(power) for power in (min(shown), max(shown)))
@@ -231,48 +213,40 @@ def _seeds_promised(measured: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
-    arms = {arm.name: arm for arm in record.arms}
-    at = _strip(rows)
+    arms, scale = {arm.name: arm for arm in record.arms}, forest_range(rows)
     return Table(
         key=key,
         caption=caption,
         columns=(
-            Column(name="Arm", unit="what it is there for", numeric=False),
-            Column(name="Verdict", unit="corrected, 95 %", numeric=False),
+            worded("Arm", "what it is there for"),
+            worded("Verdict", "corrected, 95 %"),
             Column(name="Difference", unit="mAP50-95; 95 % interval, and corrected"),
-            Column(name="Forest", unit="thick: 95 %, thin: corrected", numeric=False),
+            worded("Forest", "thick: 95 %, thin: corrected"),
             Column(name="Parameters", unit="against the baseline"),
             Column(name="MACs", unit="against the baseline"),
             Column(name="Seeds", unit="or bases; of so many that would tell it from 0"),
         ),
-        rows=tuple(_row(arms[row["name"]], arms[BASELINE], row, digits, at) for _, row in rows.iterrows()),
+        rows=tuple(_row(arms[row["name"]], arms[BASELINE], row, digits, scale) for _, row in rows.iterrows()),
     )
 
 
-def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, at: _Strip) -> Row:
-    needed = from_table(row["readings_needed"])
-    undecided = row["verdict"] == Verdict.UNDECIDED
-    return Row(
-        kind=str(row["verdict"]),
-        cells=(
-            Cell(
-                text=arm.name.removeprefix(f"{arm.model}: "),
-                details=(arm.role if arm.role == Role.MODEL else f"{arm.role}; of {arm.model}",),
-            ),
-            Cell(text=str(row["verdict"])),
-            Cell(
-                text=words.signed(row["mean"], digits),
-                details=(words.interval(row["low"], row["high"], digits, sign=True), _interval(row, digits)),
-                sort=row["mean"],
-            ),
-            Cell(text="", spark=at.spark(row)),
-            Cell(text=words.percent(arm.params / base.params), sort=arm.params),
-            Cell(text=words.percent(arm.macs / base.macs), sort=arm.macs),
-            Cell(
-                text=str(int(row["readings"])),
-                details=(_needed(needed),) if undecided else (),
-                sort=row["readings"],
-            ),
+def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, scale: tuple[float, float]) -> Row:
+    interval = words.interval(row["low"], row["high"], digits, sign=True)
+    drawn = tables.spark(row, ("mean", "low", "high"), scale, 2, ("low_corrected", "high_corrected"))
+    return tables.row(
+        str(row["verdict"]),
+        cell(
+            arm.name.removeprefix(f"{arm.model}: "),
+            arm.role if arm.role == Role.MODEL else f"{arm.role}; of {arm.model}",
+        ),
+        cell(str(row["verdict"])),
+        cell(words.signed(row["mean"], digits), interval, _interval(row, digits), sort=row["mean"]),
+        cell("", spark=drawn),
+        cell(words.percent(arm.params / base.params), sort=arm.params),
+        cell(words.percent(arm.macs / base.macs), sort=arm.macs),
+        tables.counted(
+            int(row["readings"]),
+            _needed(from_table(row["readings_needed"])) if row["verdict"] == Verdict.UNDECIDED else "",
         ),
     )
 
@@ -281,41 +255,6 @@ def _needed(readings: Seeds) -> str:
     if readings is NoNumber.UNKNOWN:
         return "noise unknown"
     return f"of {readings}" if isinstance(readings, NoNumber) else f"of {readings:,}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Strip:
-    """The scale that all rows of a forest share."""
-
-    low: float
-    high: float
-
-    def spark(self, row: Any) -> Spark | None:
-        """A row's positions."""
-        if not math.isfinite(row["mean"]):
-            return None
-        low, high, outer_low, outer_high = (
-            self._at(row[name]) if math.isfinite(row[name]) else None
-            for name in ("low", "high", "low_corrected", "high_corrected")
-        )
-        return Spark(
-            low=low,
-            mid=self._at(row["mean"]),
-            high=high,
-            zero=self._at(0.0),
-            outer_low=outer_low,
-            outer_high=outer_high,
-            wide=True,
-        )
-
-    def _at(self, value: float) -> float:
-        return round(min(100.0, max(0.0, 2 + 96 * (value - self.low) / (self.high - self.low))), 2)
-
-
-def _strip(rows: pd.DataFrame) -> _Strip:
-    """The scale of a table: all means and thick bars; one wild arm does not press the others together."""
-    low, high = forest_range(rows)
-    return _Strip(low=low, high=high)
 
 
 def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
@@ -329,3 +268,123 @@ def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
     limit = max(6 * middle, 2 * float(widths.median()) if len(widths) else 0.0, 1e-4)
     values = [0.0, *means, *ends]
     return max(-limit, min(values)), min(limit, max(values)) if max(values) > 0 else limit / 10
+
+
+def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
+    """Why a study is no ablation of an architecture of this search; empty where it is one."""
+    if not ablation.ablation:
+        return "it is no ablation"
+    if reasons := unlike(search.settings.to_dict(), ablation.settings.to_dict(), but={"epochs"}):
+        return reasons[0]
+    if ablation.ablation.file.recipe is not Recipe.SHORT:
+        return "it is trained by the published recipe"
+    done = search.trials.loc[search.trials["state"] == State.COMPLETE, "epochs"]
+    if len(done) and int(done.max()) != ablation.settings.epochs:
+        return "its trainings have another number of epochs"
+    if not _models(search, ablation):
+        return "none of its models is an architecture of the search"
+    return ""
+
+
+def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digits: int) -> tuple[Point, ...]:
+    """The placebos of the search's architectures whose gain and cost were measured.
+
+    `why_not` says nothing of the ablation. A latency counts from the same kind of device alone.
+    """
+    models, gained = _models(search, ablation), gains(ablation).set_index("minuend")
+    points = []
+    for arm in ablation.arms:
+        if arm.role != Role.PLACEBO or arm.model not in models:
+            continue
+        row: Any = gained.loc[arm.identity]
+        x, low, high = _cost(search, ablation, arm, axis)
+        if row["verdict"] == Verdict.UNMEASURED or not math.isfinite(x):
+            continue
+        gain = f"{words.signed(row['mean'], digits)} {words.interval(row['low'], row['high'], digits, sign=True)}"
+        points.append(
+            Point(
+                architecture=arm.identity,
+                mark=Mark.PLACEBO,
+                on_front=False,
+                x=x,
+                x_low=low,
+                x_high=high,
+                gain=float(row["mean"]),
+                low=float(row["low"]),
+                high=float(row["high"]),
+                notes=(
+                    f"placebo of {models[arm.model]}: {arm.name.removeprefix(arm.model + ': ')}",
+                    f"gain {gain} mAP50-95, {words.count(int(row['readings']), 'seed')}",
+                    f"{words.amount(arm.macs)} MACs, {words.amount(arm.params)} parameters",
+                    f"ablation {ablation.name}, over its own baseline",
+                ),
+            )
+        )
+    return tuple(points)
+
+
+def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
+    """The ablation's answer and its forests; the models' rows are linked with the search's architectures."""
+    said, models = ablation_content(ablation), _models(search, ablation)
+    forests = [section.tables[0] for section in said.page.sections if section.key in {"gains", "worths"}]
+    arms = {arm.name: arm for arm in ablation.arms}
+    about = [[arms[name] for name in rows["name"]] for rows in (said.gains, said.worths)]
+    others = sum(arm.role == Role.MODEL and arm.name not in models for arm in arms.values())
+    missing = []
+    if others:
+        rest = "are in the ablation's own report; intervals and verdicts are corrected for them, too."
+        missing.append(f"Rows of {words.count(others, 'other model')} {rest}")
+    if placebo_points(search, ablation, MACS, 3) and not placebo_points(search, ablation, LATENCY, 3):
+        rest = "was measured on this kind of device: they are in the figure of MACs alone."
+        missing.append(f"No latency of the placebos {rest}")
+    named = [f"{identity} ({name})" if name != identity else identity for name, identity in models.items()]
+    return Section(
+        title=f"The block, or its size? Ablation {ablation.name}",
+        key=f"ablation-{ablation.name}",
+        note=f"{said.page.headline} {said.page.lead}",
+        sentences=(
+            f"Of this search's architectures the ablation takes apart {words.listed(named)}, on the same base and data "
+            "and with the same schedule. Placebos are the base itself, widened to an architecture's parameters or "
+            "MACs: pentagons in the figures, on no front. What a placebo gains too is no gain of the block.",
+            "Its differences are to its own baseline, of the same seeds; they judge no candidate of the search and are "
+            "not mixed with their gains.",
+            *missing,
+            *said.page.remarks,
+        ),
+        tables=tuple(
+            _linked(replace(table, key=f"{ablation.name}-{table.key}"), shown, models)
+            for table, shown in zip(forests, about, strict=True)
+        ),
+    )
+
+
+def _linked(table: Table, arms: Sequence[TrainedArm], models: dict[str, str]) -> Table:
+    """The rows of the search's architectures, with the identity in the row that is about a whole one."""
+    rows: list[Row] = []
+    for row, arm in zip(table.rows, arms, strict=True):
+        if arm.model in models and arm.role == Role.MODEL:
+            first = replace(row.cells[0], details=(*row.cells[0].details, f"architecture {arm.identity}"))
+            rows.append(replace(row, cells=(first, *row.cells[1:]), architecture=arm.identity))
+        elif arm.model in models:
+            rows.append(row)
+    return replace(table, rows=tuple(rows))
+
+
+def _models(search: StudyRecord, ablation: StudyRecord) -> dict[str, str]:
+    """Name of each model of the ablation that the search has to its identity."""
+    return {
+        arm.name: arm.identity
+        for arm in ablation.arms
+        if arm.role == Role.MODEL and arm.identity in search.architectures
+    }
+
+
+def _cost(search: StudyRecord, ablation: StudyRecord, arm: TrainedArm, axis: Axis) -> tuple[float, float, float]:
+    """An arm's place on a figure's axis with its interval, NaN where there is none."""
+    if axis == MACS:
+        return float(arm.macs) * 1e-6, math.nan, math.nan
+    rows = ablation.trials[ablation.trials["architecture"] == arm.identity]
+    is_alike = search.settings.device_kind == ablation.settings.device_kind
+    columns = ("latency_ratio", "latency_ratio_low", "latency_ratio_high")
+    x, low, high = (float(rows[name].median()) if is_alike and name in rows else math.nan for name in columns)
+    return x, low, high

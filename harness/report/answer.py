@@ -22,7 +22,7 @@ from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import EFFECT_WAS_PLANTED
-from harness.report import phrases, target, words
+from harness.report import phrases, words
 from harness.report.pick import Pick, pick
 
 
@@ -52,7 +52,6 @@ class Answer:
     """What stands at the top of a report.
 
     Attributes:
-        outcome: Which kind of answer it is.
         pick: What to take; None where nothing can be recommended.
         headline: One short sentence.
         lead: The figures behind it, in one or two sentences.
@@ -96,7 +95,7 @@ def answer(study: Analysis) -> Answer:
     picked = pick(study) if detects else None
     shown = picked.architecture if picked and picked.is_candidate else best
     seeds = _tested(summary)
-    images = target.image_sentence(inside, noise.digits, record.environment.val_images)
+    images = phrases.image_sentence(inside, noise.digits, record.environment.val_images)
     return Answer(
         outcome=outcome,
         pick=picked,
@@ -113,12 +112,11 @@ def answer(study: Analysis) -> Answer:
 
 def _outcome(summary: pd.DataFrame, noise: Noise, *, is_bounded: bool) -> Outcome:
     """Which kind of answer a summary allows; `is_bounded` if rows beyond a bound are left out of it."""
-    compared = summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])
     if (summary["verdict"] == Verdict.GAIN).any():
         return Outcome.GAIN
     if (summary["standing"] == Standing.JUDGED).any() and noise.usable:
         return Outcome.NO_GAIN
-    if compared.any():
+    if summary["standing"].isin(phrases.COMPARED).any():
         return Outcome.UNJUDGED
     if summary.loc[BASELINE, "standing"] == Standing.BASELINE:
         return Outcome.OUTSIDE if is_bounded else Outcome.BASELINE_ONLY
@@ -126,11 +124,10 @@ def _outcome(summary: pd.DataFrame, noise: Noise, *, is_bounded: bool) -> Outcom
 
 
 def _best(summary: pd.DataFrame, outcome: Outcome) -> str | None:
-    """The architecture that the answer speaks of."""
     pool = {
         Outcome.GAIN: summary["verdict"] == Verdict.GAIN,
         Outcome.NO_GAIN: summary["standing"] == Standing.JUDGED,
-        Outcome.UNJUDGED: summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]),
+        Outcome.UNJUDGED: summary["standing"].isin(phrases.COMPARED),
     }.get(outcome)
     if pool is None:
         return None
@@ -138,10 +135,22 @@ def _best(summary: pd.DataFrame, outcome: Outcome) -> str | None:
     return str(summary.loc[longest, "gain_map50_95"].idxmax())
 
 
+_NOTHING_COMPARED = {
+    Outcome.OUTSIDE: (
+        "No candidate is within the bounds.",
+        "{baseline}. Every candidate that was measured is beyond a bound.",
+    ),
+    Outcome.BASELINE_ONLY: ("Only the baseline has been measured.", "{baseline}. No candidate has finished."),
+    Outcome.NO_BASELINE: (
+        "The baseline is missing, so nothing can be compared.",
+        "Candidates have finished, but no row of the baseline has the same seed and epochs.",
+    ),
+}
+
+
 def _statement(
     record: StudyRecord, summary: pd.DataFrame, noise: Noise, outcome: Outcome, best: str | None
 ) -> tuple[str, str]:
-    """Headline and lead."""
     digits = noise.digits
     base: Any = summary.loc[BASELINE]
     baseline = _of_baseline(summary, digits)
@@ -153,27 +162,17 @@ def _statement(
             f"{baseline}, under {seeds}. Look at the labels of the data and their classes, then at how long the "
             "baseline is trained, and on how many images.",
         )
-    where = target.of_gains(summary)
+    where = phrases.of_gains(summary)
     if best is None:
-        return {
-            Outcome.OUTSIDE: (
-                "No candidate is within the bounds.",
-                f"{baseline}. Every candidate that was measured is beyond a bound.",
-            ),
-            Outcome.BASELINE_ONLY: (
-                "Only the baseline has been measured.",
-                f"{baseline}. No candidate has finished.",
-            ),
-            Outcome.NO_BASELINE: (
-                "The baseline is missing, so nothing can be compared.",
-                "Candidates have finished, but no row of the baseline has the same seed and epochs.",
-            ),
-        }.get(outcome, ("No training has finished.", "There is no accuracy to report."))
+        headline, lead = _NOTHING_COMPARED.get(
+            outcome, ("No training has finished.", "There is no accuracy to report.")
+        )
+        return headline, lead.format(baseline=baseline)
     row: Any = summary.loc[best]
     gain, named = phrases.chosen_gain_of(row, summary, digits), phrases.name_of(record, best)
     named += phrases.after(row, summary)
     if outcome is Outcome.UNJUDGED:
-        compared = int(summary["standing"].isin([Standing.JUDGED, Standing.SCREENING]).sum())
+        compared = int(summary["standing"].isin(phrases.COMPARED).sum())
         return (
             "No gain can be claimed yet.",
             f"{baseline}. Of {words.count(compared, 'architecture')}{region} compared with it, {named} reads highest: "
@@ -234,19 +233,23 @@ def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
     """What else must be known to believe the headline rightly."""
     record, summary, noise = study.record, study.inside, study.noise
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
-    remarks += filter(None, [phrases.several_lengths(summary)])
-    remarks += filter(None, [phrases.luck_of_many(record.trials, noise), phrases.seeds_to_decide(summary, noise)])
-    remarks += filter(None, [images])
-    remarks += _breakthroughs(study)
-    losses = int((summary["verdict"] == Verdict.LOSS).sum())
-    if losses:
+    said = (
+        phrases.several_lengths(summary),
+        phrases.luck_of_many(record.trials, noise),
+        phrases.seeds_to_decide(summary, noise),
+        images,
+    )
+    remarks += filter(None, said)
+    trials = record.trials
+    for each in study.breakthroughs:
+        longest = trials.loc[(trials["architecture"] == each.architecture) & trials["gain_map50_95"].notna(), "epochs"]
+        remarks.append(phrases.breakthrough(each, int(longest.max()) if longest.max() > each.epochs else 0))
+    if losses := int((summary["verdict"] == Verdict.LOSS).sum()):
         verb = "is" if losses == 1 else "are"
         remarks.append(f"{losses} {verb} worse than the baseline: the whole 95 % interval lies below zero.")
-    failures = failure_counts(record.trials)
-    if failures:
+    if failures := failure_counts(record.trials):
         listed = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in failures.items())
-        total = sum(failures.values())
-        remarks.append(f"{words.count(total, 'training')} did not finish ({listed}); see Failures.")
+        remarks.append(f"{words.count(sum(failures.values()), 'training')} did not finish ({listed}); see Failures.")
     if running := len(record.trials) - len(ended(record.trials)):
         remarks.append(f"{words.count(running, 'training')} had not ended when this was written.")
     remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
@@ -264,15 +267,6 @@ def is_unfinished(record: StudyRecord) -> bool:
     """Return whether fewer candidates were tried than asked for, and than there are."""
     wanted, there_are = record.settings.trials, record.space.feasible or record.space.size or math.inf
     return isinstance(wanted, int) and _tried(record) < min(wanted, there_are)
-
-
-def _breakthroughs(study: Analysis) -> list[str]:
-    """A sentence about each architecture that learnt under some seeds only."""
-    said, trials = [], study.record.trials
-    for each in study.breakthroughs:
-        longest = trials.loc[(trials["architecture"] == each.architecture) & trials["gain_map50_95"].notna(), "epochs"]
-        said.append(phrases.breakthrough(each, int(longest.max()) if longest.max() > each.epochs else 0))
-    return said
 
 
 def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
@@ -297,26 +291,14 @@ def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
         latency = phrases.ci(row["latency_ratio_low"], row["latency_ratio_high"], 2)
         milliseconds = base["latency_ms_p50"] * np.array([1.0, row["latency_ratio"]])
         took = f"; {milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else ""
+        ends = phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)
+        seeds = f"{words.count(int(row['gain_seeds']), 'seed')}{phrases.corrected(row, summary)}"
+        gain = words.signed(row["gain_map50_95"], digits)
         tiles += [
-            Tile(
-                label=f"Gain of {best}",
-                value=words.signed(row["gain_map50_95"], digits),
-                detail=phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)
-                + f", {words.count(int(row['gain_seeds']), 'seed')}"
-                + phrases.corrected(row, summary),
-            ),
-            Tile(
-                label="Its latency",
-                value=words.times(row["latency_ratio"], float("nan"), float("nan")),
-                detail=f"{latency}{took}",
-            ),
+            Tile(label=f"Gain of {best}", value=gain, detail=f"{ends}, {seeds}"),
+            Tile(label="Its latency", value=words.times(row["latency_ratio"]), detail=f"{latency}{took}"),
         ]
     if noise.usable:
-        tiles.append(
-            Tile(
-                label="SD of one seed's gain",
-                value=f"± {words.plain(noise.sd, digits)}",
-                detail=phrases.ci(noise.low, noise.high, digits),
-            )
-        )
+        sd, detail = f"± {words.plain(noise.sd, digits)}", phrases.ci(noise.low, noise.high, digits)
+        tiles.append(Tile(label="SD of one seed's gain", value=sd, detail=detail))
     return tiles

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
-
 from harness.analysis.analysis import analyse
+from harness.analysis.contrasts import Pair, contrasts
 from harness.analysis.power import NoNumber
+from harness.analysis.statistics import Verdict
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.report import words
 from harness.report.ablation import ablation_content
 from harness.report.answer import answer
 from harness.report.search import SearchContent
@@ -56,19 +58,79 @@ def _of_ablation(record: StudyRecord) -> dict[str, Any]:
     """The contract of `clo ablate --json`: the same, without a front and with every difference."""
     said = ablation_content(record)
     done = record.trials.state == State.COMPLETE
-    families = {"gains": said.gains, "worths": said.worths}
+    tables = {}
+    for name, rows in (("gains", said.gains), ("worths", said.worths)):
+        known = rows.astype(object).where(rows.notna(), None)  # what is unknown is null
+        many = known["readings_needed"].replace(math.inf, str(NoNumber.TOO_MANY))  # JSON has no number for it
+        tables[name] = known.assign(readings_needed=many)
     return {
         "study": record.name,
         "finished": int(done.sum()),
         "failed": int((~done & ~record.trials.state.isin(["interrupted"])).sum()),
         "answer": f"{said.page.headline} {said.page.lead}".strip(),
-        **{name: _jsonable(rows) for name, rows in families.items()},
+        **{name: rows.to_dict("records") for name, rows in tables.items()},
     }
 
 
-def _jsonable(rows: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Rows without what JSON has no number for: what is unknown is null, too many seeds are said in words."""
-    known = rows.astype(object).where(rows.notna(), None)
-    return known.assign(readings_needed=known["readings_needed"].replace(math.inf, str(NoNumber.TOO_MANY))).to_dict(
-        "records"
+@dataclass(frozen=True, kw_only=True)
+class LongTraining:
+    """The paired result of one architecture's long trainings.
+
+    Attributes:
+        gain_map50_95: Its mAP50-95 minus the baseline's, mean over the seeds that both have; NaN where none has.
+        gain_low: Lower end of the 95 % interval, of these seeds alone; NaN with fewer than two.
+        gain_high: Upper end.
+        seeds: How many seeds both have.
+        verdict: `better`, `worse`, `undecided` or `unmeasured`; `reference` of the baseline itself.
+    """
+
+    architecture: str
+    epochs: int
+    map50_95: float
+    baseline_map50_95: float
+    gain_map50_95: float
+    gain_low: float
+    gain_high: float
+    seeds: int
+    verdict: str
+
+    def to_dict(self) -> dict[str, str | float | None]:
+        """For JSON; NaN becomes None."""
+        values = asdict(self).items()
+        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values}
+
+    def __str__(self) -> str:
+        after = f"After {words.count(self.epochs, 'epoch')}"
+        if self.architecture == BASELINE:
+            own = f"{words.plain(self.map50_95, 4)} ({words.count(self.seeds, 'seed')})"
+            return f"{after} the baseline reaches mAP50-95 {own}; nothing is compared with it."
+        interval = words.interval(self.gain_low, self.gain_high, 4, sign=True)
+        return (
+            f"{after} {self.architecture} reaches mAP50-95 {words.plain(self.map50_95, 4)}, the "
+            f"baseline {words.plain(self.baseline_map50_95, 4)}: a gain of {words.signed(self.gain_map50_95, 4)} "
+            f"{interval} over {words.count(self.seeds, 'seed')}, {self.verdict}."
+        )
+
+
+def long_training(record: StudyRecord, architecture: str, epochs: int, seeds: Sequence[int]) -> LongTraining:
+    """Read off a study what trainings of so many epochs and these seeds yielded."""
+    rows = record.trials
+    rows = rows[(rows["epochs"] == epochs) & rows["seed"].isin(seeds)]
+    pair = Pair(name=architecture, minuend=architecture, subtrahend=BASELINE, kind="long")
+    found = contrasts(rows, [pair]).iloc[0]
+    means = rows[rows["state"] == State.COMPLETE].groupby("architecture")["map50_95"].mean()
+    gain, low, high, verdict = found["mean"], found["low"], found["high"], str(found["verdict"])
+    if architecture == BASELINE:  # it is compared with nothing, least of all with itself
+        gain = low = high = float("nan")
+        verdict = Verdict.REFERENCE
+    return LongTraining(
+        architecture=architecture,
+        epochs=epochs,
+        map50_95=float(means.get(architecture, float("nan"))),
+        baseline_map50_95=float(means.get(BASELINE, float("nan"))),
+        gain_map50_95=float(gain),
+        gain_low=float(low),
+        gain_high=float(high),
+        seeds=int(found["readings"]),
+        verdict=verdict,
     )

@@ -11,20 +11,21 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pandas as pd
 
 from harness.analysis.analysis import Analysis
 from harness.analysis.statistics import Standing
+from harness.analysis.ties import letter, letters, told_apart
 from harness.architecture import BASELINE, Architecture, FeedForward, Kind, Mode, Operator, Placement
-from harness.record.study import StudyRecord
 from harness.report import notes, phrases, words
 from harness.report.notes import Pairs
 
 _NAME = re.compile(r"(backbone|neck)\.P(\d+)(_up)?")
 _COLUMNS = ("backbone ↓", "neck ↑", "neck ↓")
+_HOW = {Mode.AFTER: "", Mode.INSIDE: "in ", Mode.REPLACE: "as "}
 _LETTERS = 14
 """Of a shape in the drawing; the list below it has the whole."""
 
@@ -41,13 +42,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """All sites that anything may be at.
-
-    Attributes:
-        places: In the order of the graph.
-        columns: What each column is.
-        rows: How many.
-    """
+    """All sites that anything may be at, in the order of the graph, and how many rows they take."""
 
     places: tuple[Place, ...]
     columns: tuple[str, ...]
@@ -56,13 +51,9 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A block in the drawing.
+    """A block in the drawing: kind and shape shortly, `text` as tables say it.
 
-    Attributes:
-        site: Where it is.
-        kind: What it is, shortly; with how it is put there unless that is after the site's layer.
-        shape: Its shape, shortly.
-        text: All of it, as tables say it.
+    The kind is given with how it is put there unless that is after the site's layer.
     """
 
     site: str
@@ -73,11 +64,15 @@ class Block:
 
 def network(sites: Iterable[str]) -> Network:
     """Lay sites out, each once."""
+
+    def column(name: re.Match[str]) -> int:
+        return 0 if name[1] == "backbone" else 1 if name[3] else 2
+
     names = list(dict.fromkeys(sites))
     parsed = {name: found for name in names if (found := _NAME.fullmatch(name))}
     levels = sorted({int(found[2]) for found in parsed.values()})
     places = [
-        Place(site=name, label=f"P{found[2]}", column=_column(found), row=levels.index(int(found[2])))
+        Place(site=name, label=f"P{found[2]}", column=column(found), row=levels.index(int(found[2])))
         for name, found in parsed.items()
     ]
     ends = [name for name in names if name not in parsed and name.startswith("backbone.")]
@@ -92,21 +87,17 @@ def network(sites: Iterable[str]) -> Network:
     return Network(places=tuple(in_order), columns=_COLUMNS, rows=max((place.row for place in places), default=-1) + 1)
 
 
-def _column(name: re.Match[str]) -> int:
-    return 0 if name[1] == "backbone" else 1 if name[3] else 2
-
-
 def blocks(architecture: Architecture) -> tuple[Block, ...]:
     """An architecture's blocks, by site."""
     return tuple(
-        Block(site=each.site, kind=_kind(each), shape=_short(shape(each)), text=each.describe())
+        Block(
+            site=each.site,
+            kind=_short(_HOW[each.mode] + each.block_name),
+            shape=_short(shape(each)),
+            text=each.describe(),
+        )
         for each in architecture.placements
     )
-
-
-def _kind(placement: Placement) -> str:
-    how = {Mode.AFTER: "", Mode.INSIDE: "in ", Mode.REPLACE: "as "}[placement.mode]
-    return _short(how + placement.block_name)
 
 
 def shape(placement: Placement) -> str:
@@ -138,12 +129,9 @@ class Entry:
     """One architecture.
 
     Attributes:
-        architecture: Its identity.
         kind: The verdict, which styles it.
         facts: A text for each of `FACTS`.
-        latency_ratio: To the baseline's; NaN where not measured.
-        macs_ratio: Likewise.
-        blocks: Where something was inserted.
+        latency_ratio: To the baseline's; NaN where not measured, as MACs'.
         difference: Unified diff of its model YAML to the baseline's, without head; empty where either is unknown.
     """
 
@@ -163,9 +151,7 @@ class Comparison:
     Attributes:
         entries: Identity to entry, of every architecture that was measured; the baseline's first.
         chosen: Up to `MOST` to begin with.
-        network: Where blocks can be.
         commands: What to type for an architecture, with `token` in the place of its identity.
-        token: See there.
     """
 
     kind: ClassVar[str] = "cards"
@@ -185,11 +171,11 @@ def comparison(study: Analysis, pick: str, ties: Mapping[str, Sequence[str]]) ->
         pick: The recommended candidate, which comes first; or nothing.
         ties: Architecture to those that the noise does not tell from it.
     """
-    record, digits = study.record, study.digits
+    record = study.record
     measured = study.summary[study.summary["standing"] != Standing.UNMEASURED]
     base = record.model_yamls.get(BASELINE, "").splitlines()
     entries = {
-        str(name): _entry(record, str(name), row, base, ties.get(str(name), ()), digits, pick)
+        str(name): _entry(study, str(name), row, base, ties.get(str(name), ()), pick)
         for name, row in measured.iterrows()
     }
     known = [record.architectures[name] for name in entries if name in record.architectures]
@@ -210,27 +196,18 @@ def _chosen(measured: pd.DataFrame, best: pd.DataFrame, pick: str) -> tuple[str,
     return tuple(name for name in order if name != BASELINE and name in measured.index)[:MOST]
 
 
-def _entry(
-    record: StudyRecord, name: str, row: Any, base: list[str], tied: Sequence[str], digits: int, pick: str
-) -> Entry:
+def _entry(study: Analysis, name: str, row: Any, base: list[str], tied: Sequence[str], pick: str) -> Entry:
+    record, digits, is_baseline = study.record, study.digits, name == BASELINE
     known = record.architectures.get(name)
     screening = " (screening only)" if row["standing"] == Standing.SCREENING else ""
-    latency = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
+    ratio = phrases.latency_of(row)
+    latency = "not measured" if ratio == words.DASH else f"{ratio} the baseline's"
+    verdict = [f"{row['verdict']}{screening}", "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
     facts = (
-        "; ".join(
-            [
-                f"{row['verdict']}{screening}",
-                *(["the pick"] if name == pick else []),
-                *phrases.beyond(row, record.constraints),
-            ]
-        ),
-        "0 by definition" if name == BASELINE else f"{phrases.gain_of(row, digits)} mAP50-95",
+        "; ".join(filter(None, verdict)),
+        "0 by definition" if is_baseline else f"{phrases.gain_of(row, digits)} mAP50-95",
         f"{phrases.map_of(row, digits)} after {words.epochs(row['epochs'])}",
-        "1× by definition"
-        if name == BASELINE
-        else "not measured"
-        if latency == words.DASH
-        else f"{latency} the baseline's",
+        "1× by definition" if is_baseline else latency,
         f"{words.amount(row['macs'])} ({words.percent(row['macs_ratio'])})",
         f"{words.amount(row['params'])} ({words.percent(row['params_ratio'])})",
         str(row["gain_basis"]),
@@ -257,3 +234,56 @@ def difference(base: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
         return ()
     lines = list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
     return tuple("…" if line.startswith("@@") else line for line in lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ties:
+    """Groups of architectures that the noise does not tell apart.
+
+    Attributes:
+        letters: Architecture to its groups, of those that are tied with any other.
+        tied: Architecture to those that it is tied with, the largest gain first.
+        said: What this means; empty where fewer than two were judged.
+    """
+
+    letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    said: str = ""
+
+
+def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
+    """Tied candidates among those on a front that were judged on repeated seeds.
+
+    The baseline has no letter: whether a candidate is told from it is the verdict's to say. Neither has a candidate
+    of one seed, which was picked on it.
+
+    Args:
+        front: Rows of `summarise` that are on a front.
+        trials: `StudyRecord.trials`.
+    """
+    judged = front[front["standing"] == Standing.JUDGED].sort_values("gain_map50_95", ascending=False, kind="stable")
+    names = [str(name) for name in judged.index]
+    if len(names) < 2:
+        return Ties()
+    groups = letters(names, told_apart(trials, names))
+    tied = {
+        name: tuple(other for other in names if other != name and set(groups[name]) & set(groups[other]))
+        for name in names
+    }
+    kept = {name: others for name, others in tied.items() if others}
+    if not kept:
+        return Ties(said=f"The noise tells all {len(names)} judged candidates on the fronts from each other.")
+    # Letters are given anew: one that an architecture has for itself says nothing.
+    given = sorted({each for name in kept for each in groups[name]}, key=lambda each: (len(each), each))
+    members = {each: [name for name in kept if each in groups[name]] for each in given}
+    shared = [each for each in given if len(members[each]) > 1]
+    renamed = {each: letter(at) for at, each in enumerate(shared)}
+    return Ties(
+        letters={name: tuple(renamed[each] for each in groups[name] if each in renamed) for name in kept},
+        tied=kept,
+        said=(
+            f"{len(kept)} of the {len(names)} judged candidates on the fronts are tied with another one: the noise "
+            "does not tell those apart that share a ring, and a letter in the table (the 95 % interval of their "
+            "difference holds 0). That is no proof that they are equal."
+        ),
+    )

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from harness.architecture import BASELINE
 from harness.record.form import SAFE_NAME
 from harness.record.study import StudyRecord
-from harness.report import words
-from harness.report.tables import Cell, Column, Row, Strip, Table
+from harness.report import tables, words
+from harness.report.tables import Cell, Column, Row, Strip, Table, cell, worded
 
 METADATA_KEY = b"clo_nas_latency"
 """Where `harness.latency.raw_samples` puts the figures: named again, since that imports torch."""
@@ -34,9 +34,7 @@ class Rounds:
 
     Attributes:
         ratios: Time of the two passes over that of the baseline's two, a round each, in the order of measuring.
-        ratio: What was made of them.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
+        ratio: What was made of them, with its 95 % interval.
     """
 
     ratios: NDArray[np.float64]
@@ -86,15 +84,17 @@ _READING = (
     "The baseline beside its own copy (A/A) shows what the method reads where there is no difference: a ratio of "
     "another row that is as near to 1 as this one's is no difference either.",
 )
+_UNREADABLE = (
+    "The single rounds are not drawn: this report has no latency/<id>.parquet beside it that can be read and holds the "
+    "measurements that the study speaks of."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Latency rounds to be shown.
 
-    Attributes:
-        said: How to read them, or why they are not shown; nothing where no latency was measured.
-        table: A row for each; None where there are none.
+    `said` tells how to read them, or why they are not shown; it is empty where no latency was measured.
     """
 
     said: tuple[str, ...] = ()
@@ -117,18 +117,17 @@ def latency_evidence(record: StudyRecord, front: Iterable[str], read: Reader | N
     if not wanted:
         return Evidence()
     shown = wanted[:MOST_ROWS]
-    read_ones = {name: rounds for name in shown if read and (rounds := read(name)) is not None}
-    found = {name: each for name, each in read_ones.items() if _agrees(each, told[name])}
+    found = {
+        name: rounds
+        for name in shown
+        if read
+        and (rounds := read(name))
+        and any(math.isclose(rounds.ratio, each, rel_tol=1e-6) for each in told[name])
+    }
     if not found:
-        return Evidence(
-            said=(
-                "The single rounds are not drawn: this report has no latency/<id>.parquet beside it that can be read "
-                "and holds the measurements that the study speaks of.",
-            )
-        )
-    missing = [name for name in shown if name not in found]
+        return Evidence(said=(_UNREADABLE,))
     notes = []
-    if missing:
+    if missing := [name for name in shown if name not in found]:
         notes.append(f"Not drawn, for want of a file of the same measurement: {', '.join(missing)}.")
     if len(wanted) > len(shown):
         notes.append(f"{len(wanted) - len(shown)} further members of the front are not drawn.")
@@ -138,26 +137,25 @@ def latency_evidence(record: StudyRecord, front: Iterable[str], read: Reader | N
 def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
     """Architecture to the ratios that storage has of it; the baseline's is that of its A/A check."""
     rows = record.trials.reindex(columns=["architecture", "latency_ratio"]).dropna()
-    rows = rows[rows["architecture"] != BASELINE]
-    told: dict[str, Sequence[float]] = {
-        str(name): list(values) for name, values in rows.groupby("architecture")["latency_ratio"]
-    }
+    by_name = rows[rows["architecture"] != BASELINE].groupby("architecture")["latency_ratio"]
+    told: dict[str, Sequence[float]] = {str(name): list(values) for name, values in by_name}
     check = record.environment.latency_aa_check
     return told | ({BASELINE: [check.ratio]} if check else {})
 
 
-def _agrees(rounds: Rounds, told: Sequence[float]) -> bool:
-    return any(math.isclose(rounds.ratio, each, rel_tol=1e-6) for each in told)
-
-
 def _table(found: Mapping[str, Rounds]) -> Table:
-    low, high = _scale(found.values())
+    """One scale for all rows: 1, all intervals, and the rounds but for the outermost."""
+    ends = [1.0]
+    for each in found.values():
+        ends += [each.low, each.high, *map(float, np.percentile(each.ratios, _SHOWN))]
+    margin = 0.02 * (max(ends) - min(ends)) or 0.01
+    low, high = min(ends) - margin, max(ends) + margin
     return Table(
         key="rounds",
         caption="Latency: every round, and what was made of them",
         columns=(
-            Column(name="Architecture", numeric=False),
-            Column(name="Every round", unit=f"from {low:.2f}× to {high:.2f}×; dashed: 1×", numeric=False),
+            worded("Architecture"),
+            worded("Every round", f"from {low:.2f}× to {high:.2f}×; dashed: 1×"),
             Column(name="Ratio", unit="× baseline, 95 % interval"),
             Column(name="Middle half", unit="of the rounds, × baseline"),
             Column(name="Rounds", unit="of four passes"),
@@ -169,30 +167,15 @@ def _table(found: Mapping[str, Rounds]) -> Table:
 def _row(name: str, rounds: Rounds, low: float, high: float) -> Row:
     quarter, three = map(float, np.percentile(rounds.ratios, [25, 75]))
     is_check = name == BASELINE
-    return Row(
-        kind="reference" if is_check else "measured",
-        cells=(
-            Cell(text=name, details=("beside its own copy: A/A",) if is_check else ()),
-            Cell(text="", sort=three - quarter, strip=_strip(rounds, low, high)),
-            Cell(
-                text=f"{rounds.ratio:.3f}×",
-                details=(words.interval(rounds.low, rounds.high, 3),),
-                sort=rounds.ratio,
-            ),
-            Cell(text=words.interval(quarter, three, 3), sort=three - quarter),
-            Cell(text=str(len(rounds.ratios)), sort=len(rounds.ratios)),
-        ),
+    return tables.row(
+        "reference" if is_check else "measured",
+        cell(name, "beside its own copy: A/A" if is_check else ""),
+        Cell(text="", sort=three - quarter, strip=_strip(rounds, low, high)),
+        cell(f"{rounds.ratio:.3f}×", words.interval(rounds.low, rounds.high, 3), sort=rounds.ratio),
+        cell(words.interval(quarter, three, 3), sort=three - quarter),
+        tables.counted(len(rounds.ratios)),
         architecture="" if is_check else name,
     )
-
-
-def _scale(found: Iterable[Rounds]) -> tuple[float, float]:
-    """One for all rows: 1, all intervals, and the rounds but for the outermost."""
-    ends = [1.0]
-    for each in found:
-        ends += [each.low, each.high, *map(float, np.percentile(each.ratios, _SHOWN))]
-    margin = 0.02 * (max(ends) - min(ends)) or 0.01
-    return min(ends) - margin, max(ends) + margin
 
 
 def _strip(rounds: Rounds, low: float, high: float) -> Strip:
@@ -200,10 +183,9 @@ def _strip(rounds: Rounds, low: float, high: float) -> Strip:
         share = (value - low) / (high - low)
         return round(_EDGE + (WIDTH - 2 * _EDGE) * min(1.0, max(0.0, share)), 1)
 
-    count = min(len(rounds.ratios), MOST_MARKS)
     marks = np.sort(rounds.ratios)
-    if len(marks) > count:
-        marks = np.quantile(marks, (np.arange(count) + 0.5) / count)
+    if len(marks) > MOST_MARKS:
+        marks = np.quantile(marks, (np.arange(MOST_MARKS) + 0.5) / MOST_MARKS)
     return Strip(
         marks=tuple(at(float(each)) for each in marks),
         low=at(rounds.low),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.analysis.fidelity import COLUMNS, DIFFERENCE, EVERYTHING, fidelity, paired_gains
 from harness.architecture.choices import Init
@@ -16,6 +15,7 @@ from harness.common.atomic import write_whole
 from harness.record.settings import COMPARABLE, unlike
 from harness.record.state import State
 from harness.report import words
+from harness.report.renderers import templates
 
 SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
 FILES = (SETTING, TABLE, PAGE, "trainings.csv")
@@ -41,7 +41,7 @@ def write_fidelity(trainings: pd.DataFrame, plan: Mapping[str, Any], folder: Pat
 
     Args:
         trainings: See `harness.analysis.fidelity`.
-        plan: What is trained; the setting's `plan`.
+        plan: The setting's `plan`.
         folder: The study's.
 
     Returns:
@@ -112,10 +112,17 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
         f"{orders} (1: the same order, 0: none)."
     )
     if last.pairs:
+        low, high = last["told_apart_low"], last["told_apart_high"]
+        interval = "" if pd.isna(low) else f" [{words.part(low)}, {words.part(high)}]"
+        carried = (
+            "all of them hold one architecture, so that this is one observation"
+            if last.carriers == 1
+            else f"{last.carriers:.0f} architectures carry them: every pair holds one of these"
+        )
         text += (
             f" Of {last.pairs:.0f} pairs that differ by {DIFFERENCE} mAP or more after the long training, "
-            f"{words.part(last.told_apart)}{_part_interval(last)} are ordered alike "
-            f"({words.count(int(last.seeds), 'seed')}); {_carried(int(last.carriers))}."
+            f"{words.part(last.told_apart)}{interval} are ordered alike "
+            f"({words.count(int(last.seeds), 'seed')}); {carried}."
         )
     else:
         text += f" No two of them differ by {DIFFERENCE} mAP after the long training."
@@ -131,9 +138,7 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
 
 def _page(trainings: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any]) -> str:
     """The study as a page that GitHub renders."""
-    environment = Environment(  # Markdown of our own figures and of a plan's names: nothing to escape for HTML
-        loader=PackageLoader("harness.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templates()  # our own figures and a plan's names: nothing to escape
     environment.filters |= {
         "figure": words.plain,
         "interval": lambda row, name, digits: words.interval(row[f"{name}_low"], row[f"{name}_high"], digits),
@@ -145,18 +150,6 @@ def _page(trainings: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any])
         difference=DIFFERENCE,
         parts=[(cohort, rows.to_dict("records")) for cohort, rows in by_cohort],
     )
-
-
-def _carried(carriers: int) -> str:
-    """On how many architectures the pairs rest."""
-    if carriers == 1:
-        return "all of them hold one architecture, so that this is one observation"
-    return f"{carriers} architectures carry them: every pair holds one of these"
-
-
-def _part_interval(row: Any) -> str:
-    low, high = row["told_apart_low"], row["told_apart_high"]
-    return "" if pd.isna(low) else f" [{words.part(low)}, {words.part(high)}]"
 
 
 def _with_interval(row: Any, name: str) -> str:

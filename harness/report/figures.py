@@ -27,7 +27,7 @@ class Mark(StrEnum):
     SCREENING = "screening only"
     BEYOND = "beyond a bound"
     PLACEBO = "placebo"
-    """The base, widened to an architecture's size, from an ablation beside the search; see `placebo`."""
+    """The base, widened to an architecture's size, from an ablation beside the search."""
 
 
 class Look(NamedTuple):
@@ -78,7 +78,6 @@ class Axis:
         column: Of the summary; the objective of the front.
         title: With its unit.
         relative: The second scale's title: the same cost in other words.
-        heading: Of the figure.
     """
 
     key: str
@@ -139,7 +138,6 @@ class FrontFigure:
     """Everything that a renderer needs for one picture.
 
     Attributes:
-        axis: The cost.
         points: The baseline and every measured candidate; failed ones are not drawn.
         steps: Corners of the front's staircase, from the cheapest member to the right edge.
         firm: Whether the staircase rests on judged architectures, not on single seeds.
@@ -183,12 +181,7 @@ class FrontFigure:
 
 
 def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
-    """The record of one picture.
-
-    Args:
-        study: What was found.
-        axis: The cost to draw against.
-    """
+    """The record of one picture."""
     summary = study.summary
     compared = summary[summary["standing"] != Standing.UNMEASURED]
     drawn = compared[compared[axis.column].notna()]
@@ -205,7 +198,7 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
         x_range=x_range,
         y_range=y_range,
         second_x=_second_x(summary.loc[BASELINE], axis),
-        second_y=_shift(summary.loc[BASELINE, "map50_95"]) if len(lengths) < 2 else None,
+        second_y=_linear(float(summary["map50_95"][BASELINE]), 1.0) if len(lengths) < 2 else None,
         undrawn=len(compared) - len(drawn),
         digits=study.digits,
         y_title=f"gain in mAP50-95{epochs}",
@@ -215,7 +208,7 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
 def marked(
     figure: FrontFigure, pick: str, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
 ) -> FrontFigure:
-    """The figure with what is known only after it: the pick, and which points are tied.
+    """The figure with what is known only after it: the pick, if any, and which points are tied.
 
     Args:
         figure: Without them.
@@ -223,17 +216,15 @@ def marked(
         letters: Architecture to its groups of those that the noise does not tell apart.
         tied: Architecture to those that share one with it.
     """
-    points = tuple(
-        replace(
-            point,
-            ties=tuple(letters[point.architecture]),
-            notes=(*point.notes, f"not told from {', '.join(tied[point.architecture])}"),
-        )
-        if point.architecture in letters
-        else point
-        for point in figure.points
-    )
-    return replace(figure, points=points, pick=pick)
+    points = []
+    for point in figure.points:
+        name = point.architecture
+        if name in letters:
+            notes = (*point.notes, f"not told from {', '.join(tied[name])}")
+            points.append(replace(point, ties=tuple(letters[name]), notes=notes))
+        else:
+            points.append(point)
+    return replace(figure, points=tuple(points), pick=pick)
 
 
 def with_placebos(figure: FrontFigure, placebos: Sequence[Point]) -> FrontFigure:
@@ -247,14 +238,12 @@ def with_placebos(figure: FrontFigure, placebos: Sequence[Point]) -> FrontFigure
 
 
 def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
-    """One architecture's point."""
     record, digits = study.record, study.digits
     scale = _SCALE[axis.key]
     x = float(row[axis.column]) * scale
     low, high = (float(row.get(f"{axis.column}_{end}", math.nan)) * scale for end in ("low", "high"))
     known = record.architectures.get(name)
     ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
-    ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
     beyond = phrases.beyond(row, record.constraints)
     notes = (
         *(placement.describe() for placement in (known.placements if known else ())),
@@ -262,7 +251,7 @@ def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
         f"mAP50-95 {words.plain(row['map50_95'], digits)} "
         f"{words.interval(row['map50_95_low'], row['map50_95_high'], digits)}, "
         f"after {words.epochs(row['epochs'])}",
-        f"latency {ratio}, {words.milliseconds(row['latency_ms_p50'])}",
+        f"latency {phrases.latency_of(row)}, {words.milliseconds(row['latency_ms_p50'])}",
         f"{words.amount(row['macs'])} MACs, {words.amount(row['params'])} parameters",
         *(f"beyond a bound: {bound}" for bound in beyond),
     )
@@ -296,9 +285,7 @@ def _staircase(points: list[Point], edge: float) -> tuple[tuple[float, float], .
     members = sorted((point.x, point.gain) for point in points if point.on_front)
     corners: list[tuple[float, float]] = []
     for x, gain in members:
-        if corners:
-            corners.append((x, corners[-1][1]))
-        corners.append((x, gain))
+        corners += [*((x, before) for _, before in corners[-1:]), (x, gain)]
     return (*corners, (edge, corners[-1][1])) if corners else ()
 
 
@@ -328,13 +315,76 @@ def _padded(values: list[float], share: float) -> tuple[float, float]:
 def _second_x(base: Any, axis: Axis) -> Linear | None:
     """Milliseconds for a ratio, percent for MACs."""
     if axis.key == "latency":
-        milliseconds = float(base["latency_ms_p50"])
-        return Linear(offset=0.0, factor=milliseconds) if math.isfinite(milliseconds) else None
-    macs = float(base["macs"]) * _SCALE["macs"]
-    return Linear(offset=-100.0, factor=100 / macs) if math.isfinite(macs) else None
+        return _linear(0.0, float(base["latency_ms_p50"]))
+    return _linear(-100.0, 100 / (float(base["macs"]) * _SCALE["macs"]))
 
 
-def _shift(baseline: Any) -> Linear | None:
-    """mAP50-95 for a gain."""
-    value = float(baseline)
-    return Linear(offset=value, factor=1.0) if math.isfinite(value) else None
+def _linear(offset: float, factor: float) -> Linear | None:
+    return Linear(offset=offset, factor=factor) if math.isfinite(offset) and math.isfinite(factor) else None
+
+
+_NAME_WIDTH, _NAME_HEIGHT = 0.12, 0.05
+"""What a name takes of a wide figure's width and height."""
+_MARK_HEIGHT = 0.015
+"""About half of what a point takes of the figure's height."""
+
+
+class Corner(NamedTuple):
+    """Which side of its point a name stands on."""
+
+    above: bool
+    left: bool
+
+
+def names_of(figure: FrontFigure) -> dict[str, Corner]:
+    """Who bears its name, and where: the pick and members of the front, where no name stands on another one.
+
+    If there is room for one only, it is the pick's or that of the larger gain. A name stands below its point and to
+    the right, unless it would lie on fewer points elsewhere or leave the picture.
+    """
+    members = [
+        p for p in figure.points if (p.on_front and p.mark is not Mark.SCREENING) or p.architecture == figure.pick
+    ]
+    taken: list[tuple[float, float]] = []
+    names = {}
+    for point in sorted(members, key=lambda p: (p.architecture != figure.pick, p.mark is not Mark.BASELINE, -p.gain)):
+        free = {corner: middle for corner, middle in _middles(figure, point).items() if _is_free(middle, taken)}
+        if free:
+            corner = min(free, key=lambda each: _points_under(figure, point, free[each]))
+            taken.append(free[corner])
+            names[point.architecture] = corner
+    return names
+
+
+def _middles(figure: FrontFigure, point: Point) -> dict[Corner, tuple[float, float]]:
+    """The middle of a name at each corner, in shares of the picture: those that stay in it, the best first."""
+    x, y = _place(figure, point)
+    found = {}
+    for left in (figure.label_left(point), not figure.label_left(point)):
+        for above in (False, True):
+            across, up = (-1 if left else 1) * _NAME_WIDTH / 2, (1 if above else -1) * (_MARK_HEIGHT + _NAME_HEIGHT / 2)
+            middle = x + across, y + up
+            if all(
+                size / 2 <= at <= 1 - size / 2 for at, size in zip(middle, (_NAME_WIDTH, _NAME_HEIGHT), strict=True)
+            ):
+                found[Corner(above=above, left=left)] = middle
+    return found or {Corner(above=False, left=figure.label_left(point)): (x, y)}
+
+
+def _place(figure: FrontFigure, point: Point) -> tuple[float, float]:
+    """Where a point is, in shares of the picture."""
+    (left, right), (low, high) = figure.x_range, figure.y_range
+    return (point.x - left) / (right - left), (point.gain - low) / (high - low)
+
+
+def _is_free(middle: tuple[float, float], taken: list[tuple[float, float]]) -> bool:
+    """Names may touch, as those to the left and right of one place do."""
+    wide, high = 0.999 * _NAME_WIDTH, 0.999 * _NAME_HEIGHT
+    return all(abs(middle[0] - x) > wide or abs(middle[1] - y) > high for x, y in taken)
+
+
+def _points_under(figure: FrontFigure, own: Point, middle: tuple[float, float]) -> int:
+    """How many other points a name lies on."""
+    places = [_place(figure, point) for point in figure.points if point.architecture != own.architecture]
+    wide, high = _NAME_WIDTH / 2 + _MARK_HEIGHT / 2, _NAME_HEIGHT / 2 + _MARK_HEIGHT
+    return sum(abs(x - middle[0]) < wide and abs(y - middle[1]) < high for x, y in places)

@@ -15,15 +15,25 @@ from harness.report.figures import (
     LOOKS,
     MOST_BARS,
     NEVER_FAINT,
+    Corner,
     FrontFigure,
     Linear,
     Mark,
     Point,
+    names_of,
 )
-from harness.report.names import Corner, names_of
 
 _RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
+_LAYOUT: dict[str, object] = {
+    "height": 0,
+    "margin": {},
+    "hovermode": "closest",
+    "dragmode": False,
+    "shapes": [],
+    "showlegend": False,
+}
+"""What all layouts have in common, and the order of their parts."""
 
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
@@ -32,7 +42,12 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
     Traces carry `meta.role`, from which the page sets colours for its theme, and `meta.names`, by which it links a
     point with its row; `layout.meta` holds the second scales, which the page keeps in step when one zooms.
     """
-    traces = [_steps_trace(figure)] if figure.steps else []
+    traces: list[dict[str, object]] = []
+    if figure.steps:
+        front = {"type": "scatter", "mode": "lines", "name": "front" if figure.firm else "front, screening only"}
+        x, y = map(list, zip(*figure.steps, strict=True))
+        line = {"width": 2, "dash": "solid" if figure.firm else "dot"}
+        traces.append(front | {"x": x, "y": y, "line": line, "hoverinfo": "skip", "meta": {"role": "front"}})
     named = names_of(figure)
     for mark in LOOKS:
         for on_front in (False, True):
@@ -51,51 +66,45 @@ def plotly_curves(panel: Panel) -> dict[str, object]:
     """A panel of learning curves: of each architecture the range and the mean of its seeds, and every seed."""
     traces: list[dict[str, object]] = []
     for line in panel.lines:
-        x, name = _shorts(line.x), html.escape(line.architecture)
+        x, name = _shorts(line.x, 4), html.escape(line.architecture)
         common: dict[str, object] = {"type": "scatter", "mode": "lines", "x": x}
         common["meta"] = {"role": f"curve-{line.place}"}
         if len(x) == 1:
-            marks = {"mode": "markers", "x": x * len(line.seeds), "y": _shorts(line.seeds[:, 0]), "marker": {"size": 9}}
+            marks = {
+                "mode": "markers",
+                "x": x * len(line.seeds),
+                "y": _shorts(line.seeds[:, 0], 4),
+                "marker": {"size": 9},
+            }
             traces.append(common | marks | {"opacity": 0.75, "hovertemplate": f"{name}: %{{y:.4f}}<extra></extra>"})
             continue
         if len(line.seeds) > 1:
             ends = [line.seeds.min(axis=0), line.seeds.max(axis=0)]
             traces += [
-                common | {"y": _shorts(end), "line": {"width": 0}, "fill": fill, "hoverinfo": "skip"}
+                common | {"y": _shorts(end, 4), "line": {"width": 0}, "fill": fill, "hoverinfo": "skip"}
                 for end, fill in zip(ends, ("none", "tonexty"), strict=True)
             ]
             traces += [
-                common | {"y": _shorts(seed), "line": {"width": 0.8}, "opacity": 0.45, "hoverinfo": "skip"}
+                common | {"y": _shorts(seed, 4), "line": {"width": 0.8}, "opacity": 0.45, "hoverinfo": "skip"}
                 for seed in line.seeds
             ]
         seeds = "1 seed" if len(line.seeds) == 1 else f"mean of {len(line.seeds)} seeds"
         dash = {"dash": DASHES[line.place % len(DASHES)], "width": 2}
         hover = {"hovertemplate": f"{name}, {seeds}<br>%{{x:.0f}}: %{{y:.4g}}<extra></extra>"}
-        traces.append(common | {"y": _shorts(line.seeds.mean(axis=0)), "line": dash} | hover)
-    layout = {
+        traces.append(common | {"y": _shorts(line.seeds.mean(axis=0), 4), "line": dash} | hover)
+    ticks: dict[str, object] = {}
+    if panel.of_ends:  # the architectures stand below their readings
+        ticks["tickvals"] = [line.place for line in panel.lines]
+        ticks["ticktext"] = [html.escape(line.architecture) for line in panel.lines]
+        ticks["range"] = [-0.6, panel.lines[-1].place + 0.6]
+    layout = _LAYOUT | {
         "height": 270,
         "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
-        "hovermode": "closest",
-        "dragmode": False,
-        "shapes": [],
-        "showlegend": False,
-        "xaxis": {"title": {"text": panel.x_title}, "zeroline": False} | _ticks(panel),
+        "xaxis": {"title": {"text": panel.x_title}, "zeroline": False} | ticks,
         "yaxis": {"title": {"text": ""}, "zeroline": False, "tickformat": ".3~g"},
         "meta": {"second_x": None, "second_y": None},
     }
     return {"data": traces, "layout": layout}
-
-
-def _ticks(panel: Panel) -> dict[str, object]:
-    """Where there is one reading a seed, the architectures stand below it."""
-    if not panel.of_ends:
-        return {}
-    names = [html.escape(line.architecture) for line in panel.lines]
-    return {
-        "tickvals": [line.place for line in panel.lines],
-        "ticktext": names,
-        "range": [-0.6, panel.lines[-1].place + 0.6],
-    }
 
 
 def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
@@ -119,36 +128,20 @@ def _position(corner: Corner | None) -> str:
     return f"{'top' if corner.above else 'bottom'} {'left' if corner.left else 'right'}"
 
 
-def _pick(point: Point, figure: FrontFigure) -> str:
-    return ": the pick" if point.architecture == figure.pick else ""
-
-
-def _steps_trace(figure: FrontFigure) -> dict[str, object]:
-    """The front."""
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "front" if figure.firm else "front, screening only",
-        "x": [x for x, _ in figure.steps],
-        "y": [y for _, y in figure.steps],
-        "line": {"width": 2, "dash": "solid" if figure.firm else "dot"},
-        "hoverinfo": "skip",
-        "meta": {"role": "front"},
-    }
-
-
 def _points_trace(
     figure: FrontFigure, mark: Mark, points: list[Point], named: Mapping[str, Corner], *, on_front: bool
 ) -> dict[str, object]:
-    """Points of one mark."""
     look = LOOKS[mark]
     trace: dict[str, object] = {
         "type": "scatter",
         "mode": "markers+text" if any(p.architecture in named for p in points) else "markers",
         "name": LEGEND[mark],
-        "x": [_short(p.x) for p in points],
-        "y": [_short(p.gain) for p in points],
-        "text": [_title(p) + _pick(p, figure) if p.architecture in named else "" for p in points],
+        "x": _shorts(p.x for p in points),
+        "y": _shorts(p.gain for p in points),
+        "text": [
+            _title(p) + (": the pick" if p.architecture == figure.pick else "") if p.architecture in named else ""
+            for p in points
+        ],
         "textposition": [_position(named.get(p.architecture)) for p in points],
         "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
@@ -170,8 +163,8 @@ def _rings(figure: FrontFigure) -> list[dict[str, object]]:
             "type": "scatter",
             "mode": "markers",
             "name": f"tied: {letter}",
-            "x": [_short(p.x) for p in figure.points if letter in p.ties],
-            "y": [_short(p.gain) for p in figure.points if letter in p.ties],
+            "x": _shorts(p.x for p in figure.points if letter in p.ties),
+            "y": _shorts(p.gain for p in figure.points if letter in p.ties),
             "marker": {"symbol": "circle-open", "size": _RING + _RING_STEP * place, "line": {"width": 1.2}},
             "hoverinfo": "skip",
             "meta": {"role": "tie"},
@@ -182,61 +175,34 @@ def _rings(figure: FrontFigure) -> list[dict[str, object]]:
 
 def _bars(triples: list[tuple[float, float, float]]) -> dict[str, object]:
     """Plotly's lengths of error bars; none where there is no interval."""
-    up = [_short(high - mid) if math.isfinite(high) else 0.0 for _, mid, high in triples]
-    down = [_short(mid - low) if math.isfinite(low) else 0.0 for low, mid, _ in triples]
+    up = _shorts(high - mid if math.isfinite(high) else 0.0 for _, mid, high in triples)
+    down = _shorts(mid - low if math.isfinite(low) else 0.0 for low, mid, _ in triples)
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
 
 
-def _short(value: float) -> float:
-    """Six significant digits: more than a picture shows, in half the page."""
-    return float(f"{value:.6g}")
-
-
-def _shorts(values: Iterable[float]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
+def _shorts(values: Iterable[float], digits: int = 6) -> list[float]:
+    """Significant digits: six are more than a picture of points shows, in half the page; a curve has four."""
+    return [float(f"{value:.{digits}g}") for value in values]
 
 
 def _layout(figure: FrontFigure) -> dict[str, object]:
     """Axes, reference lines, legend."""
-    base = figure.baseline
-    shapes: list[dict[str, object]] = [
-        {
-            "type": "line",
-            "xref": "paper",
-            "x0": 0,
-            "x1": 1,
-            "y0": 0,
-            "y1": 0,
-            "line": {"width": 1, "dash": "dash"},
-        }
-    ]
-    if base is not None:
-        shapes.append(
-            {
-                "type": "line",
-                "yref": "paper",
-                "y0": 0,
-                "y1": 1,
-                "x0": base.x,
-                "x1": base.x,
-                "line": {"width": 1, "dash": "dash"},
-            }
-        )
-    layout: dict[str, object] = {
+    dashed: dict[str, object] = {"line": {"width": 1, "dash": "dash"}}
+    shapes = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0} | dashed]
+    if base := figure.baseline:
+        shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": base.x, "x1": base.x} | dashed)
+    x, y = (
+        {"title": {"text": title}, "range": list(ends), "zeroline": False}
+        for title, ends in ((figure.axis.title, figure.x_range), (figure.y_title, figure.y_range))
+    )
+    seconds = (("second_x", figure.second_x), ("second_y", figure.second_y))
+    layout = _LAYOUT | {
         "height": 440,
         "margin": {"l": 70, "r": 70, "t": 50, "b": 56},
-        "hovermode": "closest",
-        "dragmode": False,
         "shapes": shapes,
-        "showlegend": False,
-        "xaxis": {"title": {"text": figure.axis.title}, "range": list(figure.x_range), "zeroline": False},
-        "yaxis": {
-            "title": {"text": figure.y_title},
-            "range": list(figure.y_range),
-            "zeroline": False,
-            "tickformat": f"+.{figure.digits}f",
-        },
-        "meta": {"second_x": _pair(figure.second_x), "second_y": _pair(figure.second_y)},
+        "xaxis": x,
+        "yaxis": y | {"tickformat": f"+.{figure.digits}f"},
+        "meta": {name: [scale.offset, scale.factor] if scale else None for name, scale in seconds},
     }
     if figure.second_x:
         layout["xaxis2"] = _second(figure.axis.relative, "x", "top", figure.x_range, figure.second_x)
@@ -247,13 +213,7 @@ def _layout(figure: FrontFigure) -> dict[str, object]:
     return layout
 
 
-def _pair(scale: Linear | None) -> list[float] | None:
-    """Offset and factor as JSON."""
-    return [scale.offset, scale.factor] if scale else None
-
-
 def _second(title: str, over: str, side: str, first: tuple[float, float], scale: Linear) -> dict[str, object]:
-    """A second axis over the first."""
     return {
         "title": {"text": title},
         "overlaying": over,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.claims.ledger import Claim, Source
 from harness.claims.published import PublishedBaseline
@@ -15,13 +14,11 @@ from harness.claims.verdict import Cell as Value
 from harness.claims.verdict import Finding, Verdict
 from harness.common.atomic import write_whole
 from harness.record.surroundings import Environment
-from harness.report import words
+from harness.report import tables, words
 from harness.report.answer import Tile
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
-from harness.report.notes import Pairs
 from harness.report.page import Page, Section
-from harness.report.tables import Cell, Column, Row, Table
+from harness.report.renderers import write_page
+from harness.report.tables import Cell, Column, Table, cell, worded
 
 Entry = tuple[Claim, Finding]
 _ARTICLE = "《YOLO改进系列之注意力机制(CloAttention模型介绍)》"
@@ -44,10 +41,7 @@ _RULES = (
 
 
 def ledger_page(
-    entries: Sequence[Entry],
-    environment: Environment,
-    command: str,
-    baselines: Sequence[PublishedBaseline] = (),
+    entries: Sequence[Entry], environment: Environment, command: str, baselines: Sequence[PublishedBaseline] = ()
 ) -> Page:
     """Everything the ledger says.
 
@@ -64,6 +58,8 @@ def ledger_page(
         f" {words.count(number, 'verdict')} of these {'is' if number == 1 else 'are'} about {scope}, not about COCO."
         for scope, number in scoped.items()
     )
+    trained = [found.command for claim, found in entries if claim.kind == "accuracy" and found.command]
+    full = next(iter(trained), "nox -s reproduce -- --data coco.yaml --device 0 --epochs 300 --seeds 3")
     gains = [entry for entry in entries if entry[0].id in {"backbone-gain", "head-gain"}]
     return Page(
         name=f"of {_ARTICLE}",
@@ -72,7 +68,12 @@ def ledger_page(
         lead=" ".join(f"{claim.title}: {finding.told}. {finding.sentence}" for claim, finding in gains)
         or "No claim on accuracy was asked for.",
         tiles=tuple(
-            Tile(label=str(verdict), value=str(counts[verdict]), detail=_ids(entries, verdict)) for verdict in Verdict
+            Tile(
+                label=str(verdict),
+                value=str(counts[verdict]),
+                detail=", ".join(claim.id for claim, finding in entries if finding.verdict is verdict) or "none",
+            )
+            for verdict in Verdict
         ),
         sections=(
             *_published(baselines),
@@ -85,10 +86,14 @@ def ledger_page(
                 commands=(
                     *((("This ledger again; nothing is trained twice", command),) if command else ()),
                     ("One claim", "nox -s reproduce -- --claim head-gain"),
-                    ("The full protocol on COCO", _full(entries)),
+                    ("The full protocol on COCO", full),
                 ),
             ),
-            Section(title="Provenance", key="provenance", pairs=_flat(environment.to_dict())),
+            Section(
+                title="Provenance",
+                key="provenance",
+                pairs=tuple((name, str(value)) for name, value in environment.to_dict().items()),
+            ),
         ),
     )
 
@@ -101,12 +106,9 @@ def write_ledger(
     baselines: Sequence[PublishedBaseline] = (),
 ) -> Path:
     """Write `report.html`, `report.md` and `environment.json`; the path of the first."""
-    page = ledger_page(entries, environment, command, baselines)
-    write_whole(folder / "report.md", render_markdown(page).encode())
     surroundings = json.dumps(environment.to_dict(), indent=2, ensure_ascii=False, default=str) + "\n"
     write_whole(folder / "environment.json", surroundings.encode())
-    write_whole(folder / "report.html", render_html(page).encode())
-    return folder / "report.html"
+    return write_page(ledger_page(entries, environment, command, baselines), folder)
 
 
 def _published(baselines: Sequence[PublishedBaseline]) -> tuple[Section, ...]:
@@ -134,7 +136,7 @@ def _published(baselines: Sequence[PublishedBaseline]) -> tuple[Section, ...]:
                     key="published",
                     caption="The protocol's own baseline on COCO val2017, and what is published for this detector",
                     columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
-                    rows=tuple(Row(kind="", cells=tuple(_cell(value) for value in row)) for row in rows),
+                    rows=tuple(tables.row("", *(_cell(value) for value in row)) for row in rows),
                 ),
             ),
         ),
@@ -145,21 +147,14 @@ def _overview(entries: Sequence[Entry]) -> Table:
     return Table(
         key="claims",
         caption="Every claim, its verdict and the numbers behind it",
-        columns=(
-            Column(name="Claim", unit="id", numeric=False),
-            Column(name="Verdict", numeric=False),
-            Column(name="Kind", numeric=False),
-            Column(name="Finding", numeric=False),
-        ),
+        columns=(worded("Claim", "id"), worded("Verdict"), worded("Kind"), worded("Finding")),
         rows=tuple(
-            Row(
-                kind=str(finding.verdict),
-                cells=(
-                    Cell(text=claim.title, details=(claim.id,)),
-                    Cell(text=finding.told),
-                    Cell(text=str(claim.kind)),
-                    Cell(text=finding.sentence),
-                ),
+            tables.row(
+                str(finding.verdict),
+                cell(claim.title, claim.id),
+                cell(finding.told),
+                cell(str(claim.kind)),
+                cell(finding.sentence),
             )
             for claim, finding in entries
         ),
@@ -201,10 +196,8 @@ def _evidence(claim: Claim, finding: Finding) -> Table:
         key=f"{claim.id}-evidence",
         caption=finding.caption or "Evidence",
         columns=tuple(Column(name=name, numeric=name in numeric and name != names[0]) for name in names),
-        rows=tuple(
-            Row(kind="", cells=tuple(_cell(row.get(name)) for name in names)) for row in finding.rows
-        ),
-    )  # fmt: skip
+        rows=tuple(tables.row("", *(_cell(row.get(name)) for name in names)) for row in finding.rows),
+    )
 
 
 def _is_number(value: Value) -> bool:
@@ -213,12 +206,10 @@ def _is_number(value: Value) -> bool:
 
 def _cell(value: Value) -> Cell:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return Cell(text=words.DASH, sort=math.nan)
+        return cell(words.DASH, sort=math.nan)
     if isinstance(value, bool):
-        return Cell(text="yes" if value else "no")
-    if isinstance(value, int | float):
-        return Cell(text=_number(value), sort=float(value))
-    return Cell(text=str(value))
+        return cell("yes" if value else "no")
+    return cell(_number(value), sort=float(value)) if isinstance(value, int | float) else cell(str(value))
 
 
 def _number(value: float) -> str:
@@ -230,16 +221,3 @@ def _number(value: float) -> str:
 def _figure(value: float, low: float, high: float) -> str:
     ends = f" [{_number(low)}, {_number(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
     return (_number(value) if math.isfinite(value) else words.DASH) + ends
-
-
-def _ids(entries: Sequence[Entry], verdict: Verdict) -> str:
-    return ", ".join(claim.id for claim, finding in entries if finding.verdict is verdict) or "none"
-
-
-def _full(entries: Sequence[Entry]) -> str:
-    commands = [finding.command for claim, finding in entries if claim.kind == "accuracy" and finding.command]
-    return commands[0] if commands else "nox -s reproduce -- --data coco.yaml --device 0 --epochs 300 --seeds 3"
-
-
-def _flat(data: Mapping[str, Any]) -> Pairs:
-    return tuple((name, str(value)) for name, value in data.items())

@@ -12,8 +12,8 @@ from harness.analysis.effects import marginal_effects
 from harness.architecture.choices import NO_BLOCK
 from harness.record.settings import Objective
 from harness.record.study import Choices
-from harness.report import words
-from harness.report.tables import Cell, Column, Row, Table
+from harness.report import tables, words
+from harness.report.tables import Cell, Column, Row, Table, cell, worded
 
 EFFECTS_SHOWN, IMPORTANCES_SHOWN = 12, 5
 """Rows of each table of effects, and the most important choices of each column of shares; files hold the rest."""
@@ -39,12 +39,7 @@ class Matters:
 
 
 def what_matters(choices: Choices, digits: int) -> Matters:
-    """Importances and effects of a study's choices, once it has enough architectures.
-
-    Args:
-        choices: What was chosen, and what came of it.
-        digits: Decimals of an mAP.
-    """
+    """Importances and effects of a study's choices, once it has enough architectures; `digits`: of an mAP."""
     from harness.analysis.importance import FEWEST, importances, resamples_of  # imports Optuna
 
     count = len(choices.chosen)
@@ -64,7 +59,7 @@ def what_matters(choices: Choices, digits: int) -> Matters:
     return Matters(
         importances=shares,
         effects=effects,
-        said=(*said, *_READING, _shares_explained(resamples_of(count))),
+        said=(*said, *_READING, _SHARES.format(resamples=resamples_of(count))),
         tables=tuple(table for table in tables if table.rows),
     )
 
@@ -76,17 +71,13 @@ _READING = (
     "Intervals of effects are 95 %, uncorrected (Welch); “better” and “worse” need Holm's correction over all choices "
     "and say which side of the objective is meant. All effects are in effects.csv.",
 )
-
-
-def _shares_explained(resamples: int) -> str:
-    """How to read the shares."""
-    return (
-        f"Importance is a share of 100 %, ± its standard deviation over {resamples} resamples of the architectures. "
-        "fANOVA: of the variance that the kinds of block at the sites explain, each by itself. PED-ANOVA: of how far "
-        "the best tenth's choices differ from all, over all choices. Shares add up to 100 % even where there is only "
-        "noise, and each is then about one over their number: whether a choice does anything, the effects say. All "
-        "shares are in importance.csv."
-    )
+_SHARES = (
+    "Importance is a share of 100 %, ± its standard deviation over {resamples} resamples of the architectures. "
+    "fANOVA: of the variance that the kinds of block at the sites explain, each by itself. PED-ANOVA: of how far "
+    "the best tenth's choices differ from all, over all choices. Shares add up to 100 % even where there is only "
+    "noise, and each is then about one over their number: whether a choice does anything, the effects say. All "
+    "shares are in importance.csv."
+)
 
 
 def _clearest(effects: pd.DataFrame, objective: str, count: int, digits: int) -> str:
@@ -102,10 +93,11 @@ def _clearest(effects: pd.DataFrame, objective: str, count: int, digits: int) ->
         )
     largest: Any = sure.loc[[sure["effect"].abs().idxmax()]].iloc[0]
     verb = "makes" if len(sure) == 1 else "make"
+    unit = "ms" if objective == Objective.LATENCY else _name(objective)
     return (
         f"{start}{len(sure)} of {words.count(looked, 'choice')} {verb} a difference at "
         f"95 % confidence, corrected for looking at all of them; the largest is that of {_choice(largest)}: "
-        f"{_worth(objective, largest['effect'], digits)} {_ends(objective, largest, digits)}, "
+        f"{_number(objective, largest['effect'], digits)} {unit} {_ends(objective, largest, digits)}, "
         f"{largest['n_with']} architectures with it and {largest['n_without']} without."
     )
 
@@ -120,25 +112,20 @@ def _importance_table(shares: pd.DataFrame) -> Table:
     return Table(
         key="importance",
         caption="The most important choices",
-        columns=(Column(name="Choice", unit="of what is at a site", numeric=False), *columns),
+        columns=(worded("Choice", "of what is at a site"), *columns),
         rows=tuple(
-            Row(
-                kind="share",
-                cells=(
-                    Cell(text=_spoken(name)),
-                    *(_share(rows.loc[name] if name in rows.index else None) for rows in by_column.values()),
-                ),
-            )
+            tables.row("share", cell(_spoken(name)), *(_share(rows, name) for rows in by_column.values()))
             for name in names
         ),
     )
 
 
-def _share(row: Any) -> Cell:
+def _share(rows: pd.DataFrame, name: str) -> Cell:
     """One share; a dash where the method does not ask for the choice."""
-    if row is None:
-        return Cell(text=words.DASH, sort=math.nan)
-    return Cell(text=words.share(row["importance"], row["spread"]), sort=float(row["importance"]))
+    if name not in rows.index:
+        return cell(words.DASH, sort=math.nan)
+    row: Any = rows.loc[name]
+    return cell(words.share(row["importance"], row["spread"]), sort=float(row["importance"]))
 
 
 def _effect_table(effects: pd.DataFrame, objective: str, minimized: bool, digits: int) -> Table:
@@ -149,8 +136,8 @@ def _effect_table(effects: pd.DataFrame, objective: str, minimized: bool, digits
         key=f"effects-{objective}",
         caption=f"What choices do to {_name(objective)}: the clearest effects{more}",
         columns=(
-            Column(name="Choice", unit="against the others asked about there", numeric=False),
-            Column(name="Verdict", unit="95 % confidence, corrected", numeric=False),
+            worded("Choice", "against the others asked about there"),
+            worded("Verdict", "95 % confidence, corrected"),
             Column(name="Effect", unit=f"{_UNITS.get(Objective(objective), 'an image')}, 95 % interval"),
             Column(name="Architectures", unit="with and without it"),
         ),
@@ -163,19 +150,13 @@ def _effect(row: Any, objective: str, minimized: bool, digits: int) -> Row:
     kind, verdict = ("gain", "better") if better else ("loss", "worse")
     if not row["significant"]:
         kind, verdict = "undecided", "undecided"
-    tested = words.p_value(row["p_holm"])
-    return Row(
-        kind=kind,
-        cells=(
-            Cell(text=_choice(row)),
-            Cell(text=verdict, details=(f"Holm-corrected {tested}",) if tested else ()),
-            Cell(
-                text=_number(objective, row["effect"], digits),
-                details=(_ends(objective, row, digits),),
-                sort=float(row["effect"]),
-            ),
-            Cell(text=f"{row['n_with']} / {row['n_without']}", sort=float(row["n_with"])),
-        ),
+    tested, effect = words.p_value(row["p_holm"]), float(row["effect"])
+    return tables.row(
+        kind,
+        cell(_choice(row)),
+        cell(verdict, f"Holm-corrected {tested}" if tested else ""),
+        cell(_number(objective, effect, digits), _ends(objective, row, digits), sort=effect),
+        cell(f"{row['n_with']} / {row['n_without']}", sort=float(row["n_with"])),
     )
 
 
@@ -203,14 +184,6 @@ def _number(objective: str, value: float, digits: int) -> str:
     return words.signed(value, 3) if objective == Objective.LATENCY else words.signed_amount(value)
 
 
-def _worth(objective: str, value: float, digits: int) -> str:
-    """With its unit."""
-    unit = "ms" if objective == Objective.LATENCY else _name(objective)
-    return f"{_number(objective, value, digits)} {unit}"
-
-
 def _ends(objective: str, row: Any, digits: int) -> str:
-    """The interval of an effect."""
-    if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
-        return "no interval"
-    return f"[{_number(objective, row['low'], digits)}, {_number(objective, row['high'], digits)}]"
+    ends = [_number(objective, row[end], digits) for end in ("low", "high") if math.isfinite(row[end])]
+    return f"[{', '.join(ends)}]" if len(ends) > 1 else "no interval"

@@ -11,17 +11,8 @@ from harness.common.printable import quoted
 from harness.record.settings import MIN_GAIN
 from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.record.surroundings import (
-    DATA_CAUTIONS,
-    DATA_REPAIRS,
-    Control,
-    Environment,
-    LatencyCheck,
-    LatencyThreads,
-    SpaceSummary,
-)
+from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS, Control, Environment, LatencyCheck, SpaceSummary
 from harness.report import words
-from harness.report.target import unknown_images
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -62,15 +53,13 @@ def measured(record: StudyRecord) -> Pairs:
     )
     rungs = settings.rungs
     ladder = [f"rungs of {rungs} (epochs × seeds), each going on from the weights of the one below"] if rungs else []
-    given = ladder + [
-        f"{value} {unit}"
-        for value, unit in (
-            (None if rungs else settings.epochs, "epochs"),
-            (settings.batch, "images a batch"),
-            (settings.imgsz, "pixels"),
-        )
-        if value is not None
-    ]
+    epochs = None if rungs else settings.epochs
+    sizes = ((epochs, "epochs"), (settings.batch, "images a batch"), (settings.imgsz, "pixels"))
+    given = ladder + [f"{value} {unit}" for value, unit in sizes if value is not None]
+    environment = record.environment
+    taken = environment.latency_threads  # None of a study from before that was recorded
+    threads = f"; {words.count(taken.count, 'thread')}, {taken.reason}" if taken else ""
+    uncounted = ", ".join(f"{name} ({number}×)" for name, number in environment.uncounted.items())
     return (
         ("mAP50-95, mAP50", f"{_evaluators(record)}, on the validation set of the data; 0 to 1"),
         ("Training", f"{', '.join(given) or 'see settings'}; from {start}"),
@@ -80,11 +69,11 @@ def measured(record: StudyRecord) -> Pairs:
             "one image a forward pass, candidate and baseline interleaved so that drift cancels; "
             "the ratio is the interquartile mean over the rounds, with its 95 % interval; milliseconds are that "
             "ratio times the baseline's median; on the device below, and on no other; "
-            "every pass is in latency/<id>.parquet" + _threads(record.environment.latency_threads),
+            "every pass is in latency/<id>.parquet" + threads,
         ),
-        *((("Latency check", text),) if (text := _aa_check(record.environment.latency_aa_check)) else ()),
+        *((("Latency check", text),) if (text := _aa_check(environment.latency_aa_check)) else ()),
         ("MACs, parameters", "fvcore on the unfused model, exact; FLOPs are 2 × MACs"),
-        ("Not counted in MACs", _uncounted(record.environment.uncounted)),
+        ("Not counted in MACs", uncounted or "elementwise operations; clo cost lists them for a model"),
     )
 
 
@@ -114,9 +103,9 @@ def _start_of_blocks(record: StudyRecord) -> str:
 
 def provenance(record: StudyRecord) -> Pairs:
     """Settings and surroundings, flattened."""
-    proposals = record.proposals
+    proposals, space = record.proposals, _space(record.space)
     return (
-        *(("search space", text) for text in (_space(record.space),) if text),
+        *((("search space", space),) if space else ()),
         (
             "proposals not trained",
             f"{proposals.get('duplicate', 0)} repeated a known architecture and were answered from the record; "
@@ -129,30 +118,28 @@ def provenance(record: StudyRecord) -> Pairs:
 def settings_and_surroundings(record: StudyRecord) -> Pairs:
     """All options and all that is known of the machine."""
     environment = record.environment
-    repairs, cautions = environment.data_repairs, environment.data_cautions
     others = {name: value for name, value in environment.to_dict().items() if name not in _SAID_APART}
     said = (
-        *((("repairs of the data, and what is not used", " ".join(repairs)),) if repairs else ()),
-        *((("cautions about the data", " ".join(cautions)),) if cautions else ()),
+        ("repairs of the data, and what is not used", " ".join(environment.data_repairs)),
+        ("cautions about the data", " ".join(environment.data_cautions)),
+        ("last control", _control(environment.control)),
     )
-    return (*said, *_control(environment.control), *flat(record.settings.to_dict()), *flat(others))
+    return (*(pair for pair in said if pair[1]), *flat(record.settings.to_dict()), *flat(others))
 
 
-def _control(control: Control | None) -> Pairs:
+def _control(control: Control | None) -> str:
     """What the last control of this version found on the machine; nothing of a study from before it was kept."""
     if control is None:
-        return ()
+        return ""
     if control.passed is None:
-        said = "none was run with this version on this machine: `clo control` shows whether it finds a planted effect"
-    else:
-        found = "passed" if control.passed else "FAILED: the instrument misses or invents effects here"
-        said = f"{'quick, ' * control.quick}{control.when[:10]}: {found}"
-    return (("last control", said),)
+        return "none was run with this version on this machine: `clo control` shows whether it finds a planted effect"
+    found = "passed" if control.passed else "FAILED: the instrument misses or invents effects here"
+    return f"{'quick, ' * control.quick}{control.when[:10]}: {found}"
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:
     """The limits of what this study can say."""
-    settings = record.settings
+    settings, size = record.settings, record.space.size
     return (
         *record.environment.data_cautions,
         *_blind_baseline(record),
@@ -160,8 +147,20 @@ def unknowns(record: StudyRecord) -> tuple[str, ...]:
         f"One device ({device(record)}): another one's front is another front.",
         *filter(None, [unknown_images(record)]),
         "Only the architectures in the table were tried; the space holds more than these."
-        if _holds_more(record)
+        if size is None or size > record.trials["architecture"].nunique() - 1
         else "Architectures outside the search space were not tried.",
+    )
+
+
+def unknown_images(record: StudyRecord) -> str:
+    """Return what the study cannot say of other images; empty where every training kept what its images contribute."""
+    complete = record.trials[record.trials["state"] == State.COMPLETE]
+    kept = complete["image_influence"].fillna("").astype(str).str.contains(" ")
+    if len(complete) and kept.all():
+        return ""
+    return (
+        "Gains on other images: trainings of this study did not keep what each validation image contributes, so that "
+        "their intervals hold the scatter of training, not that of another sample of images."
     )
 
 
@@ -194,28 +193,19 @@ def commands(record: StudyRecord, what: str = "search") -> Pairs:
     """Return what to type to get the study and its report again."""
     again = command_of(record.environment)
     first = (f"Finish or repeat this {what} (nothing is trained twice)", in_its_folder(record, again))
-    return (
-        *((first,) if again else ()),
-        ("Make this report again", in_its_folder(record, to_type(record, "report", record.name, *_preference(record)))),
-    )
-
-
-def _preference(record: StudyRecord) -> tuple[str, ...]:
-    """The option with which a report recommends the same again: it may have been told another than its study."""
-    return () if record.min_gain == MIN_GAIN else ("--min-gain", f"{record.min_gain:g}")
+    # a report may have been told to recommend by another least gain than its study
+    option = () if record.min_gain == MIN_GAIN else ("--min-gain", f"{record.min_gain:g}")
+    report = in_its_folder(record, to_type(record, "report", record.name, *option))
+    return (*((first,) if again else ()), ("Make this report again", report))
 
 
 def to_type(record: StudyRecord, command: str, *words: str) -> str:
     """Return a command about a study, with where the study lies if that is not the default."""
-    place = [
-        (f"--{name}", str(value))
-        for name, value, default in (
-            ("results", record.settings.results, "results"),
-            ("storage", record.settings.storage, None),
-        )
-        if value not in {None, default}
-    ]
-    return f"{record.environment.program} {shlex.join([command, *words, *(word for pair in place for word in pair)])}"
+    results, storage = record.settings.results, record.settings.storage
+    typed = [command, *words]
+    typed += [] if results in {None, "results"} else ["--results", str(results)]
+    typed += [] if storage is None else ["--storage", str(storage)]
+    return f"{record.environment.program} {shlex.join(typed)}"
 
 
 def in_its_folder(record: StudyRecord, command: str) -> str:
@@ -265,26 +255,13 @@ def _again(record: StudyRecord, architecture: str) -> str:
     return to_type(record, "search", *typed, "--trials", "1", "--finalists", "1")
 
 
-def _threads(taken: LatencyThreads | None) -> str:
-    """How many CPU threads a pass took, and why; nothing of a study from before that was recorded."""
-    return f"; {words.count(taken.count, 'thread')}, {taken.reason}" if taken else ""
-
-
 def _aa_check(check: LatencyCheck | None) -> str:
-    """The baseline timed against its own copy."""
     if check is None:
         return ""
     low, high = check.ratio_ci95
     return f"the baseline against its own copy in the same way: {check.ratio:.3f}× [{low:.3f}, {high:.3f}] 95 %; " + (
         "the interval holds 1, as it should" if low <= 1 <= high else "the interval misses 1: distrust small ratios"
     )
-
-
-def _uncounted(operators: Mapping[str, int]) -> str:
-    """The ledger of what fvcore leaves out."""
-    if not operators:
-        return "elementwise operations; clo cost lists them for a model"
-    return ", ".join(f"{name} ({number}×)" for name, number in operators.items())
 
 
 def _space(space: SpaceSummary) -> str:
@@ -299,12 +276,6 @@ def _space(space: SpaceSummary) -> str:
     if space.sites:
         parts.append("sites " + ", ".join(space.sites))
     return "; ".join(parts)
-
-
-def _holds_more(record: StudyRecord) -> bool:
-    """Whether the space has architectures that the study has not tried; an uncounted one has."""
-    size = record.space.size
-    return size is None or size > record.trials["architecture"].nunique() - 1
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> Pairs:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from harness.report.answer import Tile
-from harness.report.budget import Budget
 from harness.report.comparison import Comparison
 from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
 from harness.report.images import Gallery
 from harness.report.notes import Pairs
 from harness.report.parallel import Parallel
+from harness.report.pick import Budget
 from harness.report.tables import Table
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
+from scipy import stats
 
 from harness.analysis.breakthrough import Breakthrough
 from harness.analysis.fronts import broken
 from harness.analysis.moderation import p_of_equal_noise
+from harness.analysis.new_images import Target
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise
-from harness.analysis.power import NoNumber, SampleSize, df_of_a_seed, growing_df, sample_size
+from harness.analysis.power import POWER, NoNumber, SampleSize, df_of_a_seed, growing_df, sample_size
 from harness.analysis.progress import enough, further_gain
 from harness.analysis.statistics import Standing, Verdict, best_by_chance, gain_noise, scattering_rows
 from harness.architecture import BASELINE
@@ -21,10 +23,15 @@ from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
 from harness.report import words
-from harness.report.target import is_beyond_seeds
 
 WANTED_GAIN = 0.01
 """The gain, in mAP50-95, for which the report says how many seeds would show it."""
+_TARGETS = {Target.NEW_IMAGES: "on new images like these", Target.THESE_IMAGES: "on these images"}
+_SEEN = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))
+"""Standard deviations that a test at 5 % sees in four of five studies."""
+_FEW = 60
+"""Images below which the intervals' coverage falls below 93 % (`benchmarks/image_coverage.py`)."""
+COMPARED = (Standing.JUDGED, Standing.SCREENING)
 WORTH_GOING_ON = 0.01
 """Hypervolume, as a share of what there is, below which more candidates are said not to pay."""
 
@@ -76,15 +83,13 @@ def _tests(summary: pd.DataFrame) -> int:
 def _with_power(needed: SampleSize, summary: pd.DataFrame) -> str:
     """Of which test a number of seeds speaks, and what the estimated noise makes of its power."""
     corrected = f", Holm-corrected over {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
+    most = needed.cautious
+    seeds = f"{most} seeds" if isinstance(most, NoNumber) else words.count(most, "seed")
     return (
         f"t-test at 5 %{corrected}; power 80 % if that standard deviation is the true one, "
         f"{words.part(needed.expected_power)} on average over what it may be, and "
-        f"{_seeds(needed.cautious)} where it is at the upper end"
+        f"{seeds} where it is at the upper end"
     )
-
-
-def _seeds(number: int | NoNumber) -> str:
-    return f"{number} seeds" if isinstance(number, NoNumber) else words.count(number, "seed")
 
 
 def unequal_noise(trials: pd.DataFrame) -> str:
@@ -202,11 +207,8 @@ def beyond_bounds(record: StudyRecord, summary: pd.DataFrame) -> str:
 
 
 def _bound(bound: Bound) -> str:
-    """What breaking it means."""
-    limit = {
-        "latency_ratio": f"{bound.limit:g}×",
-        "map50_95": f"{bound.limit:g}",
-    }.get(bound.column, words.amount(bound.limit))
+    exact = {"latency_ratio": f"{bound.limit:g}×", "map50_95": f"{bound.limit:g}"}
+    limit = exact.get(bound.column, words.amount(bound.limit))
     noun = {"latency_ratio": "latency", "map50_95": "mAP50-95", "params": "parameters", "macs": "MACs"}[bound.column]
     return f"{noun} {'above' if bound.is_upper else 'below'} {limit}"
 
@@ -216,13 +218,11 @@ def not_drawn(record: StudyRecord, summary: pd.DataFrame) -> str:
     candidates = summary[summary.index != BASELINE]
     nothing = candidates[candidates["standing"] == Standing.UNMEASURED]
     failed = int((nothing["failed"] > 0).sum())
-    open_ones = len(nothing) - failed
-    infeasible = record.proposals.get("infeasible", 0)
     outside = int(broken(candidates[~candidates.index.isin(nothing.index)], record.constraints).any(axis=1).sum())
     parts = [
         (failed, "failed"),
-        (open_ones, "without a control to compare with"),
-        (infeasible, "proposed beyond a bound on cost and never trained"),
+        (len(nothing) - failed, "without a control to compare with"),
+        (record.proposals.get("infeasible", 0), "proposed beyond a bound on cost and never trained"),
     ]
     listed = ", ".join(f"{count} {what}" for count, what in parts if count)
     said = [f"Not drawn: {listed}."] if listed else []
@@ -265,10 +265,7 @@ def gain_of(row: Any, digits: int) -> str:
 def chosen_gain_of(row: Any, summary: pd.DataFrame, digits: int) -> str:
     """The gain of one that was chosen by it: `+0.012 [+0.004, +0.020] mAP50-95 (interval adjusted for 3 comparisons)`.
 
-    Args:
-        row: Of `summary`.
-        summary: With intervals that are `corrected_for_choice`.
-        digits: Decimals.
+    The intervals of `summary` are `corrected_for_choice`.
     """
     said = gain_of(row, digits)
     return f"{said} mAP50-95{corrected(row, summary) if said.endswith(']') else ''}"
@@ -276,29 +273,27 @@ def chosen_gain_of(row: Any, summary: pd.DataFrame, digits: int) -> str:
 
 def corrected(row: Any, summary: pd.DataFrame) -> str:
     """For how many the interval of a chosen gain is corrected; empty for one."""
-    judged = summary["standing"] == Standing.JUDGED
-    if row["standing"] == Standing.JUDGED:
-        return f" (interval adjusted for {judged.sum()} comparisons)" if judged.sum() > 1 else ""
-    compared = int((judged | (summary["standing"] == Standing.SCREENING)).sum())
+    among = (Standing.JUDGED,) if row["standing"] == Standing.JUDGED else COMPARED
+    compared = int(summary["standing"].isin(among).sum())
     return f" (interval adjusted for {compared} comparisons)" if compared > 1 else ""
+
+
+def latency_of(row: Any) -> str:
+    """A latency as a ratio to the baseline's with its interval; a dash where it was not measured."""
+    return words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
 
 
 def price_of(row: Any) -> str:
     """What a gain costs: ` for 1.21× [1.19, 1.23] the latency, +8.0 % MACs and +3.0 % parameters`."""
-    ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
+    ratio = latency_of(row)
     latency = " at a latency not measured" if ratio == words.DASH else f" for {ratio} the latency"
     macs, params = words.percent(row["macs_ratio"]), words.percent(row["params_ratio"])
     return f"{latency}, {macs} MACs and {params} parameters"
 
 
 def whole_price(row: Any, trials: pd.DataFrame) -> str:
-    """All that a candidate costs, in one line.
-
-    Args:
-        row: Its row of the summary.
-        trials: All trainings.
-    """
-    ratio = words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
+    """All that a candidate costs, in one line; `row`: of the summary."""
+    ratio = latency_of(row)
     bits = 32 * row["params"]
     parts = [
         "latency not measured" if ratio == words.DASH else f"{ratio} the latency",
@@ -339,3 +334,47 @@ def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> 
         )
     verdict = "little is left to find" if enough(1.0, expected_gains, WORTH_GOING_ON) else "going on may pay"
     return f"Of {many} the sampler expects {words.part(gain, 1)} more hypervolume: {verdict}."
+
+
+def on(targets: Iterable[str]) -> str:
+    """Return ` on new images like these`, or ` on these images` where one row speaks of no more; of no row nothing."""
+    found = {Target(target) for target in targets}
+    if not found:
+        return ""
+    return f" {_TARGETS[Target.THESE_IMAGES if Target.THESE_IMAGES in found else Target.NEW_IMAGES]}"
+
+
+def of_gains(summary: pd.DataFrame) -> str:
+    """Return `on` of a headline: of those that are said to gain, where there are any, else of all that were judged."""
+    winners = summary[summary["verdict"] == Verdict.GAIN]
+    rows = winners if len(winners) else summary[summary["standing"] == Standing.JUDGED]
+    return on(rows["gain_target"])
+
+
+def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> str:
+    """Return how much the choice of validation images moves a gain, which no further seed changes; else nothing.
+
+    `images`: how many there are, where that is known.
+    """
+    rows = summary[summary["standing"].isin(COMPARED) & (summary["gain_target"] == Target.NEW_IMAGES)]
+    if rows.empty:
+        return ""
+    sd, limit = (float(rows[name].median()) for name in ("image_sd", "image_sd_limit"))
+    of = f"the {images:,} validation images" if isinstance(images, int) else "the validation images"
+    least = words.plain(_SEEN * limit, digits)
+    seen = (
+        f" With any number of seeds a true gain below {least} would be seen on new images in fewer than four of five "
+        "studies: that takes more images."
+    )
+    few = ""
+    if isinstance(images, int) and images < _FEW:
+        few = f" Of fewer than {_FEW} images the intervals are a little too short: 92 % where 95 % is said."
+    return (
+        f"The choice of {of} moves a gain by a standard deviation of {words.plain(sd, digits)} (median); the intervals "
+        f"hold it.{seen if least != words.plain(0.0, digits) else ''}{few}"
+    )
+
+
+def is_beyond_seeds(row: Any) -> bool:
+    """Whether so few validation images hide a gain of this size on new images, however many seeds there are."""
+    return bool(row["gain_target"] == Target.NEW_IMAGES and row["gain_map50_95"] < _SEEN * row["image_sd_limit"])

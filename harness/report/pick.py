@@ -1,4 +1,4 @@
-"""Which architecture to take, under one stated rule; where nothing beats the baseline, the baseline."""
+"""Which architecture to take, under one stated rule, with and without a budget; else the baseline."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from harness.architecture import BASELINE
 from harness.record.settings import Objective
 from harness.record.study import StudyRecord
 from harness.report import phrases, words
+from harness.report.figures import FrontFigure
 
 _COSTS = {
     Objective.LATENCY: ("latency_ratio", "latency"),
@@ -27,14 +28,7 @@ _COSTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Picked:
-    """The figures of a candidate that is recommended.
-
-    Attributes:
-        gain: Its mAP50-95 minus the baseline's.
-        ci95: The gain's interval, corrected for the choice.
-        verdict: What the test says.
-        seeds: Evaluation seeds behind it.
-    """
+    """The figures of a candidate that is recommended; the interval is corrected for the choice."""
 
     gain: float
     ci95: tuple[float, float]
@@ -75,7 +69,7 @@ def pick(study: Analysis) -> Pick | None:
         None where the baseline has not been measured, or nothing has been compared with it.
     """
     record, summary, digits = study.record, study.inside, study.digits
-    compared = summary["standing"].isin([Standing.JUDGED, Standing.SCREENING])
+    compared = summary["standing"].isin(phrases.COMPARED)
     if summary.loc[BASELINE, "standing"] != Standing.BASELINE or not compared.any():
         return None
     column, cost = cost_of(record, summary)
@@ -109,7 +103,6 @@ def _rule(cost: str, min_gain: float) -> str:
 
 
 def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, rule: str) -> Pick:
-    """One that gains enough."""
     winners = summary[summary["verdict"] == Verdict.GAIN]
     row: Any = summary.loc[name]
     names = [str(each) for each in winners.index[winners["epochs"] == row["epochs"]]]
@@ -121,7 +114,7 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
     blocks = f", with {known.describe()}" if known else ""
     only = " It is the only one that is shown to beat the baseline." if len(winners) == 1 else ""
     column, cost = cost_of(record, summary)
-    price = words.times(row[column], math.nan, math.nan)
+    price = words.times(row[column])
     paid = "" if price == words.DASH else f" for {price} the {cost}"
     return Pick(
         architecture=name,
@@ -170,3 +163,96 @@ def _too_little(winners: pd.DataFrame, min_gain: float, digits: int) -> str:
         f"Keep the baseline: {best} {what} {words.signed(gain, shown)} mAP50-95, less than the {min_gain:g} that "
         "matter (--min-gain)."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """From this cost on, until the next step, what is best.
+
+    Attributes:
+        cost: As a ratio to the baseline's; −∞ for what nobody can pay.
+        architecture: The best; empty where there is none.
+        said: Which, with its gain, its interval and its verdict.
+    """
+
+    cost: float
+    architecture: str
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """One cost that can be limited: the page's slider only looks up a step; what it says is made here.
+
+    Attributes:
+        key: Of the figure's axis.
+        least: Lower end of what can be chosen, as a ratio to the baseline's.
+        most: Upper end: nothing is beyond it.
+        to_x: The figure's x for a ratio of 1.
+        steps: Ascending; the first one is affordable to all.
+    """
+
+    key: str
+    name: str
+    least: float
+    most: float
+    to_x: float
+    steps: tuple[Step, ...]
+
+
+_LIMITED = {"latency": ("latency_ratio", "latency"), "macs": ("macs_ratio", "MACs")}
+SHOWN = {"latency": 2, "macs": 3}
+"""Decimals of a ratio in the tables: what reads 1.12× is within a budget of 1.12×."""
+
+
+def budget(study: Analysis, figure: FrontFigure) -> Budget | None:
+    """What each budget of a figure's cost buys; None where there is nothing to choose between.
+
+    The rule is that of the pick (`harness.analysis.recommendation`), among what can be paid; where it names nobody, the
+    baseline; where that costs too much, a judged candidate that loses nothing that matters. Candidates of one seed and
+    those beyond a bound of the search are never named.
+    """
+    column, name = _LIMITED[figure.axis.key]
+    summary, inside = study.summary, study.inside
+    drawn = summary.loc[[point.architecture for point in figure.points], column].dropna()
+    ratio: Any = summary.loc[BASELINE, column]
+    scale = figure.baseline.x / ratio if figure.baseline else 0.0
+    if len(drawn) < 2 or not scale > 0:
+        return None
+    least, most = math.floor(100 * drawn.min() - 1) / 100, math.ceil(100 * drawn.max()) / 100
+    known = inside[inside["standing"].isin([Standing.BASELINE, Standing.JUDGED]) & inside[column].notna()]
+    costs = known[column].round(SHOWN[figure.axis.key])
+    steps = [Step(cost=-math.inf, architecture="", said="nothing that was judged costs so little.")]
+    for cost in sorted(set(costs.astype(float).tolist())):
+        best, said = _best_within(study.record, inside, known[costs <= cost], figure.digits)
+        if said != steps[-1].said:
+            steps.append(Step(cost=cost, architecture=best, said=said))
+    return Budget(key=figure.axis.key, name=name, least=least, most=most, to_x=scale, steps=tuple(steps))
+
+
+def _best_within(record: StudyRecord, inside: pd.DataFrame, rows: pd.DataFrame, digits: int) -> tuple[str, str]:
+    """The best of what can be paid, and what to say of it."""
+    least = f"{record.min_gain:g} mAP50-95"
+    column, _ = cost_of(record, inside)
+
+    def figures(name: str) -> str:
+        row: Any = inside.loc[name]
+        return f"{name}, gain {phrases.chosen_gain_of(row, inside, digits)}{phrases.price_of(row)}"
+
+    name = recommended(rows, column, record.min_gain)
+    if name is not None:
+        return name, f"{figures(name)}: beats the baseline."
+    candidates = rows[rows.index != BASELINE]
+    if BASELINE in rows.index:
+        said = f"the baseline: no candidate within this budget beats it by {least} or more."
+        undefeated = candidates[candidates["verdict"] != Verdict.LOSS]
+        if len(undefeated):
+            longest = undefeated["epochs"] == undefeated["epochs"].max()
+            highest = str(undefeated.loc[longest, "gain_map50_95"].idxmax())
+            beats = "beats it by less" if rows.loc[highest, "verdict"] == Verdict.GAIN else "undecided"
+            said += f" The highest reading: {figures(highest)}: {beats}."
+        return BASELINE, said
+    name = non_inferior(candidates, column, record.min_gain)
+    if name is not None:
+        return name, f"{figures(name)}: loses less than {least} to the baseline, which costs more."
+    return "", f"nothing: no candidate within this budget is known to lose less than {least} to the baseline."

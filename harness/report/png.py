@@ -1,16 +1,19 @@
-"""Pictures as prints, in pixels and in vectors: matplotlib without its global state."""
+"""Pictures as prints, in pixels and in vectors: matplotlib without its global state.
+
+Titles and names are untrusted, so they are never read as mathematics.
+"""
 
 from __future__ import annotations
 
 import io
-import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -23,25 +26,28 @@ from harness.common.printable import printable
 from harness.record.own_files import MADE_BY
 from harness.report.ablation import forest_range
 from harness.report.curves import Curves
-from harness.report.figures import ALWAYS_BARRED, FAINT, LEGEND, LOOKS, MOST_BARS, NEVER_FAINT, FrontFigure, Mark, Point
+from harness.report.figures import (
+    ALWAYS_BARRED,
+    FAINT,
+    LEGEND,
+    LOOKS,
+    MOST_BARS,
+    NEVER_FAINT,
+    Corner,
+    FrontFigure,
+    Mark,
+    Point,
+    names_of,
+)
 from harness.report.images import Found, Gallery, Picture, jpeg
-from harness.report.names import Corner, names_of
 
 _OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
 """By place; those of the page."""
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
-    """All pictures side by side at print quality.
-
-    Args:
-        figures: Records of the pictures.
-        title: Above them; untrusted, so never read as mathematics.
-        subtitle: Below the title.
-    """
-    out = io.BytesIO()
-    _print(figures, title, subtitle).savefig(out, format="png", facecolor="white")
-    return out.getvalue()
+    """All pictures side by side at print quality."""
+    return _saved(_print(figures, title, subtitle))
 
 
 def draw_svg(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
@@ -49,24 +55,34 @@ def draw_svg(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes
 
     The same record yields the same file: no date, and names of parts that do not change from one run to the next.
     """
-    out = io.BytesIO()
     legible = [printable(text) for text in (title, subtitle)]  # XML has no place for control characters
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clo-nas"}):
-        _print(figures, *legible).savefig(out, format="svg", facecolor="white", metadata={"Date": None})
+        return _saved(_print(figures, *legible), "svg", {"Date": None})
+
+
+def _canvas(width: float, height: float, dpi: int) -> Figure:
+    canvas = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas
+
+
+def _saved(canvas: Figure, kind: str = "png", about: Mapping[str, str | None] | None = None) -> bytes:
+    out = io.BytesIO()
+    canvas.savefig(out, format=kind, facecolor="white", metadata=about)
     return out.getvalue()
 
 
+def _tidy(axes: Axes, grid: Literal["both", "x"] = "both") -> None:
+    axes.grid(axis=grid, color="#e6e8eb", linewidth=0.6, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def _print(figures: Sequence[FrontFigure], title: str, subtitle: str) -> Figure:
-    """The whole sheet."""
-    canvas = Figure(figsize=(6.2 * len(figures), 5.4), dpi=200, layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = _canvas(6.2 * len(figures), 5.4, 200)
     axes = canvas.subplots(1, len(figures), squeeze=False)[0]
     for axis, figure in zip(axes, figures, strict=True):
         _draw(axis, figure)
-    handles: dict[str, Any] = {}
-    for axis in axes:
-        handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    if handles:
+    if handles := _handles(axes):
         canvas.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8.5
         )
@@ -74,19 +90,18 @@ def _print(figures: Sequence[FrontFigure], title: str, subtitle: str) -> Figure:
     return canvas
 
 
-def draw_learning_curves(curves: Curves, title: str) -> bytes:
-    """Panels of learning curves: of each architecture the range and the mean of its seeds.
+def _handles(every: Iterable[Axes]) -> dict[str, Artist]:
+    """Label to handle of all axes, each label once."""
+    pairs = [pair for axes in every for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    return {label: handle for handle, label in pairs}
 
-    Args:
-        curves: What to draw.
-        title: Above; untrusted, so never read as mathematics.
-    """
+
+def draw_learning_curves(curves: Curves, title: str) -> bytes:
+    """Panels of learning curves: of each architecture the range and the mean of its seeds."""
     columns = min(3, len(curves.panels))
     rows = -(-len(curves.panels) // columns)
-    canvas = Figure(figsize=(4.2 * columns, 2.9 * rows + 0.7), dpi=110, layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = _canvas(4.2 * columns, 2.9 * rows + 0.7, 110)
     places = canvas.subplots(rows, columns, squeeze=False).ravel()
-    names = [name for name, _ in curves.legend]
     for axes, panel in zip(places, curves.panels, strict=False):
         for line in panel.lines:
             color = _OF_CURVES[line.place % len(_OF_CURVES)]
@@ -101,48 +116,41 @@ def draw_learning_curves(curves: Curves, title: str) -> bytes:
         axes.set_title(panel.title, fontsize=9.5, loc="left")
         axes.set_xlabel(panel.x_title, fontsize=8.5)
         axes.tick_params(labelsize=8)
-        axes.grid(color="#e6e8eb", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        _tidy(axes)
     for axes in places[len(curves.panels) :]:
         axes.set_visible(False)
-    handles = [each for axes in places for each in zip(*axes.get_legend_handles_labels(), strict=True)]
-    found = {label: handle for handle, label in handles}
-    canvas.legend([found[name] for name in names if name in found], [name for name in names if name in found],
-                  loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)  # fmt: skip
+    found = _handles(places)
+    names = [name for name, _ in curves.legend if name in found]
+    handles = [found[name] for name in names]
+    canvas.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
     canvas.suptitle(title, fontsize=11, parse_math=False)
-    out = io.BytesIO()
-    canvas.savefig(out, format="png", facecolor="white")
-    return out.getvalue()
+    return _saved(canvas)
 
 
 def _draw(axes: Axes, figure: FrontFigure) -> None:
-    """One picture on paper."""
     axes.axhline(0, color="#8a9099", linewidth=0.8, linestyle="--", zorder=1)
     if figure.baseline:
         axes.axvline(figure.baseline.x, color="#8a9099", linewidth=0.8, linestyle="--", zorder=1)
     if figure.steps:
         xs, ys = zip(*figure.steps, strict=True)
-        label = "front" if figure.firm else "front, screening only"
-        axes.plot(
-            xs,
-            ys,
-            color="#1b1f24",
-            linewidth=1.4,
-            linestyle="-" if figure.firm else ":",
-            label=label,
-            zorder=2,
-        )
+        style, label = ("-", "front") if figure.firm else (":", "front, screening only")
+        axes.plot(xs, ys, color="#1b1f24", linewidth=1.4, linestyle=style, label=label, zorder=2)
     counts, names = Counter(point.mark for point in figure.points), names_of(figure)
     for point in figure.points:
-        if point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS:
-            _draw_bars(axes, point)
+        is_barred = point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS
+        look, alpha = LOOKS[point.mark], _alpha(point)
+        for xs, ys in (
+            ((point.x, point.x), (point.low, point.high)),
+            ((point.x_low, point.x_high), (point.gain, point.gain)),
+        ):
+            if is_barred and point.mark is not Mark.BASELINE and np.isfinite([*xs, *ys]).all():
+                axes.plot(xs, ys, color=look.color, alpha=alpha, zorder=2, linewidth=0.6 if look.hollow else 1.1)
         if corner := names.get(point.architecture):
             _name(axes, point, corner)
     _draw_marks(axes, figure.points)
     axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.axis.title, ylabel=figure.y_title)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.{figure.digits}f}".replace("-", "−"))
-    axes.grid(color="#e6e8eb", linewidth=0.6, zorder=0)
-    axes.spines[["top", "right"]].set_visible(False)
+    _tidy(axes)
     if figure.second_y:
         shift = figure.second_y.offset
         right = axes.secondary_yaxis(
@@ -156,23 +164,6 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
 
 def _alpha(point: Point) -> float:
     return 1.0 if point.on_front or point.mark in NEVER_FAINT else FAINT
-
-
-def _draw_bars(axes: Axes, point: Point) -> None:
-    """One architecture's intervals on paper."""
-    look = LOOKS[point.mark]
-    if point.mark is Mark.BASELINE:
-        return
-    thin: dict[str, Any] = {
-        "color": look.color,
-        "alpha": _alpha(point),
-        "zorder": 2,
-        "linewidth": 0.6 if look.hollow else 1.1,
-    }
-    if math.isfinite(point.low) and math.isfinite(point.high):
-        axes.plot([point.x, point.x], [point.low, point.high], **thin)
-    if math.isfinite(point.x_low) and math.isfinite(point.x_high):
-        axes.plot([point.x_low, point.x_high], [point.gain, point.gain], **thin)
 
 
 def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
@@ -211,19 +202,15 @@ def _name(axes: Axes, point: Point, corner: Corner) -> None:
 
 _OF_SAMPLERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, told apart by colour-blind people as well; as many as there are samplers."""
-_ABOUT = {"png": {"Software": MADE_BY}, "svg": {"Date": None, "Creator": MADE_BY}}
+_ABOUT: dict[str, dict[str, str | None]] = {"png": {"Software": MADE_BY}, "svg": {"Date": None, "Creator": MADE_BY}}
 
 
 def draw_sampler_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
     """How fast samplers find a table's front: medians with interquartile bands.
 
-    Args:
-        curves: As `harness.search.simulation_summary.curves` gives them.
-        title: Above; untrusted, so never read as mathematics.
-        kind: png or svg.
+    `curves` is as `harness.search.simulation_summary.curves` gives it; `kind`: png or svg.
     """
-    canvas = Figure(figsize=(7, 4.6), dpi=200, layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = _canvas(7, 4.6, 200)
     axes = canvas.subplots()
     for color, (sampler, rows) in zip(_OF_SAMPLERS, curves.groupby("sampler", sort=False), strict=False):
         axes.fill_between(rows["trainings"], rows["low"], rows["high"], color=color, alpha=0.18, linewidth=0)
@@ -231,12 +218,9 @@ def draw_sampler_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
     axes.set(xlabel="trainings", ylabel="hypervolume, share of the true front's", ylim=(None, 1.005))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize=10, parse_math=False)
-    axes.grid(color="#e6e8eb", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    _tidy(axes)
     axes.legend(frameon=False, loc="lower right", title="median and quartiles over seeds", title_fontsize=8)
-    out = io.BytesIO()
-    canvas.savefig(out, format=kind, facecolor="white", metadata=_ABOUT[kind])
-    return out.getvalue()
+    return _saved(canvas, kind, _ABOUT[kind])
 
 
 _OF_VERDICTS = {Verdict.BETTER: "#009E73", Verdict.WORSE: "#D55E00", Verdict.UNDECIDED: "#0072B2"}
@@ -245,23 +229,15 @@ _LETTERS = 60
 
 
 def draw_forest(forests: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
-    """Forests one below the other at print quality.
-
-    Args:
-        forests: Title and rows (`harness.analysis.contrasts`) of each.
-        title: Above them; untrusted, so never read as mathematics.
-    """
+    """Forests one below the other at print quality; of each its title and rows (`harness.analysis.contrasts`)."""
     drawn = [(name, rows[rows["verdict"] != Verdict.UNMEASURED]) for name, rows in forests]
     heights = [max(1, len(rows)) + 2.5 for _, rows in drawn]
-    canvas = Figure(figsize=(9, 0.23 * sum(heights) + 0.8), dpi=160, layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = _canvas(9, 0.23 * sum(heights) + 0.8, 160)
     axes = canvas.subplots(len(drawn), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axis, (name, rows) in zip(axes, drawn, strict=True):
         _draw_forest(axis, name, rows)
     canvas.suptitle(title, fontsize=11, parse_math=False)
-    out = io.BytesIO()
-    canvas.savefig(out, format="png", facecolor="white")
-    return out.getvalue()
+    return _saved(canvas)
 
 
 def _draw_forest(axes: Axes, name: str, rows: pd.DataFrame) -> None:
@@ -279,8 +255,8 @@ def _draw_forest(axes: Axes, name: str, rows: pd.DataFrame) -> None:
     axes.set_title(name, fontsize=9.5, loc="left", fontweight="bold", parse_math=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.4g}".replace("-", "−"))
     axes.tick_params(axis="x", labelsize=8)
-    axes.grid(axis="x", color="#e6e8eb", linewidth=0.6)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    _tidy(axes, "x")
+    axes.spines["left"].set_visible(False)
     if rows.empty:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", va="center")
 

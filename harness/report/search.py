@@ -16,9 +16,9 @@ from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import EFFECT_WAS_PLANTED
 from harness.report import notes, phrases, tables, words
+from harness.report.ablation import forest_section, placebo_points
 from harness.report.answer import Answer, Outcome, answer, is_unfinished
-from harness.report.budget import budget
-from harness.report.comparison import MOST, Comparison, comparison
+from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
 from harness.report.curves import Curves, learning_curves
 from harness.report.curves import Reader as CurveReader
 from harness.report.data_card import data_section
@@ -32,9 +32,8 @@ from harness.report.matters import Matters, what_matters
 from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
 from harness.report.parallel import parallel_coordinates
-from harness.report.placebo import forest_section, placebo_points
+from harness.report.pick import budget
 from harness.report.scale import scale_sections
-from harness.report.tied import Ties, ties_on
 from harness.report.where import where_tables
 
 

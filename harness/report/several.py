@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.common.atomic import write_whole
 from harness.common.errors import UserError
 from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.report import notes, words
+from harness.report import notes, tables, words
 from harness.report.ablation import ablation_content
-from harness.report.html import render_html
-from harness.report.markdown import render_markdown
 from harness.report.page import Page, Section
 from harness.report.png import draw_forest, draw_png
+from harness.report.renderers import write_page
 from harness.report.search import search_content
-from harness.report.tables import Cell, Column, Row, Table
+from harness.report.tables import Column, Row, Table, cell, worded
 
 
 def several_page(records: Sequence[StudyRecord]) -> Page:
@@ -51,14 +49,11 @@ def write_several(records: Sequence[StudyRecord], folder: Path) -> Path:
         UserError: A study is given twice, or the folder cannot be written to.
     """
     page = several_page(records)
-    files = {section.picture: section.image for section in page.sections if section.image}
-    files |= {"report.md": render_markdown(page).encode(), "report.html": render_html(page).encode()}
+    pictures = {section.picture: section.image for section in page.sections if section.image}
     try:
-        for name, data in files.items():
-            write_whole(folder / name, data)
+        return write_page(page, folder, pictures)
     except OSError as error:
         raise UserError(f"report: {error.filename or folder} cannot be written ({error.strerror})") from error
-    return folder / "report.html"
 
 
 def _comparable(records: Sequence[StudyRecord]) -> str:
@@ -80,19 +75,19 @@ def _section(record: StudyRecord) -> Section:
         found = ablation_content(record)
         forests = [("Gain over the baseline", found.gains), ("Model minus arm", found.worths)]
         headline, lead = found.page.headline, found.page.lead
-        tables = found.page.sections[0].tables
+        shown = found.page.sections[0].tables
         image, remarks = draw_forest(forests, record.name), found.page.remarks
     else:
         said = search_content(record)
         headline, lead, remarks = said.answer.headline, said.answer.lead, said.answer.remarks
-        tables = said.page["front"].tables
+        shown = said.page["front"].tables
         image = draw_png(said.figures, record.name, headline)
     return Section(
         title=record.name,
         key=f"study-{record.name}",
         note=f"{headline} {lead}".strip(),
         sentences=remarks,
-        tables=tuple(replace(table, key=f"{record.name}-{table.key}") for table in tables),
+        tables=tuple(replace(table, key=f"{record.name}-{table.key}") for table in shown),
         picture=f"{record.name}.png",
         picture_says=f"Study {record.name}: {headline}",
         image=image,
@@ -100,14 +95,15 @@ def _section(record: StudyRecord) -> Section:
 
 
 def _overview(records: Sequence[StudyRecord]) -> Table:
-    names = ("Study", "Base", "Data", "Image", "Device", "Epochs", "Architectures", "Trainings")
     return Table(
         key="studies",
         caption="What each study is of",
-        columns=tuple(Column(name=name, numeric=name in names[5:], unit="px" if name == "Image" else "")
-                      for name in names),
+        columns=(
+            *(worded(name, "px" if name == "Image" else "") for name in ("Study", "Base", "Data", "Image", "Device")),
+            *(Column(name=name) for name in ("Epochs", "Architectures", "Trainings")),
+        ),
         rows=tuple(_row(record) for record in records),
-    )  # fmt: skip
+    )
 
 
 _OWN = {"study", "results", "storage", "space_file", "timeout_s"}
@@ -118,39 +114,30 @@ def _differing(records: Sequence[StudyRecord]) -> tuple[Table, ...]:
     """The settings that differ, a column a study; none where all are equal."""
     flat = [dict(notes.flat(record.settings.to_dict())) for record in records]
     names = [name for name in dict.fromkeys(name for each in flat for name in each) if name.split(".")[0] not in _OWN]
-    differing = [name for name in names if len({each.get(name, words.DASH) for each in flat}) > 1]
+    values = {name: [each.get(name, words.DASH) for each in flat] for name in names}
     table = Table(
         key="differing",
         caption="Settings that differ",
-        columns=(
-            Column(name="Setting", numeric=False),
-            *(Column(name=record.name, numeric=False) for record in records),
-        ),
+        columns=(worded("Setting"), *(worded(record.name) for record in records)),
         rows=tuple(
-            Row(
-                kind="measured",
-                cells=(Cell(text=name), *(Cell(text=each.get(name, words.DASH)) for each in flat)),
-            )
-            for name in differing
+            tables.row("measured", *map(cell, (name, *each))) for name, each in values.items() if len(set(each)) > 1
         ),
     )
-    return (table,) if differing else ()
+    return (table,) if table.rows else ()
 
 
 def _row(record: StudyRecord) -> Row:
     settings, trials = record.settings, record.trials
     done = trials[trials["state"] == State.COMPLETE]
     epochs = sorted({int(each) for each in done["epochs"]})
-    return Row(
-        kind="",
-        cells=(
-            Cell(text=record.name, details=("ablation" if record.ablation else "search",)),
-            Cell(text=settings.base or words.DASH),
-            Cell(text=settings.data or words.DASH),
-            Cell(text=words.DASH if settings.imgsz is None else str(settings.imgsz)),
-            Cell(text=notes.device(record)),
-            Cell(text=", ".join(map(str, epochs)) or words.DASH, sort=float(max(epochs, default=0))),
-            Cell(text=str(done["architecture"].nunique()), sort=float(done["architecture"].nunique())),
-            Cell(text=str(len(done)), sort=float(len(done))),
-        ),
+    return tables.row(
+        "",
+        cell(record.name, "ablation" if record.ablation else "search"),
+        cell(settings.base or words.DASH),
+        cell(settings.data or words.DASH),
+        cell(words.DASH if settings.imgsz is None else str(settings.imgsz)),
+        cell(notes.device(record)),
+        cell(", ".join(map(str, epochs)) or words.DASH, sort=float(max(epochs, default=0))),
+        tables.counted(done["architecture"].nunique()),
+        tables.counted(len(done)),
     )

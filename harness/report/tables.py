@@ -14,7 +14,6 @@ from harness.analysis.analysis import Analysis
 from harness.analysis.statistics import Standing, ended
 from harness.architecture import BASELINE
 from harness.record.state import State
-from harness.record.study import StudyRecord
 from harness.report import phrases, words
 
 
@@ -41,11 +40,8 @@ class Strip:
 
     Attributes:
         marks: The readings, ascending.
-        low: Where the interval of their mean begins.
-        mid: The mean.
-        high: Where its interval ends.
+        low: Where the interval of their mean, `mid`, begins.
         one: Where a ratio is 1.
-        width: Of the strip.
     """
 
     marks: tuple[float, ...]
@@ -83,7 +79,6 @@ class Row:
 
     Attributes:
         kind: The verdict or whatever else styles it.
-        cells: One for each column.
         architecture: Whose row it is, where it is one's whole row: it is linked with the figures.
     """
 
@@ -99,6 +94,26 @@ class Column:
     name: str
     unit: str = ""
     numeric: bool = True
+
+
+def cell(text: str, *details: str, sort: float | None = None, spark: Spark | None = None) -> Cell:
+    """Make a cell, without details that say nothing."""
+    return Cell(text=text, details=tuple(filter(None, details)), sort=sort, spark=spark)
+
+
+def counted(number: int, *details: str) -> Cell:
+    """Make the cell of a number that is sorted by."""
+    return cell(str(number), *details, sort=number)
+
+
+def row(kind: str, *cells: Cell, architecture: str = "") -> Row:
+    """Make a row."""
+    return Row(kind=kind, cells=cells, architecture=architecture)
+
+
+def worded(name: str, unit: str = "") -> Column:
+    """Make a column of words."""
+    return Column(name=name, unit=unit, numeric=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +132,14 @@ class Table:
 
 
 CANDIDATE_COLUMNS = (
-    Column(name="Architecture", unit="blocks added to the base", numeric=False),
-    Column(name="Verdict", unit="95 % confidence", numeric=False),
+    worded("Architecture", "blocks added to the base"),
+    worded("Verdict", "95 % confidence"),
     Column(name="Gain", unit="mAP50-95, 95 % interval"),
     Column(name="mAP50-95", unit="mean, 0 to 1, 95 % interval"),
     Column(name="Latency", unit="× baseline, 95 % interval"),
     Column(name="MACs", unit="per image"),
     Column(name="Parameters", unit="in all"),
-    Column(name="Evidence", unit="what the gain rests on", numeric=False),
+    worded("Evidence", "what the gain rests on"),
 )
 
 
@@ -143,22 +158,27 @@ def candidates(
         study: What was found.
         summary: Its rows to show.
         key: The table's name in the page.
-        caption: What the table shows.
+        caption: Its caption.
         ties: Architecture to its groups of those that the noise does not tell apart.
         pick: The recommended candidate, if any.
     """
-    record, digits = study.record, study.digits
+    trials = study.record.trials
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
     ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
-    span = _span(summary)
-    baseline_ms = _baseline_ms(record)
+    values = summary[["gain_map50_95", "gain_low", "gain_high"]].to_numpy(dtype=float).ravel()
+    finite = [0.0, *(value for value in values if math.isfinite(value))]
+    latencies = trials.reindex(columns=["architecture", "latency_ms_p50"])
+    own = latencies[latencies["architecture"] == BASELINE]["latency_ms_p50"].dropna()
     remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
-    several = len(set(record.trials.loc[record.trials["state"] == State.COMPLETE, "epochs"])) > 1
+    shared = _Shared(
+        span=(min(finite), max(finite)),
+        baseline_ms=float(own.iloc[0]) if len(own) else math.nan,
+        several_lengths=len(set(trials.loc[trials["state"] == State.COMPLETE, "epochs"])) > 1,
+    )
     rows = tuple(
-        _candidate(record, str(name), row, digits, span, baseline_ms, remarks.get(str(name), ()), several=several)
-        for name, row in ordered.iterrows()
+        _candidate(study, str(name), each, shared, remarks.get(str(name), ())) for name, each in ordered.iterrows()
     )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
 
@@ -172,149 +192,115 @@ def failures(trials: pd.DataFrame) -> Table:
     return Table(
         key="failures",
         caption="Trainings that did not finish, by reason",
-        columns=(
-            Column(name="State", numeric=False),
-            Column(name="Reason", numeric=False),
-            Column(name="Trainings"),
-            Column(name="Architectures", numeric=False),
-        ),
+        columns=(worded("State"), worded("Reason"), Column(name="Trainings"), worded("Architectures")),
         rows=tuple(
-            Row(
-                kind="failed",
-                cells=(
-                    Cell(text=state.replace("_", " ")),
-                    Cell(text=reason or words.DASH),
-                    Cell(text=str(number), sort=number),
-                    Cell(text=words.listed([str(name) for name in examples[state, reason]])),
-                ),
+            row(
+                "failed",
+                cell(state.replace("_", " ")),
+                cell(reason or words.DASH),
+                counted(number),
+                cell(words.listed([str(name) for name in examples[state, reason]])),
             )
             for (state, reason), number in counts.most_common()
         ),
     )
 
 
-def _candidate(
-    record: StudyRecord,
-    name: str,
-    row: Any,
-    digits: int,
-    span: tuple[float, float],
-    baseline_ms: float,
-    remarks: Sequence[str],
-    *,
-    several: bool,
-) -> Row:
-    """One architecture's row; `several`: not all of the study's trainings have the same number of epochs."""
-    known = record.architectures.get(name)
-    gain_ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
-    is_baseline = name == BASELINE
-    verdict = str(row["verdict"])
-    failed = f"{words.count(int(row['failed']), 'training')} failed: {row['reason']}" if row["failed"] else ""
-    cells = (
-        Cell(text=name, details=(known.describe(),) if known else ()),
-        Cell(text=verdict, details=(*remarks, *_standing(row), *phrases.beyond(row, record.constraints))),
-        Cell(
-            text=words.signed(row["gain_map50_95"], digits),
-            details={"reference": ("by definition",), "unmeasured": ()}.get(verdict, (gain_ends,)),
-            sort=row["gain_map50_95"],
-            spark=None if is_baseline else _spark(row, span),
-        ),
-        _accuracy(row, digits),
-        _latency(row, baseline_ms, is_baseline=is_baseline),
-        _cost(row, "macs", is_baseline=is_baseline),
-        _cost(row, "params", is_baseline=is_baseline),
-        Cell(
-            text=str(row["gain_basis"]),
-            details=tuple(part for part in (_length(row) if several else "", _tested(row), failed) if part),
-            sort=row["gain_seeds"],
-        ),
-    )
-    return Row(kind=verdict, cells=cells, architecture=name)
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """What rows of architectures share: gains that the strip must hold, whether trainings' epochs differ, and more."""
+
+    span: tuple[float, float]
+    baseline_ms: float
+    several_lengths: bool
 
 
-def _length(row: Any) -> str:
-    """Of how many epochs the trainings are."""
-    return f"trained for {words.plain(row['epochs'], 0)} epochs" if pd.notna(row["epochs"]) else ""
-
-
-def _standing(row: Any) -> tuple[str, ...]:
-    """On one seed only, and on which fronts, where that is known."""
-    screening = ("screening only",) if row["standing"] == Standing.SCREENING else ()
+def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks: Sequence[str]) -> Row:
+    record, digits = study.record, study.digits
+    known, verdict, is_baseline = record.architectures.get(name), str(found["verdict"]), name == BASELINE
+    gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
+    screening = "screening only" if found["standing"] == Standing.SCREENING else ""
     fronts = {(True, True): "both fronts", (True, False): "latency front", (False, True): "MACs front"}
-    shown = fronts.get((bool(row.get("front_latency", False)), bool(row.get("front_macs", False))))
-    return (*screening, *((shown,) if shown else ()))
+    front = fronts.get((bool(found.get("front_latency", False)), bool(found.get("front_macs", False))), "")
+    is_timed = shared.several_lengths and pd.notna(found["epochs"])
+    tested = words.p_value(found["p_holm"])
+    return row(
+        verdict,
+        cell(name, known.describe() if known else ""),
+        cell(verdict, *remarks, screening, front, *phrases.beyond(found, record.constraints)),
+        cell(
+            words.signed(found["gain_map50_95"], digits),
+            {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),
+            sort=found["gain_map50_95"],
+            spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), shared.span, 4),
+        ),
+        _accuracy(found, digits),
+        _latency(found, shared.baseline_ms, is_baseline=is_baseline),
+        *(
+            cell(
+                words.amount(found[cost]),
+                "" if is_baseline else words.percent(found[f"{cost}_ratio"]),
+                sort=found[cost],
+            )
+            for cost in ("macs", "params")
+        ),
+        cell(
+            str(found["gain_basis"]),
+            f"trained for {words.plain(found['epochs'], 0)} epochs" if is_timed else "",
+            f"Holm-corrected {tested}" if tested else "",
+            f"{words.count(int(found['failed']), 'training')} failed: {found['reason']}" if found["failed"] else "",
+            sort=found["gain_seeds"],
+        ),
+        architecture=name,
+    )
 
 
-def _accuracy(row: Any, digits: int) -> Cell:
+def _accuracy(found: Any, digits: int) -> Cell:
     """Means over seeds with their intervals."""
-    strict, lenient = (
-        (
-            words.plain(row[name], digits),
-            words.interval(row[f"{name}_low"], row[f"{name}_high"], digits),
-        )
+    if not math.isfinite(found["map50_95"]):
+        return cell(words.DASH, sort=math.nan)
+    (strict, ends), (lenient, other_ends) = (
+        (words.plain(found[name], digits), words.interval(found[f"{name}_low"], found[f"{name}_high"], digits))
         for name in ("map50_95", "map50")
     )
-    if not math.isfinite(row["map50_95"]):
-        return Cell(text=words.DASH, sort=math.nan)
-    details = (strict[1], f"mAP50 {lenient[0]}", lenient[1])
-    return Cell(text=strict[0], details=details, sort=row["map50_95"])
+    return cell(strict, ends, f"mAP50 {lenient}", other_ends, sort=found["map50_95"])
 
 
-def _baseline_ms(record: StudyRecord) -> float:
-    """The baseline's own median latency."""
-    rows = record.trials.reindex(columns=["architecture", "latency_ms_p50"])
-    own = rows[rows["architecture"] == BASELINE]["latency_ms_p50"].dropna()
-    return float(own.iloc[0]) if len(own) else math.nan
-
-
-def _latency(row: Any, baseline_ms: float, *, is_baseline: bool) -> Cell:
+def _latency(found: Any, baseline_ms: float, *, is_baseline: bool) -> Cell:
     """The ratio to the baseline with its interval, and milliseconds.
 
     Milliseconds are the ratio times the baseline's median: raw medians were taken at different times, and
     on a machine whose speed drifts a slower model may read fewer of them. They are in trials.csv.
     """
-    ratio = row["latency_ratio"]
+    ratio = found["latency_ratio"]
     if not math.isfinite(ratio):
-        return Cell(text=words.DASH, details=("not measured",), sort=math.nan)
-    ends = words.interval(row["latency_ratio_low"], row["latency_ratio_high"], 2)
-    return Cell(
-        text=words.times(ratio, math.nan, math.nan),
-        details=(
-            "by definition" if is_baseline else ends,
-            words.milliseconds(ratio * baseline_ms),
-        ),
-        sort=ratio,
-    )
+        return cell(words.DASH, "not measured", sort=math.nan)
+    ends = words.interval(found["latency_ratio_low"], found["latency_ratio_high"], 2)
+    milliseconds = words.milliseconds(ratio * baseline_ms)
+    return cell(words.times(ratio), "by definition" if is_baseline else ends, milliseconds, sort=ratio)
 
 
-def _cost(row: Any, column: str, *, is_baseline: bool) -> Cell:
-    """An exact count and its change."""
-    change = () if is_baseline else (words.percent(row[f"{column}_ratio"]),)
-    return Cell(text=words.amount(row[column]), details=change, sort=row[column])
+def spark(
+    found: Any, names: Sequence[str], span: tuple[float, float], edge: int, outer: Sequence[str] = ()
+) -> Spark | None:
+    """Place a mean and its interval on a strip; None where there is no mean, or all of the table's are one.
 
-
-def _tested(row: Any) -> str:
-    """The corrected test, where there was one."""
-    text = words.p_value(row["p_holm"])
-    return f"Holm-corrected {text}" if text else ""
-
-
-def _span(summary: pd.DataFrame) -> tuple[float, float]:
-    """The gains that the table's strip must hold, zero included."""
-    values = summary[["gain_map50_95", "gain_low", "gain_high"]].to_numpy(dtype=float).ravel()
-    finite = [0.0, *(value for value in values if math.isfinite(value))]
-    return min(finite), max(finite)
-
-
-def _spark(row: Any, span: tuple[float, float]) -> Spark | None:
-    """Positions on the strip."""
+    Args:
+        found: A row of a frame.
+        names: Its columns of the mean and of the ends.
+        span: What the strip holds.
+        edge: Left free at either side.
+        outer: The columns of a corrected interval's ends: the strip is a forest plot's.
+    """
     low, high = span
-    mid = row["gain_map50_95"]
+    mid, *ends = (found[name] for name in (*names, *outer))
     if not math.isfinite(mid) or high <= low:
         return None
 
     def at(value: float) -> float:
-        return round(4 + 92 * (value - low) / (high - low), 2)
+        return round(min(100.0, max(0.0, edge + (100 - 2 * edge) * (value - low) / (high - low))), 2)
 
-    left, right = (at(end) if math.isfinite(end) else None for end in (row["gain_low"], row["gain_high"]))
-    return Spark(low=left, mid=at(mid), high=right, zero=at(0.0))
+    left, right, outer_left, outer_right = [*(at(end) if math.isfinite(end) else None for end in ends), None, None][:4]
+    return Spark(
+        low=left, mid=at(mid), high=right, zero=at(0.0), outer_low=outer_left, outer_high=outer_right, wide=bool(outer)
+    )

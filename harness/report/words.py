@@ -30,7 +30,7 @@ def interval(low: float, high: float, digits: int, *, sign: bool = False) -> str
     return f"[{show(low, digits)}, {show(high, digits)}]"
 
 
-def times(ratio: float, low: float, high: float) -> str:
+def times(ratio: float, low: float = math.nan, high: float = math.nan) -> str:
     """`1.21× [1.19, 1.23]`."""
     if _absent(ratio):
         return DASH

@@ -30,10 +30,9 @@ from harness.report.ablation import ablation_content
 from harness.report.curves import Curves, read_curve
 from harness.report.evidence import read_rounds
 from harness.report.fidelity import known_fidelity
-from harness.report.html import render_html
 from harness.report.images import Gallery, read_kept
-from harness.report.markdown import render_markdown
 from harness.report.png import draw_forest, draw_gallery, draw_learning_curves, draw_png, draw_svg
+from harness.report.renderers import render_html, render_markdown
 from harness.report.search import Beside, SearchContent, search_content
 
 _METADATA = {VERSION_KEY: str(TRIALS_SCHEMA_VERSION), "made_by": "clo-nas", "described_in": "docs/data-dictionary.md"}
@@ -118,7 +117,7 @@ def write_report(
         record: The study.
         folder: Where to; made if need be.
         model_yamls: Identity to trainable Ultralytics YAML; the record's own by default.
-        ablations: Those of a search's own architectures, shown in its report; see `harness.report.placebo`.
+        ablations: Those of a search's own architectures, shown in its report; see `harness.report.ablation`.
         source: The study's own folder, where that is another: what lies in and beside it is shown, latencies' rounds
             among it.
         images: Whether a search's report shows validation images, and keeps those that it shows.

@@ -17,16 +17,16 @@ import pytest
 from harness.architecture import BASELINE
 from harness.record.study import StudyRecord
 from harness.report.ablation import ablation_content
-from harness.report.html import render_html
+from harness.report.renderers import render_html
 from harness.report.search import Beside, search_content
 from harness.report.write import write_report
 from tests.report import example
 from tests.report.ablated import ablation, of_search
 from tests.report.test_evidence import KNOWN
-from tests.report.test_html import hostile_record
 from tests.report.test_images import kept as kept_images
 from tests.report.test_images import photographs
 from tests.report.test_learning_curves import kept as kept_curves
+from tests.report.test_renderers import hostile_record
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: nox -s browser")

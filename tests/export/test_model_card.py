@@ -17,7 +17,7 @@ from harness.export.exported import Exported, Form, TrainedWeights
 from harness.export.model_card import model_card
 from harness.record.form import AblationRecord
 from harness.record.study import StudyRecord
-from harness.report.markdown import escape
+from harness.report.renderers import escape
 from tests.report.example import candidate, frame, none_gains, record, row, winning
 
 LONG = {4: (0.61, 0.600), 5: (0.63, 0.605), 6: (0.62, 0.611)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.report.html import render_html
+from harness.report.renderers import render_html
 from harness.report.search import search_content
 from tests.report import example
 

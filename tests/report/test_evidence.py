@@ -15,7 +15,7 @@ from harness.record.study import StudyRecord
 from harness.record.surroundings import AA_CHECK
 from harness.report import write_report
 from harness.report.evidence import METADATA_KEY, MOST_MARKS, MOST_ROWS, WIDTH, Rounds, latency_evidence
-from harness.report.html import render_html
+from harness.report.renderers import render_html
 from harness.report.search import Beside, search_content
 from tests.report import example
 

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from harness.record.study import StudyRecord
-from harness.report.html import page_data, render_html
 from harness.report.images import (
     SIDE,
     THRESHOLDS,
@@ -26,6 +25,7 @@ from harness.report.images import (
     read_kept,
 )
 from harness.report.png import draw_gallery
+from harness.report.renderers import page_data, render_html
 from harness.report.search import Beside, search_content
 from harness.report.write import write_report
 from harness.training.image_matches import ImageMatches, matches_path, write_matches

@@ -10,9 +10,8 @@ from harness.analysis.analysis import analyse
 from harness.analysis.statistics import summarise
 from harness.architecture import Architecture, Placement
 from harness.record.study import StudyRecord
-from harness.report.figures import AXES, LATENCY, front_figure
+from harness.report.figures import AXES, LATENCY, front_figure, names_of
 from harness.report.interactive import hover_texts, plotly_figure
-from harness.report.names import names_of
 from tests.report import example
 
 EMPTY = example.record(example.frame())

@@ -11,8 +11,7 @@ import pytest
 
 from harness.record.study import StudyRecord
 from harness.report.curves import POINTS, Curves, Panel, learning_curves, read_curve
-from harness.report.html import page_data, render_html
-from harness.report.markdown import render_markdown
+from harness.report.renderers import page_data, render_html, render_markdown
 from harness.report.search import Beside, search_content
 from harness.report.write import write_report
 from harness.training.curve import curve_of_epochs, curve_of_steps, curve_path, write_curve

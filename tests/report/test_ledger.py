@@ -7,9 +7,8 @@ import pytest
 from harness.claims.ledger import Claim, choose_claims
 from harness.claims.verdict import Figure, Finding, Verdict
 from harness.record.surroundings import Environment
-from harness.report.html import render_html
 from harness.report.ledger import ledger_page
-from harness.report.markdown import render_markdown
+from harness.report.renderers import render_html, render_markdown
 
 PARAMS, GAIN, UNREAD = choose_claims(["pooling-cuts-params", "head-gain", "attnconv-equivariance"])[::1]
 

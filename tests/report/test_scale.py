@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.report.markdown import render_markdown
+from harness.report.renderers import render_markdown
 from harness.report.search import Beside, search_content
 from tests.analysis.test_ruler import larger
 from tests.report import example

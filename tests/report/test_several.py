@@ -46,7 +46,7 @@ def test_the_page_has_its_pictures_and_asks_for_nothing(tmp_path: Path) -> None:
 def test_a_hostile_device_is_text() -> None:
     made = winning()
     record = replace(made, environment=made.environment | {"device": "<img src=x onerror=alert(1)>"})
-    from harness.report.html import render_html
+    from harness.report.renderers import render_html
 
     assert "<img src=x" not in render_html(several_page([record, ablation()]))
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else and asks for nothing else.
+"""A page as one HTML file that needs nothing else and asks for nothing else, and as Markdown that GitHub renders.
 
 Names of studies, data sets and failures come from outside. Three walls keep them text: Jinja escapes
 everything, JSON in the page carries no `<`, and a content security policy lets only the scripts whose
@@ -15,9 +15,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,25 +26,16 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from harness.report.budget import SHOWN, Budget
+from harness.common.atomic import write_whole
 from harness.report.comparison import FACTS, MOST, Comparison, Entry, network
 from harness.report.curves import Curves
 from harness.report.images import THRESHOLDS, Floats, Found, Gallery
 from harness.report.interactive import hover_texts, plotly_curves, plotly_figure
 from harness.report.page import Fronts, Page
 from harness.report.parallel import Parallel, plotly_parallel
+from harness.report.pick import SHOWN
 
 NOTHING = Comparison(entries={}, chosen=(), network=network([]), commands=())
-
-
-@dataclass
-class _Table:
-    """Texts that many architectures share, each once; they are named by their place."""
-
-    texts: dict[str, int] = field(default_factory=dict)
-
-    def places(self, texts: Sequence[str]) -> list[int]:
-        return [self.texts.setdefault(text, len(self.texts)) for text in texts]
 
 
 def page_data(page: Page) -> dict[str, Any]:
@@ -56,31 +47,48 @@ def page_data(page: Page) -> dict[str, Any]:
         text) and difference; `chosen`; `commands` with `token` for an identity; `budgets`.
     """
     (fronts,) = page.drawn(Fronts)
-    table, compared = _Table(), [*page.drawn(Comparison), NOTHING][0]
-    entries = {name: _entry(entry, table) for name, entry in compared.entries.items()}
+    texts: dict[str, int] = {}
+    compared = [*page.drawn(Comparison), NOTHING][0]
+    entries = {name: _entry(entry, texts) for name, entry in compared.entries.items()}
     return {
         "figures": {figure.axis.key: plotly_figure(figure) for figure in fronts.figures}
         | {panel.key: plotly_curves(panel) for curves in page.drawn(Curves) for panel in curves.panels}
         | {drawing.key: plotly_parallel(drawing) for drawing in page.drawn(Parallel)},
         "notes": hover_texts(fronts.figures),
         "entries": entries,
-        "texts": list(table.texts),
+        "texts": list(texts),
         "chosen": list(compared.chosen),
         "commands": [list(pair) for pair in compared.commands],
         "token": compared.token,
         "gallery": next((_gallery(found) for found in page.drawn(Gallery)), None),
-        "budgets": {budget.key: _budget(budget) for budget in fronts.budgets},
+        "budgets": {
+            budget.key: {
+                "name": budget.name,
+                "least": budget.least,
+                "most": budget.most,
+                "to_x": budget.to_x,
+                "steps": [
+                    [_number(step.cost, SHOWN[budget.key]), step.architecture, step.said] for step in budget.steps
+                ],
+            }
+            for budget in fronts.budgets
+        },
     }
 
 
-def _entry(entry: Entry, table: _Table) -> list[Any]:
+def _entry(entry: Entry, texts: dict[str, int]) -> list[Any]:
+    """An entry; texts that many share stand once, and are named by their place."""
+
+    def places(said: Sequence[str]) -> list[int]:
+        return [texts.setdefault(text, len(texts)) for text in said]
+
     return [
-        *table.places([entry.kind]),
-        table.places(entry.facts),
+        *places([entry.kind]),
+        places(entry.facts),
         _number(entry.latency_ratio, SHOWN["latency"]),
         _number(entry.macs_ratio, SHOWN["macs"]),
-        [table.places([block.site, block.kind, block.shape, block.text]) for block in entry.blocks],
-        table.places(entry.difference),
+        [places([block.site, block.kind, block.shape, block.text]) for block in entry.blocks],
+        places(entry.difference),
     ]
 
 
@@ -88,7 +96,7 @@ def _gallery(found: Gallery) -> Mapping[str, object]:
     """Images as data URIs, boxes as thousandths: left, top, right, bottom, class, and what else there is of each."""
     pictures = [
         {
-            "src": f"data:image/jpeg;base64,{base64.b64encode(each.thumbnail).decode()}",
+            "src": f"data:image/jpeg;base64,{_base64(each.thumbnail)}",
             "size": [each.width, each.height],
             "file": f"images/{each.file}",
             "objects": _boxes(each.objects, each.classes),
@@ -98,7 +106,10 @@ def _gallery(found: Gallery) -> Mapping[str, object]:
     compared = [
         {
             "name": each.architecture,
-            "rates": [[_rounded(row) for row in rates] for rates in (each.precision, each.recall)],
+            "rates": [
+                [[_number(float(value), 4) for value in row] for row in rates]
+                for rates in (each.precision, each.recall)
+            ],
             "shots": [
                 [shot.name, shot.number, round(shot.difference, 3), [_detections(side) for side in shot.sides]]
                 for shot in each.shots
@@ -122,20 +133,6 @@ def _detections(found: Found) -> list[list[float]]:
 
 def _boxes(boxes: Floats, classes: NDArray[np.int64]) -> list[list[float]]:
     return [[*map(float, box), int(number)] for box, number in zip((boxes * 1000).round(), classes, strict=True)]
-
-
-def _rounded(values: Floats) -> list[float | None]:
-    return [_number(float(value), 4) for value in values]
-
-
-def _budget(budget: Budget) -> dict[str, object]:
-    return {
-        "name": budget.name,
-        "least": budget.least,
-        "most": budget.most,
-        "to_x": budget.to_x,
-        "steps": [[_number(step.cost, SHOWN[budget.key]), step.architecture, step.said] for step in budget.steps],
-    }
 
 
 def _number(value: float, digits: int) -> float | None:
@@ -165,21 +162,19 @@ STILL = ("theme.js", "sort.js")
 
 
 def render_html(page: Page) -> str:
-    """The whole page; plotly.js lies in it where it has figures.
-
-    Args:
-        page: What it says.
-    """
-    environment = _environment()
+    """The whole page; plotly.js lies in it where it has figures."""
+    environment = templates(_unbroken, autoescape=True)
+    environment.filters["base64"] = _base64
     fronts = page.drawn(Fronts)
     scripts = [_template_text(environment, name) for name in (SCRIPTS if fronts else STILL)]
+    plotly_hash, plotly = _plotly() if fronts else ("", "")
     return environment.get_template("page.html.j2").render(
         page=page,
         style=Markup(_template_text(environment, "report.css")),
         dark=Markup(_template_text(environment, "dark.css")),
         scripts=[Markup(script) for script in scripts],
-        script_hashes=[_hash(script) for script in [*scripts, *([_plotly()] if fronts else [])]],
-        plotly=_packed(_plotly()) if fronts else "",
+        script_hashes=[*map(_hash, scripts), *filter(None, [plotly_hash])],
+        plotly=plotly,
         data=Markup(json_for_page(page_data(page))) if fronts else "",
         on_front={each.architecture for front in fronts for figure in front.figures for each in figure.members},
         shapes=_SHAPES,
@@ -188,17 +183,21 @@ def render_html(page: Page) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def templates(finalize: Callable[[Any], object] | None = None, *, autoescape: bool = False) -> Environment:
+    """Return the report's templates.
+
+    Args:
+        finalize: Escapes every value, or changes it otherwise.
+        autoescape: Whether values are escaped for HTML.
+    """
+    return Environment(
         loader=PackageLoader("harness.report"),
-        autoescape=True,
-        finalize=_unbroken,
+        autoescape=autoescape,
+        finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
-    return environment
 
 
 def _unbroken(value: object) -> object:
@@ -220,16 +219,10 @@ def json_for_page(value: object) -> str:
 
 
 @cache
-def _plotly() -> str:
-    """plotly.js, with the line ends that a browser hashes."""
-    text: str = get_plotlyjs()
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-@cache
-def _packed(script: str) -> str:
-    """A script for `figures.js` to unpack: a third of its size, so that a page with a thousand rows can be sent."""
-    return base64.b64encode(gzip.compress(script.encode(), 9, mtime=0)).decode()
+def _plotly() -> tuple[str, str]:
+    """Return the hash of plotly.js, and it packed for `figures.js`: a third, so that a long page can be sent."""
+    script = get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")  # the line ends that a browser hashes
+    return _hash(script), _base64(gzip.compress(script.encode(), 9, mtime=0))
 
 
 def _template_text(environment: Environment, name: str) -> str:
@@ -238,6 +231,50 @@ def _template_text(environment: Environment, name: str) -> str:
     return environment.loader.get_source(environment, name)[0]
 
 
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
 def _hash(script: str) -> str:
     """A script's hash as content security policies write it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"sha256-{_base64(hashlib.sha256(script.encode()).digest())}"
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~!&$])")
+
+
+def render_markdown(page: Page) -> str:
+    """The whole page. Every value is escaped unless a filter has made it safe."""
+    # escaped for Markdown, not for HTML
+    environment = templates(lambda value: value if isinstance(value, Markup) else escape(str(value)))
+    environment.filters |= {"code": code, "difference": difference}
+    return environment.get_template("page.md.j2").render(page=page, facts=FACTS)
+
+
+def write_page(page: Page, folder: Path, pictures: Mapping[str, bytes] | None = None) -> Path:
+    """Write `report.html`, `report.md` and pictures by their names; the path of the first."""
+    files = {**(pictures or {}), "report.md": render_markdown(page).encode(), "report.html": render_html(page).encode()}
+    for name, data in files.items():
+        write_whole(folder / name, data)
+    return folder / "report.html"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, on one line: no tag, link, cell or mention can begin in it."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> Markup:
+    """A line of code, fenced by more backticks than it holds."""
+    return _fenced(" ".join(text.split()), "shell")
+
+
+def difference(lines: Sequence[str]) -> Markup:
+    """A difference between two files, each line on its own."""
+    return _fenced("\n".join(" ".join(line.splitlines()) for line in lines), "diff")
+
+
+def _fenced(text: str, language: str) -> Markup:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Markup(f"{fence}{language}\n{text}\n{fence}")
