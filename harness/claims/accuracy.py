@@ -149,9 +149,12 @@ def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
 
 
 def _of_case(case: Case) -> str:
-    """A reading of the insertion in half a sentence: its verdict, its first difference, and what is missing."""
-    first = [f"{_short(each)} {_interval(each)}" for each in case.measured[:1]]
-    return f"{case.verdict(CLAIMED)} ({'; '.join([*first, *map(str, case.missing)])})"
+    """A reading of the insertion in half a sentence: its verdict, the gain, what decides, what is missing."""
+    verdict = case.verdict(CLAIMED)
+    says_so = [each for each in case.measured if each.verdict(CLAIMED) is verdict]
+    shown = [*case.measured[:1], *(each for each in says_so[:1] if each is not case.measured[0])]
+    said = [f"{_short(each)} {_interval(each)}" for each in shown]
+    return f"{verdict} ({'; '.join([*said, *map(str, case.missing)])})"
 
 
 def _finding(

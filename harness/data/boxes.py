@@ -17,7 +17,7 @@ _MANY_TINY = 0.2
 _SIZES = (192, 256, 320, 416, 512, 640, 800, 960, 1280, 1600, 1920)
 
 
-def boxes_at(boxes: NDArray[np.float64], images: int, names: Mapping[int, str], imgsz: int) -> dict[str, Any]:
+def boxes_at(boxes: NDArray[np.float64], images: int, names: Mapping[int, str], imgsz: int) -> Mapping[str, Any]:
     """Describe the boxes of a split as plain data.
 
     Args:

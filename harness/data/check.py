@@ -133,7 +133,8 @@ def check_dataset(
         root=found.root or (None if data in EMBEDDED else root),
         planted=str(content.get(PLANTED, "")),
         counts={
-            split: part.counts() | boxes_at(part.boxes, len(part.images), names, imgsz) for split, part in used.items()
+            split: {**part.counts(), **boxes_at(part.boxes, len(part.images), names, imgsz)}
+            for split, part in used.items()
         },
     )
 

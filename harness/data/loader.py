@@ -12,7 +12,7 @@ import io
 import os
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def load_split(sources: list[str], data: Description) -> Loaded:
     )
 
 
-def _boxes(image: int, label: dict[str, Any]) -> NDArray[np.float64]:
+def _boxes(image: int, label: Mapping[str, Any]) -> NDArray[np.float64]:
     height, width = label["shape"]
     sides = np.sqrt(np.prod(label["bboxes"][:, 2:] * (width, height), axis=1)) / max(height, width)
     return np.column_stack([np.full(len(sides), image), label["cls"].ravel(), sides])

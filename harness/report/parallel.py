@@ -145,7 +145,7 @@ def _heights(values: Sequence[str], levels: Sequence[str]) -> list[float]:
     return heights
 
 
-def plotly_parallel(drawing: Parallel) -> dict[str, Any]:
+def plotly_parallel(drawing: Parallel) -> Mapping[str, Any]:
     """`data` and `layout` for plotly.js, as `interactive.plotly_figure` makes them.
 
     Every crossing carries its architecture, so that pointing anywhere at a line points at its row.

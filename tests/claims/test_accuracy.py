@@ -298,3 +298,12 @@ def test_the_number_of_seeds_says_what_the_estimated_noise_makes_of_it() -> None
     finding = head_gain(Evidence([study({**WHOLE, HEAD: 0.002}, scatter=[-0.02, 0.0, 0.02])]))
     share = re.search(r"power 80 % if the noise is as estimated, (\d+) % on average", finding.to_decide)
     assert share and 50 < int(share[1]) < 80
+
+
+def test_what_refutes_a_gain_is_said_where_it_is_not_the_baseline() -> None:
+    """A sentence that is refuted beside an interval that holds a point would contradict itself."""
+    said = head_gain(Evidence([study({HEAD: 0.02, **placebos(HEAD, 0.05)})])).sentence
+    assert "refuted (minus baseline +0.0200" in said
+    assert "; minus base widened to its params -0.0300 [" in said
+    alone = head_gain(Evidence([study({HEAD: -0.02, **placebos(HEAD, 0.0)})])).sentence
+    assert "minus base widened" not in alone.partition("bare")[0]
