@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.analysis.analysis import analyse
+from harness.analysis.analysis import Analysis, analyse
 from harness.analysis.progress import AHEAD, enough
 from harness.analysis.statistics import Standing
 from harness.record.state import State
@@ -19,8 +19,8 @@ from harness.report import notes, phrases, tables, words
 from harness.report.ablation import forest_section, placebo_points
 from harness.report.answer import Answer, Outcome, answer, is_unfinished
 from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
-from harness.report.curves import Curves, learning_curves
 from harness.report.curves import Reader as CurveReader
+from harness.report.curves import learning_curves
 from harness.report.data_card import data_section
 from harness.report.evidence import Reader as RoundsReader
 from harness.report.evidence import latency_evidence
@@ -71,7 +71,7 @@ class Beside:
         matches: What reads a training's matches of the validation images.
         pictures: Folder with images of an earlier report.
         originals: Whether images may be read from where they were; not of a stranger's tables.
-        ablations: Those of the search's own architectures; `placebo.why_not` says nothing against any.
+        ablations: Those of the search's own architectures; `ablation.why_not` says nothing against any.
         random: The study of random members of its space.
         larger: The study of the next size of its base.
     """
@@ -87,6 +87,34 @@ class Beside:
     larger: StudyRecord | None = None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Seen:
+    """What the sections are made of.
+
+    Attributes:
+        pick: The recommended candidate; empty where there is none.
+        figures: The fronts with everything that is drawn in them.
+    """
+
+    study: Analysis
+    beside: Beside
+    said: Answer
+    pick: str
+    ties: Ties
+    figures: tuple[FrontFigure, ...]
+    compared: Comparison
+    matters: Matters
+    failed: tables.Table
+
+    @property
+    def record(self) -> StudyRecord:
+        return self.study.record
+
+    def candidates(self, rows: pd.DataFrame, key: str, caption: str) -> tables.Table:
+        """Some rows of the summary as a table."""
+        return tables.candidates(self.study, rows, key=key, caption=caption, ties=self.ties.letters, pick=self.pick)
+
+
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
     """Everything the report says about a study, however far it has come.
 
@@ -94,98 +122,37 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
         record: The study.
         beside: What is not in storage.
     """
-    beside = beside or Beside()
-    fidelity, ablations = beside.fidelity, beside.ablations
-    study = analyse(record)
-    summary, noise, digits, front = study.summary, study.noise, study.digits, study.front
-    bare = tuple(front_figure(study, axis) for axis in AXES)
-    ties, said = ties_on(front, record.trials), answer(study)
+    seen = _seen(analyse(record), beside or Beside())
+    sections = tuple(section for make in _SECTIONS for section in make(seen))
+    return SearchContent(
+        page=_page(record, seen.study.summary, seen.said, sections),
+        answer=seen.said,
+        figures=seen.figures,
+        front=seen.study.front,
+        matters=seen.matters,
+    )
+
+
+def _seen(study: Analysis, beside: Beside) -> _Seen:
+    record, said, ties = study.record, answer(study), ties_on(study.front, study.record.trials)
     pick = said.pick.architecture if said.pick and said.pick.is_candidate else ""
     figures = tuple(
         with_placebos(
-            marked(figure, pick, ties.letters, ties.tied),
-            [point for each in ablations for point in placebo_points(record, each, figure.axis, digits)],
+            marked(front_figure(study, axis), pick, ties.letters, ties.tied),
+            [point for each in beside.ablations for point in placebo_points(record, each, axis, study.digits)],
         )
-        for figure in bare
+        for axis in AXES
     )
-    compared = comparison(study, pick, ties.tied)
-    matters, failed = what_matters(record.choices, digits), tables.failures(record.trials)
-    tried = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
-    on_front, all_tried = (
-        tables.candidates(study, rows, key=key, caption=caption, ties=ties.letters, pick=pick)
-        for key, caption, rows in (
-            ("front", "On a front: beaten by nothing in accuracy and cost", front),
-            ("candidates", "Every architecture that was tried", tried),
-        )
-    )
-    matched = _judged(record, compared.chosen, beside.matches)
-    learnt = learning_curves(record, compared.chosen, beside.curves)
-    seed_noise = filter(None, (phrases.noise_sentence(noise, summary), phrases.unequal_noise(record.trials)))
-    measured = notes.measured(record)
-    if fidelity:
-        measured = (*measured, ("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")))
-    evidence = latency_evidence(record, map(str, front.index), beside.rounds)
-    sections = (
-        Section(
-            title="The front",
-            key="front",
-            note=" ".join(filter(None, (_READING, phrases.not_drawn(record, summary), _reasons(failed), ties.said))),
-            picture="pareto.png",
-            picture_says="Gain in mAP50-95 against latency and against MACs, the front and the baseline marked",
-            drawing=Fronts(
-                figures=figures,
-                legend=tuple(_legend(figures, ties, compared)),
-                budgets=tuple(found for figure in bare if (found := budget(study, figure)) is not None),
-            ),
-            tables=(on_front,),
-        ),
-        *_of_matches(matched, beside),
-        *scale_sections(study, beside.random, beside.larger, pick or said.best),
-        *(forest_section(record, each) for each in ablations),
-        *([_side_by_side(compared)] if compared.chosen else []),
-        *([_learning(learnt)] if learnt else []),
-        _all(record, figures[-1], all_tried),
-        *([Section(title="Failures", key="failures", tables=(failed,))] if failed.rows else []),
-        Section(title="What matters", key="matters", sentences=matters.said, tables=matters.tables),
-        *data_section(record),
-        Section(
-            title="How it was measured, and how sure this is",
-            key="evidence",
-            note=" ".join(seed_noise),
-            facts=measured,
-        ),
-        *(
-            [
-                Section(
-                    title="The rounds behind the latencies",
-                    key="rounds",
-                    tables=(evidence.table,) if evidence.table else (),
-                    sentences=evidence.said,
-                    minor=True,
-                )
-            ]
-            if evidence.said
-            else []
-        ),
-        Section(title="Rules of the verdicts", key="judging", sentences=notes.JUDGING, minor=True),
-        Section(
-            title="Provenance and commands",
-            key="reproduce",
-            commands=notes.commands(record),
-            of_each=tuple((str(name), notes.row_commands(record, str(name))) for name in front.index),
-            pairs=notes.provenance(record),
-        ),
-        Section(
-            title="What is not known",
-            key="unknown",
-            sentences=(
-                *(() if fidelity else (unknown_fidelity(record.settings.epochs),)),
-                *notes.unknowns(record),
-            ),
-        ),
-    )
-    return SearchContent(
-        page=_page(record, summary, said, sections), answer=said, figures=figures, front=front, matters=matters
+    return _Seen(
+        study=study,
+        beside=beside,
+        said=said,
+        pick=pick,
+        ties=ties,
+        figures=figures,
+        compared=comparison(study, pick, ties.tied),
+        matters=what_matters(record.choices, study.digits),
+        failed=tables.failures(record.trials),
     )
 
 
@@ -272,45 +239,48 @@ _READING = (
 )
 
 
-def _reasons(failed: tables.Table) -> str:
-    return "Reasons stand under Failures." if failed.rows else ""
-
-
-def _side_by_side(compared: Comparison) -> Section:
-    return Section(
-        title="Side by side",
-        key="comparison",
-        note=f"Up to {MOST} architectures: check them in a table or press their points. In the drawing a filled site "
-        "holds a block: its kind, then heads×kernel of the local groups and, as g, global heads/KV pool.",
-        drawing=compared,
+def _front(seen: _Seen) -> Iterator[Section]:
+    study = seen.study
+    reasons = "Reasons stand under Failures." if seen.failed.rows else ""
+    not_drawn = phrases.not_drawn(seen.record, study.summary)
+    yield Section(
+        title="The front",
+        key="front",
+        note=" ".join(filter(None, (_READING, not_drawn, reasons, seen.ties.said))),
+        picture="pareto.png",
+        picture_says="Gain in mAP50-95 against latency and against MACs, the front and the baseline marked",
+        drawing=Fronts(
+            figures=seen.figures,
+            legend=tuple(_legend(seen)),
+            budgets=tuple(found for axis in AXES if (found := budget(study, front_figure(study, axis))) is not None),
+        ),
+        tables=(seen.candidates(study.front, "front", "On a front: beaten by nothing in accuracy and cost"),),
     )
 
 
-def _judged(record: StudyRecord, shown: Sequence[str], read: MatchesReader | None) -> list[Judged]:
-    """Of the first candidate all seeds, of the others one: that is what is shown of them."""
-    found = [judged(record, name, read, most=1 if at else MOST_SEEDS) for at, name in enumerate(shown) if read]
-    return [each for each in found if each]
+def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
+    """Role and meaning of the marks that the figures hold, the line first."""
+    if lines := [figure.firm for figure in seen.figures if figure.steps]:
+        yield "front", "front" if all(lines) else "front, on one seed only: screening"
+    drawn = {point.mark for figure in seen.figures for point in figure.points}
+    yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
+    if seen.ties.letters:
+        yield "tie", "tied: not told apart by the noise"
+    if seen.compared.chosen:
+        yield "chosen", "side by side below"
 
 
-def _of_matches(found: Sequence[Judged], beside: Beside) -> Iterator[Section]:
-    """Yield what the matches of the validation images tell, where any were kept."""
-    if found:
+def _of_matches(seen: _Seen) -> Iterator[Section]:
+    """Yield what the matches of the validation images tell: of the first candidate all seeds, of the others one."""
+    beside = seen.beside
+    read = [
+        judged(seen.record, name, beside.matches, most=1 if at else MOST_SEEDS)
+        for at, name in enumerate(seen.compared.chosen)
+        if beside.matches
+    ]
+    if found := [each for each in read if each]:
         yield _pictures(gallery(found, beside.pictures, originals=beside.originals))
         yield _where(found[0])
-
-
-def _where(found: Judged) -> Section:
-    threshold = best_threshold(found)
-    return Section(
-        title="Where the difference lies",
-        key="where",
-        note=f"Exploratory: {found.architecture} and the baseline after {words.count(found.epochs, 'epoch')}, mean "
-        f"over {words.count(len(found.seeds), 'seed')}. An object is found where a detection of its class, at least "
-        f"{threshold:.2f} confident, is matched with it, at IoU 0.50 unless another one is named. Intervals are 95 % "
-        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Colours "
-        "are of size alone: blue is more than the baseline, orange fewer.",
-        tables=tuple(where_tables(found.pairs, threshold)),
-    )
 
 
 def _pictures(found: Gallery) -> Section:
@@ -330,9 +300,58 @@ def _pictures(found: Gallery) -> Section:
     )
 
 
-def _all(record: StudyRecord, figure: FrontFigure, tried: tables.Table) -> Section:
-    drawing = parallel_coordinates(figure, record.architectures)
+def _where(found: Judged) -> Section:
+    threshold = best_threshold(found)
     return Section(
+        title="Where the difference lies",
+        key="where",
+        note=f"Exploratory: {found.architecture} and the baseline after {words.count(found.epochs, 'epoch')}, mean "
+        f"over {words.count(len(found.seeds), 'seed')}. An object is found where a detection of its class, at least "
+        f"{threshold:.2f} confident, is matched with it, at IoU 0.50 unless another one is named. Intervals are 95 % "
+        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Colours "
+        "are of size alone: blue is more than the baseline, orange fewer.",
+        tables=tuple(where_tables(found.pairs, threshold)),
+    )
+
+
+def _scales(seen: _Seen) -> Iterator[Section]:
+    return scale_sections(seen.study, seen.beside.random, seen.beside.larger, seen.pick or seen.said.best)
+
+
+def _forests(seen: _Seen) -> Iterator[Section]:
+    return (forest_section(seen.record, each) for each in seen.beside.ablations)
+
+
+def _side_by_side(seen: _Seen) -> Iterator[Section]:
+    if seen.compared.chosen:
+        yield Section(
+            title="Side by side",
+            key="comparison",
+            note=f"Up to {MOST} architectures: check them in a table or press their points. In the drawing a filled "
+            "site holds a block: its kind, then heads×kernel of the local groups and, as g, global heads/KV pool.",
+            drawing=seen.compared,
+        )
+
+
+def _learning(seen: _Seen) -> Iterator[Section]:
+    if curves := learning_curves(seen.record, seen.compared.chosen, seen.beside.curves):
+        yield Section(
+            title="Learning curves",
+            key="curves",
+            note="Thick: the mean over an architecture's seeds; thin: each seed; shaded: from the lowest to the "
+            "highest. Lines that diverge are seeds that learnt and seeds that did not. Of those side by side, under "
+            "all seeds.",
+            picture="curves.png",
+            picture_says="Losses and learning rates by step, of the baseline and of those side by side",
+            drawing=curves,
+        )
+
+
+def _all(seen: _Seen) -> Iterator[Section]:
+    summary = seen.study.summary
+    tried = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
+    drawing = parallel_coordinates(seen.figures[-1], seen.record.architectures)
+    yield Section(
         title="All architectures",
         key="all",
         note="Each line is an architecture, from what it has at each place to its gain; at each choice the lines are "
@@ -340,30 +359,54 @@ def _all(record: StudyRecord, figure: FrontFigure, tried: tables.Table) -> Secti
         if drawing
         else "",
         drawing=drawing,
-        tables=(tried,),
+        tables=(seen.candidates(tried, "candidates", "Every architecture that was tried"),),
         filtered=True,
     )
+    if seen.failed.rows:
+        yield Section(title="Failures", key="failures", tables=(seen.failed,))
+    yield Section(title="What matters", key="matters", sentences=seen.matters.said, tables=seen.matters.tables)
 
 
-def _learning(curves: Curves) -> Section:
-    return Section(
-        title="Learning curves",
-        key="curves",
-        note="Thick: the mean over an architecture's seeds; thin: each seed; shaded: from the lowest to the highest. "
-        "Lines that diverge are seeds that learnt and seeds that did not. Of those side by side, under all seeds.",
-        picture="curves.png",
-        picture_says="Losses and learning rates by step, of the baseline and of those side by side",
-        drawing=curves,
+def _evidence(seen: _Seen) -> Iterator[Section]:
+    """Yield what the numbers rest on: the data, how they were measured, latency's rounds, the rules."""
+    study, fidelity = seen.study, seen.beside.fidelity
+    yield from data_section(seen.record)
+    noise = (phrases.noise_sentence(study.noise, study.summary), phrases.unequal_noise(seen.record.trials))
+    measured = notes.measured(seen.record)
+    if fidelity:
+        measured = (*measured, ("Fidelity of short trainings", fidelity.removeprefix("Fidelity: ")))
+    yield Section(
+        title="How it was measured, and how sure this is",
+        key="evidence",
+        note=" ".join(filter(None, noise)),
+        facts=measured,
     )
+    rounds = latency_evidence(seen.record, map(str, study.front.index), seen.beside.rounds)
+    if rounds.said:
+        yield Section(
+            title="The rounds behind the latencies",
+            key="rounds",
+            tables=(rounds.table,) if rounds.table else (),
+            sentences=rounds.said,
+            minor=True,
+        )
+    yield Section(title="Rules of the verdicts", key="judging", sentences=notes.JUDGING, minor=True)
 
 
-def _legend(figures: Sequence[FrontFigure], ties: Ties, compared: Comparison) -> Iterator[tuple[str, str]]:
-    """Role and meaning of the marks that the figures hold, the line first."""
-    if lines := [figure.firm for figure in figures if figure.steps]:
-        yield "front", "front" if all(lines) else "front, on one seed only: screening"
-    drawn = {point.mark for figure in figures for point in figure.points}
-    yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
-    if ties.letters:
-        yield "tie", "tied: not told apart by the noise"
-    if compared.chosen:
-        yield "chosen", "side by side below"
+def _provenance(seen: _Seen) -> Iterator[Section]:
+    record = seen.record
+    yield Section(
+        title="Provenance and commands",
+        key="reproduce",
+        commands=notes.commands(record),
+        of_each=tuple((str(name), notes.row_commands(record, str(name))) for name in seen.study.front.index),
+        pairs=notes.provenance(record),
+    )
+    not_known = () if seen.beside.fidelity else (unknown_fidelity(record.settings.epochs),)
+    yield Section(title="What is not known", key="unknown", sentences=(*not_known, *notes.unknowns(record)))
+
+
+_SECTIONS: tuple[Callable[[_Seen], Iterator[Section]], ...] = (
+    _front, _of_matches, _scales, _forests, _side_by_side, _learning, _all, _evidence, _provenance,
+)  # fmt: skip
+"""In the order of the page."""

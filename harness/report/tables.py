@@ -231,6 +231,7 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
         cell(
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),
+            _as_the_pick(study, name, gain_ends) if "the pick" in remarks else "",
             sort=found["gain_map50_95"],
             spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), shared.span, 4),
         ),
@@ -253,6 +254,13 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
         ),
         architecture=name,
     )
+
+
+def _as_the_pick(study: Analysis, name: str, own: str) -> str:
+    """The interval that the head of the report gives, which also holds for whoever was chosen by the reading."""
+    chosen: Any = study.inside.loc[name]
+    ends = words.interval(chosen["gain_low"], chosen["gain_high"], study.digits, sign=True)
+    return "" if ends == own else f"as the one chosen {ends}"
 
 
 def _accuracy(found: Any, digits: int) -> Cell:
