@@ -8,7 +8,7 @@ from harness.record.study import StudyRecord
 from harness.record.surroundings import SplitCounts
 from harness.report import words
 from harness.report.page import Section
-from harness.report.tables import Cell, Column, Row, Table
+from harness.report.tables import Column, Table, cell, row, worded
 
 _SPLITS = {"train": "Training", "val": "Validation"}
 _MOST_CLASSES = 20
@@ -22,7 +22,7 @@ def data_section(record: StudyRecord) -> Iterator[Section]:
     if not known or any(each.box_side_px is None for each in known.values()):
         return
     rows = [
-        Row(kind="measured", cells=(Cell(text=name), *(_cell(said(each)) for each in known.values())))
+        row("measured", cell(name), *(cell(text, sort=sort) for text, sort in map(said, known.values())))
         for name, said in _lines(next(iter(known.values())))
     ]
     yield Section(
@@ -34,7 +34,7 @@ def data_section(record: StudyRecord) -> Iterator[Section]:
             Table(
                 key="data",
                 caption=f"{record.settings.data or 'Data'}",
-                columns=(Column(name="", numeric=False), *(Column(name=title) for title in known)),
+                columns=(worded(""), *(Column(name=title) for title in known)),
                 rows=tuple(rows),
             ),
         ),
@@ -71,7 +71,3 @@ def _of_class(name: str) -> Said:
 
 def _three(values: tuple[float, float, float] | None) -> str:
     return ", ".join(f"{value:.3g}" for value in values or ()) or words.DASH
-
-
-def _cell(said: tuple[str, float | None]) -> Cell:
-    return Cell(text=said[0], sort=said[1])

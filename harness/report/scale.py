@@ -17,7 +17,7 @@ from harness.record.settings import unlike
 from harness.record.study import StudyRecord
 from harness.report import phrases, words
 from harness.report.page import Section
-from harness.report.tables import Cell, Column, Row, Table
+from harness.report.tables import Column, Row, Table, cell, row, worded
 
 
 def scale_sections(
@@ -66,14 +66,12 @@ def _random(study: Analysis, members: StudyRecord, pick: str) -> Iterator[Sectio
             Table(
                 key="random",
                 caption="Random members, each the mean over its seeds",
-                columns=(Column(name="Architecture", numeric=False), Column(name="Gain", unit="mAP50-95")),
+                columns=(worded("Architecture"), Column(name="Gain", unit="mAP50-95")),
                 rows=tuple(
-                    Row(
-                        kind="measured",
-                        cells=(
-                            Cell(text=str(name), details=(members.architectures[str(name)].describe(),)),
-                            Cell(text=words.signed(gain, digits), sort=float(gain)),
-                        ),
+                    row(
+                        "measured",
+                        cell(str(name), members.architectures[str(name)].describe()),
+                        cell(words.signed(gain, digits), sort=float(gain)),
                     )
                     for name, gain in by_member.items()
                 ),
@@ -84,13 +82,13 @@ def _random(study: Analysis, members: StudyRecord, pick: str) -> Iterator[Sectio
 
 def _ruler(study: Analysis, larger: StudyRecord, shown: str | None) -> Iterator[Section]:
     """Yield what the next size of the base gains and costs; nothing where fewer than two seeds can be compared."""
-    row = ruler_row(study.record, larger)
-    if row is None:
+    found = ruler_row(study.record, larger)
+    if found is None:
         return
     record, digits = study.record, study.digits
     base, next_size = str(record.settings.base), str(larger.settings.base)
-    rows: list[tuple[str, str, Any]] = [(next_size, "the next size of the family", row)]
-    said = f"{next_size} gains {phrases.gain_of(row, digits)} mAP50-95 over {base}{phrases.price_of(row)}."
+    rows: list[tuple[str, str, Any]] = [(next_size, "the next size of the family", found)]
+    said = f"{next_size} gains {phrases.gain_of(found, digits)} mAP50-95 over {base}{phrases.price_of(found)}."
     if shown:
         own: Any = study.inside.loc[shown]
         rows.insert(0, (shown, record.architectures[shown].describe(), own))
@@ -100,8 +98,8 @@ def _ruler(study: Analysis, larger: StudyRecord, shown: str | None) -> Iterator[
         title="Against the next size of the family",
         key="ruler",
         note="Is a block worth more than simply taking the larger model? "
-        f"{next_size} was trained {alike}, for {words.epochs(row['epochs'])} under "
-        f"{words.count(int(row['gain_seeds']), 'seed')}, on the same data.",
+        f"{next_size} was trained {alike}, for {words.epochs(found['epochs'])} under "
+        f"{words.count(int(found['gain_seeds']), 'seed')}, on the same data.",
         sentences=(
             said,
             f"One base of each size was trained: what another {next_size} would change is not in its interval.",
@@ -113,7 +111,7 @@ def _ruler(study: Analysis, larger: StudyRecord, shown: str | None) -> Iterator[
                 key="ruler",
                 caption=f"Gain and cost over {base}",
                 columns=(
-                    Column(name="Model", numeric=False),
+                    worded("Model"),
                     Column(name="Gain", unit="mAP50-95, 95 % interval"),
                     Column(name="Latency", unit="× baseline, 95 % interval"),
                     Column(name="MACs", unit="change"),
@@ -125,20 +123,17 @@ def _ruler(study: Analysis, larger: StudyRecord, shown: str | None) -> Iterator[
     )
 
 
-def _scaled(name: str, about: str, row: Any, digits: int) -> Row:
-    ends = words.interval(row["latency_ratio_low"], row["latency_ratio_high"], 2)
-    ratio = words.times(row["latency_ratio"], float("nan"), float("nan"))
-    return Row(
-        kind="measured",
-        cells=(
-            Cell(text=name, details=(about,)),
-            Cell(
-                text=words.signed(row["gain_map50_95"], digits),
-                details=(words.interval(row["gain_low"], row["gain_high"], digits, sign=True),),
-                sort=float(row["gain_map50_95"]),
-            ),
-            Cell(text=ratio, details=() if ratio == words.DASH else (ends,), sort=float(row["latency_ratio"])),
-            Cell(text=words.percent(row["macs_ratio"]), sort=float(row["macs_ratio"])),
-            Cell(text=words.percent(row["params_ratio"]), sort=float(row["params_ratio"])),
+def _scaled(name: str, about: str, found: Any, digits: int) -> Row:
+    ratio = words.times(found["latency_ratio"])
+    ends = words.interval(found["latency_ratio_low"], found["latency_ratio_high"], 2)
+    gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
+    return row(
+        "measured",
+        cell(name, about),
+        cell(words.signed(found["gain_map50_95"], digits), gain_ends, sort=float(found["gain_map50_95"])),
+        cell(ratio, "" if ratio == words.DASH else ends, sort=float(found["latency_ratio"])),
+        *(
+            cell(words.percent(found[f"{cost}_ratio"]), sort=float(found[f"{cost}_ratio"]))
+            for cost in ("macs", "params")
         ),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harness.report import words
 from harness.report.images import Floats, Pair, object_of, overlaps
-from harness.report.tables import Cell, Column, Row, Table
+from harness.report.tables import Cell, Column, Table, cell, row, worded
 from harness.training.image_matches import IOUS, LEAST_DRAWN, ImageMatches
 
 DRAWS = 1_000
@@ -144,9 +144,9 @@ def _as_matrix(first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> 
     shown = sorted(np.argsort(-moved[:classes], kind="stable")[:MOST_CLASSES].tolist())
     largest = max(map(abs, change.values())) or 1.0
 
-    def cell(true: int, predicted: int) -> Cell:
+    def difference(true: int, predicted: int) -> Cell:
         if (found := mixed.get((true, predicted))) is None:
-            return Cell(text="", sort=0.0)
+            return cell("", sort=0.0)
         value = change[true, predicted]
         ends = words.interval(100 * found.low, 100 * found.high, 1, sign=True)
         tint = round(_TINTS * value / largest)
@@ -158,16 +158,14 @@ def _as_matrix(first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> 
         caption="What is detected as what: candidate minus baseline, detections per 100 objects (last row: per 100 "
         f"images){left_out}",
         columns=(
-            Column(name="True class", unit="detected as →", numeric=False),
+            worded("True class", "detected as →"),
             *(Column(name=_named(first, number)) for number in shown),
         ),
         rows=tuple(
-            Row(
-                kind="measured",
-                cells=(
-                    Cell(text=_named(first, true) if true < classes else "no object"),
-                    *(cell(true, predicted) for predicted in shown),
-                ),
+            row(
+                "measured",
+                cell(_named(first, true) if true < classes else "no object"),
+                *(difference(true, predicted) for predicted in shown),
             )
             for true in (*shown, classes)
         ),
@@ -179,26 +177,23 @@ def _as_table(rows: Sequence[Change]) -> Table:
         key="where",
         caption="Objects found (recall), by what they are",
         columns=(
-            Column(name="Group", unit="objects", numeric=False),
+            worded("Group", "objects"),
             Column(name="Baseline", unit="share"),
             Column(name="Candidate", unit="share"),
             Column(name="Difference", unit="percentage points, 95 % over images"),
             Column(name="Objects"),
         ),
         rows=tuple(
-            Row(
-                kind="measured",
-                cells=(
-                    Cell(text=change.group),
-                    Cell(text=words.part(change.baseline, 1), sort=change.baseline),
-                    Cell(text=words.part(change.candidate, 1), sort=change.candidate),
-                    Cell(
-                        text=f"{words.signed(100 * (change.candidate - change.baseline), 1)} pp",
-                        details=(words.interval(100 * change.low, 100 * change.high, 1, sign=True),),
-                        sort=change.candidate - change.baseline,
-                    ),
-                    Cell(text=f"{change.count:,}", sort=change.count),
+            row(
+                "measured",
+                cell(change.group),
+                *(cell(words.part(share, 1), sort=share) for share in (change.baseline, change.candidate)),
+                cell(
+                    f"{words.signed(100 * (change.candidate - change.baseline), 1)} pp",
+                    words.interval(100 * change.low, 100 * change.high, 1, sign=True),
+                    sort=change.candidate - change.baseline,
                 ),
+                cell(f"{change.count:,}", sort=change.count),
             )
             for change in rows
         ),
