@@ -45,7 +45,7 @@ class ControlSettings:
     """What `clo control` was asked to do.
 
     Attributes:
-        quick: Whether a few candidates in small batches do, without the long training.
+        quick: Whether fewer candidates and seeds do, without the long training.
         device: `auto`, `cpu` or numbers of CUDA devices.
         workers: Trainings at once; None decides.
         threads: CPU threads of each; None divides the cores.
@@ -59,11 +59,11 @@ class ControlSettings:
     results: Path = Path("results")
 
     def of_task(self, task: str) -> SearchSettings:
-        """Return the search on a task: a search's defaults but for base, data and space; quick ones have as many steps.
+        """Return the search on a task: a search's defaults but for base, data and space; a quick one is smaller.
 
         A block that sees too little is among the candidates, whatever the sampler proposes.
         """
-        quick: dict[str, Any] = {"epochs": 2, "trials": 4, "seeds": 3}
+        quick: dict[str, Any] = {"trials": 4, "seeds": 3}
         return SearchSettings(
             base=BASE,
             data=task,

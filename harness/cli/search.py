@@ -65,7 +65,7 @@ def search(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Epochs of each candidate and of the baseline's control. \\[default: what 320 steps take, 3 at least]"
+            help="Epochs of each candidate and of the baseline's control. \\[default: what 480 steps take, 3 at least]"
         ),
     ] = None,
     base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,

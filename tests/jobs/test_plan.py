@@ -93,12 +93,12 @@ def test_a_plan_spends_no_more_than_the_budget_and_leaves_no_candidate_out(
 
 
 def test_a_plan_of_too_few_steps_says_how_many_planted_effects_need() -> None:
-    assert too_few_steps(epochs=4, images=1280, batch=16) == ""
+    assert too_few_steps(epochs=6, images=1280, batch=16) == ""
     said = too_few_steps(epochs=3, images=640, batch=16)
     assert said.startswith(f"120 steps an architecture; planted effects need {STEPS_TO_SHOW} ")
-    assert "--epochs 8 has" in said
+    assert "--epochs 12 has" in said
     assert too_few_steps(epochs=1, images=17, batch=16).startswith("2 steps")
-    assert "planted effects need 640 " in too_few_steps(epochs=1, images=1280, batch=4)
+    assert "planted effects need 960 " in too_few_steps(epochs=1, images=1280, batch=4)
 
 
 def test_epochs_that_nobody_names_have_steps_enough() -> None:
