@@ -45,7 +45,7 @@ class Cap:
 
 
 CAPS: Mapping[str, Cap] = {
-    "lines": Cap(most=41_700, reason="pictures and curves are in, what they replace is not yet out; 29,500 is the aim"),
+    "lines": Cap(most=42_250, reason="standalone, ruler, choices and a data card are in; 29,500 is the aim"),
     "files": Cap(most=288, reason="a file a subject; far more files are one subject in several; 195 is the aim"),
     "files at the top level": Cap(most=3, reason="__init__, __main__ and _version; all else has a room"),
     "files in search": Cap(most=24, reason="a search proposes and decides; running trainings is another room's"),

@@ -245,13 +245,14 @@ def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
     known = record.architectures.get(name)
     ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     beyond = phrases.beyond(row, record.constraints)
+    base_ms = float(study.summary.loc[BASELINE, "latency_ms_p50"])  # raw medians were taken at different times
     notes = (
         *(placement.describe() for placement in (known.placements if known else ())),
         f"gain {words.signed(row['gain_map50_95'], digits)} {ends} mAP50-95, {row['gain_basis']}",
         f"mAP50-95 {words.plain(row['map50_95'], digits)} "
         f"{words.interval(row['map50_95_low'], row['map50_95_high'], digits)}, "
         f"after {words.epochs(row['epochs'])}",
-        f"latency {phrases.latency_of(row)}, {words.milliseconds(row['latency_ms_p50'])}",
+        f"latency {phrases.latency_of(row)}, {words.milliseconds(row['latency_ratio'] * base_ms)}",
         f"{words.amount(row['macs'])} MACs, {words.amount(row['params'])} parameters",
         *(f"beyond a bound: {bound}" for bound in beyond),
     )
