@@ -245,7 +245,7 @@ def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
     known = record.architectures.get(name)
     ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     beyond = phrases.beyond(row, record.constraints)
-    base_ms = float(study.summary.loc[BASELINE, "latency_ms_p50"])  # raw medians were taken at different times
+    base_ms = float(study.summary["latency_ms_p50"].get(BASELINE, math.nan))  # raw medians are of different times
     notes = (
         *(placement.describe() for placement in (known.placements if known else ())),
         f"gain {words.signed(row['gain_map50_95'], digits)} {ends} mAP50-95, {row['gain_basis']}",
