@@ -66,7 +66,7 @@ def _of_ablation(record: StudyRecord) -> dict[str, Any]:
     return {
         "study": record.name,
         "finished": int(done.sum()),
-        "failed": int((~done & ~record.trials.state.isin(["interrupted"])).sum()),
+        "failed": int((~done & ~(record.trials.state == State.INTERRUPTED)).sum()),
         "answer": f"{said.page.headline} {said.page.lead}".strip(),
         **{name: rows.to_dict("records") for name, rows in tables.items()},
     }

@@ -129,7 +129,7 @@ def _scaled(name: str, about: str, found: Any, digits: int) -> Row:
     gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
     return row(
         "measured",
-        cell(name, about),
+        cell(name, about, f"after {words.epochs(found['epochs'])}"),  # an extended pick is trained longer
         cell(words.signed(found["gain_map50_95"], digits), gain_ends, sort=float(found["gain_map50_95"])),
         cell(ratio, "" if ratio == words.DASH else ends, sort=float(found["latency_ratio"])),
         *(

@@ -16,6 +16,7 @@ def test_the_next_size_stands_beside_the_pick_with_its_cost() -> None:
     pick, size = section.tables[0].rows
     assert [cell.text for cell in pick.cells][:1] == ["77e0b1aa"]
     assert [cell.text for cell in size.cells] == ["yolov5s", "+0.040", "1.90×", "+260.0 %", "+266.7 %"]
+    assert pick.cells[0].details[-1] == size.cells[0].details[-1] == "after 3 epochs"
     assert "yolov5s gains +0.040" in section.sentences[0] and "77e0b1aa gains +0.011" in section.sentences[0]
     assert "## Against the next size of the family" in render_markdown(said.page)
 
