@@ -45,9 +45,9 @@ def test_a_model_of_the_article_starts_as_the_spaces_blocks_do(setting: Setting)
 @pytest.mark.parametrize(
     ("given", "begun", "expected"),
     [
-        ({}, {}, 107),  # three steps an epoch
-        ({}, {"batch": 5}, 52),
-        ({"batch": 5}, {}, 52),  # as many images as steps of 8 have
+        ({}, {}, 160),  # three steps an epoch
+        ({}, {"batch": 5}, 77),
+        ({"batch": 5}, {}, 77),  # as many images as steps of 8 have
         ({"epochs": 2}, {"epochs": 3}, 2),
         ({"rungs": "5x1, 5x3"}, {}, 5),
         ({}, {"epochs": 3}, 3),  # begun when three was the default
