@@ -34,7 +34,7 @@ def search(
     trials: Annotated[
         int | None,
         typer.Option(
-            help="Candidates in the study when done, the baseline not counted. \\[default: 10; 5 on the embedded data]"
+            help="Candidates in the study when done, the baseline not counted. \\[default: 10; 4 on the embedded data]"
         ),
     ] = None,
     more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
@@ -71,7 +71,10 @@ def search(
     base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16; 8 for the embedded data]")] = None,
     seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds of the baseline and of each finalist.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds of the baseline and of each finalist. \\[default: 5; 4 on the embedded data]"),
+    ] = None,
     finalists: Annotated[
         int | None,
         typer.Option(

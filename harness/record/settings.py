@@ -36,7 +36,7 @@ MIN_GAIN = 0.005
 
 # Embedded scenes are small images for a first look, whose time goes into the steps that a training needs rather than
 # into many trainings.
-_DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (5, 10), "finalists": (2, 3)}
+_DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (4, 10), "finalists": (2, 3), "seeds": (4, 5)}
 
 
 def default_of(name: str) -> Callable[[Mapping[str, Any]], int]:
@@ -118,7 +118,12 @@ class SearchSettings(BaseModel):
     )
     more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
     seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
-    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS, description="seeds of the baseline and of each finalist")
+    seeds: int = Field(
+        default_factory=default_of("seeds"),
+        ge=1,
+        le=MOST_SEEDS,
+        description="seeds of the baseline and of each finalist; 4 for the embedded data, 5 for others",
+    )
     finalists: int | None = Field(
         default_factory=default_of("finalists"),
         ge=0,
