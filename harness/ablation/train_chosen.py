@@ -7,6 +7,7 @@ all others are.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class ChosenOptions:
         workers: Trainings at once; None decides.
         threads: CPU threads of each; None divides the cores.
         loader_workers: Image-loading processes of a CUDA training.
+        timeout_s: No training starts after this many seconds.
         storage: Optuna's storage; None is SQLite in the study's folder.
         results: Folder that holds one folder a study.
     """
@@ -61,6 +63,7 @@ class ChosenOptions:
     workers: int | None = None
     threads: int | None = None
     loader_workers: int = 4
+    timeout_s: float | None = None
     storage: str | None = None
     results: Path = Path("results")
 
@@ -89,6 +92,7 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
         UserError: The study has no such architecture, its base or data have changed, or the options contradict it.
         KeyboardInterrupt: Ctrl-C; everything finished is in storage.
     """
+    deadline = time.monotonic() + options.timeout_s if options.timeout_s else float("inf")
     settings = _settings_of(record, options)
     ablation = _prepare(record, settings, options)
     for note in data_notes(ablation.data, settings.imgsz, settings.batch):
@@ -101,7 +105,7 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
             bases = {settings.seed: shared_base(study, lambda: common_bases(ablation, observer)[settings.seed])}
         else:
             bases = common_bases(ablation, observer)
-        ArmLoop(study, ablation, bases, observer, deadline=float("inf")).run()
+        ArmLoop(study, ablation, bases, observer, deadline).run()
         after = study.record()
     file = ablation.settings.file
     base_seed = next(iter(bases))

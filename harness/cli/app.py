@@ -12,7 +12,9 @@ from harness.cli.ablate import ablate
 from harness.cli.cache import cache
 from harness.cli.control import control
 from harness.cli.export import export
+from harness.cli.judge import judge
 from harness.cli.options import MODEL_HELP, ImageSize, Json, choice, typed_command
+from harness.cli.plan import plan
 from harness.cli.printing import counts, print_json, print_table
 from harness.cli.report import report
 from harness.cli.reproduce import reproduce
@@ -51,7 +53,7 @@ def program(
     """Search where and in which shape Clo blocks pay in a detector, and read the answer."""
 
 
-for command in (search, report, train, ablate, reproduce, control, simulate, export, cache):
+for command in (judge, plan, search, report, train, ablate, reproduce, control, simulate, export, cache):
     app.command()(command)
 
 

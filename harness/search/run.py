@@ -30,7 +30,7 @@ from harness.storage.study import SearchStudy
 from harness.training.trainable import check_trainable
 
 
-def search(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
+def search(settings: SearchSettings, observer: Observer, command: list[str], *, is_look: bool = True) -> StudyRecord:
     """Run a search, or what is missing of it.
 
     Ctrl-C ends the running trials and leaves the study whole.
@@ -39,6 +39,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
         settings: What was asked for.
         observer: Told what happens.
         command: The command line, for the record.
+        is_look: Whether somebody judges the study by its end; a pilot, of which only the noise is read, is none.
 
     Returns:
         The study as it is at the end.
@@ -109,7 +110,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str]) -> 
             Loop(study, setting, common, cost, region, observer, deadline).run(first)
         except KeyboardInterrupt as error:
             raise StoppedError(study.looked()) from error
-        return study.looked()
+        return study.looked() if is_look else study.record()
 
 
 class StoppedError(KeyboardInterrupt):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from harness.architecture.choices import FeedForward, Gate, Init, Kind, Mode, Operator, Option, first_twice
 from harness.architecture.placement import absolute_kind
-from harness.blocks.registry import BlockEntry, BlockError, block_entry, import_block_file
+from harness.blocks.registry import BlockEntry, BlockError, block_entry, block_names, import_block_file
 from harness.common.errors import UserError, each_once, sentence, where
 from harness.common.resources import search_space_folder
 from harness.common.yaml_file import kind_of, line_of, read_yaml
@@ -143,7 +143,10 @@ class SpaceFile(_Model):
 
 
 def load_space(spec: str) -> SpaceFile:
-    """Read a space by path, or one that ships with clo-nas by name.
+    """Read a space by path, or one that ships with clo-nas by name; of a block, where the default space's may go.
+
+    Args:
+        spec: Path or name of a space; or a registered block (`se`), or one of a user's own (`my_block.py:name`).
 
     Raises:
         UserError: It does not exist or is not a valid space; the message names the line.
@@ -152,6 +155,8 @@ def load_space(spec: str) -> SpaceFile:
     if not path.is_file():
         shipped = search_space_folder()
         path = shipped / f"{spec.removesuffix('.yaml')}.yaml"
+        if not path.is_file() and (spec in block_names() or ".py:" in spec):
+            return _of_block(spec)
         if not path.is_file():
             names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
             raise UserError(f"space {spec}: no such file, and none ships under that name; there are: {names}")
@@ -165,6 +170,21 @@ def load_space(spec: str) -> SpaceFile:
     except ValidationError as error:
         problems = [f"line {line_of(tree, one['loc'])}: {_say(one)}" for one in each_once(error.errors())]
         raise UserError(f"{path}, {'; '.join(problems)}") from error
+
+
+def _of_block(kind: str) -> SpaceFile:
+    """Return the default space with that block alone, in its own default shape.
+
+    Raises:
+        UserError: The file has no such block, or there is none.
+    """
+    default = load_space("default")
+    try:
+        placement = PlacementChoices.model_validate({"kind": [kind]}, context={"folder": Path.cwd()})
+    except ValidationError as error:
+        raise UserError(f"block {kind}: {sentence(error.errors()[0])}") from error
+    name = kind.rpartition(":")[2]
+    return default.model_copy(update={"name": name, "description": f"{name} blocks alone", "placement": placement})
 
 
 def _say(problem: Mapping[str, Any]) -> str:

@@ -1,0 +1,73 @@
+"""The command `clo judge`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import AllowUnusable, AllowValInTrain, Json, MinGain, Results, typed_command
+from harness.cli.plan import Base, Batch, Data, Device, Epochs, Hours, Quiet, Side, Threads, Workers, settings_for
+from harness.cli.printing import print_json
+
+
+def judge(
+    block: Annotated[
+        str,
+        typer.Argument(
+            help="clo, a registered block (se, cbam), a user's own (my_block.py:name), or one of the article's models "
+            "(yolov5n-clo-head)."
+        ),
+    ],
+    hours: Hours,
+    data: Data = None,
+    base: Base = "yolov5n",
+    imgsz: Side = None,
+    batch: Batch = None,
+    epochs: Epochs = None,
+    min_gain: MinGain = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    threads: Threads = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study and of its folder. \\[default: judge- and the block's name]")
+    ] = None,
+    results: Results = Path("results"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Judge whether a block pays on your images in your hours: search, placebos, control, long training, verdict.
+
+    Ends with pays, does not pay, or undecided and what it would take. The same command goes on where it ended.
+    """
+    from harness.terminal import observer
+
+    name = study or f"judge-{Path(block.rpartition(':')[2]).stem}"
+    settings = settings_for(
+        hours, data=data, base=base, imgsz=imgsz, batch=batch, epochs=epochs, min_gain=min_gain, device=device,
+        workers=workers, threads=threads, allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
+        study=name, results=results,
+    )  # fmt: skip
+    with observer(f"clo judge {block} · {settings.base} · {hours:g} h", quiet=quiet, machine=as_json) as watch:
+        watch.phase("loading torch and Ultralytics")
+        from harness.judge.judge import Judge
+        from harness.report import write_report
+        from harness.report.judge import verdict_json, write_verdict
+
+        found = Judge(
+            block, settings, hours, watch, typed_command(),
+            lambda record: write_report(record, results / record.name),
+        ).run()  # fmt: skip
+        watch.phase("writing the verdict")
+        page = write_verdict(found, results / found.record.name, shlex.join(typed_command()))
+    if as_json:
+        print_json({**verdict_json(found), "page": str(page)})
+    else:
+        print(f"{block} on {settings.base}: {found.finding.verdict}. {found.finding.why}")
+        print(f"Verdict: {page}")
+    if found.stopped:
+        raise typer.Exit(130)

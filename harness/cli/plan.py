@@ -1,0 +1,150 @@
+"""The command `clo plan`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.options import AllowUnusable, AllowValInTrain, Json, MinGain, Results, typed_command
+from harness.cli.printing import print_json, print_table
+from harness.common.errors import UserError
+from harness.common.isolation import program
+from harness.record.settings import SearchSettings, search_settings
+
+Hours = Annotated[float, typer.Option(help="Hours that you have, by the clock.")]
+Base = Annotated[
+    str, typer.Option(help="Detector: name (yolov8n, yolo11s …), YAML or trained .pt, also one of other classes.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option(help="Dataset YAML or COCO data (instances_train*.json). \\[default: digits, embedded]"),
+]
+Side = Annotated[
+    int | None,
+    typer.Option(
+        "--imgsz",
+        help="Side of the square input, in pixels. \\[default: the largest up to 640 that the hours hold; of the "
+        "embedded data 128]",
+    ),
+]
+Batch = Annotated[int | None, typer.Option(help="Images a step. \\[default: 16; 8 on a CPU and for the embedded data]")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of a training. \\[default: what 480 steps take]")]
+Device = Annotated[str, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")]
+Workers = Annotated[int | None, typer.Option(help="Trainings at once.", min=1)]
+Threads = Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")]
+
+
+def plan(
+    hours: Hours,
+    data: Data = None,
+    base: Base = "yolov5n",
+    space: Annotated[
+        str, typer.Option(help="Space to search: a YAML, one that ships by name, or a block such as se.")
+    ] = "default",
+    imgsz: Side = None,
+    batch: Batch = None,
+    epochs: Epochs = None,
+    min_gain: MinGain = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    threads: Threads = None,
+    allow_unusable: AllowUnusable = False,
+    allow_val_in_train: AllowValInTrain = False,
+    study: Annotated[
+        str, typer.Option(help="Name of the study that the pilot begins and the search goes on.")
+    ] = "plan",
+    results: Results = Path("results"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Say what your hours hold: which search fits, and how large a gain it would detect.
+
+    A pilot of at most a tenth of the hours trains what the search needs anyhow: its study goes on where that ended.
+    """
+    from harness.terminal import observer
+
+    settings = settings_for(
+        hours, data=data, base=base, space=space, imgsz=imgsz, batch=batch, epochs=epochs, min_gain=min_gain,
+        device=device, workers=workers, threads=threads, allow_unusable=allow_unusable,
+        allow_val_in_train=allow_val_in_train, study=study, results=results,
+    )  # fmt: skip
+    with observer(f"clo plan · {settings.base} · {hours:g} h", quiet=quiet, machine=as_json) as watch:
+        watch.phase("loading torch and Ultralytics")
+        from harness.judge.pilot import run_pilot
+        from harness.judge.plan import plan_for
+
+        pilot = run_pilot(settings, hours, watch, typed_command())
+        left = hours - pilot.seconds / 3600
+        found = plan_for(pilot.room(left), settings.min_gain)
+    if found is None:
+        raise UserError(
+            f"--hours {hours:g}: the {max(0.0, left):.2g} h that the pilot left hold no search of one candidate under "
+            f"three seeds (a training takes {pilot.pace.epoch_seconds * pilot.settings.epochs / 60:.2g} min); what was "
+            "trained is kept: give more hours, or another --study with a smaller --imgsz"
+        )
+    command = search_command(pilot.settings, found.recommended.to_options())
+    if as_json:
+        origin = {
+            str(epochs): {"sd": each.sd, "df": each.df, "from": each.origin} for epochs, each in pilot.noise.items()
+        }
+        print_json({
+            **found.to_dict(), "recommended": command, "noise": origin, "training_seconds": pilot.seconds_a_training,
+            "pilot_hours": pilot.seconds / 3600, "notes": list(pilot.notes),
+        })  # fmt: skip
+        return
+    rows = [
+        ["→" if each is found.recommended else "", each.steps, each.epochs, each.candidates, each.seeds,
+         each.trainings, f"{each.hours:.2g}", f"{each.detectable_gain:.4f}"]
+        for each in found.options
+    ]  # fmt: skip
+    print_table(["", "steps", "epochs", "candidates", "seeds", "trainings", "hours", "detects mAP50-95"], rows)
+    for line in said_of(pilot, found):
+        print(line)
+    print(f"Go on with: {command}")
+
+
+def settings_for(hours: float, **given: Any) -> SearchSettings:
+    """Return the settings of the search that hours are planned for; None is left open.
+
+    Raises:
+        UserError: An option is out of its range.
+    """
+    if not 0 < hours < 10_000:
+        raise UserError(f"--hours {hours:g}: it is above 0, and below 10,000")
+    return search_settings(**given)
+
+
+def search_command(settings: SearchSettings, options: dict[str, int]) -> str:
+    """Return the search to type: what was given or chosen, and a plan's numbers."""
+    names = {
+        "data": settings.data, "base": settings.base, "space": settings.space, "imgsz": settings.imgsz,
+        "batch": settings.batch, **options, "device": settings.device, "study": settings.study,
+        "results": settings.results,
+    }  # fmt: skip
+    typed = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in names.items())
+    return f"{program()} search {typed}"
+
+
+def said_of(pilot: Any, found: Any) -> list[str]:
+    """Return what a plan rests on, and what its hours cannot answer, a sentence each."""
+    best = found.recommended
+    noise = pilot.noise[best.epochs]
+    images = ""
+    if noise.images.known:
+        images = f"; another sample of as many validation images moves a mean by {noise.images.limit:.4f}"
+    lines = [
+        f"A training takes {pilot.seconds_a_training / 60:.2g} min, {pilot.pace.workers} at once. One seed's gain has "
+        f"a standard deviation of {noise.sd:.4f} ({noise.origin}){images}.",
+        "Detects: the smallest true gain that four of five such searches call one, averaged over what that standard "
+        "deviation may be.",
+    ]
+    for each in found.beyond:
+        takes = (
+            "no number of seeds tells it on these validation images" if each.hours is None else f"{each.hours:.2g} h"
+        )
+        lines.append(f"Not to be answered in the time: a gain of {100 * each.gain:g} points ({takes}).")
+    return lines

@@ -1,0 +1,144 @@
+"""The rule by which a block pays: what a comparison under fresh seeds must show, over the baseline and over placebos.
+
+- *pays*: the gain is as large as matters, and the corrected intervals of the gain over the baseline, and over the base
+  widened to as many parameters and to as many MACs, lie above 0.
+- *does not pay*: one of these intervals lies below the gain that matters: there is none such, or size gives it, too.
+- *undecided*: anything else, an interval that is missing included.
+
+Intervals are on new images like these, where that is known, and hold together with 95 % (`contrasts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from harness.analysis.contrasts import Verdict as Told
+from harness.analysis.contrasts import contrasts, model_pairs
+from harness.analysis.new_images import Target
+from harness.analysis.recommendation import ROUNDING
+from harness.judge.plan import Option
+from harness.record.arms import Role
+from harness.record.study import StudyRecord
+from harness.record.surroundings import Control
+
+
+class Verdict(StrEnum):
+    """What a person is told."""
+
+    PAYS = "pays"
+    DOES_NOT_PAY = "does not pay"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A verdict, and what it rests on.
+
+    Attributes:
+        verdict: By the rule above.
+        why: One sentence.
+        rows: The comparisons: `contrasts` of the model with the baseline and with each placebo.
+        seeds_needed: Fresh seeds of every arm that would decide what is undecided, were the differences as large as
+            measured; infinite where no number does; NaN where nothing is undecided, or the noise is not known.
+    """
+
+    verdict: Verdict
+    why: str
+    rows: pd.DataFrame
+    seeds_needed: float = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What came of it, however far it came.
+
+    Attributes:
+        block: As it was named.
+        hours: That there were.
+        spent: Hours that were used, in all runs of the command.
+        option: The search that was planned.
+        record: The search, with the long trainings.
+        architecture: What was judged: what the search recommends, else the candidate with the largest judged gain;
+            None where nothing was judged.
+        confirm: The comparison under fresh seeds; None where there is none.
+        finding: The verdict.
+        control: The last control of this version on this device.
+        notes: What was left out, and what was chosen for the person.
+        stopped: Whether Ctrl-C ended it.
+    """
+
+    block: str
+    hours: float
+    spent: float
+    option: Option
+    record: StudyRecord
+    architecture: str | None
+    confirm: StudyRecord | None
+    finding: Finding
+    control: Control
+    notes: tuple[str, ...]
+    stopped: bool = False
+
+
+def judged(confirm: StudyRecord | None, architecture: str | None, min_gain: float) -> Finding:
+    """Apply the rule.
+
+    Args:
+        confirm: The comparison: one model, its placebos and the baseline.
+        architecture: What was to be compared.
+        min_gain: The smallest difference in mAP50-95 that matters.
+    """
+    if architecture is None:
+        return Finding(
+            verdict=Verdict.UNDECIDED, why="No candidate was trained under enough seeds.", rows=pd.DataFrame()
+        )
+    if confirm is None or not any(arm.role == Role.MODEL for arm in confirm.arms):
+        return Finding(
+            verdict=Verdict.UNDECIDED,
+            why="The comparison under fresh seeds is missing: the same command makes it.",
+            rows=pd.DataFrame(),
+        )
+    rows = contrasts(confirm.trials, model_pairs(confirm))
+    missing = confirm.ablation.left_out if confirm.ablation else ()
+    verdict, why = by_rule(rows, min_gain, missing=missing)
+    open_rows = rows[rows["verdict"] == Told.UNDECIDED]
+    needed = (
+        float(open_rows["readings_needed"].max()) if verdict is Verdict.UNDECIDED and len(open_rows) else float("nan")
+    )
+    return Finding(verdict=verdict, why=why, rows=rows, seeds_needed=needed)
+
+
+def by_rule(rows: pd.DataFrame, min_gain: float, *, missing: Sequence[str] = ()) -> tuple[Verdict, str]:
+    """Return the verdict of some comparisons, the one with the baseline first, and why.
+
+    Args:
+        rows: From `contrasts`.
+        min_gain: The smallest difference in mAP50-95 that matters.
+        missing: A sentence for each comparison that could not be made.
+    """
+    over = rows.iloc[0]
+    known = rows[rows["high_corrected"].notna()]
+    where = "on new images like these" if over["target"] == Target.NEW_IMAGES else "on these images"
+    low = known[known["high_corrected"] < min_gain]
+    if len(low):
+        row = low.iloc[0]
+        if row["name"] == over["name"]:
+            return Verdict.DOES_NOT_PAY, f"Its gain over the baseline is below {min_gain:g} mAP50-95 {where}."
+        return (
+            Verdict.DOES_NOT_PAY,
+            f"It gains less than {min_gain:g} mAP50-95 over the {str(row['name']).rpartition(': ')[2]}: size gives "
+            "as much.",
+        )
+    if missing or len(known) < len(rows):
+        said = missing[0] if missing else "a comparison has no interval yet: one seed, or a training failed"
+        return Verdict.UNDECIDED, f"Not everything can be compared: {said}."
+    if over["mean"] >= min_gain - ROUNDING and (known["low_corrected"] > 0).all():
+        return Verdict.PAYS, f"It gains over the baseline, and over the base widened to its size, {where}."
+    return (
+        Verdict.UNDECIDED,
+        f"Neither a gain nor that there is none of {min_gain:g} mAP50-95 can be told from the noise {where}.",
+    )
