@@ -12,7 +12,7 @@ from harness.jobs.plan import Pace, plan
 from harness.record.ladder import Ladder, Rung
 
 CANDIDATES = (1, 3, 5, 10, 20, 40)
-_MOST_SEEDS = 12
+_MOST_SEEDS = 20
 """Of a search: beyond them more candidates are worth more than narrower intervals."""
 _WANTED = (0.05, 0.02, 0.01, 0.005, 0.002)
 """Gains, in mAP50-95, of which is said what they would take."""
@@ -131,45 +131,52 @@ def recommend(options: Sequence[Option], min_gain: float) -> Option:
 def _options(room: Room) -> Iterator[Option]:
     for epochs in sorted(room.noise):
         for candidates in (each for each in CANDIDATES if each == 1 or each <= room.most):
-            found = [
-                each
+            fit = [
+                seeds
                 for seeds in range(LEAST_SEEDS, _MOST_SEEDS + 1)
-                if (each := _option(room, epochs, candidates, seeds)).hours <= room.hours
+                if _search(room, epochs, candidates, seeds)[1] <= room.hours
             ]
-            if found:
-                yield found[-1]
+            if fit:
+                yield _option(room, epochs, candidates, fit[-1])
+
+
+def _search(room: Room, epochs: int, candidates: int, seeds: int) -> tuple[int, float]:
+    """How many trainings a search takes, and hours."""
+    ladder = Ladder(rungs=(Rung(epochs, 1), Rung(epochs, seeds)))
+    planned = plan(ladder, candidates=candidates, finalists=_finalists(candidates), budget=None, pace=room.pace)
+    assert planned is not None, "with a pace there is a plan"
+    assert planned.seconds is not None, "likewise"
+    return planned.trainings, planned.seconds / 3600
+
+
+def _finalists(candidates: int) -> int:
+    return min(candidates, 2 if candidates <= CANDIDATES[2] else 3)
 
 
 def _option(room: Room, epochs: int, candidates: int, seeds: int) -> Option:
-    finalists = min(candidates, 2 if candidates <= CANDIDATES[2] else 3)
-    ladder = Ladder(rungs=(Rung(epochs, 1), Rung(epochs, seeds)))
-    planned = plan(ladder, candidates=candidates, finalists=finalists, budget=None, pace=room.pace)
-    assert planned is not None, "with a pace there is a plan"
-    assert planned.seconds is not None, "likewise"
+    trainings, hours = _search(room, epochs, candidates, seeds)
     return Option(
         steps=epochs * room.steps_an_epoch,
         epochs=epochs,
         seeds=seeds,
         candidates=candidates,
-        finalists=finalists,
-        trainings=planned.trainings,
-        hours=planned.seconds / 3600,
-        detectable_gain=detectable_gain(
-            seeds=seeds, judged=_judged(room, candidates, finalists), noise=room.noise[epochs]
-        ),
+        finalists=_finalists(candidates),
+        trainings=trainings,
+        hours=hours,
+        detectable_gain=detectable_gain(seeds=seeds, judged=_judged(room, candidates), noise=room.noise[epochs]),
     )
 
 
-def _judged(room: Room, candidates: int, finalists: int) -> int:
-    return min(candidates, finalists + room.already)
+def _judged(room: Room, candidates: int) -> int:
+    return min(candidates, _finalists(candidates) + room.already)
 
 
 def _beyond(room: Room, best: Option) -> Iterator[Wanted]:
     """What the time cannot answer, with as many candidates as are recommended."""
-    judged = _judged(room, best.candidates, best.finalists)
+    judged = _judged(room, best.candidates)
     for gain in (each for each in _WANTED if each < best.detectable_gain):
         seeds = seeds_to_detect(gain, judged=judged, noise=room.noise[best.epochs])
-        hours = None if seeds is None else _option(room, best.epochs, best.candidates, seeds).hours
+        hours = None if seeds is None else _search(room, best.epochs, best.candidates, seeds)[1]
         yield Wanted(gain=gain, hours=hours)
 
 
