@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -163,19 +163,22 @@ class Comparison:
     token: str = _TOKEN
 
 
-def comparison(study: Analysis, pick: str, ties: Mapping[str, Sequence[str]]) -> Comparison:
+def comparison(
+    study: Analysis, pick: str, ties: Mapping[str, Sequence[str]], named: Collection[str | None]
+) -> Comparison:
     """Everything to be compared.
 
     Args:
         study: What was found; what was not measured is left out.
         pick: The recommended candidate, which comes first; or nothing.
         ties: Architecture to those that the noise does not tell from it.
+        named: Whose gains the head of the report names: they have the same intervals here.
     """
     record = study.record
     measured = study.summary[study.summary["standing"] != Standing.UNMEASURED]
     base = record.model_yamls.get(BASELINE, "").splitlines()
     entries = {
-        str(name): _entry(study, str(name), row, base, ties.get(str(name), ()), pick)
+        str(name): _entry(study, str(name), row, base, ties.get(str(name), ()), pick, named)
         for name, row in measured.iterrows()
     }
     known = [record.architectures[name] for name in entries if name in record.architectures]
@@ -196,16 +199,21 @@ def _chosen(measured: pd.DataFrame, best: pd.DataFrame, pick: str) -> tuple[str,
     return tuple(name for name in order if name != BASELINE and name in measured.index)[:MOST]
 
 
-def _entry(study: Analysis, name: str, row: Any, base: list[str], tied: Sequence[str], pick: str) -> Entry:
+def _entry(
+    study: Analysis, name: str, row: Any, base: list[str], tied: Sequence[str], pick: str, named: Collection[str | None]
+) -> Entry:
     record, digits, is_baseline = study.record, study.digits, name == BASELINE
     known = record.architectures.get(name)
     screening = " (screening only)" if row["standing"] == Standing.SCREENING else ""
     ratio = phrases.latency_of(row)
     latency = "not measured" if ratio == words.DASH else f"{ratio} the baseline's"
     verdict = [f"{row['verdict']}{screening}", "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
+    gain = "0 by definition" if is_baseline else f"{phrases.gain_of(row, digits)} mAP50-95"
+    if name in named:
+        gain = phrases.chosen_gain_of(study.inside.loc[name], study.inside, digits)
     facts = (
         "; ".join(filter(None, verdict)),
-        "0 by definition" if is_baseline else f"{phrases.gain_of(row, digits)} mAP50-95",
+        gain,
         f"{phrases.map_of(row, digits)} after {words.epochs(row['epochs'])}",
         "1× by definition" if is_baseline else latency,
         f"{words.amount(row['macs'])} ({words.percent(row['macs_ratio'])})",

@@ -112,7 +112,15 @@ class _Seen:
 
     def candidates(self, rows: pd.DataFrame, key: str, caption: str) -> tables.Table:
         """Some rows of the summary as a table."""
-        return tables.candidates(self.study, rows, key=key, caption=caption, ties=self.ties.letters, pick=self.pick)
+        return tables.candidates(
+            self.study,
+            rows,
+            key=key,
+            caption=caption,
+            ties=self.ties.letters,
+            pick=self.pick,
+            named=(str(self.said.best),),
+        )
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
@@ -150,7 +158,7 @@ def _seen(study: Analysis, beside: Beside) -> _Seen:
         pick=pick,
         ties=ties,
         figures=figures,
-        compared=comparison(study, pick, ties.tied),
+        compared=comparison(study, pick, ties.tied, {pick, said.best}),
         matters=what_matters(record.choices, study.digits),
         failed=tables.failures(record.trials),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +151,7 @@ def candidates(
     caption: str,
     ties: Mapping[str, Sequence[str]] | None = None,
     pick: str = "",
+    named: Collection[str] = (),
 ) -> Table:
     """Architectures, the baseline first, then by evidence and gain.
 
@@ -161,6 +162,7 @@ def candidates(
         caption: Its caption.
         ties: Architecture to its groups of those that the noise does not tell apart.
         pick: The recommended candidate, if any.
+        named: Whose gain the head of the report names, beside the pick's.
     """
     trials = study.record.trials
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
@@ -173,6 +175,7 @@ def candidates(
     remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
     shared = _Shared(
+        named={pick, *named},
         span=(min(finite), max(finite)),
         baseline_ms=float(own.iloc[0]) if len(own) else math.nan,
         several_lengths=len(set(trials.loc[trials["state"] == State.COMPLETE, "epochs"])) > 1,
@@ -210,6 +213,7 @@ def failures(trials: pd.DataFrame) -> Table:
 class _Shared:
     """What rows of architectures share: gains that the strip must hold, whether trainings' epochs differ, and more."""
 
+    named: Collection[str]
     span: tuple[float, float]
     baseline_ms: float
     several_lengths: bool
@@ -231,7 +235,7 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
         cell(
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),
-            _as_the_pick(study, name, gain_ends) if "the pick" in remarks else "",
+            _as_the_chosen(study, name, gain_ends) if name in shared.named else "",
             sort=found["gain_map50_95"],
             spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), shared.span, 4),
         ),
@@ -256,7 +260,7 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     )
 
 
-def _as_the_pick(study: Analysis, name: str, own: str) -> str:
+def _as_the_chosen(study: Analysis, name: str, own: str) -> str:
     """The interval that the head of the report gives, which also holds for whoever was chosen by the reading."""
     chosen: Any = study.inside.loc[name]
     ends = words.interval(chosen["gain_low"], chosen["gain_high"], study.digits, sign=True)

@@ -162,14 +162,14 @@ def test_hostile_names_do_nothing(browser: Any, tmp_path: Path) -> None:
 
 def test_the_slider_names_the_best_by_keyboard(page: Any) -> None:
     slider, said = page.locator("#budget-range"), page.locator("#budget-said")
-    assert "the best is 77e0b1aa, gain +0.011 [" in said.inner_text().replace("\u00a0", " ")
+    assert "latency: 77e0b1aa, +0.011 for 1.06×" in said.inner_text().replace("\u00a0", " ")
     slider.focus()
     page.keyboard.press("PageDown")
     for _ in range(100):
         if float(slider.input_value()) < 1.06:
             break
         page.keyboard.press("ArrowLeft")
-    assert "the best is the baseline: no candidate within this budget beats it by" in said.inner_text()
+    assert "latency: the baseline; no candidate within this limit beats it by" in said.inner_text()
     assert said.get_attribute("aria-live") == "polite"
     assert "times the baseline's latency" in slider.get_attribute("aria-valuetext")
     assert "dear" in row(page, "3fa9c1d2").get_attribute("class")
@@ -189,7 +189,7 @@ def test_a_budget_is_drawn_and_can_be_one_of_macs(page: Any) -> None:
     until(page, "document.querySelectorAll('.plot')[0].layout.shapes.length === 2")
     page.locator("#budget-range").fill("1.03")
     until(page, "document.querySelectorAll('.plot')[1].layout.shapes.length === 4")
-    assert "the best is 77e0b1aa" in page.locator("#budget-said").inner_text()
+    assert "MACs: 77e0b1aa" in page.locator("#budget-said").inner_text()
     page.locator("#budget-off").click()
     until(page, "document.querySelectorAll('.plot')[1].layout.shapes.length === 2")
     assert page.locator("tr.dear").count() == 0

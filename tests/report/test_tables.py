@@ -33,6 +33,19 @@ def test_every_row_has_a_cell_for_every_column() -> None:
     assert {len(row.cells) for row in table.rows} == {len(table.columns)}
 
 
+def test_whose_gain_the_head_names_has_the_heads_interval_too() -> None:
+    study = analyse(example.none_gains())
+    table = tables.candidates(study, study.summary, key="k", caption="c", named=("aaaaaaaa",))
+    of_its_own, chosen = (
+        words.interval(*rows.loc["aaaaaaaa", ["gain_low", "gain_high"]], study.digits, sign=True)
+        for rows in (study.summary, study.inside)
+    )
+    assert of_its_own != chosen
+    found = {row.architecture: row.cells[2].details for row in table.rows}
+    assert found["aaaaaaaa"] == (of_its_own, f"as the one chosen {chosen}")
+    assert len(found["bbbbbbbb"]) == 1
+
+
 def test_a_gain_carries_its_interval_and_a_screening_row_says_so() -> None:
     rows = {row.cells[0].text: row for row in candidates(example.winning()).rows}
     assert rows["3fa9c1d2"].cells[2].text == "+0.014"
