@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -263,7 +264,7 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
     """Tied candidates among those on a front that were judged on repeated seeds.
 
     The baseline has no letter: whether a candidate is told from it is the verdict's to say. Neither has a candidate
-    of one seed, which was picked on it.
+    of one seed, which was picked on it. Gains after different numbers of epochs are of two kinds, never tied.
 
     Args:
         front: Rows of `summarise` that are on a front.
@@ -273,14 +274,17 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
     names = [str(name) for name in judged.index]
     if len(names) < 2:
         return Ties()
-    groups = letters(names, told_apart(trials, names))
+    epochs = judged["epochs"].to_dict()
+    unlike = {frozenset(pair) for pair in combinations(names, 2) if epochs[pair[0]] != epochs[pair[1]]}
+    groups = letters(names, told_apart(trials, names) | unlike)
     tied = {
         name: tuple(other for other in names if other != name and set(groups[name]) & set(groups[other]))
         for name in names
     }
     kept = {name: others for name, others in tied.items() if others}
     if not kept:
-        return Ties(said=f"The noise tells all {len(names)} judged candidates on the fronts from each other.")
+        said = f"The noise tells all {len(names)} judged candidates on the fronts from each other."
+        return Ties(said="" if unlike else said)
     # Letters are given anew: one that an architecture has for itself says nothing.
     given = sorted({each for name in kept for each in groups[name]}, key=lambda each: (len(each), each))
     members = {each: [name for name in kept if each in groups[name]] for each in given}

@@ -40,11 +40,15 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """An architecture: where it crosses each axis, 0 (bottom) to 1, the last one being its gain."""
+    """An architecture: where it crosses each axis, 0 (bottom) to 1, the last one being its gain.
+
+    It is `shorter` where others were trained for more epochs.
+    """
 
     architecture: str
     mark: Mark
     heights: tuple[float, ...]
+    shorter: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,12 @@ def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Archit
     columns = [_heights(values[axis.title], axis.levels) for axis in axes]
     columns.append([(each.gain - low) / ((high - low) or 1.0) for each in points])
     lines = [
-        Line(architecture=each.architecture, mark=each.mark, heights=tuple(column[at] for column in columns))
+        Line(
+            architecture=each.architecture,
+            mark=each.mark,
+            heights=tuple(column[at] for column in columns),
+            shorter=bool(each.shorter),
+        )
         for at, each in enumerate(points)
     ]
     lines.sort(key=lambda each: (each.architecture == figure.pick, _ORDER.index(each.mark)))
@@ -192,7 +201,12 @@ def _trace(drawing: Parallel, line: Line, count: int) -> dict[str, object]:
         "x": list(range(count)),
         "y": [round(height, 4) for height in line.heights],
         "hovertemplate": "%{customdata}<extra></extra>",
-        "line": {"width": 3.2 if is_pick else 1.4, "shape": "spline", "smoothing": 0.6},
+        "line": {
+            "width": 3.2 if is_pick else 1.4,
+            "dash": "dot" if line.shorter else "solid",
+            "shape": "spline",
+            "smoothing": 0.6,
+        },
         "marker": {"size": 7 if is_pick else 4},
         "opacity": 1.0 if is_pick or line.mark is Mark.GAIN else FAINT,
         "meta": {"role": line.mark.name.lower(), "names": [line.architecture] * count},

@@ -173,15 +173,20 @@ def after(row: Any, summary: pd.DataFrame) -> str:
     return f" after {words.epochs(row['epochs'])}" if len(lengths(summary)) > 1 else ""
 
 
+def shorter(row: Any, summary: pd.DataFrame) -> str:
+    """`3 epochs`, where others were trained longer; else empty."""
+    return words.epochs(row["epochs"]) if row["epochs"] < lengths(summary)[-1] else ""
+
+
 def several_lengths(summary: pd.DataFrame) -> str:
     """What to know of a study whose architectures were trained for different numbers of epochs; else empty."""
     found = lengths(summary)
     if len(found) < 2:
         return ""
     return (
-        f"Architectures were trained for different numbers of epochs ({', '.join(map(str, found))}): each stands, also "
-        "on the front, with its longest trainings and their gain over the baseline after as many. Gains after "
-        "different numbers of epochs are not of one kind."
+        f"Architectures were trained for different numbers of epochs ({', '.join(map(str, found))}). Each gain is over "
+        f"the baseline after as many; compare it with others of its kind only. The front's line joins those after "
+        f"{found[-1]}."
     )
 
 

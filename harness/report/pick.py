@@ -116,9 +116,15 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
     column, cost = cost_of(record, summary)
     price = words.times(row[column])
     paid = "" if price == words.DASH else f" for {price} the {cost}"
+    cheaper = winners.loc[[other for other in tied if winners.loc[other, column] < row[column]]]
+    or_else = ""
+    if len(cheaper):
+        other: Any = cheaper.loc[cheaper[column].idxmin()]
+        gain = words.signed(other["gain_map50_95"], digits)
+        or_else = f"; {other.name}, tied with it, has {gain} for {words.times(other[column])}"
     return Pick(
         architecture=name,
-        headline=f"Take {name}: {words.signed(row['gain_map50_95'], digits)} mAP50-95{paid}.",
+        headline=f"Take {name}: {words.signed(row['gain_map50_95'], digits)} mAP50-95{paid}{or_else}.",
         why=f"Its gain is {phrases.chosen_gain_of(row, summary, digits)}{blocks}.{only}{others}",
         rule=rule,
         tied=tied,

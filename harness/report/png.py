@@ -189,7 +189,7 @@ def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
 
 def _name(axes: Axes, point: Point, corner: Corner) -> None:
     axes.annotate(
-        point.architecture,
+        f"{point.architecture} ({point.shorter})" if point.shorter else point.architecture,
         (point.x, point.gain),
         xytext=(-6 if corner.left else 6, 4 if corner.above else -10),
         horizontalalignment="right" if corner.left else "left",

@@ -269,7 +269,9 @@ def _front(seen: _Seen) -> Iterator[Section]:
 def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
     """Role and meaning of the marks that the figures hold, the line first."""
     if lines := [figure.firm for figure in seen.figures if figure.steps]:
-        yield "front", "front" if all(lines) else "front, on one seed only: screening"
+        lengths = phrases.lengths(seen.study.summary)
+        of = f" of those after {lengths[-1]} epochs" if len(lengths) > 1 else ""
+        yield "front", f"front{of}" if all(lines) else f"front{of}, on one seed only: screening"
     drawn = {point.mark for figure in seen.figures for point in figure.points}
     yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
     if seen.ties.letters:

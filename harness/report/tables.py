@@ -236,6 +236,7 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),
             _as_the_chosen(study, name, gain_ends) if name in shared.named else "",
+            f"after {words.epochs(found['epochs'])}" if is_timed else "",
             sort=found["gain_map50_95"],
             spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), shared.span, 4),
         ),
@@ -251,7 +252,6 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
         ),
         cell(
             str(found["gain_basis"]),
-            f"trained for {words.plain(found['epochs'], 0)} epochs" if is_timed else "",
             f"Holm-corrected {tested}" if tested else "",
             f"{words.count(int(found['failed']), 'training')} failed: {found['reason']}" if found["failed"] else "",
             sort=found["gain_seeds"],

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import pandas as pd
+
 from harness.analysis.statistics import summarise
 from harness.record.study import StudyRecord
 from harness.report.comparison import FACTS, MOST, Comparison, Ties, difference, ties_on
@@ -100,6 +102,14 @@ def test_who_is_told_from_all_has_no_letter() -> None:
     assert found.letters == {}
     assert found.said == "The noise tells all 2 judged candidates on the fronts from each other."
     assert ties(example.winning(), ["77e0b1aa"]) == Ties()
+
+
+def test_gains_after_different_numbers_of_epochs_are_never_tied() -> None:
+    record = example.winning()
+    trials = record.trials
+    long = trials.loc[trials["architecture"].isin(["baseline", "3fa9c1d2"])].assign(epochs=12)
+    both = dataclasses.replace(record, trials=pd.concat([trials, long], ignore_index=True))
+    assert ties(both, ["3fa9c1d2", "77e0b1aa"]) == Ties()
 
 
 def test_ties_are_in_the_table_the_hover_text_and_as_one_ring() -> None:

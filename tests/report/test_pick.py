@@ -34,7 +34,9 @@ def test_the_pick_is_the_cheapest_within_min_gain_of_the_best_and_its_headline_n
     assert found.tied == ("3fa9c1d2",)
     assert "does not tell it from 3fa9c1d2, which beats the baseline too." in found.why
     assert "within 0.005 of the largest gain, the one of the lowest latency" in found.rule
-    assert sure(preferring(example.winning(), 0.001)).architecture == "3fa9c1d2"
+    dearer = sure(preferring(example.winning(), 0.001))
+    assert dearer.architecture == "3fa9c1d2" and dearer.tied == ("77e0b1aa",)
+    assert dearer.headline.endswith("; 77e0b1aa, tied with it, has +0.011 for 1.06×.")  # it is cheaper
 
 
 def test_a_gain_after_fewer_epochs_is_a_gain_too_so_that_the_pick_is_not_the_only_one() -> None:
