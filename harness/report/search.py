@@ -10,14 +10,11 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.analysis import Analysis, analyse
-from harness.analysis.progress import AHEAD, enough
 from harness.analysis.statistics import Standing
-from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.record.surroundings import EFFECT_WAS_PLANTED
 from harness.report import notes, phrases, tables, words
 from harness.report.ablation import forest_section, placebo_points
-from harness.report.answer import Answer, Outcome, answer, is_unfinished
+from harness.report.answer import Answer, answer
 from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
 from harness.report.curves import Reader as CurveReader
 from harness.report.curves import learning_curves
@@ -26,10 +23,10 @@ from harness.report.evidence import Reader as RoundsReader
 from harness.report.evidence import latency_evidence
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, LEGEND, LOOKS, FrontFigure, front_figure, marked, with_placebos
+from harness.report.head import headed
 from harness.report.images import SIDE, Gallery, Judged, best_threshold, gallery, judged
 from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
-from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
 from harness.report.parallel import parallel_coordinates
 from harness.report.pick import budget
@@ -133,7 +130,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
     seen = _seen(analyse(record), beside or Beside())
     sections = tuple(section for make in _SECTIONS for section in make(seen))
     return SearchContent(
-        page=_page(record, seen.study.summary, seen.said, sections),
+        page=headed(seen.study, seen.said, sections),
         answer=seen.said,
         figures=seen.figures,
         front=seen.study.front,
@@ -162,83 +159,6 @@ def _seen(study: Analysis, beside: Beside) -> _Seen:
         matters=what_matters(record.choices, study.digits),
         failed=tables.failures(record.trials),
     )
-
-
-def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tuple[Section, ...]) -> Page:
-    """The answer at the top: what to take where that can be said, then what was found."""
-    pick, headline, lead = said.pick, said.headline, said.lead
-    then: Pairs = ()
-    is_control = EFFECT_WAS_PLANTED in record.environment.data_cautions
-    if pick and pick.is_candidate:
-        headline, lead = pick.headline, pick.why
-        second = said.baseline if said.best == pick.architecture and said.baseline else said.lead
-        then = (("rule", pick.rule), ("headline", said.headline), ("second", second))
-    elif pick:
-        headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
-        then = (("rule", pick.rule), ("second", said.lead))
-    if is_control:
-        then = (("banner", _PLANTED), *then)
-    return Page(
-        name=record.name,
-        kind="clo-nas study",
-        outcome=said.outcome.value.replace(" ", "-"),
-        headline=headline,
-        lead=lead,
-        then=then,
-        asked=tuple(_asked(record, summary, said, sections)),
-        tiles=said.tiles,
-        following=_following(record, said),
-        remarks=tuple(each for each in said.remarks if each not in {said.seeds, said.images, EFFECT_WAS_PLANTED}),
-        sections=sections,
-    )
-
-
-def _asked(
-    record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: Sequence[Section]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield what one asks after the headline, with where more of it is said."""
-    found = {section.key: section for section in sections}
-    if said.pick and said.pick.is_candidate:
-        row: Any = summary.loc[said.pick.architecture]
-        yield ("What does it cost?", phrases.whole_price(row, record.trials), "front")
-    if said.seeds:
-        yield ("On other seeds?", said.seeds, "judging")
-    if said.images:
-        yield ("On other images?", said.images, "evidence")
-    if "images" in found:
-        yield ("On which images?", "Those on which the two differ most are below, with boxes.", "images")
-    if EFFECT_WAS_PLANTED not in record.environment.data_cautions:
-        yield ("Can the instrument be trusted?", phrases.of_control(record.environment.control), "reproduce")
-    limits = found["unknown"].sentences
-    yield ("What is not known?", f"{limits[0]} {words.count(len(limits) - 1, 'further limit')} below.", "unknown")
-
-
-_PLANTED = (
-    "Synthetic control: this effect was planted to test the instrument. It says nothing of photographs; there is "
-    "nothing to take home."
-)
-
-
-def _following(record: StudyRecord, said: Answer) -> Pairs:
-    """The one command to type next; none where the report knows of nothing better than to stop."""
-    if EFFECT_WAS_PLANTED in record.environment.data_cautions:
-        return ()
-    typed = notes.command_of(record.environment)
-    if said.pick and said.pick.is_candidate:
-        commands = notes.row_commands(record, said.pick.architecture)
-        done = record.trials.loc[record.trials["state"] == State.COMPLETE, "epochs"]
-        is_long = len(set(done)) > 1 and not record.settings.rungs
-        wanted = "Export" if is_long else "Train on a full schedule, beside the baseline"
-        return tuple(pair for pair in commands if pair[0] == wanted)
-    if is_unfinished(record) and typed:
-        return (("Finish this search", notes.in_its_folder(record, typed)),)
-    pays = bool(record.expected_gains) and not enough(1.0, record.expected_gains, phrases.WORTH_GOING_ON)
-    if pays and said.outcome is not Outcome.NO_GAIN and typed:
-        return (("Try ten more candidates", notes.in_its_folder(record, f"{typed} --more {AHEAD}")),)
-    control = record.environment.control
-    if control is None or not control.passed:
-        return (("See whether this instrument finds an effect here", f"{record.environment.program} control"),)
-    return ()
 
 
 _READING = (
