@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +18,7 @@ import pandas as pd
 
 from harness.analysis.analysis import Analysis
 from harness.analysis.noise import Noise
-from harness.analysis.statistics import Standing, Verdict, ended
+from harness.analysis.statistics import Standing, Verdict, ended, judging_rows
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
@@ -106,7 +107,7 @@ def answer(study: Analysis) -> Answer:
         seeds=seeds,
         images=images,
         best=best,
-        tiles=tuple(_tiles(inside, noise, shown)),
+        tiles=tuple(_tiles(study, shown)),
     )
 
 
@@ -219,14 +220,13 @@ def _tested(summary: pd.DataFrame) -> str:
     judged, tests = (int(each.sum()) for each in (summary["standing"] == Standing.JUDGED, summary["p_value"].notna()))
     if not tests:
         return ""
-    each = "The judged candidate was" if judged == 1 else f"Each of the {judged} judged candidates was"
     rest = (
         " A candidate that was only screened can be ruled out, not in."
         if (summary["standing"] == Standing.SCREENING).any()
         else ""
     )
     correction = f", with Holm's correction for {tests} tests" if tests > 1 else ""
-    return f"{each} tested against the baseline, under seeds that did not pick it, at 5 %{correction}.{rest}"
+    return f"{words.count(judged, 'candidate')} tested at 5 % under seeds that did not pick{correction}.{rest}"
 
 
 def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
@@ -275,30 +275,41 @@ def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
     return dict(Counter(states[states != State.COMPLETE]).most_common())
 
 
-def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
-    """The figures of the answer at a glance."""
-    digits = noise.digits
-    base: Any = summary.loc[BASELINE]
+def _tiles(study: Analysis, best: str | None) -> Iterator[Tile]:
+    """Yield the figures of the answer at a glance, as they were measured: what is relative stands in its sentences."""
+    digits, noise = study.digits, study.noise
+    base: Any = study.inside.loc[BASELINE]
     if base["seeds"] == 0:
-        return []
-    own = phrases.ci(base["map50_95_low"], base["map50_95_high"], digits)
-    tiles = [Tile(label="Baseline mAP50-95", value=words.plain(base["map50_95"], digits), detail=own)]
-    if best is not None:
-        row: Any = summary.loc[best]
-        if row["epochs"] == base["epochs"]:
-            reached = f"{words.plain(base['map50_95'], digits)} → {words.plain(row['map50_95'], digits)}"
-            tiles = [Tile(label="mAP50-95, baseline → it", value=reached, detail=f"the baseline's {own}")]
-        latency = phrases.ci(row["latency_ratio_low"], row["latency_ratio_high"], 2)
+        return
+    if best is None:
+        ends = phrases.ci(base["map50_95_low"], base["map50_95_high"], digits)
+        yield Tile(label="Baseline mAP50-95", value=words.plain(base["map50_95"], digits), detail=ends)
+    else:
+        rows = judging_rows(study.record.trials)
+        rows = rows[rows["architecture"] == best]
+        reached, gain = float(rows["map50_95"].mean()), float(rows["gain_map50_95"].mean())
+        most = _agreeing(reached - gain, reached, digits)
+        yield Tile(
+            label=f"mAP50-95, baseline → {best}",
+            value=f"{words.plain(reached - gain, most)} → {words.plain(reached, most)}",
+            detail=f"over the {words.count(len(rows), 'seed')} of its gain",
+        )
+        row: Any = study.inside.loc[best]
         milliseconds = base["latency_ms_p50"] * np.array([1.0, row["latency_ratio"]])
-        took = f"; {milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else ""
-        ends = phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)
-        seeds = f"{words.count(int(row['gain_seeds']), 'seed')}{phrases.corrected(row, summary)}"
-        gain = words.signed(row["gain_map50_95"], digits)
-        tiles += [
-            Tile(label=f"Gain of {best}", value=gain, detail=f"{ends}, {seeds}"),
-            Tile(label="Its latency", value=words.times(row["latency_ratio"]), detail=f"{latency}{took}"),
-        ]
+        took = f"{milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else words.DASH
+        ends = phrases.ci(row["latency_ratio_low"], row["latency_ratio_high"], 2)
+        yield Tile(label="Latency", value=took, detail=f"{words.times(row['latency_ratio'])} {ends}")
     if noise.usable:
-        sd, detail = f"± {words.plain(noise.sd, digits)}", phrases.ci(noise.low, noise.high, digits)
-        tiles.append(Tile(label="SD of one seed's gain", value=sd, detail=detail))
-    return tiles
+        yield Tile(
+            label="Noise of one seed's gain",
+            value=f"± {words.plain(noise.sd, digits)}",
+            detail=f"SD, pooled over {words.count(noise.architectures, 'candidate')}, "
+            f"{phrases.ci(noise.low, noise.high, digits)}",
+        )
+
+
+def _agreeing(before: float, after: float, digits: int) -> int:
+    """Return with how many decimals two mAPs differ by what their difference reads with so many."""
+    gain = round(after - before, digits)
+    shown = range(digits, digits + 3)
+    return next((more for more in shown if round(round(after, more) - round(before, more), digits) == gain), shown[-1])

@@ -205,10 +205,11 @@ def _entry(
 ) -> Entry:
     record, digits, is_baseline = study.record, study.digits, name == BASELINE
     known = record.architectures.get(name)
-    screening = " (screening only)" if row["standing"] == Standing.SCREENING else ""
+    shown = phrases.verdict_of(row)
+    screening = " (screening only)" if row["standing"] == Standing.SCREENING and shown == row["verdict"] else ""
     ratio = phrases.latency_of(row)
     latency = "not measured" if ratio == words.DASH else f"{ratio} the baseline's"
-    verdict = [f"{row['verdict']}{screening}", "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
+    verdict = [f"{shown}{screening}", "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
     gain = "0 by definition" if is_baseline else f"{phrases.gain_of(row, digits)} mAP50-95"
     if name in named:
         gain = phrases.chosen_gain_of(study.inside.loc[name], study.inside, digits)

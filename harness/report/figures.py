@@ -53,7 +53,7 @@ LOOKS: dict[Mark, Look] = {
 
 LEGEND = {
     Mark.BEYOND: "beyond a bound of the search",
-    Mark.SCREENING: "one seed: screening only",
+    Mark.SCREENING: "one seed: not judged",
     Mark.LOSS: "worse than the baseline",
     Mark.UNDECIDED: "judged, not told from the baseline",
     Mark.GAIN: "beats the baseline",

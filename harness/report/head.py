@@ -76,7 +76,7 @@ def _asked(study: Analysis, said: Answer, sections: Sequence[Section]) -> Iterat
         yield ("On which images?", "Those on which the two differ most are below, with boxes.", "images")
     trust = phrases.of_control(record.environment.control)
     if is_of_control(record):
-        trust = "This study is the control: what it was to find, or not to find, is known, and clo control compares."
+        trust = "This study is its test: the data were made for it, and clo control says whether the answer is right."
     yield ("Can the instrument be trusted?", trust, "reproduce")
     limits = found["unknown"].sentences
     yield ("What is not known?", f"{limits[0]} {words.count(len(limits) - 1, 'further limit')} below.", "unknown")

@@ -61,6 +61,7 @@ class Parallel:
         ticks: Heights and names of gains on the last axis.
         pick: Whose line is drawn thick.
         left_out: How many architectures of smaller gains are not drawn.
+        shared: What all of them have, which has no axis.
     """
 
     kind: ClassVar[str] = "parallel"
@@ -71,6 +72,17 @@ class Parallel:
     ticks: tuple[tuple[float, str], ...]
     pick: str
     left_out: int
+    shared: str = ""
+
+    @property
+    def about(self) -> str:
+        """What the heading adds."""
+        said = (
+            self.shared and f"all have {self.shared}",
+            f"{self.left_out} of smaller gains are not drawn" if self.left_out else "",
+            "dotted: after fewer epochs" if any(line.shorter for line in self.lines) else "",
+        )
+        return "; ".join(filter(None, said))
 
 
 def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Architecture]) -> Parallel | None:
@@ -113,6 +125,7 @@ def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Archit
         ticks=tuple(((end - low) / ((high - low) or 1.0), words.signed(end, figure.digits)) for end in ends),
         pick=figure.pick,
         left_out=left_out,
+        shared=", ".join(f"{title}: {found[0]}" for title, found in values.items() if len(set(found)) == 1),
     )
 
 

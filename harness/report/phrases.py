@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -58,7 +59,7 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
         return f"{sentence}; to see a true gain of {WANTED_GAIN} takes {needed.seeds} seeds."
     return (
         f"{sentence}; to see a true gain of {WANTED_GAIN} takes {words.count(needed.seeds, 'seed')} "
-        f"per judged architecture besides the one that picks it ({_with_power(needed, summary)})."
+        f"a candidate besides the one that picks it, {_with_power(needed, summary)}."
     )
 
 
@@ -81,15 +82,11 @@ def _tests(summary: pd.DataFrame) -> int:
 
 
 def _with_power(needed: SampleSize, summary: pd.DataFrame) -> str:
-    """Of which test a number of seeds speaks, and what the estimated noise makes of its power."""
-    corrected = f", Holm-corrected over {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
+    """How often a number of seeds shows the gain, and what the estimated noise makes of the number."""
+    judged = f" of {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
     most = needed.cautious
     seeds = f"{most} seeds" if isinstance(most, NoNumber) else words.count(most, "seed")
-    return (
-        f"t-test at 5 %{corrected}; power 80 % if that standard deviation is the true one, "
-        f"{words.part(needed.expected_power)} on average over what it may be, and "
-        f"{seeds} where it is at the upper end"
-    )
+    return f"in four of five studies{judged}; {seeds} if the noise is as large as its interval allows"
 
 
 def unequal_noise(trials: pd.DataFrame) -> str:
@@ -125,7 +122,7 @@ def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
     return (
         f"If the gain of {best}, the largest undecided one, is as large as it reads, "
         f"{words.count(needed.seeds, 'seed')} besides the one that picked it would tell it from zero "
-        f"({_with_power(needed, summary)})."
+        f"{_with_power(needed, summary)}."
     )
 
 
@@ -160,6 +157,13 @@ def breakthrough(found: Breakthrough, longer: int = 0) -> str:
         f"effect but a training of {words.epochs(found.epochs)} that is too short to break through each time; its mean "
         f"is that of neither. {settled if longer else advice}"
     )
+
+
+def verdict_of(row: Any) -> str:
+    """The verdict as it is shown: nobody judged what one seed, or seeds that picked, have read."""
+    if row["standing"] == Standing.SCREENING and row["verdict"] == Verdict.UNDECIDED:
+        return "one seed: not judged" if row["gain_seeds"] == 1 else "not judged"
+    return str(row["verdict"])
 
 
 def lengths(summary: pd.DataFrame) -> list[int]:
@@ -241,6 +245,14 @@ def name_of(record: StudyRecord, architecture: str) -> str:
     """An identity with what it stands for: `3fa9c1d2 (neck.P4 block: …)`."""
     known = record.architectures.get(architecture)
     return f"{architecture} ({known.describe()})" if known else architecture
+
+
+def included(record: StudyRecord) -> dict[str, str]:
+    """Architecture to what to say of it, for those that were given with `--include`: they are tried first, in order."""
+    trials = record.trials[record.trials["architecture"] != BASELINE]
+    tried = map(str, trials.sort_values("trial", kind="stable")["architecture"].unique())
+    given = zip(tried, record.settings.include, strict=False)
+    return {name: f"included: {Path(spec).stem}" for name, spec in given}
 
 
 def ci(low: float, high: float, digits: int, *, sign: bool = False) -> str:
@@ -365,18 +377,15 @@ def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> st
     if rows.empty:
         return ""
     sd, limit = (float(rows[name].median()) for name in ("image_sd", "image_sd_limit"))
-    of = f"the {images:,} validation images" if isinstance(images, int) else "the validation images"
+    of = f"{images:,} other images" if isinstance(images, int) else "As many other images"
     least = words.plain(_SEEN * limit, digits)
-    seen = (
-        f" With any number of seeds a true gain below {least} would be seen on new images in fewer than four of five "
-        "studies: that takes more images."
-    )
+    seen = f" To see a true gain below {least} takes more images, not more seeds."
     few = ""
     if isinstance(images, int) and images < _FEW:
         few = f" Of fewer than {_FEW} images the intervals are a little too short: 92 % where 95 % is said."
     return (
-        f"The choice of {of} moves a gain by a standard deviation of {words.plain(sd, digits)} (median); the intervals "
-        f"hold it.{seen if least != words.plain(0.0, digits) else ''}{few}"
+        f"{of} like these would move a gain by a standard deviation of {words.plain(sd, digits)} (median); the "
+        f"intervals allow for that.{seen if least != words.plain(0.0, digits) else ''}{few}"
     )
 
 

@@ -116,7 +116,7 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
     column, cost = cost_of(record, summary)
     price = words.times(row[column])
     paid = "" if price == words.DASH else f" for {price} the {cost}"
-    cheaper = winners.loc[[other for other in tied if winners.loc[other, column] < row[column]]]
+    cheaper = winners[winners.index.isin(tied) & (winners[column] < row[column])]
     or_else = ""
     if len(cheaper):
         other: Any = cheaper.loc[cheaper[column].idxmin()]
@@ -242,10 +242,11 @@ def _best_within(
     """The best of what can be paid, and what to say of it: no interval, which its row in the table has."""
     least = f"{record.min_gain:g} mAP50-95"
     column, _ = cost_of(record, inside)
+    ratio, cost = limited
 
     def figures(name: str) -> str:
         row: Any = inside.loc[name]
-        return f"{name}, {words.signed(row['gain_map50_95'], digits)} for {words.times(row[limited[0]])} the {limited[1]}"
+        return f"{name}, {words.signed(row['gain_map50_95'], digits)} for {words.times(row[ratio])} the {cost}"
 
     name = recommended(rows, column, record.min_gain)
     if name is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -233,14 +232,14 @@ def _pictures(found: Gallery) -> Section:
 def _where(found: Judged) -> Section:
     threshold = best_threshold(found)
     return Section(
-        title="Where the difference lies",
+        title=f"Where {found.architecture} differs",
         key="where",
         note=f"Exploratory: {found.architecture} and the baseline after {words.count(found.epochs, 'epoch')}, mean "
         f"over {words.count(len(found.seeds), 'seed')}. An object is found where a detection of its class, at least "
         f"{threshold:.2f} confident, is matched with it, at IoU 0.50 unless another one is named. Intervals are 95 % "
-        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Colours "
-        "are of size alone: blue is more than the baseline, orange fewer.",
-        tables=tuple(where_tables(found.pairs, threshold)),
+        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Blue is "
+        "better than the baseline, orange worse, whatever the noise.",
+        tables=tuple(where_tables(found.architecture, found.pairs, threshold)),
     )
 
 
@@ -269,8 +268,8 @@ def _learning(seen: _Seen) -> Iterator[Section]:
             title="Learning curves",
             key="curves",
             note="Thick: the mean over an architecture's seeds; thin: each seed; shaded: from the lowest to the "
-            "highest. Lines that diverge are seeds that learnt and seeds that did not. Of those side by side, under "
-            "all seeds.",
+            "highest. Lines that diverge are seeds that learnt and seeds that did not. They are of those named here, "
+            "whoever is chosen above.",
             picture="curves.png",
             picture_says="Losses and learning rates by step, of the baseline and of those side by side",
             drawing=curves,
@@ -285,16 +284,18 @@ def _all(seen: _Seen) -> Iterator[Section]:
         title="All architectures",
         key="all",
         note="Each line is an architecture, from what it has at each place to its gain; at each choice the lines are "
-        "in the order of their gains. The colours are the front's, the thick line is the pick."
+        f"in the order of their gains. The colours are the front's{', the thick line is the pick' * bool(seen.pick)}."
         if drawing
         else "",
         drawing=drawing,
+        sentences=() if seen.matters.tables else seen.matters.said,
         tables=(seen.candidates(tried, "candidates", "Every architecture that was tried"),),
         filtered=True,
     )
     if seen.failed.rows:
         yield Section(title="Failures", key="failures", tables=(seen.failed,))
-    yield Section(title="What matters", key="matters", sentences=seen.matters.said, tables=seen.matters.tables)
+    if seen.matters.tables:
+        yield Section(title="What matters", key="matters", sentences=seen.matters.said, tables=seen.matters.tables)
 
 
 def _evidence(seen: _Seen) -> Iterator[Section]:

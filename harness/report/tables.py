@@ -174,6 +174,8 @@ def candidates(
     own = latencies[latencies["architecture"] == BASELINE]["latency_ms_p50"].dropna()
     remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
+    for name, said in phrases.included(study.record).items():
+        remarks[name] = (*remarks.get(name, ()), said)
     shared = _Shared(
         named={pick, *named},
         span=(min(finite), max(finite)),
@@ -223,7 +225,8 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     record, digits = study.record, study.digits
     known, verdict, is_baseline = record.architectures.get(name), str(found["verdict"]), name == BASELINE
     gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
-    screening = "screening only" if found["standing"] == Standing.SCREENING else ""
+    shown = phrases.verdict_of(found)
+    screening = "screening only" if found["standing"] == Standing.SCREENING and shown == verdict else ""
     fronts = {(True, True): "both fronts", (True, False): "latency front", (False, True): "MACs front"}
     front = fronts.get((bool(found.get("front_latency", False)), bool(found.get("front_macs", False))), "")
     is_timed = shared.several_lengths and pd.notna(found["epochs"])
@@ -231,7 +234,7 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     return row(
         verdict,
         cell(name, known.describe() if known else ""),
-        cell(verdict, *remarks, screening, front, *phrases.beyond(found, record.constraints)),
+        cell(shown, *remarks, screening, front, *phrases.beyond(found, record.constraints)),
         cell(
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),

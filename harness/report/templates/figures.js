@@ -63,7 +63,7 @@
     const cost = entries[name]?.[state.budget.key === "latency" ? 2 : 3];
     return cost === null || cost === undefined || cost <= state.budget.ratio + 1e-9;
   };
-  const opacities = (key, names) => (state.budget && state.budget.key !== key ? names.map((name) => (affordable(name) ? 1 : 0.15)) : 1);
+  const opacities = (key, names) => (state.budget && state.budget.key !== key ? names.map((name) => (affordable(name) ? 1 : 0.4)) : 1);
 
   const themed = (key, width) => {
     const { data, layout } = structuredClone(figures[key]);
