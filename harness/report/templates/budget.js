@@ -1,7 +1,7 @@
 "use strict";
 // A slider limits one cost and names the best architecture within it; what it says was made with the page.
 (() => {
-  const { budgets, figures } = JSON.parse(document.getElementById("data").textContent);
+  const { budgets, figures } = JSON.parse(document.getElementById("page-data").textContent);
   const panel = document.getElementById("budget");
   if (!panel) return;
   const range = document.getElementById("budget-range");

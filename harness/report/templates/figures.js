@@ -4,7 +4,7 @@
 (async () => {
   const NARROW = 640;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const { figures, notes, entries, budgets } = JSON.parse(document.getElementById("data").textContent);
+  const { figures, notes, entries, budgets } = JSON.parse(document.getElementById("page-data").textContent);
   const config = { displaylogo: false, responsive: true, modeBarButtons: [["zoom2d", "resetScale2d", "toImage"]] };
   const plots = [...document.querySelectorAll(".plot")];
   const state = { pointed: null, chosen: [], budget: null };

@@ -1,7 +1,7 @@
 "use strict";
 // Images on which two detectors differ, their boxes drawn anew for another confidence. Texts are set as texts.
 (() => {
-  const { gallery } = JSON.parse(document.getElementById("data").textContent);
+  const { gallery } = JSON.parse(document.getElementById("page-data").textContent);
   const list = document.getElementById("gallery");
   if (!gallery || !list) return;
   const { classes, compared, pictures, thresholds } = gallery;

@@ -1,7 +1,7 @@
 "use strict";
 // Rows of tables and the other views: pointing at one points at all; a check box chooses a row for the comparison.
 (() => {
-  const { entries } = JSON.parse(document.getElementById("data").textContent);
+  const { entries } = JSON.parse(document.getElementById("page-data").textContent);
   const rows = [...document.querySelectorAll("tr[data-architecture]")].filter((row) => entries[row.dataset.architecture]);
   const say = (kind, detail) => document.dispatchEvent(new CustomEvent(kind, { detail }));
   const byName = new Map();
