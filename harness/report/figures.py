@@ -60,7 +60,7 @@ LEGEND = {
     Mark.PLACEBO: "placebo: the base, widened",
     Mark.BASELINE: "baseline",
 }
-FAINT = 0.55
+FAINT = 0.7
 MOST_BARS = 30
 """Bars of single seeds and losses beyond this many are left to the hover text: they would hide the rest."""
 ALWAYS_BARRED = frozenset({Mark.GAIN, Mark.UNDECIDED, Mark.PLACEBO})
@@ -190,7 +190,7 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
     points = tuple(_point(study, str(name), row, axis) for name, row in drawn.iterrows())
     x_range, y_range = _ranges(points)
     lengths = phrases.lengths(summary)
-    epochs = f", over the baseline after as many epochs ({', '.join(map(str, lengths))})" if len(lengths) > 1 else ""
+    epochs = f" after {' or '.join(map(str, lengths))} epochs" if len(lengths) > 1 else ""
     longest = [point for point in points if not point.shorter]
     firm = any(point.on_front and point.mark not in {Mark.BASELINE, Mark.SCREENING} for point in longest)
     return FrontFigure(

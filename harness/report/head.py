@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.analysis.analysis import Analysis
 from harness.analysis.progress import AHEAD, enough
-from harness.analysis.statistics import Standing, Verdict
+from harness.analysis.statistics import Verdict
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import EFFECT_WAS_PLANTED
@@ -17,7 +17,7 @@ from harness.report.notes import Pairs
 from harness.report.page import Page, Section
 
 _PLANTED = (
-    "Synthetic control: this effect was planted to test the instrument. It says nothing of photographs; there is "
+    "Synthetic control: these data were made to test the instrument. They say nothing of photographs; there is "
     "nothing to take home."
 )
 
@@ -86,10 +86,8 @@ def _on_other_seeds(study: Analysis, said: Answer) -> str:
     """Return yes or no, and why."""
     if said.pick and said.pick.picked:
         return f"Yes: a gain on {words.count(said.pick.picked.seeds, 'seed')} that did not pick it."
-    judged = int((study.summary["standing"] == Standing.JUDGED).sum())
     gaining = int((study.summary["verdict"] == Verdict.GAIN).sum())
-    found = f"Yes: {gaining}" if gaining else "No: none"
-    return f"{found} of {words.count(judged, 'judged candidate')} gains on seeds that did not pick."
+    return f"Yes: {gaining} gain{'s' * (gaining == 1)}." if gaining else "No: none is shown to gain."
 
 
 def _following(record: StudyRecord, said: Answer) -> Pairs:

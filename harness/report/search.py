@@ -170,6 +170,7 @@ def _front(seen: _Seen) -> Iterator[Section]:
     study = seen.study
     reasons = "Reasons stand under Failures." if seen.failed.rows else ""
     not_drawn = phrases.not_drawn(seen.record, study.summary)
+    kind = " of as many epochs" if len(phrases.lengths(study.summary)) > 1 else ""
     yield Section(
         title="The front",
         key="front",
@@ -181,7 +182,7 @@ def _front(seen: _Seen) -> Iterator[Section]:
             legend=tuple(_legend(seen)),
             budgets=tuple(found for axis in AXES if (found := budget(study, front_figure(study, axis))) is not None),
         ),
-        tables=(seen.candidates(study.front, "front", "On a front: beaten by nothing in accuracy and cost"),),
+        tables=(seen.candidates(study.front, "front", f"On a front: beaten by nothing{kind} in accuracy and cost"),),
     )
 
 
@@ -221,7 +222,8 @@ def _pictures(found: Gallery) -> Section:
         note=f"The validation images on which a candidate and the baseline differ most: up to {SIDE} on which it is "
         f"better, up to {SIDE} on which it is worse, after {words.count(first.epochs, 'epoch')} under evaluation seed "
         f"{first.seed}. ΔF1: the change of the image's F1 at confidence {found.threshold:.2f} (that of the baseline's "
-        "best F1), mean over IoU 0.50 to 0.95, so that a better fit counts; colours are of IoU 0.50. The images "
+        "best F1), mean over IoU 0.50 to 0.95, so that a better fit counts; colours are of IoU 0.50. Boxes on one "
+        "place are drawn within each other; the surest is named, and +2 is how many more there are. The images "
         f"are picked for their difference: they show of which kind it is, not how large.{gone}",
         picture="images.jpg",
         picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
@@ -237,8 +239,8 @@ def _where(found: Judged) -> Section:
         note=f"Exploratory: {found.architecture} and the baseline after {words.count(found.epochs, 'epoch')}, mean "
         f"over {words.count(len(found.seeds), 'seed')}. An object is found where a detection of its class, at least "
         f"{threshold:.2f} confident, is matched with it, at IoU 0.50 unless another one is named. Intervals are 95 % "
-        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Blue is "
-        "better than the baseline, orange worse, whatever the noise.",
+        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Where "
+        "they leave out 0, blue is better than the baseline and orange worse.",
         tables=tuple(where_tables(found.architecture, found.pairs, threshold)),
     )
 

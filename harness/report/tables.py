@@ -153,7 +153,7 @@ def candidates(
     pick: str = "",
     named: Collection[str] = (),
 ) -> Table:
-    """Architectures, the baseline first, then by evidence and gain.
+    """Architectures, the baseline first, then by evidence, epochs and gain.
 
     Args:
         study: What was found.
@@ -167,7 +167,8 @@ def candidates(
     trials = study.record.trials
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
-    ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
+    keys = ["_rank", "epochs", "gain_map50_95"]  # gains of one kind together
+    ordered = summary.assign(_rank=rank).sort_values(keys, ascending=[True, False, False], kind="stable")
     values = summary[["gain_map50_95", "gain_low", "gain_high"]].to_numpy(dtype=float).ravel()
     finite = [0.0, *(value for value in values if math.isfinite(value))]
     latencies = trials.reindex(columns=["architecture", "latency_ms_p50"])
@@ -267,7 +268,7 @@ def _as_the_chosen(study: Analysis, name: str, own: str) -> str:
     """The interval that the head of the report gives, which also holds for whoever was chosen by the reading."""
     chosen: Any = study.inside.loc[name]
     ends = words.interval(chosen["gain_low"], chosen["gain_high"], study.digits, sign=True)
-    return "" if ends == own else f"as the one chosen {ends}"
+    return "" if ends == own else f"as chosen {ends}"
 
 
 def _accuracy(found: Any, digits: int) -> Cell:

@@ -160,6 +160,13 @@ def where_tables(name: str, pairs: Sequence[Pair], threshold: float) -> Iterator
         yield _as_matrix(name, pairs[0][0], mixed)
 
 
+def _tint(change: Change, largest: float, *, more_is_better: bool = True) -> int:
+    """Blue of what is better, orange of what is worse; none where the interval holds 0."""
+    if change.low <= 0 <= change.high:
+        return 0
+    return round((_TINTS if more_is_better else -_TINTS) * (change.candidate - change.baseline) / largest)
+
+
 def _as_matrix(name: str, first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> Table:
     """Differences, a row a true class and a column a detected one; of many classes those that change most."""
     classes = len(first.classes)
@@ -175,7 +182,7 @@ def _as_matrix(name: str, first: ImageMatches, mixed: Mapping[tuple[int, int], C
             return cell("", sort=0.0)
         value = change[true, predicted]
         ends = words.interval(100 * found.low, 100 * found.high, 1, sign=True)
-        tint = round(_TINTS * (value if true == predicted else -value) / largest)
+        tint = _tint(found, largest / 100, more_is_better=true == predicted)
         return Cell(text=words.signed(value, 1), details=(ends,), sort=value, tint=tint)
 
     left_out = f"; {classes - len(shown)} further classes change less" if classes > len(shown) else ""
@@ -205,7 +212,7 @@ def _as_table(name: str, rows: Sequence[Change], key: str, caption: str, counted
         value = change.candidate - change.baseline
         ends = words.interval(100 * change.low, 100 * change.high, 1, sign=True)
         text = f"{words.signed(100 * value, 1)} pp"
-        return Cell(text=text, details=(ends,), sort=value, tint=round(_TINTS * value / largest))
+        return Cell(text=text, details=(ends,), sort=value, tint=_tint(change, largest))
 
     return Table(
         key=key,

@@ -162,7 +162,7 @@ def test_hostile_names_do_nothing(browser: Any, tmp_path: Path) -> None:
 
 def test_the_slider_names_the_best_by_keyboard(page: Any) -> None:
     slider, said = page.locator("#budget-range"), page.locator("#budget-said")
-    assert "latency: 77e0b1aa, +0.011 for 1.06×" in said.inner_text().replace("\u00a0", " ")
+    assert "Without a limit: 77e0b1aa, +0.011 for 1.06×" in said.inner_text().replace("\u00a0", " ")
     slider.focus()
     page.keyboard.press("PageDown")
     for _ in range(100):

@@ -92,7 +92,7 @@ def test_names_at_the_right_edge_stand_on_the_left() -> None:
 def test_trainings_of_different_lengths_are_said_on_the_axis() -> None:
     long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.02])]
     mixed = example.record(example.frame(long, example.baseline(0), example.candidate("bbbb", [0.01])))
-    assert figure(mixed).y_title == "gain in mAP50-95, over the baseline after as many epochs (3, 12)"
+    assert figure(mixed).y_title == "gain in mAP50-95 after 3 or 12 epochs"
     assert figure(mixed).second_y is None  # there are two baselines
     assert figure(example.winning()).y_title == "gain in mAP50-95"
 

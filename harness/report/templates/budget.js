@@ -25,7 +25,7 @@
     const unlimited = ratio >= most - 1e-9;
     value.textContent = unlimited ? `${shown} (no limit)` : shown;
     range.setAttribute("aria-valuetext", `${ratio.toFixed(2)} times the baseline's ${name}`);
-    said.textContent = `Up to ${shown} ${name}: ${text}`;
+    said.textContent = `${unlimited ? "Without a limit" : `Up to ${shown} ${name}`}: ${text}`;
     said.dataset.best = best;
     say("clo-budget", { budget: unlimited ? null : { key, ratio } });
     return best;

@@ -57,16 +57,17 @@
       const [full, confidence] = nameOf(each);
       const short = (full.length > 12 ? `${full.slice(0, 11)}…` : full) + confidence;
       const size = Math.max(8, Math.round(width / 22));
-      const [left, anchor] = x > 0.6 * width ? [Math.min(width - 2, end), "end"] : [Math.max(2, x), "start"];
+      const said = pile.length > 1 ? `${short} +${pile.length - 1}` : short;
+      const [left, anchor] = x + 0.62 * size * said.length > width ? [Math.min(width - 2, end), "end"] : [Math.max(2, x), "start"];
       const place = { x: left, y: y < size + 2 ? bottom + size : y - 3, "text-anchor": anchor, style: `font-size: ${size}px` };
-      const text = shape("text", place, pile.length > 1 ? `${short} +${pile.length - 1}` : short);
+      const text = shape("text", place, said);
       text.append(shape("title", {}, pile.map((one) => nameOf(one).join("")).join(", ")));
       drawing.append(text);
     };
     if (truth.checked) for (const each of objects) draw("object", each, -3);
     for (const pile of piles) {
       for (const [depth, each] of pile.entries()) {
-        draw(each[5] === undefined ? "missed" : each[6] >= 0 ? "correct" : "false", each, 3 * depth);
+        draw(each[5] === undefined ? "missed" : each[6] >= 0 ? "correct" : "false", each, 2.5 * depth);
       }
     }
     for (const pile of piles) name(pile);
