@@ -62,7 +62,7 @@ class Answer:
         images: That of them which says what other validation images would change.
         best: The architecture with the largest gain among those that beat the baseline, or, where none
             does, among those judged; of those that were trained longest.
-        tiles: The figures of the pick, where it is no candidate of `best`, to be seen at a glance.
+        tiles: What the pick, where it is no candidate `best`, and the baseline reach and take, to be seen at a glance.
     """
 
     outcome: Outcome
@@ -234,7 +234,6 @@ def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
     record, summary, noise = study.record, study.inside, study.noise
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
     said = (
-        phrases.several_lengths(summary),
         phrases.luck_of_many(record.trials, noise),
         phrases.seeds_to_decide(summary, noise),
         images,
@@ -276,40 +275,19 @@ def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
 
 
 def _tiles(study: Analysis, best: str | None) -> Iterator[Tile]:
-    """Yield the figures of the answer at a glance, as they were measured: what is relative stands in its sentences."""
-    digits, noise = study.digits, study.noise
-    base: Any = study.inside.loc[BASELINE]
-    if base["seeds"] == 0:
-        return
+    """Yield what the answer's differences are of: mAPs over the gain's own seeds, in digits that agree with it."""
     if best is None:
-        ends = phrases.ci(base["map50_95_low"], base["map50_95_high"], digits)
-        yield Tile(label="Baseline mAP50-95", value=words.plain(base["map50_95"], digits), detail=ends)
-    else:
-        rows = judging_rows(study.record.trials)
-        rows = rows[rows["architecture"] == best]
-        reached, gain = float(rows["map50_95"].mean()), float(rows["gain_map50_95"].mean())
-        most = _agreeing(reached - gain, reached, digits)
-        yield Tile(
-            label=f"mAP50-95, baseline → {best}",
-            value=f"{words.plain(reached - gain, most)} → {words.plain(reached, most)}",
-            detail=f"over the {words.count(len(rows), 'seed')} of its gain",
-        )
-        row: Any = study.inside.loc[best]
-        milliseconds = base["latency_ms_p50"] * np.array([1.0, row["latency_ratio"]])
-        took = f"{milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else words.DASH
-        ends = phrases.ci(row["latency_ratio_low"], row["latency_ratio_high"], 2)
-        yield Tile(label="Latency", value=took, detail=f"{words.times(row['latency_ratio'])} {ends}")
-    if noise.usable:
-        yield Tile(
-            label="Noise of one seed's gain",
-            value=f"± {words.plain(noise.sd, digits)}",
-            detail=f"SD, pooled over {words.count(noise.architectures, 'candidate')}, "
-            f"{phrases.ci(noise.low, noise.high, digits)}",
-        )
-
-
-def _agreeing(before: float, after: float, digits: int) -> int:
-    """Return with how many decimals two mAPs differ by what their difference reads with so many."""
-    gain = round(after - before, digits)
-    shown = range(digits, digits + 3)
-    return next((more for more in shown if round(round(after, more) - round(before, more), digits) == gain), shown[-1])
+        return
+    rows, row, digits = judging_rows(study.record.trials), study.inside.loc[best], study.digits
+    rows = rows[rows["architecture"] == best]
+    after, gain = float(rows["map50_95"].mean()), float(rows["gain_map50_95"].mean())
+    for most in range(digits, digits + 3):
+        before, reached = round(after - gain, most), round(after, most)
+        if round(reached - before, digits) == round(gain, digits):
+            break
+    value = f"{words.plain(before, most)} → {words.plain(reached, most)}"
+    seeds = f"over the {words.count(len(rows), 'seed')} of the gain"
+    yield Tile(label=f"mAP50-95, baseline → {best}", value=value, detail=seeds)
+    milliseconds = study.inside.loc[BASELINE, "latency_ms_p50"] * np.array([1.0, row["latency_ratio"]])
+    took = f"{milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else words.DASH
+    yield Tile(label="Latency", value=took, detail=phrases.latency_of(row))

@@ -205,11 +205,9 @@ def _entry(
 ) -> Entry:
     record, digits, is_baseline = study.record, study.digits, name == BASELINE
     known = record.architectures.get(name)
-    shown = phrases.verdict_of(row)
-    screening = " (screening only)" if row["standing"] == Standing.SCREENING and shown == row["verdict"] else ""
     ratio = phrases.latency_of(row)
     latency = "not measured" if ratio == words.DASH else f"{ratio} the baseline's"
-    verdict = [f"{shown}{screening}", "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
+    verdict = [phrases.verdict_of(row), "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
     gain = "0 by definition" if is_baseline else f"{phrases.gain_of(row, digits)} mAP50-95"
     if name in named:
         gain = phrases.chosen_gain_of(study.inside.loc[name], study.inside, digits)
@@ -253,12 +251,10 @@ class Ties:
     Attributes:
         letters: Architecture to its groups, of those that are tied with any other.
         tied: Architecture to those that it is tied with, the largest gain first.
-        said: What this means; empty where fewer than two were judged.
     """
 
     letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    said: str = ""
 
 
 def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
@@ -283,9 +279,6 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
         for name in names
     }
     kept = {name: others for name, others in tied.items() if others}
-    if not kept:
-        said = f"The noise tells all {len(names)} judged candidates on the fronts from each other."
-        return Ties(said="" if unlike else said)
     # Letters are given anew: one that an architecture has for itself says nothing.
     given = sorted({each for name in kept for each in groups[name]}, key=lambda each: (len(each), each))
     members = {each: [name for name in kept if each in groups[name]] for each in given}
@@ -294,9 +287,4 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
     return Ties(
         letters={name: tuple(renamed[each] for each in groups[name] if each in renamed) for name in kept},
         tied=kept,
-        said=(
-            f"{len(kept)} of the {len(names)} judged candidates on the fronts are tied with another one: the noise "
-            "does not tell those apart that share a ring, and a letter in the table (the 95 % interval of their "
-            "difference holds 0). That is no proof that they are equal."
-        ),
     )

@@ -270,7 +270,7 @@ def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
         low=float(row["gain_low"]),
         high=float(row["gain_high"]),
         notes=notes,
-        shorter=phrases.shorter(row, study.summary),
+        shorter=words.epochs(row["epochs"]) if row["epochs"] < study.summary["epochs"].max() else "",
     )
 
 

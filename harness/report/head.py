@@ -23,13 +23,7 @@ _PLANTED = (
 
 
 def headed(study: Analysis, said: Answer, sections: tuple[Section, ...]) -> Page:
-    """Return a page of these sections, the answer at its top: what to take where that can be said, then what was found.
-
-    Args:
-        study: The search.
-        said: Its answer.
-        sections: All of the page's.
-    """
+    """Return a search's page, its answer on top: what to take where that can be said, then what was found."""
     record, pick, headline, lead = study.record, said.pick, said.headline, said.lead
     then: Pairs = ()
     if pick and pick.is_candidate:
@@ -72,8 +66,6 @@ def _asked(study: Analysis, said: Answer, sections: Sequence[Section]) -> Iterat
         yield ("On other seeds?", f"{_on_other_seeds(study, said)} {said.seeds}", "judging")
     if said.images:
         yield ("On other images?", f"Yes. {said.images}", "evidence")
-    if "images" in found:
-        yield ("On which images?", "Those on which the two differ most are below, with boxes.", "images")
     trust = phrases.of_control(record.environment.control)
     if is_of_control(record):
         trust = "This study is its test: the data were made for it, and clo control says whether the answer is right."

@@ -51,8 +51,8 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
         )
     digits = noise.digits
     sentence = (
-        f"The paired difference of one seed has a standard deviation of {words.plain(noise.sd, digits)} "
-        f"{words.interval(noise.low, noise.high, digits)} mAP50-95"
+        f"Over {words.count(noise.architectures, 'candidate')}, the gain under one seed has a standard deviation of "
+        f"{words.plain(noise.sd, digits)} {words.interval(noise.low, noise.high, digits)} mAP50-95"
     )
     needed = _seeds_for(WANTED_GAIN, noise, summary)
     if isinstance(needed.seeds, NoNumber):
@@ -161,9 +161,9 @@ def breakthrough(found: Breakthrough, longer: int = 0) -> str:
 
 def verdict_of(row: Any) -> str:
     """The verdict as it is shown: nobody judged what one seed, or seeds that picked, have read."""
-    if row["standing"] == Standing.SCREENING and row["verdict"] == Verdict.UNDECIDED:
-        return "one seed: not judged" if row["gain_seeds"] == 1 else "not judged"
-    return str(row["verdict"])
+    seeds = "one seed: " if row["gain_seeds"] == 1 else ""
+    verdict = "not judged" if row["verdict"] == Verdict.UNDECIDED else str(row["verdict"])
+    return f"{seeds}{verdict}" if row["standing"] == Standing.SCREENING else str(row["verdict"])
 
 
 def lengths(summary: pd.DataFrame) -> list[int]:
@@ -175,23 +175,6 @@ def lengths(summary: pd.DataFrame) -> list[int]:
 def after(row: Any, summary: pd.DataFrame) -> str:
     """` after 12 epochs`, where not all architectures have the same number."""
     return f" after {words.epochs(row['epochs'])}" if len(lengths(summary)) > 1 else ""
-
-
-def shorter(row: Any, summary: pd.DataFrame) -> str:
-    """`3 epochs`, where others were trained longer; else empty."""
-    return words.epochs(row["epochs"]) if row["epochs"] < lengths(summary)[-1] else ""
-
-
-def several_lengths(summary: pd.DataFrame) -> str:
-    """What to know of a study whose architectures were trained for different numbers of epochs; else empty."""
-    found = lengths(summary)
-    if len(found) < 2:
-        return ""
-    return (
-        f"Architectures were trained for different numbers of epochs ({', '.join(map(str, found))}). Each gain is over "
-        f"the baseline after as many; compare it with others of its kind only. The front's line joins those after "
-        f"{found[-1]}."
-    )
 
 
 def beyond(row: Any, constraints: Constraints) -> tuple[str, ...]:
@@ -253,12 +236,6 @@ def included(record: StudyRecord) -> dict[str, str]:
     tried = map(str, trials.sort_values("trial", kind="stable")["architecture"].unique())
     given = zip(tried, record.settings.include, strict=False)
     return {name: f"included: {Path(spec).stem}" for name, spec in given}
-
-
-def ci(low: float, high: float, digits: int, *, sign: bool = False) -> str:
-    """An interval with its level."""
-    text = words.interval(low, high, digits, sign=sign)
-    return f"{text} 95 %" if text.startswith("[") else text
 
 
 def map_of(row: Any, digits: int) -> str:

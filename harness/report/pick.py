@@ -246,22 +246,15 @@ def _best_within(
 
     def figures(name: str) -> str:
         row: Any = inside.loc[name]
-        return f"{name}, {words.signed(row['gain_map50_95'], digits)} for {words.times(row[ratio])} the {cost}"
+        gain = f"{words.signed(row['gain_map50_95'], digits)}{phrases.after(row, inside)}"
+        return f"{name}, {gain} for {words.times(row[ratio])} the {cost}"
 
     name = recommended(rows, column, record.min_gain)
     if name is not None:
         return name, f"{figures(name)}, beats the baseline."
-    candidates = rows[rows.index != BASELINE]
     if BASELINE in rows.index:
-        said = f"the baseline; no candidate within this limit beats it by {least} or more."
-        undefeated = candidates[candidates["verdict"] != Verdict.LOSS]
-        if len(undefeated):
-            longest = undefeated["epochs"] == undefeated["epochs"].max()
-            highest = str(undefeated.loc[longest, "gain_map50_95"].idxmax())
-            beats = "beats it by less" if rows.loc[highest, "verdict"] == Verdict.GAIN else "undecided"
-            said += f" The highest reading: {figures(highest)} ({beats})."
-        return BASELINE, said
-    name = non_inferior(candidates, column, record.min_gain)
+        return BASELINE, f"the baseline; no candidate within this limit beats it by {least} or more."
+    name = non_inferior(rows, column, record.min_gain)
     if name is not None:
         return name, f"{figures(name)}, loses less than {least} to the baseline, which costs more."
     return "", f"nothing; no candidate within this limit is known to lose less than {least} to the baseline."

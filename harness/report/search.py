@@ -174,7 +174,7 @@ def _front(seen: _Seen) -> Iterator[Section]:
     yield Section(
         title="The front",
         key="front",
-        note=" ".join(filter(None, (_READING, not_drawn, reasons, seen.ties.said))),
+        note=" ".join(filter(None, (_READING, not_drawn, reasons))),
         picture="pareto.png",
         picture_says="Gain in mAP50-95 against latency and against MACs, the front and the baseline marked",
         drawing=Fronts(
@@ -195,7 +195,7 @@ def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
     drawn = {point.mark for figure in seen.figures for point in figure.points}
     yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
     if seen.ties.letters:
-        yield "tie", "tied: not told apart by the noise"
+        yield "tie", "tied, by letter in the table: their difference may be 0, or not"
     if seen.compared.chosen:
         yield "chosen", "side by side below"
 

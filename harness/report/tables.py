@@ -62,7 +62,7 @@ class Cell:
         sort: What it is sorted by; the text where None, last where NaN.
         spark: A drawing of the interval, where there is one.
         strip: A drawing of single readings, where there are some.
-        tint: How strongly it is coloured beside others, −4 (far below) to 4 (far above).
+        tint: How strongly it is coloured beside others, −4 (far worse) to 4 (far better).
     """
 
     text: str
@@ -226,8 +226,6 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     record, digits = study.record, study.digits
     known, verdict, is_baseline = record.architectures.get(name), str(found["verdict"]), name == BASELINE
     gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
-    shown = phrases.verdict_of(found)
-    screening = "screening only" if found["standing"] == Standing.SCREENING and shown == verdict else ""
     fronts = {(True, True): "both fronts", (True, False): "latency front", (False, True): "MACs front"}
     front = fronts.get((bool(found.get("front_latency", False)), bool(found.get("front_macs", False))), "")
     is_timed = shared.several_lengths and pd.notna(found["epochs"])
@@ -235,7 +233,7 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     return row(
         verdict,
         cell(name, known.describe() if known else ""),
-        cell(shown, *remarks, screening, front, *phrases.beyond(found, record.constraints)),
+        cell(phrases.verdict_of(found), *remarks, front, *phrases.beyond(found, record.constraints)),
         cell(
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),

@@ -126,12 +126,7 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> dict[tuple[int, int],
 
 
 def right_by_class(pairs: Sequence[Pair], threshold: float) -> list[Change]:
-    """The share of detections that are right, of all and by the class that they name, at IoU 0.50.
-
-    Args:
-        pairs: As `found_by_group`.
-        threshold: Likewise.
-    """
+    """The share of detections that are right at IoU 0.50, of all and by their class; arguments as `found_by_group`."""
     first = pairs[0][0]
     classes, images = len(first.classes), len(first.target)
     every, right = np.zeros((2, 2, classes, images))
@@ -160,11 +155,12 @@ def where_tables(name: str, pairs: Sequence[Pair], threshold: float) -> Iterator
         yield _as_matrix(name, pairs[0][0], mixed)
 
 
-def _tint(change: Change, largest: float, *, more_is_better: bool = True) -> int:
-    """Blue of what is better, orange of what is worse; none where the interval holds 0."""
-    if change.low <= 0 <= change.high:
-        return 0
-    return round((_TINTS if more_is_better else -_TINTS) * (change.candidate - change.baseline) / largest)
+def _difference(change: Change, largest: float, unit: str = "", *, more_is_better: bool = True) -> Cell:
+    """Blue where it is better, orange where it is worse, without a colour where the interval holds 0."""
+    value = 100 * (change.candidate - change.baseline)
+    tint = round((_TINTS if more_is_better else -_TINTS) * value / largest) * (not change.low <= 0 <= change.high)
+    ends = words.interval(100 * change.low, 100 * change.high, 1, sign=True)
+    return Cell(text=f"{words.signed(value, 1)}{unit}", details=(ends,), sort=value, tint=tint)
 
 
 def _as_matrix(name: str, first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> Table:
@@ -180,10 +176,7 @@ def _as_matrix(name: str, first: ImageMatches, mixed: Mapping[tuple[int, int], C
     def difference(true: int, predicted: int) -> Cell:
         if (found := mixed.get((true, predicted))) is None:
             return cell("", sort=0.0)
-        value = change[true, predicted]
-        ends = words.interval(100 * found.low, 100 * found.high, 1, sign=True)
-        tint = _tint(found, largest / 100, more_is_better=true == predicted)
-        return Cell(text=words.signed(value, 1), details=(ends,), sort=value, tint=tint)
+        return _difference(found, largest, more_is_better=true == predicted)
 
     left_out = f"; {classes - len(shown)} further classes change less" if classes > len(shown) else ""
     return Table(
@@ -206,14 +199,7 @@ def _as_matrix(name: str, first: ImageMatches, mixed: Mapping[tuple[int, int], C
 
 
 def _as_table(name: str, rows: Sequence[Change], key: str, caption: str, counted: str) -> Table:
-    largest = max(abs(change.candidate - change.baseline) for change in rows) or 1.0
-
-    def difference(change: Change) -> Cell:
-        value = change.candidate - change.baseline
-        ends = words.interval(100 * change.low, 100 * change.high, 1, sign=True)
-        text = f"{words.signed(100 * value, 1)} pp"
-        return Cell(text=text, details=(ends,), sort=value, tint=_tint(change, largest))
-
+    largest = max(100 * abs(change.candidate - change.baseline) for change in rows) or 1.0
     return Table(
         key=key,
         caption=caption,
@@ -229,7 +215,7 @@ def _as_table(name: str, rows: Sequence[Change], key: str, caption: str, counted
                 "measured",
                 cell(change.group),
                 *(cell(words.part(share, 1), sort=share) for share in (change.baseline, change.candidate)),
-                difference(change),
+                _difference(change, largest, " pp"),
                 cell(f"{change.count:,}", sort=change.count),
             )
             for change in rows

@@ -94,14 +94,11 @@ def test_two_that_the_noise_does_not_tell_apart_share_a_letter() -> None:
     found = ties(example.winning(), ["baseline", "3fa9c1d2", "77e0b1aa", "09ab33f1"])
     assert found.letters == {"3fa9c1d2": ("a",), "77e0b1aa": ("a",)}  # neither the baseline nor one of a single seed
     assert found.tied == {"3fa9c1d2": ("77e0b1aa",), "77e0b1aa": ("3fa9c1d2",)}
-    assert found.said.startswith("2 of the 2 judged candidates on the fronts are tied")
 
 
 def test_who_is_told_from_all_has_no_letter() -> None:
     found = ties(example.winning(), ["77e0b1aa", "c41d9e02"])
-    assert found.letters == {}
-    assert found.said == "The noise tells all 2 judged candidates on the fronts from each other."
-    assert ties(example.winning(), ["77e0b1aa"]) == Ties()
+    assert found == Ties() == ties(example.winning(), ["77e0b1aa"]) == Ties()
 
 
 def test_gains_after_different_numbers_of_epochs_are_never_tied() -> None:

@@ -55,7 +55,7 @@
     const x = state.budget.ratio * budgets[key].to_x;
     const right = Math.max(layout.xaxis.range[1], x);
     return [
-      { type: "rect", yref: "paper", y0: 0, y1: 1, x0: x, x1: right, line: { width: 0 }, fillcolor: css("--card"), opacity: 0.72, layer: "above" },
+      { type: "rect", yref: "paper", y0: 0, y1: 1, x0: x, x1: right, line: { width: 0 }, fillcolor: css("--card"), opacity: 0.55, layer: "above" },
       { type: "line", yref: "paper", y0: 0, y1: 1, x0: x, x1: x, line: { width: 2, color: css("--accent") }, layer: "above" },
     ];
   };
