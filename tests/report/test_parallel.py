@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from harness.architecture import BASELINE, Architecture, LocalGroup, Placement
@@ -44,6 +45,16 @@ def test_axes_are_the_choices_that_differ_and_the_last_height_is_the_gain() -> N
     assert heights["aa"][-1] == 1 and heights["cc"][-1] == 0 and heights["bb"][-1] == pytest.approx(0.75)
     assert heights["aa"][0] > heights["bb"][0] > 0.5 > heights["cc"][0]  # ordered by gain within a choice
     assert found.ticks == ((0, "−0.020"), (0.5, "0.000"), (1, "+0.020"))
+
+
+def test_what_all_have_is_said_and_what_was_trained_less_is_dotted() -> None:
+    models = {"aa": placed("neck.P3", 3), "bb": placed("neck.P3", 7), "cc": placed("neck.P3", 7, kv_pool=8)}
+    record = study(models, {"aa": 0.02, "bb": 0.01, "cc": -0.02})
+    long = record.trials[record.trials["architecture"].isin([BASELINE, "aa"])].assign(epochs=12)
+    found = drawn(replace(record, trials=pd.concat([record.trials, long], ignore_index=True)))
+    assert "neck.P3" not in {axis.title for axis in found.axes} and "all have neck.P3: block" in found.about
+    dashes = {each["meta"]["names"][0]: each["line"]["dash"] for each in plotly_parallel(found)["data"]}
+    assert dashes == {"aa": "solid", "bb": "dot", "cc": "dot"}
 
 
 def test_several_shapes_of_one_architecture_are_named_together() -> None:
