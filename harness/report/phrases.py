@@ -112,15 +112,14 @@ def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
     if open_cases.empty:
         return ""
     open_cases = open_cases[open_cases["epochs"] == open_cases["epochs"].max()]
-    best = str(open_cases["gain_map50_95"].idxmax())
-    gain: Any = open_cases.loc[best, "gain_map50_95"]
-    if is_beyond_seeds(open_cases.loc[best]):
-        return ""
-    needed = _seeds_for(float(gain), noise, summary)
-    if isinstance(needed.seeds, NoNumber) or not gain > 0:
+    best: Any = open_cases.loc[open_cases["gain_map50_95"].idxmax()]
+    gain = float(best["gain_map50_95"])
+    hidden = best["gain_target"] == Target.NEW_IMAGES and gain < _SEEN * best["image_sd_limit"]  # by so few images
+    needed = _seeds_for(gain, noise, summary)
+    if isinstance(needed.seeds, NoNumber) or not gain > 0 or hidden:
         return ""
     return (
-        f"If the gain of {best}, the largest undecided one, is as large as it reads, "
+        f"If the gain of {best.name}, the largest undecided one, is as large as it reads, "
         f"{words.count(needed.seeds, 'seed')} besides the one that picked it would tell it from zero "
         f"{_with_power(needed, summary)}."
     )
@@ -364,8 +363,3 @@ def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> st
         f"{of} like these would move a gain by a standard deviation of {words.plain(sd, digits)} (median); the "
         f"intervals allow for that.{seen if least != words.plain(0.0, digits) else ''}{few}"
     )
-
-
-def is_beyond_seeds(row: Any) -> bool:
-    """Whether so few validation images hide a gain of this size on new images, however many seeds there are."""
-    return bool(row["gain_target"] == Target.NEW_IMAGES and row["gain_map50_95"] < _SEEN * row["image_sd_limit"])

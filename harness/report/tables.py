@@ -135,7 +135,7 @@ CANDIDATE_COLUMNS = (
     worded("Architecture", "blocks added to the base"),
     worded("Verdict", "95 % confidence"),
     Column(name="Gain", unit="mAP50-95, 95 % interval"),
-    Column(name="mAP50-95", unit="mean, 0 to 1, 95 % interval"),
+    Column(name="mAP50-95", unit="mean over all its seeds, 95 % interval"),
     Column(name="Latency", unit="× baseline, 95 % interval"),
     Column(name="MACs", unit="per image"),
     Column(name="Parameters", unit="in all"),
