@@ -83,7 +83,7 @@ def _tests(summary: pd.DataFrame) -> int:
 
 def _with_power(needed: SampleSize, summary: pd.DataFrame) -> str:
     """How often a number of seeds shows the gain, and what the estimated noise makes of the number."""
-    judged = f" of {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
+    judged = f" with {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
     most = needed.cautious
     seeds = f"{most} seeds" if isinstance(most, NoNumber) else words.count(most, "seed")
     return f"in four of five studies{judged}; {seeds} if the noise is as large as its interval allows"

@@ -195,7 +195,7 @@ def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
     drawn = {point.mark for figure in seen.figures for point in figure.points}
     yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
     if seen.ties.letters:
-        yield "tie", "tied, by letter in the table: their difference may be 0, or not"
+        yield "tie", "tied (letters in the table): not told apart, which does not make them equal"
     if seen.compared.chosen:
         yield "chosen", "side by side below"
 

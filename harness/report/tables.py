@@ -266,7 +266,7 @@ def _as_the_chosen(study: Analysis, name: str, own: str) -> str:
     """The interval that the head of the report gives, which also holds for whoever was chosen by the reading."""
     chosen: Any = study.inside.loc[name]
     ends = words.interval(chosen["gain_low"], chosen["gain_high"], study.digits, sign=True)
-    return "" if ends == own else f"as chosen {ends}"
+    return "" if ends == own else f"{ends}{phrases.corrected(chosen, study.inside)}"
 
 
 def _accuracy(found: Any, digits: int) -> Cell:

@@ -159,7 +159,7 @@ def test_the_largest_undecided_gain_says_how_many_seeds_would_decide_it() -> Non
     assert seeds > 10
     (said,) = [text for text in answered(record).remarks if "undecided" in text]
     assert f"gain of aaaaaaaa, the largest undecided one, is as large as it reads, {seeds} seeds" in said
-    assert "in four of five studies of 3 judged candidates" in said
+    assert "in four of five studies with 3 judged candidates" in said
 
 
 def test_many_candidates_say_what_chance_alone_would_show() -> None:

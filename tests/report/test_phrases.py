@@ -65,7 +65,7 @@ def test_the_seeds_are_those_of_the_test_that_gives_the_verdict_and_it_is_named(
         freedom = growing_df(noise.df, 2, df_of_a_seed(judged))
         assert seeds_said(record) == seeds_needed(noise.sd, 0.01, freedom, 0.05 / judged)
         said = noise_sentence(noise, summarise(record.trials))
-        assert (f"in four of five studies of {judged} judged candidates" in said) is (judged > 1)
+        assert (f"in four of five studies with {judged} judged candidates" in said) is (judged > 1)
 
 
 def test_how_many_seeds_the_upper_end_of_the_deviation_takes_is_said() -> None:

@@ -42,7 +42,7 @@ def test_whose_gain_the_head_names_has_the_heads_interval_too() -> None:
     )
     assert of_its_own != chosen
     found = {row.architecture: row.cells[2].details for row in table.rows}
-    assert found["aaaaaaaa"] == (of_its_own, f"as chosen {chosen}")
+    assert found["aaaaaaaa"] == (of_its_own, f"{chosen} (interval adjusted for 3 comparisons)")
     assert len(found["bbbbbbbb"]) == 1
 
 
