@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harness.analysis.analysis import Analysis
 from harness.analysis.noise import Noise
-from harness.analysis.statistics import Standing, Verdict, ended, judging_rows
+from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
@@ -62,7 +60,6 @@ class Answer:
         images: That of them which says what other validation images would change.
         best: The architecture with the largest gain among those that beat the baseline, or, where none
             does, among those judged; of those that were trained longest.
-        tiles: What the pick, where it is no candidate `best`, and the baseline reach and take, to be seen at a glance.
     """
 
     outcome: Outcome
@@ -74,7 +71,6 @@ class Answer:
     seeds: str
     images: str
     best: str | None
-    tiles: tuple[Tile, ...]
 
     @property
     def opening(self) -> str:
@@ -94,7 +90,6 @@ def answer(study: Analysis) -> Answer:
     headline, lead = _statement(record, inside, noise, outcome, best)
     detects = phrases.detects_something(summary.loc[BASELINE]) or outcome is Outcome.GAIN
     picked = pick(study) if detects else None
-    shown = picked.architecture if picked and picked.is_candidate else best
     seeds = _tested(summary)
     images = phrases.image_sentence(inside, noise.digits, record.environment.val_images)
     return Answer(
@@ -107,7 +102,6 @@ def answer(study: Analysis) -> Answer:
         seeds=seeds,
         images=images,
         best=best,
-        tiles=tuple(_tiles(study, shown)),
     )
 
 
@@ -235,7 +229,6 @@ def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
     said = (
         phrases.luck_of_many(record.trials, noise),
-        phrases.seeds_to_decide(summary, noise),
         images,
     )
     remarks += filter(None, said)
@@ -272,22 +265,3 @@ def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
     """Count the trainings that ended in each state other than complete, the most frequent first."""
     states = ended(trials)["state"].astype(str)
     return dict(Counter(states[states != State.COMPLETE]).most_common())
-
-
-def _tiles(study: Analysis, best: str | None) -> Iterator[Tile]:
-    """Yield what the answer's differences are of: mAPs over the gain's own seeds, in digits that agree with it."""
-    if best is None:
-        return
-    rows, row, digits = judging_rows(study.record.trials), study.inside.loc[best], study.digits
-    rows = rows[rows["architecture"] == best]
-    after, gain = float(rows["map50_95"].mean()), float(rows["gain_map50_95"].mean())
-    for most in range(digits, digits + 3):
-        before, reached = round(after - gain, most), round(after, most)
-        if round(reached - before, digits) == round(gain, digits):
-            break
-    value = f"{words.plain(before, most)} → {words.plain(reached, most)}"
-    seeds = f"over the {words.count(len(rows), 'seed')} of the gain"
-    yield Tile(label=f"mAP50-95, baseline → {best}", value=value, detail=seeds)
-    milliseconds = study.inside.loc[BASELINE, "latency_ms_p50"] * np.array([1.0, row["latency_ratio"]])
-    took = f"{milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else words.DASH
-    yield Tile(label="Latency", value=took, detail=phrases.latency_of(row))

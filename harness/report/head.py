@@ -44,7 +44,6 @@ def headed(study: Analysis, said: Answer, sections: tuple[Section, ...]) -> Page
         lead=lead,
         then=then,
         asked=tuple(_asked(study, said, sections)),
-        tiles=said.tiles,
         following=_following(record, said),
         remarks=tuple(each for each in said.remarks if each not in {said.seeds, said.images, EFFECT_WAS_PLANTED}),
         sections=sections,

@@ -57,7 +57,6 @@ class Parallel:
         lines: One an architecture, the most important last.
         ticks: Heights and names of gains on the last axis.
         pick: Whose line is drawn thick.
-        left_out: How many architectures of smaller gains are not drawn.
         about: What the heading adds: what all of them have, which has no axis, and how to read the lines.
     """
 
@@ -68,7 +67,6 @@ class Parallel:
     lines: tuple[Line, ...]
     ticks: tuple[tuple[float, str], ...]
     pick: str
-    left_out: int
     about: str
 
 
@@ -109,7 +107,6 @@ def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Archit
         lines=tuple(lines),
         ticks=tuple(((end - low) / ((high - low) or 1.0), words.signed(end, figure.digits)) for end in ends),
         pick=figure.pick,
-        left_out=left_out,
         about="; ".join(about),
     )
 

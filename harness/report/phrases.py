@@ -52,19 +52,24 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
     digits = noise.digits
     sentence = (
         f"Over {words.count(noise.architectures, 'candidate')}, the gain under one seed has a standard deviation of "
-        f"{words.plain(noise.sd, digits)} {words.interval(noise.low, noise.high, digits)} mAP50-95"
+        f"{words.plain(noise.sd, digits)} {words.interval(noise.low, noise.high, digits)} mAP50-95; to see a true gain "
+        f"of {WANTED_GAIN} takes"
     )
-    needed = _seeds_for(WANTED_GAIN, noise, summary)
+    tests = max(1, int(summary["p_value"].notna().sum()))  # over which the verdict is corrected
+    needed = _seeds_for(noise, summary, tests)
     if isinstance(needed.seeds, NoNumber):
-        return f"{sentence}; to see a true gain of {WANTED_GAIN} takes {needed.seeds} seeds."
+        return f"{sentence} {needed.seeds} seeds."
+    most = needed.cautious
     return (
-        f"{sentence}; to see a true gain of {WANTED_GAIN} takes {words.count(needed.seeds, 'seed')} "
-        f"a candidate besides the one that picks it, {_with_power(needed, summary)}."
+        f"{sentence} {words.count(needed.seeds, 'seed')} a candidate besides the one that picks it, in four of five "
+        f"studies{f' with {tests} judged candidates' if tests > 1 else ''}; "
+        f"{f'{most} seeds' if isinstance(most, NoNumber) else words.count(most, 'seed')} if the noise is as large as "
+        "its interval allows."
     )
 
 
-def _seeds_for(gain: float, noise: Noise, summary: pd.DataFrame) -> SampleSize:
-    """Seeds, besides the one that picks, that give a true gain the verdict *gain*, every judged candidate having them.
+def _seeds_for(noise: Noise, summary: pd.DataFrame, tests: int) -> SampleSize:
+    """Seeds, besides the one that picks, for the verdict *gain* on `WANTED_GAIN`, every judged candidate having them.
 
     The verdict is Holm's; a gain that stands alone has to pass his first and strictest step, α over all judged.
     """
@@ -73,20 +78,7 @@ def _seeds_for(gain: float, noise: Noise, summary: pd.DataFrame) -> SampleSize:
     # with one fresh seed each the noise is that of two, the one that picked being the other
     seeds = max(2.0, float(longest["gain_seeds"].mean())) if len(longest) else 2.0
     freedom = growing_df(noise.df, seeds, df_of_a_seed(noise.architectures))
-    return sample_size(noise.sd, noise.df, gain, lambda number: freedom(max(2, number)), ALPHA / _tests(summary))
-
-
-def _tests(summary: pd.DataFrame) -> int:
-    """Over how many candidates the verdict *gain* is corrected."""
-    return max(1, int(summary["p_value"].notna().sum()))
-
-
-def _with_power(needed: SampleSize, summary: pd.DataFrame) -> str:
-    """How often a number of seeds shows the gain, and what the estimated noise makes of the number."""
-    judged = f" with {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
-    most = needed.cautious
-    seeds = f"{most} seeds" if isinstance(most, NoNumber) else words.count(most, "seed")
-    return f"in four of five studies{judged}; {seeds} if the noise is as large as its interval allows"
+    return sample_size(noise.sd, noise.df, WANTED_GAIN, lambda number: freedom(max(2, number)), ALPHA / tests)
 
 
 def unequal_noise(trials: pd.DataFrame) -> str:
@@ -103,25 +95,6 @@ def unequal_noise(trials: pd.DataFrame) -> str:
     return (
         f"Candidates are not equally noisy: by candidate it is {found} (p = {probability:.1g}, Cochran's C). Each is "
         "judged by its own noise as far as its seeds tell it."
-    )
-
-
-def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
-    """How many seeds the largest undecided gain takes; empty where no judged candidate is undecided above zero."""
-    open_cases = summary[(summary["standing"] == Standing.JUDGED) & (summary["verdict"] == Verdict.UNDECIDED)]
-    if open_cases.empty:
-        return ""
-    open_cases = open_cases[open_cases["epochs"] == open_cases["epochs"].max()]
-    best: Any = open_cases.loc[open_cases["gain_map50_95"].idxmax()]
-    gain = float(best["gain_map50_95"])
-    hidden = best["gain_target"] == Target.NEW_IMAGES and gain < _SEEN * best["image_sd_limit"]  # by so few images
-    needed = _seeds_for(gain, noise, summary)
-    if isinstance(needed.seeds, NoNumber) or not gain > 0 or hidden:
-        return ""
-    return (
-        f"If the gain of {best.name}, the largest undecided one, is as large as it reads, "
-        f"{words.count(needed.seeds, 'seed')} besides the one that picked it would tell it from zero "
-        f"{_with_power(needed, summary)}."
     )
 
 

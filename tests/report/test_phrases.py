@@ -14,7 +14,7 @@ from harness.analysis.statistics import gain_noise, summarise
 from harness.record.study import StudyRecord
 from harness.report.answer import answer
 from harness.report.notes import unknown_images, unknowns
-from harness.report.phrases import image_sentence, noise_sentence, not_drawn, on, seeds_to_decide
+from harness.report.phrases import image_sentence, noise_sentence, not_drawn, on
 from tests.report import example
 
 
@@ -129,14 +129,6 @@ def test_the_sentence_on_images_has_their_number_and_their_deviation() -> None:
     assert said.startswith("800 other images like these would move a gain by a standard deviation of 0.0")
     assert "too short" in image_sentence(summarise(record.trials), 3, 59) and "too short" not in said
     assert image_sentence(summarise(example.winning().trials), 3) == ""
-
-
-def test_no_number_of_seeds_is_named_for_a_gain_that_the_images_hide() -> None:
-    record = example.none_gains()
-    summary = summarise(record.trials)
-    assert "would tell it from zero" in seeds_to_decide(summary, gain_noise(record.trials))
-    hidden = with_influence(record, 0.1)
-    assert seeds_to_decide(summarise(hidden.trials), gain_noise(hidden.trials)) == ""
 
 
 def test_what_a_study_did_not_keep_is_what_it_cannot_say() -> None:
