@@ -37,9 +37,9 @@ JUDGING = (
     "(6 / π² k² at the k-th look), so that adding seeds until a gain shows finds none that is not there.",
     "“loss” needs only the whole interval below zero, uncorrected: of candidates equal to the baseline, and as noisy "
     "as the others, about one in fifty is called so. One seed can rule a candidate out, never in.",
-    "Front: the baseline and the judged candidates that none of these beats, by their means; whether the "
-    "noise tells a member from the baseline is the verdict's to say. A candidate of one seed that they do "
-    "not beat is listed as “screening only”, and pushes nobody off the front.",
+    "Front: the baseline and the judged candidates that none of these beats, by their means, after as many epochs; "
+    "whether the noise tells a member from the baseline is the verdict's to say. A candidate of one seed that they do "
+    "not beat is listed as not judged, and pushes nobody off the front.",
 )
 
 
