@@ -12,6 +12,7 @@ from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.fronts import within
 from harness.analysis.noise import Noise
 from harness.analysis.statistics import Standing, front, gain_noise, summarise
+from harness.architecture import BASELINE
 from harness.record.study import StudyRecord
 
 FRONTS = {"latency": "latency_ratio", "macs": "macs"}
@@ -25,7 +26,7 @@ class Analysis:
     Attributes:
         record: The study.
         summary: A row an architecture (`summarise`), with `front_latency` and `front_macs`: whether nothing within
-            the bounds beats it in gain and in that cost.
+            the bounds that was trained for as many epochs beats it in gain and in that cost.
         inside: Its rows within the bounds, and those that are not measured; their intervals also hold for the one
             that is chosen by its reading.
         noise: Of one seed's gain.
@@ -58,8 +59,7 @@ def analyse(record: StudyRecord) -> Analysis:
     summary = summarise(record.trials, record.look)
     allowed = within(summary, record.constraints)
     for name, cost in FRONTS.items():
-        members = front(summary[allowed], ("gain_map50_95", cost))
-        summary[f"front_{name}"] = summary.index.isin(summary[allowed].index[members])
+        summary[f"front_{name}"] = _on_front(summary[allowed], cost).reindex(summary.index, fill_value=False)
     kept = summary["standing"].isin([Standing.BASELINE, Standing.UNMEASURED])
     return Analysis(
         record=record,
@@ -67,3 +67,14 @@ def analyse(record: StudyRecord) -> Analysis:
         inside=corrected_for_choice(summary[allowed | kept]),
         noise=gain_noise(record.trials),
     )
+
+
+def _on_front(rows: pd.DataFrame, cost: str) -> pd.Series[bool]:
+    """Return which rows nothing of their kind beats: gains after different numbers of epochs are not compared."""
+    own = rows["epochs"].fillna(0)
+    found = pd.Series(False, index=rows.index)
+    for epochs in own.unique():
+        kind = rows[(own == epochs) | (rows.index == BASELINE)]
+        members = front(kind, ("gain_map50_95", cost)).reindex(rows.index, fill_value=False)
+        found |= members & (own == epochs)
+    return found

@@ -150,8 +150,8 @@ FRONT: dict[str, Column] = {
     "complete": _whole("Complete trainings of any number of epochs."),
     "failed": _whole("Trainings that did not finish."),
     "reason": _text("Of the last failure."),
-    "front_latency": _flag("Whether nothing beats it in both gain and latency."),
-    "front_macs": _flag("Whether nothing beats it in both gain and MACs."),
+    "front_latency": _flag("Whether nothing of as many epochs beats it in both gain and latency."),
+    "front_macs": _flag("Whether nothing of as many epochs beats it in both gain and MACs."),
 }
 
 _OBJECTIVE = _text("`map50_95` (0 to 1), `latency` (ms), `macs` or `params`.")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 
 from harness.architecture import Architecture
 from harness.common.errors import UserError
+from harness.record import form
 from harness.record.data_dictionary import TRIALS_SCHEMA_VERSION
 from harness.record.form import AblationRecord, StudySettings, check_choices, check_names, check_study, check_trial
 from harness.record.study import COLUMNS, Choices, StudyRecord, trials_of
 from harness.record.surroundings import Environment, SpaceSummary
 
+T = TypeVar("T")
 TRIALS, SURROUNDINGS, DESIGN, PER_CLASS = "trials.parquet", "environment.json", "study.json", "per_class.csv"
 """The files that a record is read from, beside `architectures/<id>.yaml`."""
 VERSION_KEY = "schema_version"
@@ -52,6 +54,16 @@ def design(record: StudyRecord) -> dict[str, Any]:
         "expected_gains": list(record.expected_gains),
         "ablation": record.ablation.to_dict() if record.ablation else {},
     }
+
+
+def of_one(architecture: str, read: Callable[[], T | None]) -> T | None:
+    """Return what a file says that an architecture names; None of a name that is unsafe, or a file of another kind."""
+    if not form.SAFE_NAME.fullmatch(architecture):
+        return None
+    try:
+        return read()
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return None
 
 
 def is_study(folder: Path) -> bool:

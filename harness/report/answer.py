@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harness.analysis.analysis import Analysis
@@ -61,7 +60,6 @@ class Answer:
         images: That of them which says what other validation images would change.
         best: The architecture with the largest gain among those that beat the baseline, or, where none
             does, among those judged; of those that were trained longest.
-        tiles: The figures of the pick, where it is no candidate of `best`, to be seen at a glance.
     """
 
     outcome: Outcome
@@ -73,7 +71,6 @@ class Answer:
     seeds: str
     images: str
     best: str | None
-    tiles: tuple[Tile, ...]
 
     @property
     def opening(self) -> str:
@@ -93,7 +90,6 @@ def answer(study: Analysis) -> Answer:
     headline, lead = _statement(record, inside, noise, outcome, best)
     detects = phrases.detects_something(summary.loc[BASELINE]) or outcome is Outcome.GAIN
     picked = pick(study) if detects else None
-    shown = picked.architecture if picked and picked.is_candidate else best
     seeds = _tested(summary)
     images = phrases.image_sentence(inside, noise.digits, record.environment.val_images)
     return Answer(
@@ -106,7 +102,6 @@ def answer(study: Analysis) -> Answer:
         seeds=seeds,
         images=images,
         best=best,
-        tiles=tuple(_tiles(inside, noise, shown)),
     )
 
 
@@ -219,14 +214,13 @@ def _tested(summary: pd.DataFrame) -> str:
     judged, tests = (int(each.sum()) for each in (summary["standing"] == Standing.JUDGED, summary["p_value"].notna()))
     if not tests:
         return ""
-    each = "The judged candidate was" if judged == 1 else f"Each of the {judged} judged candidates was"
     rest = (
         " A candidate that was only screened can be ruled out, not in."
         if (summary["standing"] == Standing.SCREENING).any()
         else ""
     )
     correction = f", with Holm's correction for {tests} tests" if tests > 1 else ""
-    return f"{each} tested against the baseline, under seeds that did not pick it, at 5 %{correction}.{rest}"
+    return f"{words.count(judged, 'candidate')} tested at 5 % under seeds that did not pick{correction}.{rest}"
 
 
 def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
@@ -234,9 +228,7 @@ def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
     record, summary, noise = study.record, study.inside, study.noise
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
     said = (
-        phrases.several_lengths(summary),
         phrases.luck_of_many(record.trials, noise),
-        phrases.seeds_to_decide(summary, noise),
         images,
     )
     remarks += filter(None, said)
@@ -273,32 +265,3 @@ def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
     """Count the trainings that ended in each state other than complete, the most frequent first."""
     states = ended(trials)["state"].astype(str)
     return dict(Counter(states[states != State.COMPLETE]).most_common())
-
-
-def _tiles(summary: pd.DataFrame, noise: Noise, best: str | None) -> list[Tile]:
-    """The figures of the answer at a glance."""
-    digits = noise.digits
-    base: Any = summary.loc[BASELINE]
-    if base["seeds"] == 0:
-        return []
-    own = phrases.ci(base["map50_95_low"], base["map50_95_high"], digits)
-    tiles = [Tile(label="Baseline mAP50-95", value=words.plain(base["map50_95"], digits), detail=own)]
-    if best is not None:
-        row: Any = summary.loc[best]
-        if row["epochs"] == base["epochs"]:
-            reached = f"{words.plain(base['map50_95'], digits)} → {words.plain(row['map50_95'], digits)}"
-            tiles = [Tile(label="mAP50-95, baseline → it", value=reached, detail=f"the baseline's {own}")]
-        latency = phrases.ci(row["latency_ratio_low"], row["latency_ratio_high"], 2)
-        milliseconds = base["latency_ms_p50"] * np.array([1.0, row["latency_ratio"]])
-        took = f"; {milliseconds[0]:.3g} → {milliseconds[1]:.3g} ms" if np.isfinite(milliseconds).all() else ""
-        ends = phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)
-        seeds = f"{words.count(int(row['gain_seeds']), 'seed')}{phrases.corrected(row, summary)}"
-        gain = words.signed(row["gain_map50_95"], digits)
-        tiles += [
-            Tile(label=f"Gain of {best}", value=gain, detail=f"{ends}, {seeds}"),
-            Tile(label="Its latency", value=words.times(row["latency_ratio"]), detail=f"{latency}{took}"),
-        ]
-    if noise.usable:
-        sd, detail = f"± {words.plain(noise.sd, digits)}", phrases.ci(noise.low, noise.high, digits)
-        tiles.append(Tile(label="SD of one seed's gain", value=sd, detail=detail))
-    return tiles

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -163,19 +164,22 @@ class Comparison:
     token: str = _TOKEN
 
 
-def comparison(study: Analysis, pick: str, ties: Mapping[str, Sequence[str]]) -> Comparison:
+def comparison(
+    study: Analysis, pick: str, ties: Mapping[str, Sequence[str]], named: Collection[str | None]
+) -> Comparison:
     """Everything to be compared.
 
     Args:
         study: What was found; what was not measured is left out.
         pick: The recommended candidate, which comes first; or nothing.
         ties: Architecture to those that the noise does not tell from it.
+        named: Whose gains the head of the report names: they have the same intervals here.
     """
     record = study.record
     measured = study.summary[study.summary["standing"] != Standing.UNMEASURED]
     base = record.model_yamls.get(BASELINE, "").splitlines()
     entries = {
-        str(name): _entry(study, str(name), row, base, ties.get(str(name), ()), pick)
+        str(name): _entry(study, str(name), row, base, ties.get(str(name), ()), pick, named)
         for name, row in measured.iterrows()
     }
     known = [record.architectures[name] for name in entries if name in record.architectures]
@@ -196,16 +200,20 @@ def _chosen(measured: pd.DataFrame, best: pd.DataFrame, pick: str) -> tuple[str,
     return tuple(name for name in order if name != BASELINE and name in measured.index)[:MOST]
 
 
-def _entry(study: Analysis, name: str, row: Any, base: list[str], tied: Sequence[str], pick: str) -> Entry:
+def _entry(
+    study: Analysis, name: str, row: Any, base: list[str], tied: Sequence[str], pick: str, named: Collection[str | None]
+) -> Entry:
     record, digits, is_baseline = study.record, study.digits, name == BASELINE
     known = record.architectures.get(name)
-    screening = " (screening only)" if row["standing"] == Standing.SCREENING else ""
     ratio = phrases.latency_of(row)
     latency = "not measured" if ratio == words.DASH else f"{ratio} the baseline's"
-    verdict = [f"{row['verdict']}{screening}", "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
+    verdict = [phrases.verdict_of(row), "the pick" * (name == pick), *phrases.beyond(row, record.constraints)]
+    gain = "0 by definition" if is_baseline else f"{phrases.gain_of(row, digits)} mAP50-95"
+    if name in named:
+        gain = phrases.chosen_gain_of(study.inside.loc[name], study.inside, digits)
     facts = (
         "; ".join(filter(None, verdict)),
-        "0 by definition" if is_baseline else f"{phrases.gain_of(row, digits)} mAP50-95",
+        gain,
         f"{phrases.map_of(row, digits)} after {words.epochs(row['epochs'])}",
         "1× by definition" if is_baseline else latency,
         f"{words.amount(row['macs'])} ({words.percent(row['macs_ratio'])})",
@@ -243,19 +251,17 @@ class Ties:
     Attributes:
         letters: Architecture to its groups, of those that are tied with any other.
         tied: Architecture to those that it is tied with, the largest gain first.
-        said: What this means; empty where fewer than two were judged.
     """
 
     letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    said: str = ""
 
 
 def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
     """Tied candidates among those on a front that were judged on repeated seeds.
 
     The baseline has no letter: whether a candidate is told from it is the verdict's to say. Neither has a candidate
-    of one seed, which was picked on it.
+    of one seed, which was picked on it. Gains after different numbers of epochs are of two kinds, never tied.
 
     Args:
         front: Rows of `summarise` that are on a front.
@@ -265,14 +271,14 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
     names = [str(name) for name in judged.index]
     if len(names) < 2:
         return Ties()
-    groups = letters(names, told_apart(trials, names))
+    epochs = judged["epochs"].to_dict()
+    unlike = {frozenset(pair) for pair in combinations(names, 2) if epochs[pair[0]] != epochs[pair[1]]}
+    groups = letters(names, told_apart(trials, names) | unlike)
     tied = {
         name: tuple(other for other in names if other != name and set(groups[name]) & set(groups[other]))
         for name in names
     }
     kept = {name: others for name, others in tied.items() if others}
-    if not kept:
-        return Ties(said=f"The noise tells all {len(names)} judged candidates on the fronts from each other.")
     # Letters are given anew: one that an architecture has for itself says nothing.
     given = sorted({each for name in kept for each in groups[name]}, key=lambda each: (len(each), each))
     members = {each: [name for name in kept if each in groups[name]] for each in given}
@@ -281,9 +287,4 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
     return Ties(
         letters={name: tuple(renamed[each] for each in groups[name] if each in renamed) for name in kept},
         tied=kept,
-        said=(
-            f"{len(kept)} of the {len(names)} judged candidates on the fronts are tied with another one: the noise "
-            "does not tell those apart that share a ring, and a letter in the table (the 95 % interval of their "
-            "difference holds 0). That is no proof that they are equal."
-        ),
     )

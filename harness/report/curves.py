@@ -13,13 +13,12 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from harness.architecture import BASELINE
-from harness.record.form import SAFE_NAME
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.tables import of_one
 from harness.report import words
 from harness.training.curve import curve_path
 
@@ -92,13 +91,8 @@ class Curves:
 
 def read_curve(folder: Path, key: Key) -> pd.DataFrame | None:
     """The curve of a training; None where there is no such file, or it is none."""
-    if not SAFE_NAME.fullmatch(key[0]):
-        return None
-    try:
-        curve = pd.read_parquet(curve_path(folder, *key))
-        return curve if len(curve) and {"epoch", "step"} <= set(curve) else None
-    except (OSError, pa.ArrowException, ValueError):
-        return None
+    curve = of_one(key[0], lambda: pd.read_parquet(curve_path(folder, *key)))
+    return curve if curve is not None and len(curve) and {"epoch", "step"} <= set(curve) else None
 
 
 def learning_curves(record: StudyRecord, shown: Sequence[str], read: Reader | None) -> Curves | None:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.architecture import BASELINE
-from harness.record.form import SAFE_NAME
 from harness.record.study import StudyRecord
+from harness.record.tables import of_one
 from harness.report import tables, words
 from harness.report.tables import Cell, Column, Row, Strip, Table, cell, worded
 
@@ -49,21 +48,21 @@ Reader = Callable[[str], Rounds | None]
 
 def read_rounds(folder: Path, architecture: str) -> Rounds | None:
     """The rounds of `<architecture>.parquet`; None where there is no such file, or it is no measurement."""
-    if not SAFE_NAME.fullmatch(architecture):
-        return None
-    try:
-        table = pq.read_table(folder / f"{architecture}.parquet", columns=["round", "position", "model", "latency_ms"])
-        figures = json.loads(table.schema.metadata[METADATA_KEY])
-        passes = table.to_pandas().sort_values(["round", "position"])
-        candidate, baseline = (
-            passes.loc[passes["model"] == model, "latency_ms"].to_numpy(dtype=float).reshape(-1, _PASSES)
-            for model in ("candidate", "baseline")
-        )
-        ratios = candidate.sum(axis=1) / baseline.sum(axis=1)
-        low, high = map(float, figures["ratio_ci95"])
-        ratio = float(figures["ratio"])
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-        return None
+    return of_one(architecture, lambda: _rounds(folder / f"{architecture}.parquet"))
+
+
+def _rounds(file: Path) -> Rounds | None:
+    """Those of a file; None where they are no sound measurement."""
+    table = pq.read_table(file, columns=["round", "position", "model", "latency_ms"])
+    figures = json.loads(table.schema.metadata[METADATA_KEY])
+    passes = table.to_pandas().sort_values(["round", "position"])
+    candidate, baseline = (
+        passes.loc[passes["model"] == model, "latency_ms"].to_numpy(dtype=float).reshape(-1, _PASSES)
+        for model in ("candidate", "baseline")
+    )
+    ratios = candidate.sum(axis=1) / baseline.sum(axis=1)
+    low, high = map(float, figures["ratio_ci95"])
+    ratio = float(figures["ratio"])
     sound = len(ratios) and np.isfinite([*ratios, ratio, low, high]).all() and passes["latency_ms"].min() > 0
     return Rounds(ratios=ratios, ratio=ratio, low=low, high=high) if sound else None
 

@@ -53,14 +53,14 @@ LOOKS: dict[Mark, Look] = {
 
 LEGEND = {
     Mark.BEYOND: "beyond a bound of the search",
-    Mark.SCREENING: "one seed: screening only",
+    Mark.SCREENING: "one seed: not judged",
     Mark.LOSS: "worse than the baseline",
     Mark.UNDECIDED: "judged, not told from the baseline",
     Mark.GAIN: "beats the baseline",
     Mark.PLACEBO: "placebo: the base, widened",
     Mark.BASELINE: "baseline",
 }
-FAINT = 0.55
+FAINT = 0.7
 MOST_BARS = 30
 """Bars of single seeds and losses beyond this many are left to the hover text: they would hide the rest."""
 ALWAYS_BARRED = frozenset({Mark.GAIN, Mark.UNDECIDED, Mark.PLACEBO})
@@ -109,7 +109,8 @@ _SCALE = {"latency": 1.0, "macs": 1e-6}
 class Point:
     """One architecture: cost and gain with their intervals (NaN where there is none).
 
-    `ties` are the letters of its groups of front members that the noise does not tell apart.
+    `ties` are the letters of its groups of front members that the noise does not tell apart; `shorter` is after how
+    many epochs its gain is, where others were trained longer.
     """
 
     architecture: str
@@ -123,6 +124,7 @@ class Point:
     high: float
     notes: tuple[str, ...]
     ties: tuple[str, ...] = ()
+    shorter: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,7 @@ class FrontFigure:
 
     Attributes:
         points: The baseline and every measured candidate; failed ones are not drawn.
-        steps: Corners of the front's staircase, from the cheapest member to the right edge.
+        steps: Corners of the front's staircase, from the cheapest member to the right edge; of those trained longest.
         firm: Whether the staircase rests on judged architectures, not on single seeds.
         x_range: Drawn range, in the axis's unit.
         y_range: Drawn range of the gain.
@@ -188,12 +190,13 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
     points = tuple(_point(study, str(name), row, axis) for name, row in drawn.iterrows())
     x_range, y_range = _ranges(points)
     lengths = phrases.lengths(summary)
-    epochs = f", longest trainings ({', '.join(map(str, lengths))} epochs)" if len(lengths) > 1 else ""
-    firm = any(point.on_front and point.mark not in {Mark.BASELINE, Mark.SCREENING} for point in points)
+    epochs = f" after {' or '.join(map(str, lengths))} epochs" if len(lengths) > 1 else ""
+    longest = [point for point in points if not point.shorter]
+    firm = any(point.on_front and point.mark not in {Mark.BASELINE, Mark.SCREENING} for point in longest)
     return FrontFigure(
         axis=axis,
         points=points,
-        steps=_staircase([p for p in points if not firm or p.mark is not Mark.SCREENING], x_range[1]),
+        steps=_staircase([p for p in longest if not firm or p.mark is not Mark.SCREENING], x_range[1]),
         firm=firm,
         x_range=x_range,
         y_range=y_range,
@@ -267,6 +270,7 @@ def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
         low=float(row["gain_low"]),
         high=float(row["gain_high"]),
         notes=notes,
+        shorter=words.epochs(row["epochs"]) if row["epochs"] < study.summary["epochs"].max() else "",
     )
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from harness.architecture import BASELINE
-from harness.record.form import SAFE_NAME
 from harness.record.state import State
 from harness.record.study import StudyRecord
+from harness.record.tables import of_one
 from harness.training.image_matches import LEAST_DRAWN, ImageMatches, matches_path, read_matches
 
 Floats = NDArray[np.float64]
@@ -148,13 +148,8 @@ class Gallery:
 
 def read_kept(folder: Path, key: Key) -> ImageMatches | None:
     """The matches of a training by the images' names; None where there are none with boxes."""
-    if not SAFE_NAME.fullmatch(key[0]):
-        return None
-    try:
-        matches = read_matches(matches_path(folder, *key))
-    except (OSError, ValueError):
-        return None
-    return matches.sorted_by_name() if matches.target_boxes and matches.names else None
+    matches = of_one(key[0], lambda: read_matches(matches_path(folder, *key)))
+    return matches.sorted_by_name() if matches and matches.target_boxes and matches.names else None
 
 
 @dataclass(frozen=True, kw_only=True)

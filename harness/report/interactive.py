@@ -117,8 +117,9 @@ def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
 
 
 def _title(point: Point) -> str:
-    """The identity with the letters of its ties, as markup."""
-    return html.escape(point.architecture) + (f" ({', '.join(point.ties)})" if point.ties else "")
+    """The identity with the letters of its ties and what makes its gain another kind, as markup."""
+    about = ", ".join(filter(None, [*point.ties, point.shorter]))
+    return html.escape(point.architecture) + (f" ({about})" if about else "")
 
 
 def _position(corner: Corner | None) -> str:

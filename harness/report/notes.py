@@ -37,9 +37,9 @@ JUDGING = (
     "(6 / π² k² at the k-th look), so that adding seeds until a gain shows finds none that is not there.",
     "“loss” needs only the whole interval below zero, uncorrected: of candidates equal to the baseline, and as noisy "
     "as the others, about one in fifty is called so. One seed can rule a candidate out, never in.",
-    "Front: the baseline and the judged candidates that none of these beats, by their means; whether the "
-    "noise tells a member from the baseline is the verdict's to say. A candidate of one seed that they do "
-    "not beat is listed as “screening only”, and pushes nobody off the front.",
+    "Front: the baseline and the judged candidates that none of these beats, by their means, after as many epochs; "
+    "whether the noise tells a member from the baseline is the verdict's to say. A candidate of one seed that they do "
+    "not beat is listed as not judged, and pushes nobody off the front.",
 )
 
 
@@ -56,13 +56,17 @@ def measured(record: StudyRecord) -> Pairs:
     epochs = None if rungs else settings.epochs
     sizes = ((epochs, "epochs"), (settings.batch, "images a batch"), (settings.imgsz, "pixels"))
     given = ladder + [f"{value} {unit}" for value, unit in sizes if value is not None]
+    trained = "".join(
+        f"; then {name} and the baseline for {words.epochs(epochs)} under seeds {seeds}"
+        for name, epochs, seeds in trained_longer(record)
+    )
     environment = record.environment
     taken = environment.latency_threads  # None of a study from before that was recorded
     threads = f"; {words.count(taken.count, 'thread')}, {taken.reason}" if taken else ""
     uncounted = ", ".join(f"{name} ({number}×)" for name, number in environment.uncounted.items())
     return (
         ("mAP50-95, mAP50", f"{_evaluators(record)}, on the validation set of the data; 0 to 1"),
-        ("Training", f"{', '.join(given) or 'see settings'}; from {start}"),
+        ("Training", f"{', '.join(given) or 'see settings'}; from {start}{trained}"),
         ("Baseline", "the unmodified base, trained under the same budget and seeds as a candidate"),
         (
             "Latency",
@@ -196,7 +200,21 @@ def commands(record: StudyRecord, what: str = "search") -> Pairs:
     # a report may have been told to recommend by another least gain than its study
     option = () if record.min_gain == MIN_GAIN else ("--min-gain", f"{record.min_gain:g}")
     report = in_its_folder(record, to_type(record, "report", record.name, *option))
-    return (*((first,) if again else ()), ("Make this report again", report))
+    longer = []
+    for name, epochs, seeds in trained_longer(record):
+        typed = to_type(record, "train", record.name, name, "--epochs", str(epochs), "--seeds", seeds)
+        longer.append((f"Train {name} for {words.epochs(epochs)}, as here", in_its_folder(record, typed)))
+    return (*((first,) if again else ()), *longer, ("Make this report again", report))
+
+
+def trained_longer(record: StudyRecord) -> list[tuple[str, int, str]]:
+    """Return which candidates were trained for more epochs than the search's, for how many, under which seeds."""
+    trials, epochs = record.trials, record.settings.epochs
+    if epochs is None or record.settings.rungs or record.ablation:
+        return []
+    done = (trials["state"] == State.COMPLETE) & (trials["architecture"] != BASELINE) & (trials["epochs"] > epochs)
+    groups: Any = trials[done].groupby(["architecture", "epochs"], sort=False)["seed"]
+    return [(str(name), int(longer), ",".join(map(str, sorted(seeds)))) for (name, longer), seeds in groups]
 
 
 def to_type(record: StudyRecord, command: str, *words: str) -> str:

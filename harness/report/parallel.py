@@ -40,11 +40,12 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """An architecture: where it crosses each axis, 0 (bottom) to 1, the last one being its gain."""
+    """An architecture: where it crosses each axis, 0 (bottom) to 1, the last one its gain; `shorter`: fewer epochs."""
 
     architecture: str
     mark: Mark
     heights: tuple[float, ...]
+    shorter: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Parallel:
         lines: One an architecture, the most important last.
         ticks: Heights and names of gains on the last axis.
         pick: Whose line is drawn thick.
-        left_out: How many architectures of smaller gains are not drawn.
+        about: What the heading adds: what all of them have, which has no axis, and how to read the lines.
     """
 
     kind: ClassVar[str] = "parallel"
@@ -66,7 +67,7 @@ class Parallel:
     lines: tuple[Line, ...]
     ticks: tuple[tuple[float, str], ...]
     pick: str
-    left_out: int
+    about: str
 
 
 def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Architecture]) -> Parallel | None:
@@ -93,17 +94,20 @@ def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Archit
     columns = [_heights(values[axis.title], axis.levels) for axis in axes]
     columns.append([(each.gain - low) / ((high - low) or 1.0) for each in points])
     lines = [
-        Line(architecture=each.architecture, mark=each.mark, heights=tuple(column[at] for column in columns))
-        for at, each in enumerate(points)
+        Line(architecture=each.architecture, mark=each.mark, heights=heights, shorter=bool(each.shorter))
+        for each, heights in zip(points, zip(*columns, strict=True), strict=True)
     ]
     lines.sort(key=lambda each: (each.architecture == figure.pick, _ORDER.index(each.mark)))
     ends = dict.fromkeys((low, 0.0, high))
+    about = [f"all have {title}: {found[0]}" for title, found in values.items() if len(set(found)) == 1]
+    about += [f"{left_out} of smaller gains are not drawn"] * bool(left_out)
+    about += ["dotted: after fewer epochs"] * any(each.shorter for each in points)
     return Parallel(
         axes=tuple(axes),
         lines=tuple(lines),
         ticks=tuple(((end - low) / ((high - low) or 1.0), words.signed(end, figure.digits)) for end in ends),
         pick=figure.pick,
-        left_out=left_out,
+        about="; ".join(about),
     )
 
 
@@ -143,6 +147,9 @@ def _heights(values: Sequence[str], levels: Sequence[str]) -> list[float]:
             offset = 0.5 - (rank + 0.5) / len(those)
             heights[at] = (place + 0.5 + _SPREAD * offset) / len(levels)
     return heights
+
+
+_CURVED = {"shape": "spline", "smoothing": 0.6}
 
 
 def plotly_parallel(drawing: Parallel) -> Mapping[str, Any]:
@@ -192,7 +199,7 @@ def _trace(drawing: Parallel, line: Line, count: int) -> dict[str, object]:
         "x": list(range(count)),
         "y": [round(height, 4) for height in line.heights],
         "hovertemplate": "%{customdata}<extra></extra>",
-        "line": {"width": 3.2 if is_pick else 1.4, "shape": "spline", "smoothing": 0.6},
+        "line": {"width": 3.2 if is_pick else 1.4, "dash": "dot" if line.shorter else "solid"} | _CURVED,
         "marker": {"size": 7 if is_pick else 4},
         "opacity": 1.0 if is_pick or line.mark is Mark.GAIN else FAINT,
         "meta": {"role": line.mark.name.lower(), "names": [line.architecture] * count},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -50,20 +51,25 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
         )
     digits = noise.digits
     sentence = (
-        f"The paired difference of one seed has a standard deviation of {words.plain(noise.sd, digits)} "
-        f"{words.interval(noise.low, noise.high, digits)} mAP50-95"
+        f"Over {words.count(noise.architectures, 'candidate')}, the gain under one seed has a standard deviation of "
+        f"{words.plain(noise.sd, digits)} {words.interval(noise.low, noise.high, digits)} mAP50-95; to see a true gain "
+        f"of {WANTED_GAIN} takes"
     )
-    needed = _seeds_for(WANTED_GAIN, noise, summary)
+    tests = max(1, int(summary["p_value"].notna().sum()))  # over which the verdict is corrected
+    needed = _seeds_for(noise, summary, tests)
     if isinstance(needed.seeds, NoNumber):
-        return f"{sentence}; to see a true gain of {WANTED_GAIN} takes {needed.seeds} seeds."
+        return f"{sentence} {needed.seeds} seeds."
+    most = needed.cautious
     return (
-        f"{sentence}; to see a true gain of {WANTED_GAIN} takes {words.count(needed.seeds, 'seed')} "
-        f"per judged architecture besides the one that picks it ({_with_power(needed, summary)})."
+        f"{sentence} {words.count(needed.seeds, 'seed')} a candidate besides the one that picks it, in four of five "
+        f"studies{f' with {tests} judged candidates' if tests > 1 else ''}; "
+        f"{f'{most} seeds' if isinstance(most, NoNumber) else words.count(most, 'seed')} if the noise is as large as "
+        "its interval allows."
     )
 
 
-def _seeds_for(gain: float, noise: Noise, summary: pd.DataFrame) -> SampleSize:
-    """Seeds, besides the one that picks, that give a true gain the verdict *gain*, every judged candidate having them.
+def _seeds_for(noise: Noise, summary: pd.DataFrame, tests: int) -> SampleSize:
+    """Seeds, besides the one that picks, for the verdict *gain* on `WANTED_GAIN`, every judged candidate having them.
 
     The verdict is Holm's; a gain that stands alone has to pass his first and strictest step, α over all judged.
     """
@@ -72,24 +78,7 @@ def _seeds_for(gain: float, noise: Noise, summary: pd.DataFrame) -> SampleSize:
     # with one fresh seed each the noise is that of two, the one that picked being the other
     seeds = max(2.0, float(longest["gain_seeds"].mean())) if len(longest) else 2.0
     freedom = growing_df(noise.df, seeds, df_of_a_seed(noise.architectures))
-    return sample_size(noise.sd, noise.df, gain, lambda number: freedom(max(2, number)), ALPHA / _tests(summary))
-
-
-def _tests(summary: pd.DataFrame) -> int:
-    """Over how many candidates the verdict *gain* is corrected."""
-    return max(1, int(summary["p_value"].notna().sum()))
-
-
-def _with_power(needed: SampleSize, summary: pd.DataFrame) -> str:
-    """Of which test a number of seeds speaks, and what the estimated noise makes of its power."""
-    corrected = f", Holm-corrected over {tests} judged candidates" if (tests := _tests(summary)) > 1 else ""
-    most = needed.cautious
-    seeds = f"{most} seeds" if isinstance(most, NoNumber) else words.count(most, "seed")
-    return (
-        f"t-test at 5 %{corrected}; power 80 % if that standard deviation is the true one, "
-        f"{words.part(needed.expected_power)} on average over what it may be, and "
-        f"{seeds} where it is at the upper end"
-    )
+    return sample_size(noise.sd, noise.df, WANTED_GAIN, lambda number: freedom(max(2, number)), ALPHA / tests)
 
 
 def unequal_noise(trials: pd.DataFrame) -> str:
@@ -106,26 +95,6 @@ def unequal_noise(trials: pd.DataFrame) -> str:
     return (
         f"Candidates are not equally noisy: by candidate it is {found} (p = {probability:.1g}, Cochran's C). Each is "
         "judged by its own noise as far as its seeds tell it."
-    )
-
-
-def seeds_to_decide(summary: pd.DataFrame, noise: Noise) -> str:
-    """How many seeds the largest undecided gain takes; empty where no judged candidate is undecided above zero."""
-    open_cases = summary[(summary["standing"] == Standing.JUDGED) & (summary["verdict"] == Verdict.UNDECIDED)]
-    if open_cases.empty:
-        return ""
-    open_cases = open_cases[open_cases["epochs"] == open_cases["epochs"].max()]
-    best = str(open_cases["gain_map50_95"].idxmax())
-    gain: Any = open_cases.loc[best, "gain_map50_95"]
-    if is_beyond_seeds(open_cases.loc[best]):
-        return ""
-    needed = _seeds_for(float(gain), noise, summary)
-    if isinstance(needed.seeds, NoNumber) or not gain > 0:
-        return ""
-    return (
-        f"If the gain of {best}, the largest undecided one, is as large as it reads, "
-        f"{words.count(needed.seeds, 'seed')} besides the one that picked it would tell it from zero "
-        f"({_with_power(needed, summary)})."
     )
 
 
@@ -162,6 +131,13 @@ def breakthrough(found: Breakthrough, longer: int = 0) -> str:
     )
 
 
+def verdict_of(row: Any) -> str:
+    """The verdict as it is shown: nobody judged what one seed, or seeds that picked, have read."""
+    seeds = "one seed: " if row["gain_seeds"] == 1 else ""
+    verdict = "not judged" if row["verdict"] == Verdict.UNDECIDED else str(row["verdict"])
+    return f"{seeds}{verdict}" if row["standing"] == Standing.SCREENING else str(row["verdict"])
+
+
 def lengths(summary: pd.DataFrame) -> list[int]:
     """Epochs of the compared trainings, the baseline's included, ascending; several where candidates climb a ladder."""
     compared = summary[summary["standing"] != Standing.UNMEASURED]
@@ -171,18 +147,6 @@ def lengths(summary: pd.DataFrame) -> list[int]:
 def after(row: Any, summary: pd.DataFrame) -> str:
     """` after 12 epochs`, where not all architectures have the same number."""
     return f" after {words.epochs(row['epochs'])}" if len(lengths(summary)) > 1 else ""
-
-
-def several_lengths(summary: pd.DataFrame) -> str:
-    """What to know of a study whose architectures were trained for different numbers of epochs; else empty."""
-    found = lengths(summary)
-    if len(found) < 2:
-        return ""
-    return (
-        f"Architectures were trained for different numbers of epochs ({', '.join(map(str, found))}): each stands, also "
-        "on the front, with its longest trainings and their gain over the baseline after as many. Gains after "
-        "different numbers of epochs are not of one kind."
-    )
 
 
 def beyond(row: Any, constraints: Constraints) -> tuple[str, ...]:
@@ -238,10 +202,12 @@ def name_of(record: StudyRecord, architecture: str) -> str:
     return f"{architecture} ({known.describe()})" if known else architecture
 
 
-def ci(low: float, high: float, digits: int, *, sign: bool = False) -> str:
-    """An interval with its level."""
-    text = words.interval(low, high, digits, sign=sign)
-    return f"{text} 95 %" if text.startswith("[") else text
+def included(record: StudyRecord) -> dict[str, str]:
+    """Architecture to what to say of it, for those that were given with `--include`: they are tried first, in order."""
+    trials = record.trials[record.trials["architecture"] != BASELINE]
+    tried = map(str, trials.sort_values("trial", kind="stable")["architecture"].unique())
+    given = zip(tried, record.settings.include, strict=False)
+    return {name: f"included: {Path(spec).stem}" for name, spec in given}
 
 
 def map_of(row: Any, digits: int) -> str:
@@ -360,21 +326,13 @@ def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> st
     if rows.empty:
         return ""
     sd, limit = (float(rows[name].median()) for name in ("image_sd", "image_sd_limit"))
-    of = f"the {images:,} validation images" if isinstance(images, int) else "the validation images"
+    of = f"{images:,} other images" if isinstance(images, int) else "As many other images"
     least = words.plain(_SEEN * limit, digits)
-    seen = (
-        f" With any number of seeds a true gain below {least} would be seen on new images in fewer than four of five "
-        "studies: that takes more images."
-    )
+    seen = f" To see a true gain below {least} takes more images, not more seeds."
     few = ""
     if isinstance(images, int) and images < _FEW:
         few = f" Of fewer than {_FEW} images the intervals are a little too short: 92 % where 95 % is said."
     return (
-        f"The choice of {of} moves a gain by a standard deviation of {words.plain(sd, digits)} (median); the intervals "
-        f"hold it.{seen if least != words.plain(0.0, digits) else ''}{few}"
+        f"{of} like these would move a gain by a standard deviation of {words.plain(sd, digits)} (median); the "
+        f"intervals allow for that.{seen if least != words.plain(0.0, digits) else ''}{few}"
     )
-
-
-def is_beyond_seeds(row: Any) -> bool:
-    """Whether so few validation images hide a gain of this size on new images, however many seeds there are."""
-    return bool(row["gain_target"] == Target.NEW_IMAGES and row["gain_map50_95"] < _SEEN * row["image_sd_limit"])

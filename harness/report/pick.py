@@ -116,9 +116,15 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
     column, cost = cost_of(record, summary)
     price = words.times(row[column])
     paid = "" if price == words.DASH else f" for {price} the {cost}"
+    cheaper = winners[winners.index.isin(tied) & (winners[column] < row[column])]
+    or_else = ""
+    if len(cheaper):
+        other: Any = cheaper.loc[cheaper[column].idxmin()]
+        gain = words.signed(other["gain_map50_95"], digits)
+        or_else = f"; {other.name}, tied with it, has {gain} for {words.times(other[column])}"
     return Pick(
         architecture=name,
-        headline=f"Take {name}: {words.signed(row['gain_map50_95'], digits)} mAP50-95{paid}.",
+        headline=f"Take {name}: {words.signed(row['gain_map50_95'], digits)} mAP50-95{paid}{or_else}.",
         why=f"Its gain is {phrases.chosen_gain_of(row, summary, digits)}{blocks}.{only}{others}",
         rule=rule,
         tied=tied,
@@ -172,7 +178,7 @@ class Step:
     Attributes:
         cost: As a ratio to the baseline's; −∞ for what nobody can pay.
         architecture: The best; empty where there is none.
-        said: Which, with its gain, its interval and its verdict.
+        said: Which, with its gain, its cost and its verdict.
     """
 
     cost: float
@@ -224,35 +230,31 @@ def budget(study: Analysis, figure: FrontFigure) -> Budget | None:
     costs = known[column].round(SHOWN[figure.axis.key])
     steps = [Step(cost=-math.inf, architecture="", said="nothing that was judged costs so little.")]
     for cost in sorted(set(costs.astype(float).tolist())):
-        best, said = _best_within(study.record, inside, known[costs <= cost], figure.digits)
+        best, said = _best_within(study.record, inside, known[costs <= cost], (column, name), figure.digits)
         if said != steps[-1].said:
             steps.append(Step(cost=cost, architecture=best, said=said))
     return Budget(key=figure.axis.key, name=name, least=least, most=most, to_x=scale, steps=tuple(steps))
 
 
-def _best_within(record: StudyRecord, inside: pd.DataFrame, rows: pd.DataFrame, digits: int) -> tuple[str, str]:
-    """The best of what can be paid, and what to say of it."""
+def _best_within(
+    record: StudyRecord, inside: pd.DataFrame, rows: pd.DataFrame, limited: tuple[str, str], digits: int
+) -> tuple[str, str]:
+    """The best of what can be paid, and what to say of it: no interval, which its row in the table has."""
     least = f"{record.min_gain:g} mAP50-95"
     column, _ = cost_of(record, inside)
+    ratio, cost = limited
 
     def figures(name: str) -> str:
         row: Any = inside.loc[name]
-        return f"{name}, gain {phrases.chosen_gain_of(row, inside, digits)}{phrases.price_of(row)}"
+        gain = f"{words.signed(row['gain_map50_95'], digits)}{phrases.after(row, inside)}"
+        return f"{name}, {gain} for {words.times(row[ratio])} the {cost}"
 
     name = recommended(rows, column, record.min_gain)
     if name is not None:
-        return name, f"{figures(name)}: beats the baseline."
-    candidates = rows[rows.index != BASELINE]
+        return name, f"{figures(name)}, beats the baseline."
     if BASELINE in rows.index:
-        said = f"the baseline: no candidate within this budget beats it by {least} or more."
-        undefeated = candidates[candidates["verdict"] != Verdict.LOSS]
-        if len(undefeated):
-            longest = undefeated["epochs"] == undefeated["epochs"].max()
-            highest = str(undefeated.loc[longest, "gain_map50_95"].idxmax())
-            beats = "beats it by less" if rows.loc[highest, "verdict"] == Verdict.GAIN else "undecided"
-            said += f" The highest reading: {figures(highest)}: {beats}."
-        return BASELINE, said
-    name = non_inferior(candidates, column, record.min_gain)
+        return BASELINE, f"the baseline; no candidate within this limit beats it by {least} or more."
+    name = non_inferior(rows, column, record.min_gain)
     if name is not None:
-        return name, f"{figures(name)}: loses less than {least} to the baseline, which costs more."
-    return "", f"nothing: no candidate within this budget is known to lose less than {least} to the baseline."
+        return name, f"{figures(name)}, loses less than {least} to the baseline, which costs more."
+    return "", f"nothing; no candidate within this limit is known to lose less than {least} to the baseline."

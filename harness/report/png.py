@@ -56,7 +56,7 @@ def draw_svg(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes
     The same record yields the same file: no date, and names of parts that do not change from one run to the next.
     """
     legible = [printable(text) for text in (title, subtitle)]  # XML has no place for control characters
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clo-nas"}):
+    with mpl.rc_context({"svg.fonttype": "none"}):
         return _saved(_print(figures, *legible), "svg", {"Date": None})
 
 
@@ -68,7 +68,8 @@ def _canvas(width: float, height: float, dpi: int) -> Figure:
 
 def _saved(canvas: Figure, kind: str = "png", about: Mapping[str, str | None] | None = None) -> bytes:
     out = io.BytesIO()
-    canvas.savefig(out, format=kind, facecolor="white", metadata=about)
+    with mpl.rc_context({"svg.hashsalt": "clo-nas"}):  # names of an SVG's parts that do not change
+        canvas.savefig(out, format=kind, facecolor="white", metadata=about)
     return out.getvalue()
 
 
@@ -189,7 +190,7 @@ def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
 
 def _name(axes: Axes, point: Point, corner: Corner) -> None:
     axes.annotate(
-        point.architecture,
+        f"{point.architecture} ({point.shorter})" if point.shorter else point.architecture,
         (point.x, point.gain),
         xytext=(-6 if corner.left else 6, 4 if corner.above else -10),
         horizontalalignment="right" if corner.left else "left",

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from harness.analysis.analysis import Analysis, analyse
-from harness.analysis.progress import AHEAD, enough
 from harness.analysis.statistics import Standing
-from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.record.surroundings import EFFECT_WAS_PLANTED
 from harness.report import notes, phrases, tables, words
 from harness.report.ablation import forest_section, placebo_points
-from harness.report.answer import Answer, Outcome, answer, is_unfinished
+from harness.report.answer import Answer, answer
 from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
 from harness.report.curves import Reader as CurveReader
 from harness.report.curves import learning_curves
@@ -26,10 +22,10 @@ from harness.report.evidence import Reader as RoundsReader
 from harness.report.evidence import latency_evidence
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, LEGEND, LOOKS, FrontFigure, front_figure, marked, with_placebos
+from harness.report.head import headed
 from harness.report.images import SIDE, Gallery, Judged, best_threshold, gallery, judged
 from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
-from harness.report.notes import Pairs
 from harness.report.page import Fronts, Page, Section
 from harness.report.parallel import parallel_coordinates
 from harness.report.pick import budget
@@ -112,7 +108,15 @@ class _Seen:
 
     def candidates(self, rows: pd.DataFrame, key: str, caption: str) -> tables.Table:
         """Some rows of the summary as a table."""
-        return tables.candidates(self.study, rows, key=key, caption=caption, ties=self.ties.letters, pick=self.pick)
+        return tables.candidates(
+            self.study,
+            rows,
+            key=key,
+            caption=caption,
+            ties=self.ties.letters,
+            pick=self.pick,
+            named=(str(self.said.best),),
+        )
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
@@ -125,7 +129,7 @@ def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchC
     seen = _seen(analyse(record), beside or Beside())
     sections = tuple(section for make in _SECTIONS for section in make(seen))
     return SearchContent(
-        page=_page(record, seen.study.summary, seen.said, sections),
+        page=headed(seen.study, seen.said, sections),
         answer=seen.said,
         figures=seen.figures,
         front=seen.study.front,
@@ -150,87 +154,10 @@ def _seen(study: Analysis, beside: Beside) -> _Seen:
         pick=pick,
         ties=ties,
         figures=figures,
-        compared=comparison(study, pick, ties.tied),
+        compared=comparison(study, pick, ties.tied, {pick, said.best}),
         matters=what_matters(record.choices, study.digits),
         failed=tables.failures(record.trials),
     )
-
-
-def _page(record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: tuple[Section, ...]) -> Page:
-    """The answer at the top: what to take where that can be said, then what was found."""
-    pick, headline, lead = said.pick, said.headline, said.lead
-    then: Pairs = ()
-    is_control = EFFECT_WAS_PLANTED in record.environment.data_cautions
-    if pick and pick.is_candidate:
-        headline, lead = pick.headline, pick.why
-        second = said.baseline if said.best == pick.architecture and said.baseline else said.lead
-        then = (("rule", pick.rule), ("headline", said.headline), ("second", second))
-    elif pick:
-        headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
-        then = (("rule", pick.rule), ("second", said.lead))
-    if is_control:
-        then = (("banner", _PLANTED), *then)
-    return Page(
-        name=record.name,
-        kind="clo-nas study",
-        outcome=said.outcome.value.replace(" ", "-"),
-        headline=headline,
-        lead=lead,
-        then=then,
-        asked=tuple(_asked(record, summary, said, sections)),
-        tiles=said.tiles,
-        following=_following(record, said),
-        remarks=tuple(each for each in said.remarks if each not in {said.seeds, said.images, EFFECT_WAS_PLANTED}),
-        sections=sections,
-    )
-
-
-def _asked(
-    record: StudyRecord, summary: pd.DataFrame, said: Answer, sections: Sequence[Section]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield what one asks after the headline, with where more of it is said."""
-    found = {section.key: section for section in sections}
-    if said.pick and said.pick.is_candidate:
-        row: Any = summary.loc[said.pick.architecture]
-        yield ("What does it cost?", phrases.whole_price(row, record.trials), "front")
-    if said.seeds:
-        yield ("On other seeds?", said.seeds, "judging")
-    if said.images:
-        yield ("On other images?", said.images, "evidence")
-    if "images" in found:
-        yield ("On which images?", "Those on which the two differ most are below, with boxes.", "images")
-    if EFFECT_WAS_PLANTED not in record.environment.data_cautions:
-        yield ("Can the instrument be trusted?", phrases.of_control(record.environment.control), "reproduce")
-    limits = found["unknown"].sentences
-    yield ("What is not known?", f"{limits[0]} {words.count(len(limits) - 1, 'further limit')} below.", "unknown")
-
-
-_PLANTED = (
-    "Synthetic control: this effect was planted to test the instrument. It says nothing of photographs; there is "
-    "nothing to take home."
-)
-
-
-def _following(record: StudyRecord, said: Answer) -> Pairs:
-    """The one command to type next; none where the report knows of nothing better than to stop."""
-    if EFFECT_WAS_PLANTED in record.environment.data_cautions:
-        return ()
-    typed = notes.command_of(record.environment)
-    if said.pick and said.pick.is_candidate:
-        commands = notes.row_commands(record, said.pick.architecture)
-        done = record.trials.loc[record.trials["state"] == State.COMPLETE, "epochs"]
-        is_long = len(set(done)) > 1 and not record.settings.rungs
-        wanted = "Export" if is_long else "Train on a full schedule, beside the baseline"
-        return tuple(pair for pair in commands if pair[0] == wanted)
-    if is_unfinished(record) and typed:
-        return (("Finish this search", notes.in_its_folder(record, typed)),)
-    pays = bool(record.expected_gains) and not enough(1.0, record.expected_gains, phrases.WORTH_GOING_ON)
-    if pays and said.outcome is not Outcome.NO_GAIN and typed:
-        return (("Try ten more candidates", notes.in_its_folder(record, f"{typed} --more {AHEAD}")),)
-    control = record.environment.control
-    if control is None or not control.passed:
-        return (("See whether this instrument finds an effect here", f"{record.environment.program} control"),)
-    return ()
 
 
 _READING = (
@@ -243,10 +170,11 @@ def _front(seen: _Seen) -> Iterator[Section]:
     study = seen.study
     reasons = "Reasons stand under Failures." if seen.failed.rows else ""
     not_drawn = phrases.not_drawn(seen.record, study.summary)
+    kind = " of as many epochs" if len(phrases.lengths(study.summary)) > 1 else ""
     yield Section(
         title="The front",
         key="front",
-        note=" ".join(filter(None, (_READING, not_drawn, reasons, seen.ties.said))),
+        note=" ".join(filter(None, (_READING, not_drawn, reasons))),
         picture="pareto.png",
         picture_says="Gain in mAP50-95 against latency and against MACs, the front and the baseline marked",
         drawing=Fronts(
@@ -254,18 +182,20 @@ def _front(seen: _Seen) -> Iterator[Section]:
             legend=tuple(_legend(seen)),
             budgets=tuple(found for axis in AXES if (found := budget(study, front_figure(study, axis))) is not None),
         ),
-        tables=(seen.candidates(study.front, "front", "On a front: beaten by nothing in accuracy and cost"),),
+        tables=(seen.candidates(study.front, "front", f"On a front: beaten by nothing{kind} in accuracy and cost"),),
     )
 
 
 def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
     """Role and meaning of the marks that the figures hold, the line first."""
     if lines := [figure.firm for figure in seen.figures if figure.steps]:
-        yield "front", "front" if all(lines) else "front, on one seed only: screening"
+        lengths = phrases.lengths(seen.study.summary)
+        of = f" of those after {lengths[-1]} epochs" if len(lengths) > 1 else ""
+        yield "front", f"front{of}" if all(lines) else f"front{of}, on one seed only: screening"
     drawn = {point.mark for figure in seen.figures for point in figure.points}
     yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
     if seen.ties.letters:
-        yield "tie", "tied: not told apart by the noise"
+        yield "tie", "tied (letters in the table): not told apart, which does not make them equal"
     if seen.compared.chosen:
         yield "chosen", "side by side below"
 
@@ -292,7 +222,8 @@ def _pictures(found: Gallery) -> Section:
         note=f"The validation images on which a candidate and the baseline differ most: up to {SIDE} on which it is "
         f"better, up to {SIDE} on which it is worse, after {words.count(first.epochs, 'epoch')} under evaluation seed "
         f"{first.seed}. ΔF1: the change of the image's F1 at confidence {found.threshold:.2f} (that of the baseline's "
-        "best F1), mean over IoU 0.50 to 0.95, so that a better fit counts; colours are of IoU 0.50. The images "
+        "best F1), mean over IoU 0.50 to 0.95, so that a better fit counts; colours are of IoU 0.50. Boxes on one "
+        "place are drawn within each other; the surest is named, and +2 is how many more there are. The images "
         f"are picked for their difference: they show of which kind it is, not how large.{gone}",
         picture="images.jpg",
         picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
@@ -303,14 +234,14 @@ def _pictures(found: Gallery) -> Section:
 def _where(found: Judged) -> Section:
     threshold = best_threshold(found)
     return Section(
-        title="Where the difference lies",
+        title=f"Where {found.architecture} differs",
         key="where",
         note=f"Exploratory: {found.architecture} and the baseline after {words.count(found.epochs, 'epoch')}, mean "
         f"over {words.count(len(found.seeds), 'seed')}. An object is found where a detection of its class, at least "
         f"{threshold:.2f} confident, is matched with it, at IoU 0.50 unless another one is named. Intervals are 95 % "
-        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Colours "
-        "are of size alone: blue is more than the baseline, orange fewer.",
-        tables=tuple(where_tables(found.pairs, threshold)),
+        "of a paired bootstrap over images; they are not corrected for being many, and some miss 0 by luck. Where "
+        "they leave out 0, blue is better than the baseline and orange worse.",
+        tables=tuple(where_tables(found.architecture, found.pairs, threshold)),
     )
 
 
@@ -339,8 +270,8 @@ def _learning(seen: _Seen) -> Iterator[Section]:
             title="Learning curves",
             key="curves",
             note="Thick: the mean over an architecture's seeds; thin: each seed; shaded: from the lowest to the "
-            "highest. Lines that diverge are seeds that learnt and seeds that did not. Of those side by side, under "
-            "all seeds.",
+            "highest. Lines that diverge are seeds that learnt and seeds that did not. They are of those named here, "
+            "whoever is chosen above.",
             picture="curves.png",
             picture_says="Losses and learning rates by step, of the baseline and of those side by side",
             drawing=curves,
@@ -355,16 +286,18 @@ def _all(seen: _Seen) -> Iterator[Section]:
         title="All architectures",
         key="all",
         note="Each line is an architecture, from what it has at each place to its gain; at each choice the lines are "
-        "in the order of their gains. The colours are the front's, the thick line is the pick."
+        f"in the order of their gains. The colours are the front's{', the thick line is the pick' * bool(seen.pick)}."
         if drawing
         else "",
         drawing=drawing,
+        sentences=() if seen.matters.tables else seen.matters.said,
         tables=(seen.candidates(tried, "candidates", "Every architecture that was tried"),),
         filtered=True,
     )
     if seen.failed.rows:
         yield Section(title="Failures", key="failures", tables=(seen.failed,))
-    yield Section(title="What matters", key="matters", sentences=seen.matters.said, tables=seen.matters.tables)
+    if seen.matters.tables:
+        yield Section(title="What matters", key="matters", sentences=seen.matters.said, tables=seen.matters.tables)
 
 
 def _evidence(seen: _Seen) -> Iterator[Section]:

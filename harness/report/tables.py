@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ class Cell:
         sort: What it is sorted by; the text where None, last where NaN.
         spark: A drawing of the interval, where there is one.
         strip: A drawing of single readings, where there are some.
-        tint: How strongly it is coloured beside others, −4 (far below) to 4 (far above).
+        tint: How strongly it is coloured beside others, −4 (far worse) to 4 (far better).
     """
 
     text: str
@@ -135,7 +135,7 @@ CANDIDATE_COLUMNS = (
     worded("Architecture", "blocks added to the base"),
     worded("Verdict", "95 % confidence"),
     Column(name="Gain", unit="mAP50-95, 95 % interval"),
-    Column(name="mAP50-95", unit="mean, 0 to 1, 95 % interval"),
+    Column(name="mAP50-95", unit="mean over all its seeds, 95 % interval"),
     Column(name="Latency", unit="× baseline, 95 % interval"),
     Column(name="MACs", unit="per image"),
     Column(name="Parameters", unit="in all"),
@@ -151,8 +151,9 @@ def candidates(
     caption: str,
     ties: Mapping[str, Sequence[str]] | None = None,
     pick: str = "",
+    named: Collection[str] = (),
 ) -> Table:
-    """Architectures, the baseline first, then by evidence and gain.
+    """Architectures, the baseline first, then by evidence, epochs and gain.
 
     Args:
         study: What was found.
@@ -161,18 +162,23 @@ def candidates(
         caption: Its caption.
         ties: Architecture to its groups of those that the noise does not tell apart.
         pick: The recommended candidate, if any.
+        named: Whose gain the head of the report names, beside the pick's.
     """
     trials = study.record.trials
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
     rank = summary["standing"].map(order).where(summary.index != BASELINE, 0)
-    ordered = summary.assign(_rank=rank).sort_values(["_rank", "gain_map50_95"], ascending=[True, False], kind="stable")
+    keys = ["_rank", "epochs", "gain_map50_95"]  # gains of one kind together
+    ordered = summary.assign(_rank=rank).sort_values(keys, ascending=[True, False, False], kind="stable")
     values = summary[["gain_map50_95", "gain_low", "gain_high"]].to_numpy(dtype=float).ravel()
     finite = [0.0, *(value for value in values if math.isfinite(value))]
     latencies = trials.reindex(columns=["architecture", "latency_ms_p50"])
     own = latencies[latencies["architecture"] == BASELINE]["latency_ms_p50"].dropna()
     remarks = {name: (f"tied: {', '.join(letters)}",) for name, letters in (ties or {}).items()}
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
+    for name, said in phrases.included(study.record).items():
+        remarks[name] = (*remarks.get(name, ()), said)
     shared = _Shared(
+        named={pick, *named},
         span=(min(finite), max(finite)),
         baseline_ms=float(own.iloc[0]) if len(own) else math.nan,
         several_lengths=len(set(trials.loc[trials["state"] == State.COMPLETE, "epochs"])) > 1,
@@ -210,6 +216,7 @@ def failures(trials: pd.DataFrame) -> Table:
 class _Shared:
     """What rows of architectures share: gains that the strip must hold, whether trainings' epochs differ, and more."""
 
+    named: Collection[str]
     span: tuple[float, float]
     baseline_ms: float
     several_lengths: bool
@@ -219,7 +226,6 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     record, digits = study.record, study.digits
     known, verdict, is_baseline = record.architectures.get(name), str(found["verdict"]), name == BASELINE
     gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
-    screening = "screening only" if found["standing"] == Standing.SCREENING else ""
     fronts = {(True, True): "both fronts", (True, False): "latency front", (False, True): "MACs front"}
     front = fronts.get((bool(found.get("front_latency", False)), bool(found.get("front_macs", False))), "")
     is_timed = shared.several_lengths and pd.notna(found["epochs"])
@@ -227,11 +233,12 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     return row(
         verdict,
         cell(name, known.describe() if known else ""),
-        cell(verdict, *remarks, screening, front, *phrases.beyond(found, record.constraints)),
+        cell(phrases.verdict_of(found), *remarks, front, *phrases.beyond(found, record.constraints)),
         cell(
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),
-            _as_the_pick(study, name, gain_ends) if "the pick" in remarks else "",
+            _as_the_chosen(study, name, gain_ends) if name in shared.named else "",
+            f"after {words.epochs(found['epochs'])}" if is_timed else "",
             sort=found["gain_map50_95"],
             spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), shared.span, 4),
         ),
@@ -247,7 +254,6 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
         ),
         cell(
             str(found["gain_basis"]),
-            f"trained for {words.plain(found['epochs'], 0)} epochs" if is_timed else "",
             f"Holm-corrected {tested}" if tested else "",
             f"{words.count(int(found['failed']), 'training')} failed: {found['reason']}" if found["failed"] else "",
             sort=found["gain_seeds"],
@@ -256,11 +262,11 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
     )
 
 
-def _as_the_pick(study: Analysis, name: str, own: str) -> str:
+def _as_the_chosen(study: Analysis, name: str, own: str) -> str:
     """The interval that the head of the report gives, which also holds for whoever was chosen by the reading."""
     chosen: Any = study.inside.loc[name]
     ends = words.interval(chosen["gain_low"], chosen["gain_high"], study.digits, sign=True)
-    return "" if ends == own else f"as the one chosen {ends}"
+    return "" if ends == own else f"{ends}{phrases.corrected(chosen, study.inside)}"
 
 
 def _accuracy(found: Any, digits: int) -> Cell:

@@ -36,7 +36,7 @@ class Change:
 
     Attributes:
         group: Of what.
-        count: Objects behind it, of one seed.
+        count: Objects, or detections of either detector, behind it, of one seed.
         baseline: Share; 0 to 1.
         candidate: Likewise.
         low: Lower end of the 95 % interval of candidate minus baseline.
@@ -125,16 +125,45 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> dict[tuple[int, int],
     return found
 
 
-def where_tables(pairs: Sequence[Pair], threshold: float) -> Iterator[Table]:
-    """The tables of the section: what is found, then what is taken for what."""
+def right_by_class(pairs: Sequence[Pair], threshold: float) -> list[Change]:
+    """The share of detections that are right at IoU 0.50, of all and by their class; arguments as `found_by_group`."""
+    first = pairs[0][0]
+    classes, images = len(first.classes), len(first.target)
+    every, right = np.zeros((2, 2, classes, images))
+    for side, seeds in enumerate(zip(*pairs, strict=True)):
+        for image, true, predicted in (_taken(matches, threshold, classes) for matches in seeds):
+            np.add.at(every[side], (predicted, image), 1 / len(pairs))
+            np.add.at(right[side], (predicted, image), (true == predicted) / len(pairs))
+    most = np.argsort(-every.sum(axis=(0, 2)), kind="stable")[:MOST_CLASSES]
+    groups = [("all", np.arange(classes)), *((f"class {_named(first, int(each))}", each[None]) for each in most)]
+    draws = _draws(images)
+    return [
+        _of_counts(name, right[:, which].sum(axis=1), every[:, which].sum(axis=1), draws)
+        for name, which in groups
+        if every[:, which].sum(axis=(1, 2)).min() >= _FEWEST
+    ]
+
+
+def where_tables(name: str, pairs: Sequence[Pair], threshold: float) -> Iterator[Table]:
+    """The tables of the section: what a candidate finds, what of its detections is right, what it takes for what."""
     groups = found_by_group(pairs, threshold)
     if rows := [change for each in groups.values() for change in each]:
-        yield _as_table(rows)
+        yield _as_table(name, rows, "where", "Objects found (recall), by what they are", "Objects")
+    if rows := right_by_class(pairs, threshold):
+        yield _as_table(name, rows, "right", "Detections that are right (precision), by their class", "Detections")
     if mixed := confusions(pairs, threshold):
-        yield _as_matrix(pairs[0][0], mixed)
+        yield _as_matrix(name, pairs[0][0], mixed)
 
 
-def _as_matrix(first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> Table:
+def _difference(change: Change, largest: float, unit: str = "", *, more_is_better: bool = True) -> Cell:
+    """Blue where it is better, orange where it is worse, without a colour where the interval holds 0."""
+    value = 100 * (change.candidate - change.baseline)
+    tint = round((_TINTS if more_is_better else -_TINTS) * value / largest) * (not change.low <= 0 <= change.high)
+    ends = words.interval(100 * change.low, 100 * change.high, 1, sign=True)
+    return Cell(text=f"{words.signed(value, 1)}{unit}", details=(ends,), sort=value, tint=tint)
+
+
+def _as_matrix(name: str, first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> Table:
     """Differences, a row a true class and a column a detected one; of many classes those that change most."""
     classes = len(first.classes)
     change = {at: 100 * (each.candidate - each.baseline) for at, each in mixed.items()}
@@ -147,15 +176,12 @@ def _as_matrix(first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> 
     def difference(true: int, predicted: int) -> Cell:
         if (found := mixed.get((true, predicted))) is None:
             return cell("", sort=0.0)
-        value = change[true, predicted]
-        ends = words.interval(100 * found.low, 100 * found.high, 1, sign=True)
-        tint = round(_TINTS * value / largest)
-        return Cell(text=words.signed(value, 1), details=(ends,), sort=value, tint=tint)
+        return _difference(found, largest, more_is_better=true == predicted)
 
     left_out = f"; {classes - len(shown)} further classes change less" if classes > len(shown) else ""
     return Table(
         key="confusions",
-        caption="What is detected as what: candidate minus baseline, detections per 100 objects (last row: per 100 "
+        caption=f"What is detected as what: {name} minus baseline, detections per 100 objects (last row: per 100 "
         f"images){left_out}",
         columns=(
             worded("True class", "detected as →"),
@@ -172,27 +198,24 @@ def _as_matrix(first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> 
     )
 
 
-def _as_table(rows: Sequence[Change]) -> Table:
+def _as_table(name: str, rows: Sequence[Change], key: str, caption: str, counted: str) -> Table:
+    largest = max(100 * abs(change.candidate - change.baseline) for change in rows) or 1.0
     return Table(
-        key="where",
-        caption="Objects found (recall), by what they are",
+        key=key,
+        caption=caption,
         columns=(
-            worded("Group", "objects"),
+            worded("Group", counted.lower()),
             Column(name="Baseline", unit="share"),
-            Column(name="Candidate", unit="share"),
+            Column(name=name, unit="share"),
             Column(name="Difference", unit="percentage points, 95 % over images"),
-            Column(name="Objects"),
+            Column(name=counted),
         ),
         rows=tuple(
             row(
                 "measured",
                 cell(change.group),
                 *(cell(words.part(share, 1), sort=share) for share in (change.baseline, change.candidate)),
-                cell(
-                    f"{words.signed(100 * (change.candidate - change.baseline), 1)} pp",
-                    words.interval(100 * change.low, 100 * change.high, 1, sign=True),
-                    sort=change.candidate - change.baseline,
-                ),
+                _difference(change, largest, " pp"),
                 cell(f"{change.count:,}", sort=change.count),
             )
             for change in rows
@@ -256,13 +279,14 @@ def _change(name: str, found: Floats, inside: NDArray[np.bool_], image: NDArray[
 
 
 def _of_counts(name: str, counts: Floats, per: Floats, draws: Floats) -> Change:
-    """A ratio of sums over images, of both detectors: `counts` is (2, images), `per` (images,)."""
-    shares = counts.sum(axis=1) / per.sum()
-    drawn = np.divide((counts[1] - counts[0]) @ draws.T, np.maximum(per @ draws.T, 1e-12))
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    """A ratio of sums over images, of both detectors: `counts` is (2, images), `per` the same, or of both (images,)."""
+    per = np.broadcast_to(per, counts.shape)
+    shares = counts.sum(axis=1) / per.sum(axis=1)
+    drawn = counts @ draws.T / np.maximum(per @ draws.T, 1e-12)
+    low, high = np.percentile(drawn[1] - drawn[0], [2.5, 97.5])
     return Change(
         group=name,
-        count=int(per.sum()),
+        count=round(float(per.mean(axis=0).sum())),
         baseline=float(shares[0]),
         candidate=float(shares[1]),
         low=float(low),

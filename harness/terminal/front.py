@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.analysis import analyse
-from harness.analysis.statistics import Standing, Verdict
+from harness.analysis.statistics import Verdict
 from harness.architecture import BASELINE
 from harness.common.printable import printable
 from harness.record.study import StudyRecord
@@ -26,7 +26,7 @@ def failures(record: StudyRecord) -> tuple[str, ...]:
     return tuple(lines)
 
 
-STYLES = {"gain": "green", "better": "green", "loss": "red", "worse": "red", "screening": "dim", "unmeasured": "dim"}
+STYLES = {"gain": "green", "better": "green", "loss": "red", "worse": "red", "not judged": "dim", "unmeasured": "dim"}
 """By verdict; colour repeats what a word says."""
 
 
@@ -60,8 +60,7 @@ def elastic(text: Text, *, wrap: bool) -> Text:
 def _cells(row: tables.Row) -> list[Text]:
     """Name, verdict, gain with its interval, costs and blocks; the baseline's accuracy in the place of a gain."""
     architecture, verdict, gain, accuracy, latency, macs, *_ = row.cells
-    is_screening = row.kind == Verdict.UNDECIDED and Standing.SCREENING in verdict.details
-    said = "screening" if is_screening else verdict.text
+    said = verdict.text.removeprefix("one seed: ")
     gained = f"{accuracy.text} mAP50-95" if row.kind == Verdict.REFERENCE else " ".join((gain.text, *gain.details[:1]))
     cells = [architecture.text, said, gained, latency.text, macs.text, *architecture.details[:1]]
     return [Text(printable(cell), style=STYLES.get(said, "")) for cell in cells]

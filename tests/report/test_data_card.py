@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from harness.report.renderers import render_html
@@ -26,6 +27,15 @@ def test_the_boxes_are_said_at_the_size_of_the_training() -> None:
     assert rows["Boxes below one cell of stride 16 px"] == "35.0 %"
     assert rows["Objects of class <b>cat"] == "3,000"
     assert "128 px" in page["data"].note and "<b>cat" not in render_html(page)
+
+
+def test_no_two_parts_of_a_page_have_one_name() -> None:
+    """A section called `data` once took the place of the scripts' data, and nothing was drawn any more."""
+    record = example.winning()
+    counted = replace(record, environment=record.environment | {"data_counts": {"train": COUNTS, "val": COUNTS}})
+    html = re.sub("<template.*?</template>", "", render_html(search_content(counted).page), flags=re.DOTALL)
+    names = re.findall(r'<[a-z][^<>]* id="([^"]+)"', html)
+    assert len(names) == len(set(names)) > 20
 
 
 def test_of_very_many_classes_the_rest_is_summed_up() -> None:

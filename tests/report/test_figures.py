@@ -92,9 +92,18 @@ def test_names_at_the_right_edge_stand_on_the_left() -> None:
 def test_trainings_of_different_lengths_are_said_on_the_axis() -> None:
     long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.02])]
     mixed = example.record(example.frame(long, example.baseline(0), example.candidate("bbbb", [0.01])))
-    assert figure(mixed).y_title == "gain in mAP50-95, longest trainings (3, 12 epochs)"
+    assert figure(mixed).y_title == "gain in mAP50-95 after 3 or 12 epochs"
     assert figure(mixed).second_y is None  # there are two baselines
     assert figure(example.winning()).y_title == "gain in mAP50-95"
+
+
+def test_the_line_of_the_front_joins_gains_of_one_kind_alone() -> None:
+    long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.01])]
+    short = example.baseline(0, 1), example.candidate("bbbb", [0.05, 0.05], ratio=1.05)
+    drawn = figure(example.record(example.frame(long, *short)))
+    assert {point.architecture: point.shorter for point in drawn.points if point.shorter} == {"bbbb": "3 epochs"}
+    assert sorted({round(gain, 4) for _, gain in drawn.steps}) == [0.0, 0.01]
+    assert not any(point.shorter for point in figure(example.winning()).points)
 
 
 def test_what_is_beyond_a_bound_is_drawn_on_no_front() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from harness.architecture import BASELINE, Architecture, Init, Kind, Mode, Placement
@@ -170,3 +171,13 @@ def test_the_last_control_is_named(control: dict[str, object], said: str) -> Non
     assert found["last control"].startswith(said)
     assert not any(name.startswith("control") for name in found)
     assert "last control" not in dict(notes.provenance(kept))  # of a study from before it was kept
+
+
+def test_longer_trainings_say_how_they_were_run() -> None:
+    record = example.winning()
+    long = record.trials[record.trials["architecture"].isin(["baseline", "77e0b1aa"])].assign(epochs=12)
+    both = dataclasses.replace(record, trials=pd.concat([record.trials, long[long["seed"] > 0]], ignore_index=True))
+    assert notes.trained_longer(both) == [("77e0b1aa", 12, "1,2,3")]
+    assert "clo train demo 77e0b1aa --epochs 12 --seeds 1,2,3" in dict(notes.commands(both)).values()
+    assert "77e0b1aa and the baseline for 12 epochs under seeds 1,2,3" in dict(notes.measured(both))["Training"]
+    assert notes.trained_longer(record) == []

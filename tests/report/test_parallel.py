@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from harness.architecture import BASELINE, Architecture, LocalGroup, Placement
@@ -46,6 +47,16 @@ def test_axes_are_the_choices_that_differ_and_the_last_height_is_the_gain() -> N
     assert found.ticks == ((0, "−0.020"), (0.5, "0.000"), (1, "+0.020"))
 
 
+def test_what_all_have_is_said_and_what_was_trained_less_is_dotted() -> None:
+    models = {"aa": placed("neck.P3", 3), "bb": placed("neck.P3", 7), "cc": placed("neck.P3", 7, kv_pool=8)}
+    record = study(models, {"aa": 0.02, "bb": 0.01, "cc": -0.02})
+    long = record.trials[record.trials["architecture"].isin([BASELINE, "aa"])].assign(epochs=12)
+    found = drawn(replace(record, trials=pd.concat([record.trials, long], ignore_index=True)))
+    assert "neck.P3" not in {axis.title for axis in found.axes} and "all have neck.P3: block" in found.about
+    dashes = {each["meta"]["names"][0]: each["line"]["dash"] for each in plotly_parallel(found)["data"]}
+    assert dashes == {"aa": "solid", "bb": "dot", "cc": "dot"}
+
+
 def test_several_shapes_of_one_architecture_are_named_together() -> None:
     two = replace(placed("neck.P3", 3), placements=(*placed("neck.P3", 9).placements, *placed("neck.P4", 3).placements))
     models = {"aa": two, "bb": placed("neck.P3", 3, kv_pool=8), "cc": placed("neck.P3", 3, global_heads=0)}
@@ -66,7 +77,7 @@ def test_few_or_equal_architectures_are_not_drawn() -> None:
 def test_of_very_many_the_largest_gains_are_drawn_and_the_rest_is_counted() -> None:
     models = {f"{at:04x}": placed("neck.P3", 3 + 2 * (at % 3)) for at in range(MOST_LINES + 20)}
     found = drawn(study(models, {name: at / 1e4 for at, name in enumerate(models)}))
-    assert len(found.lines) == MOST_LINES and found.left_out == 20
+    assert len(found.lines) == MOST_LINES and "20 of smaller gains" in found.about
     assert "0000" not in {line.architecture for line in found.lines}
 
 

@@ -183,7 +183,7 @@ def test_scripts_of_the_page_make_texts_and_never_markup() -> None:
 def test_sections_stand_in_the_order_of_a_readers_questions(page: Page) -> None:
     sections = [a.get("id") for tag, a in page.elements if tag == "section"]
     assert sections == [
-        "front", "comparison", "all", "failures", "matters", "evidence", "rounds", "judging", "reproduce",
+        "front", "comparison", "all", "failures", "evidence", "rounds", "judging", "reproduce",
             "unknown",
     ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pandas as pd
 
-from harness.record.surroundings import Control
+from harness.record.surroundings import EFFECT_WAS_PLANTED, Control
 from harness.report.page import Page
 from harness.report.search import search_content
 from tests.report import example
@@ -45,6 +45,25 @@ def test_the_first_screen_names_the_last_control() -> None:
     known = dataclasses.replace(record, environment=record.environment.model_copy(update={"control": control}))
     said = answers(search_content(known).page)["Can the instrument be trusted?"]
     assert said.endswith("(clo control): FAILED on 2026-11-29.")
+
+
+def test_other_seeds_are_answered_by_yes_or_no() -> None:
+    assert answers(search_content(example.winning()).page)["On other seeds?"].startswith("Yes: a gain on 3 seeds")
+    assert answers(search_content(example.none_gains()).page)["On other seeds?"].startswith("No")
+
+
+def test_a_control_says_that_it_is_one() -> None:
+    record = example.winning()
+    planted = record.environment.model_copy(update={"data_cautions": (EFFECT_WAS_PLANTED,)})
+    page = search_content(dataclasses.replace(record, environment=planted)).page
+    assert page.kind == "clo-nas control study" and page.following == ()
+    assert answers(page)["Can the instrument be trusted?"].startswith("This study is its test")
+
+
+def test_one_sentence_on_what_matters_has_no_heading_of_its_own() -> None:
+    content = search_content(example.winning())
+    assert content.page["all"].sentences == content.matters.said
+    assert "matters" not in {section.key for section in content.page.sections}
 
 
 def test_a_pick_is_followed_by_its_long_training_and_that_by_its_export() -> None:

@@ -33,11 +33,24 @@ def test_every_row_has_a_cell_for_every_column() -> None:
     assert {len(row.cells) for row in table.rows} == {len(table.columns)}
 
 
+def test_whose_gain_the_head_names_has_the_heads_interval_too() -> None:
+    study = analyse(example.none_gains())
+    table = tables.candidates(study, study.summary, key="k", caption="c", named=("aaaaaaaa",))
+    of_its_own, chosen = (
+        words.interval(*rows.loc["aaaaaaaa", ["gain_low", "gain_high"]], study.digits, sign=True)
+        for rows in (study.summary, study.inside)
+    )
+    assert of_its_own != chosen
+    found = {row.architecture: row.cells[2].details for row in table.rows}
+    assert found["aaaaaaaa"] == (of_its_own, f"{chosen} (interval adjusted for 3 comparisons)")
+    assert len(found["bbbbbbbb"]) == 1
+
+
 def test_a_gain_carries_its_interval_and_a_screening_row_says_so() -> None:
     rows = {row.cells[0].text: row for row in candidates(example.winning()).rows}
     assert rows["3fa9c1d2"].cells[2].text == "+0.014"
     assert rows["3fa9c1d2"].cells[2].details == ("[+0.007, +0.021]",)
-    assert rows["09ab33f1"].cells[1].details == ("screening only",)
+    assert (rows["09ab33f1"].cells[1].text, rows["09ab33f1"].kind) == ("one seed: not judged", "undecided")
     assert rows["baseline"].cells[2].details == ("by definition",)
 
 
@@ -89,11 +102,18 @@ def test_milliseconds_are_the_ratio_times_the_baselines_median() -> None:
 def test_how_long_each_was_trained_is_said_where_it_differs() -> None:
     long = [each | {"epochs": 12} for each in example.baseline(0, 1) + example.candidate("aaaa", [0.01, 0.02])]
     table = candidates(example.record(example.frame(long, example.baseline(0), example.candidate("bbbb", [0.01]))))
-    assert {row.cells[0].text: row.cells[-1].details[0] for row in table.rows} == {
-        "baseline": "trained for 12 epochs", "aaaa": "trained for 12 epochs", "bbbb": "trained for 3 epochs",
+    assert {row.cells[0].text: row.cells[2].details[-1] for row in table.rows} == {
+        "baseline": "after 12 epochs", "aaaa": "after 12 epochs", "bbbb": "after 3 epochs",
     }  # fmt: skip
     alike = candidates(example.winning())
-    assert not [detail for row in alike.rows for detail in row.cells[-1].details if "epochs" in detail]
+    assert not [detail for row in alike.rows for detail in row.cells[2].details if "epochs" in detail]
+
+
+def test_who_was_given_is_named_as_such() -> None:
+    record = example.winning()
+    given = dataclasses.replace(record, settings=record.settings | {"include": ["files/local-only.yaml"]})
+    details = {row.architecture: row.cells[1].details for row in candidates(given).rows}
+    assert [name for name, said in details.items() if "included: local-only" in said] == ["3fa9c1d2"]  # tried first
 
 
 def test_what_is_beyond_a_bound_is_marked() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.report.images import Pair, read_kept
 from harness.report.search import Beside, search_content
-from harness.report.where import confusions, found_by_group, where_tables
+from harness.report.where import confusions, found_by_group, right_by_class, where_tables
 from harness.training.image_matches import ImageMatches
 from tests.report.test_images import kept, photographs
 
@@ -84,11 +84,13 @@ def test_what_is_taken_for_what_is_said_with_how_often() -> None:
 
 
 def test_confusions_are_a_matrix_of_differences_with_the_largest_coloured_most() -> None:
-    *_, table = where_tables(pairs(1, images=400, mixed=0.25), 0.5)
+    *_, table = where_tables("aaaa", pairs(1, images=400, mixed=0.25), 0.5)
     assert [column.name for column in table.columns] == ["True class", *CLASSES]
     three, eight, nothing = (row.cells for row in table.rows)
     assert [row[0].text for row in (three, eight, nothing)] == [*CLASSES, "no object"]
-    assert three[2].sort == pytest.approx(100 * 0.25 * 0.85, abs=5) and three[2].tint == 4 and three[2].details
+    assert three[2].sort == pytest.approx(100 * 0.25 * 0.85, abs=5) and three[2].details
+    assert three[2].tint == -4  # more are taken for the other class, which is worse
+    assert three[1].sort is not None and three[1].sort * three[1].tint >= 0  # of its own class more are better
     assert eight[1].text == "" and nothing[1].text == ""  # too few to say anything of
 
 
@@ -96,7 +98,7 @@ def test_of_many_classes_those_are_shown_that_change_most() -> None:
     rng = np.random.default_rng(0)
     scenes = [(boxes, rng.integers(0, 2, len(boxes)) + 18) for boxes, _ in scene(rng, 400)]
     many = [replace(detected(rng, scenes, hit, hit), classes=[f"c{at}" for at in range(20)]) for hit in (0.5, 0.9)]
-    *_, table = where_tables([(many[0], many[1])], 0.5)
+    *_, table = where_tables("aaaa", [(many[0], many[1])], 0.5)
     assert [column.name for column in table.columns[-2:]] == ["c18", "c19"] and len(table.rows) == 13
     assert table.caption.endswith("8 further classes change less")
 
@@ -126,6 +128,15 @@ def test_false_detections_are_of_the_background_and_second_ones_too() -> None:
     assert sum(found.values()) == pytest.approx(1)  # one too many an image
 
 
+def test_of_what_is_detected_as_a_class_the_share_that_is_right_is_said_too() -> None:
+    found = {change.group: change for change in right_by_class(pairs(1, images=400, mixed=0.25), 0.5)}
+    assert set(found) == {"all", *(f"class {name}" for name in CLASSES)}
+    assert all(change.baseline == 1 for change in found.values())  # the baseline never errs, it only misses
+    eight = found["class eight"]  # as many of three as of eight, a quarter of which is called eight
+    assert eight.candidate == pytest.approx(1 / 1.25, abs=0.05) and eight.high < 0
+    assert found["class three"].candidate == 1
+
+
 def test_a_less_confident_detection_does_not_count() -> None:
     assert all(change.candidate == 0 for each in found_by_group(pairs(0), 0.85).values() for change in each)
     assert confusions(pairs(0), 0.85) == {}
@@ -139,7 +150,7 @@ def test_with_few_objects_nothing_is_said() -> None:
     rng = np.random.default_rng(0)
     nothing = [(np.zeros((0, 4)), np.zeros(0, int))] * 4
     empty = [(detected(rng, nothing, 1, 1), detected(rng, nothing, 1, 1))]
-    assert list(where_tables(empty, 0.5)) == []
+    assert list(where_tables("aaaa", empty, 0.5)) == []
 
 
 def test_the_section_is_of_the_pick_and_has_no_verdicts(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 "use strict";
 // A slider limits one cost and names the best architecture within it; what it says was made with the page.
 (() => {
-  const { budgets, figures } = JSON.parse(document.getElementById("data").textContent);
+  const { budgets, figures } = JSON.parse(document.getElementById("page-data").textContent);
   const panel = document.getElementById("budget");
   if (!panel) return;
   const range = document.getElementById("budget-range");
@@ -25,7 +25,7 @@
     const unlimited = ratio >= most - 1e-9;
     value.textContent = unlimited ? `${shown} (no limit)` : shown;
     range.setAttribute("aria-valuetext", `${ratio.toFixed(2)} times the baseline's ${name}`);
-    said.textContent = `Up to ${shown} ${name}, the best is ${text}`;
+    said.textContent = `${unlimited ? "Without a limit" : `Up to ${shown} ${name}`}: ${text}`;
     said.dataset.best = best;
     say("clo-budget", { budget: unlimited ? null : { key, ratio } });
     return best;

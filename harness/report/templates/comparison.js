@@ -1,7 +1,7 @@
 "use strict";
 // Architectures side by side: fills copies of the page's empty card. Texts are set as texts, never as markup.
 (() => {
-  const { entries, texts, chosen, commands, token } = JSON.parse(document.getElementById("data").textContent);
+  const { entries, texts, chosen, commands, token } = JSON.parse(document.getElementById("page-data").textContent);
   const list = document.getElementById("cards");
   const blank = document.getElementById("card");
   if (!list || !blank) return;

@@ -4,7 +4,7 @@
 (async () => {
   const NARROW = 640;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const { figures, notes, entries, budgets } = JSON.parse(document.getElementById("data").textContent);
+  const { figures, notes, entries, budgets } = JSON.parse(document.getElementById("page-data").textContent);
   const config = { displaylogo: false, responsive: true, modeBarButtons: [["zoom2d", "resetScale2d", "toImage"]] };
   const plots = [...document.querySelectorAll(".plot")];
   const state = { pointed: null, chosen: [], budget: null };
@@ -55,7 +55,7 @@
     const x = state.budget.ratio * budgets[key].to_x;
     const right = Math.max(layout.xaxis.range[1], x);
     return [
-      { type: "rect", yref: "paper", y0: 0, y1: 1, x0: x, x1: right, line: { width: 0 }, fillcolor: css("--card"), opacity: 0.72, layer: "above" },
+      { type: "rect", yref: "paper", y0: 0, y1: 1, x0: x, x1: right, line: { width: 0 }, fillcolor: css("--card"), opacity: 0.55, layer: "above" },
       { type: "line", yref: "paper", y0: 0, y1: 1, x0: x, x1: x, line: { width: 2, color: css("--accent") }, layer: "above" },
     ];
   };
@@ -63,7 +63,7 @@
     const cost = entries[name]?.[state.budget.key === "latency" ? 2 : 3];
     return cost === null || cost === undefined || cost <= state.budget.ratio + 1e-9;
   };
-  const opacities = (key, names) => (state.budget && state.budget.key !== key ? names.map((name) => (affordable(name) ? 1 : 0.15)) : 1);
+  const opacities = (key, names) => (state.budget && state.budget.key !== key ? names.map((name) => (affordable(name) ? 1 : 0.4)) : 1);
 
   const themed = (key, width) => {
     const { data, layout } = structuredClone(figures[key]);

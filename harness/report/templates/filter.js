@@ -20,6 +20,11 @@
       said.textContent = left === rows.length ? `all ${left} rows` : `${left} of ${rows.length} rows`;
     };
     for (const kind of ["input", "change"]) filter.addEventListener(kind, apply);
+    filter.querySelector("button").addEventListener("click", () => {
+      words.value = verdict.value = "";
+      front.checked = affordable.checked = false;
+      apply();
+    });
     document.addEventListener("clo-budget", () => { if (affordable.checked) apply(); });
     filter.hidden = false;
     apply();

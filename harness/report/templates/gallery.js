@@ -1,7 +1,7 @@
 "use strict";
 // Images on which two detectors differ, their boxes drawn anew for another confidence. Texts are set as texts.
 (() => {
-  const { gallery } = JSON.parse(document.getElementById("data").textContent);
+  const { gallery } = JSON.parse(document.getElementById("page-data").textContent);
   const list = document.getElementById("gallery");
   if (!gallery || !list) return;
   const { classes, compared, pictures, thresholds } = gallery;
@@ -32,30 +32,45 @@
     const drawing = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${who}: ${told}` });
     drawing.append(shape("image", { href: src, width, height }));
     const at = ([left, top, end, bottom]) => [(left * width) / 1000, (top * height) / 1000, (end * width) / 1000, (bottom * height) / 1000];
-    const draw = (kind, each) => {
-      const [x, y, end, bottom] = at(each);
-      drawing.append(shape("rect", { class: `box ${kind}`, x, y, width: end - x, height: bottom - y }));
+    const overlap = ([a, b, c, d], [e, f, g, h]) => {
+      const both = Math.max(0, Math.min(c, g) - Math.max(a, e)) * Math.max(0, Math.min(d, h) - Math.max(b, f));
+      return both / ((c - a) * (d - b) + (g - e) * (h - f) - both || 1);
     };
-    // One name a place: the surest one's.
-    const named = [];
-    const name = (each) => {
-      const box = each.slice(0, 4);
-      if (named.some((other) => other.every((side, place) => Math.abs(side - box[place]) < 25))) return;
-      named.push(box);
+    // Boxes of one place lie within each other, and have one name: the surest one's, and how many more there are.
+    const piles = [];
+    for (const each of [...sure, ...missed]) {
+      const pile = piles.find(([top]) => overlap(top, each) >= 0.5);
+      if (pile) pile.push(each); else piles.push([each]);
+    }
+    const draw = (kind, each, inset) => {
       const [x, y, end, bottom] = at(each);
-      const [full, confidence] = [classes[each[4]] ?? `class ${each[4]}`, each[5]];
-      const short = full.length > 12 ? `${full.slice(0, 11)}…` : full;
+      const [width, height] = [end - x - 2 * inset, bottom - y - 2 * inset].map((side) => Math.max(1, side));
+      drawing.append(shape("rect", { class: `box ${kind}`, x: x + inset, y: y + inset, width, height }));
+    };
+    const nameOf = ([, , , , number, confidence]) => {
+      const full = classes[number] ?? `class ${number}`;
+      return [full, confidence === undefined ? "" : ` ${confidence.toFixed(2)}`];
+    };
+    const name = (pile) => {
+      const [each] = pile;
+      const [x, y, end, bottom] = at(each);
+      const [full, confidence] = nameOf(each);
+      const short = (full.length > 12 ? `${full.slice(0, 11)}…` : full) + confidence;
       const size = Math.max(8, Math.round(width / 22));
-      const [left, anchor] = x > 0.6 * width ? [Math.min(width - 2, end), "end"] : [Math.max(2, x), "start"];
+      const said = pile.length > 1 ? `${short} +${pile.length - 1}` : short;
+      const [left, anchor] = x + 0.62 * size * said.length > width ? [Math.min(width - 2, end), "end"] : [Math.max(2, x), "start"];
       const place = { x: left, y: y < size + 2 ? bottom + size : y - 3, "text-anchor": anchor, style: `font-size: ${size}px` };
-      const text = shape("text", place, confidence === undefined ? short : `${short} ${confidence.toFixed(2)}`);
-      text.append(shape("title", {}, full));
+      const text = shape("text", place, said);
+      text.append(shape("title", {}, pile.map((one) => nameOf(one).join("")).join(", ")));
       drawing.append(text);
     };
-    if (truth.checked) for (const each of objects) draw("object", each);
-    for (const each of missed) draw("missed", each);
-    for (const each of [...sure].reverse()) draw(each[6] >= 0 ? "correct" : "false", each);
-    for (const each of [...sure, ...missed]) name(each);
+    if (truth.checked) for (const each of objects) draw("object", each, -3);
+    for (const pile of piles) {
+      for (const [depth, each] of pile.entries()) {
+        draw(each[5] === undefined ? "missed" : each[6] >= 0 ? "correct" : "false", each, 2.5 * depth);
+      }
+    }
+    for (const pile of piles) name(pile);
     const made = document.createElement("div");
     const link = element("a", "");
     link.href = file;

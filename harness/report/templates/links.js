@@ -1,7 +1,7 @@
 "use strict";
 // Rows of tables and the other views: pointing at one points at all; a check box chooses a row for the comparison.
 (() => {
-  const { entries } = JSON.parse(document.getElementById("data").textContent);
+  const { entries } = JSON.parse(document.getElementById("page-data").textContent);
   const rows = [...document.querySelectorAll("tr[data-architecture]")].filter((row) => entries[row.dataset.architecture]);
   const say = (kind, detail) => document.dispatchEvent(new CustomEvent(kind, { detail }));
   const byName = new Map();
@@ -41,7 +41,13 @@
   document.addEventListener("clo-point", ({ detail }) => marked("pointed", detail.name ? [detail.name] : []));
   document.addEventListener("clo-chosen", ({ detail }) => {
     marked("chosen", detail.names);
-    for (const row of rows) row.querySelector(".choose").checked = detail.names.includes(row.dataset.architecture);
+    const isFull = detail.names.length >= Number(document.getElementById("cards").dataset.most);
+    for (const row of rows) {
+      const box = row.querySelector(".choose");
+      box.checked = detail.names.includes(row.dataset.architecture);
+      box.disabled = isFull && !box.checked;
+      box.title = box.disabled ? `${detail.names.length} are compared already: uncheck one first` : "";
+    }
   });
   document.addEventListener("clo-budget", ({ detail: { budget } }) => {
     for (const row of rows) {
