@@ -184,15 +184,21 @@ def _of_search(record: StudyRecord, trials: pd.DataFrame, identity: str) -> Pair
     row, digits = summarise(trials, record.look).loc[identity], gain_noise(trials).digits
     text = f"mAP50-95 {phrases.map_of(row, digits)}"
     if identity != BASELINE:
-        ends = phrases.ci(row["gain_low"], row["gain_high"], digits, sign=True)
+        ends = _ci(row["gain_low"], row["gain_high"], digits, sign=True)
         gain = f"{words.signed(row['gain_map50_95'], digits)}, {ends}"
         text += f", gain {gain}: {row['verdict']}; {row['gain_basis']}"
     return ((f"In the search, {words.count(int(row['epochs']), 'epoch')}", text),)
 
 
+def _ci(low: float, high: float, digits: int, *, sign: bool = False) -> str:
+    """An interval with its level."""
+    text = words.interval(low, high, digits, sign=sign)
+    return f"{text} 95 %" if text.startswith("[") else text
+
+
 def _gain(found: LongTraining) -> str:
     """`+0.0120, [+0.0060, +0.0180] 95 %, over 3 seeds: better`."""
-    ends = phrases.ci(found.gain_low, found.gain_high, _DIGITS, sign=True)
+    ends = _ci(found.gain_low, found.gain_high, _DIGITS, sign=True)
     gain = words.signed(found.gain_map50_95, _DIGITS)
     return f"{gain}, {ends}, over {words.count(found.seeds, 'seed')}: {found.verdict}"
 
@@ -210,6 +216,6 @@ def _latency(row: Any, record: StudyRecord) -> str:
         return f"the reference of all ratios; {words.milliseconds(row['latency_ms_p50'])} on {device(record)}"
     low, high = row["latency_ratio_low"], row["latency_ratio_high"]
     return (
-        f"{words.plain(ratio, 3)} × the baseline's, {phrases.ci(low, high, 3)}, one image a pass, PyTorch, "
+        f"{words.plain(ratio, 3)} × the baseline's, {_ci(low, high, 3)}, one image a pass, PyTorch, "
         f"on {device(record)}"
     )
