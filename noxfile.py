@@ -140,7 +140,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def gpu(session: nox.Session) -> None:
-    """Prove clo-nas on this machine's CUDA GPU, in about ten minutes; skipped where there is none."""
+    """Prove clo-nas on this machine's CUDA GPU, in ten minutes or `nox -s gpu -- --minutes 6`; without one: 2."""
     _run(session, PYTHON, "benchmarks/gpu.py", *session.posargs)
 
 

@@ -11,12 +11,16 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.gpu_checks.outcome import Outcome
+from harness.common.errors import UserError
 from harness.cost.activations import peak_activation_bytes
-from harness.detectors import resolve_base
+from harness.detectors import load_model, resolve_base
 from harness.latency.latency import interleaved_latency
+from harness.latency.runtimes import Dtype, Mode, Runtime
 
 BASE = "yolov5n"
 IMGSZ = 640
+MODES = (Mode.EAGER, Mode.CUDA_GRAPHS, Mode.TENSORRT, Mode.COMPILE)
+"""What can deploy a detector on a GPU; the quick ones first."""
 BATCH = 16
 STEPS = 50
 LATENCY_LIMIT = 0.02
@@ -59,7 +63,7 @@ class CudaMeter:
         torch.cuda.reset_peak_memory_stats()
 
 
-def latency_aa(device: str, max_seconds: float = 60.0, imgsz: int = IMGSZ) -> Outcome:
+def latency_aa(device: str, max_seconds: float = 30.0, imgsz: int = IMGSZ) -> Outcome:
     """The base timed against its own copy: the whole 95 % interval of the ratio lies within 1 ± 0.02."""
     model = resolve_base(BASE).build()
     found = interleaved_latency(
@@ -71,6 +75,27 @@ def latency_aa(device: str, max_seconds: float = 60.0, imgsz: int = IMGSZ) -> Ou
         f"p50 {found.candidate.p50:.2f} ms, {found.rounds} rounds",
         limit=f"interval within 1 ± {LATENCY_LIMIT}",
         passed=1 - LATENCY_LIMIT <= low <= high <= 1 + LATENCY_LIMIT,
+    )
+
+
+def latency_by(mode: Mode, device: str, max_seconds: float = 15.0, imgsz: int = IMGSZ) -> Outcome:
+    """Time the base with blocks over the base in float16 by one engine, whose answers are eager float32's."""
+    try:
+        found = interleaved_latency(
+            load_model(f"{BASE}-clo-backbone"), load_model(BASE), imgsz=imgsz, device=device,
+            runtime=Runtime(mode=mode, dtype=Dtype.FP16), max_seconds=max_seconds,
+        )  # fmt: skip
+    except UserError as error:
+        if "not installed" in str(error):
+            return Outcome(measured=str(error), limit="", passed=True, skipped="not installed")
+        raise
+    low, high = found.ratio_ci95
+    return Outcome(
+        measured=f"{BASE}-clo-backbone over {BASE}, {imgsz} px, fp16, {found.engine}: "
+        f"p50 {found.candidate.p50:.3f} over {found.baseline.p50:.3f} ms, "
+        f"ratio {found.ratio:.3f} [{low:.3f}, {high:.3f}]",
+        limit="the answer of eager fp32, within 2 %",
+        passed=True,  # else there is an error and no latency
     )
 
 

@@ -15,17 +15,25 @@ class Outcome:
         measured: What was found, with its unit.
         limit: What it had to keep to.
         passed: Whether it did.
+        skipped: Why there was nothing to check, for the column of results.
     """
 
     measured: str
     limit: str
     passed: bool
+    skipped: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """What the column of results says."""
+        return self.skipped or ("pass" if self.passed else "FAIL")
 
 
 Check = Callable[[], Outcome]
+Found = Iterator[tuple[str, Outcome]]
 
 
-def run_checks(checks: Mapping[str, Check]) -> Iterator[tuple[str, Outcome]]:
+def run_checks(checks: Mapping[str, Check]) -> Found:
     """Run every check in order; an exception is a failure with its message, its traceback on standard error."""
     for name, check in checks.items():
         try:

@@ -64,6 +64,7 @@ class Fidelity(Prepared):
             imgsz=self.plan.imgsz,
             learning_rate=rung.learning_rate,
             block_rate_factor=rung.block_rate_factor,
+            augmentation=self.augmentation_for({}),
             averaged_tail=rung.averaged_tail,
         )
 
@@ -145,7 +146,7 @@ def run_fidelity(
         UserError: The plan cannot be run, or another program is at work in the folder.
         KeyboardInterrupt: Ctrl-C; what had ended is in the file.
     """
-    for note in data_notes(fidelity.data, fidelity.plan.imgsz, fidelity.plan.batch):
+    for note in data_notes(fidelity.data, fidelity.plan.imgsz, fidelity.plan.batch, fidelity.augmentation_for({})):
         say(note)
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -18,7 +18,7 @@ from harness.architecture.choices import Recipe
 from harness.common.errors import UserError
 from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import environment
-from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_schedule, common_base
+from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_notes, base_schedule, common_base
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
 from harness.jobs.plan import too_few_steps
@@ -54,15 +54,14 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
     else:
         start_server()
     file = settings.file
-    for sentence in (*data_notes(ablation.data, file.imgsz, file.batch), *ablation.left_out):
+    said = data_notes(ablation.data, file.imgsz, file.batch, ablation.augmentation)
+    if not file.from_scratch:
+        said += base_notes(ablation, file.base_epochs)
+    for sentence in (*said, *ablation.left_out):
         observer.note(sentence)
     if few := too_few_steps(epochs=file.epochs, images=ablation.data.train_images, batch=file.batch):
         observer.note(few)
-    comparable = {
-        "base_fingerprint": ablation.base.fingerprint,
-        "data_fingerprint": ablation.data.fingerprint,
-        DEVICE_KIND: _kind(ablation),
-    }
+    comparable = {**ablation.comparable(ablation.augmentation), DEVICE_KIND: _kind(ablation)}
     with open_study(settings.as_search, comparable) as study, study.members.only_one("ablate"):
         if study.settings.study != settings.as_search.study:
             raise UserError(

@@ -121,7 +121,8 @@ def train_random(settings: SearchSettings, count: int, observer: Observer, comma
         Arm(name=identity, role=Role.MODEL, model=identity, architecture=each, identity=identity)
         for identity, each in zip(identities, members, strict=True)
     ]
-    return ablate(ablation_of(_prepared(setting), asked, arms, ()), observer, command)
+    ablation = replace(ablation_of(_prepared(setting), asked, arms, ()), augmentation=setting.schedule.augmentation)
+    return ablate(ablation, observer, command)
 
 
 def train_ruler(settings: SearchSettings, observer: Observer, command: list[str]) -> StudyRecord:
@@ -146,7 +147,11 @@ def train_ruler(settings: SearchSettings, observer: Observer, command: list[str]
     )  # fmt: skip
     prepared = replace(_prepared(setting), base=base, sites={})
     arms = [Arm(name=BASELINE, role=Role.BASELINE, architecture=Architecture(base=base.name), identity=BASELINE)]
-    ablation = replace(ablation_of(prepared, asked, arms, ()), timed_beside=setting.base.config)
+    ablation = replace(
+        ablation_of(prepared, asked, arms, ()),
+        timed_beside=setting.base.config,
+        augmentation=setting.schedule.augmentation,
+    )
     return ablate(ablation, observer, command)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from harness.record.cluster_settings import (
     require_one_gpu,
     require_rays,
 )
-from harness.record.settings import Objective, Sampler, SearchSettings
+from harness.record.settings import LOADER_WORKERS, Objective, Sampler, SearchSettings
 from harness.record.study import ABLATION
 from harness.storage.records import begun_with
 from harness.training.accuracy import Schedule
@@ -57,7 +57,7 @@ class AblationSettings:
     threads: int | None = None
     executor: ExecutorKind = ExecutorKind.LOCAL
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
-    loader_workers: int = 4
+    loader_workers: int = LOADER_WORKERS
     latency_seconds: float = 0.0
     timeout_s: float | None = None
     keep_weights: bool = False
@@ -101,6 +101,7 @@ class Ablation(Prepared):
     Attributes:
         models: The arms, the baseline first.
         left_out: A sentence for each arm that there is not.
+        augmentation: Of the short recipe's trainings, beside the trainer's milder one.
         latency_threads: CPU threads of latency measurements, the study's; None while they are not known.
         timed_beside: Detector that latencies are measured beside; None is the base.
     """
@@ -108,6 +109,7 @@ class Ablation(Prepared):
     settings: AblationSettings
     models: tuple[ArmModel, ...]
     left_out: tuple[str, ...]
+    augmentation: Mapping[str, float] = field(default_factory=dict)
     latency_threads: int | None = None
     timed_beside: Description | None = None
 
@@ -121,6 +123,7 @@ class Ablation(Prepared):
             imgsz=file.imgsz,
             learning_rate=file.learning_rate,
             block_rate_factor=file.block_rate_factor,
+            augmentation=self.augmentation,
         )
 
     @property
@@ -197,7 +200,15 @@ def ablation_of(
     used = [placement for arm in arms for placement in arm.architecture.placements]
     check_trainable(used, sites, imgsz=file.imgsz, batch=file.batch, images=prepared.data.train_images)
     models, impossible = arm_models(arms, prepared.base, sites, imgsz=file.imgsz, classes=prepared.classes)
-    return Ablation(**vars(prepared), settings=settings, models=tuple(models), left_out=(*left_out, *impossible))
+    begun = begun_with(settings.as_search.storage_url, file.name)
+    short = file.recipe is not Recipe.PUBLISHED  # which has its own, whatever the data
+    return Ablation(
+        **vars(prepared),
+        settings=settings,
+        models=tuple(models),
+        left_out=(*left_out, *impossible),
+        augmentation=prepared.augmentation_for(begun) if short else {},
+    )
 
 
 def _place(settings: AblationSettings) -> Place:

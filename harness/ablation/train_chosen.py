@@ -27,7 +27,7 @@ from harness.jobs.setting import data_notes, prepare
 from harness.record.ablation_file import AblationFile
 from harness.record.arms import Arm, Role, baseline_arm
 from harness.record.rates import Rates, default_rates
-from harness.record.settings import SearchSettings, is_server, search_settings
+from harness.record.settings import LOADER_WORKERS, SearchSettings, is_server, search_settings
 from harness.record.study import StudyRecord, base_of
 from harness.storage.opening import continue_study
 from harness.storage.study import SearchStudy
@@ -62,7 +62,7 @@ class ChosenOptions:
     device: str = "auto"
     workers: int | None = None
     threads: int | None = None
-    loader_workers: int = 4
+    loader_workers: int = LOADER_WORKERS
     timeout_s: float | None = None
     storage: str | None = None
     results: Path = Path("results")
@@ -95,7 +95,7 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
     deadline = time.monotonic() + options.timeout_s if options.timeout_s else float("inf")
     settings = _settings_of(record, options)
     ablation = _prepare(record, settings, options)
-    for note in data_notes(ablation.data, settings.imgsz, settings.batch):
+    for note in data_notes(ablation.data, settings.imgsz, settings.batch, ablation.augmentation):
         observer.note(note)
     start_server()
     with continue_study(settings) as study, study.members.only_one("train"):

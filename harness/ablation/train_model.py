@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.common.errors import UserError
 from harness.detectors import Detector, find_detector, resolve_base, transfer
+from harness.detectors.model_yaml import Description
 from harness.jobs.place import find_place
 from harness.jobs.setting import data_notes, prepare
 from harness.jobs.trial import train_base
@@ -73,11 +74,12 @@ def train_model(
         raise UserError(f"--out {options.out}: this is the model that is trained from; name another file")
     weights = options.weights or detector.base.checkpoint
     if options.weights is not None:
-        _check_weights(options.weights, detector)
+        detector = _for_weights(options.weights, detector)
     place = find_place(device=options.device, workers=1, threads=options.threads)
     prepared = prepare(options, detector.base, detector.sites, place)
     data, classes = prepared.data, prepared.classes
-    for note in data_notes(data, options.imgsz, options.batch):
+    augmentation = prepared.augmentation_for({})
+    for note in data_notes(data, options.imgsz, options.batch, augmentation):
         on_note(note)
     check_trainable(
         detector.architecture.placements,
@@ -96,7 +98,7 @@ def train_model(
             data=str(data.path),
             data_fingerprint=data.fingerprint,
             classes=classes,
-            schedule=_schedule(options, from_scratch=weights is None),
+            schedule=replace(_schedule(options, from_scratch=weights is None), augmentation=augmentation),
             seed=options.seed,
             device=prepared.device,
             threads=prepared.threads,
@@ -122,14 +124,18 @@ def _schedule(options: TrainOptions, *, from_scratch: bool) -> Schedule:
     )
 
 
-def _check_weights(path: Path, detector: Detector) -> None:
-    """Refuse a checkpoint of another model; one of the base with other classes differs in the head alone."""
-    base = detector.base.build()
+def _for_weights(path: Path, detector: Detector) -> Detector:
+    """Refuse a checkpoint of another model; of one with other classes the class branches stay as wide as they are."""
+    base, given = detector.base.build(), resolve_base(str(path))
     layers = {index: index for index in range(len(base.model))}
-    moved = transfer(resolve_base(str(path)).load(), base, layers)
+    moved = transfer(given.load(), base, layers)
     head = f"model.{len(base.model) - 1}."
     if not all(name.startswith(head) for name in moved.left_behind):
         raise UserError(
             f"--weights {path}: {moved.arrived} of its {moved.total} tensors fit {detector.base.name}; "
             "give a checkpoint of that model"
         )
+    if "class_width" not in given.config:
+        return detector
+    config = Description(**{**detector.base.config, "class_width": given.config["class_width"]})
+    return replace(detector, base=replace(detector.base, config=config))

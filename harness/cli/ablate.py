@@ -27,6 +27,7 @@ from harness.cli.search import duration
 from harness.common.errors import UserError
 from harness.record.arms import Arm
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
+from harness.record.settings import LOADER_WORKERS
 
 
 def ablate(
@@ -54,7 +55,9 @@ def ablate(
     device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
     workers: Annotated[int | None, typer.Option(help="Trainings at once.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)] = None,
-    loader_workers: Annotated[int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)] = 4,
+    loader_workers: Annotated[
+        int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)
+    ] = LOADER_WORKERS,
     latency_seconds: Annotated[
         float, typer.Option(help="Most seconds to measure each arm's latency; 0 measures none.", min=0)
     ] = 0.0,
@@ -95,6 +98,7 @@ def ablate(
         from harness.ablation.run import ablate as run
         from harness.ablation.setting import AblationSettings, prepare_ablation
         from harness.cli.studies import close, write
+        from harness.jobs.base import base_notes
         from harness.storage.records import load_record
 
         settings = AblationSettings(
@@ -107,7 +111,8 @@ def ablate(
         planned = plan_of(ablation)
         if plan:
             arms = [(model.arm, model.params, model.macs) for model in ablation.models]
-            _print_plan(arms, ablation.left_out, str(planned), as_json)
+            of_base = [] if chosen.from_scratch else base_notes(ablation, chosen.base_epochs)
+            _print_plan(arms, ablation.left_out, "\n".join([*of_base, str(planned)]), as_json)
             return
         watch.note(f"plan: {planned}")
         try:

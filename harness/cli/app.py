@@ -166,8 +166,8 @@ def latency(
     imgsz: ImageSize = 640,
     batch: Annotated[int, typer.Option(help="Images a pass.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
-    mode: Annotated[str, typer.Option(help="eager, compile, cuda_graphs or onnxruntime.")] = "eager",
-    dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16.")] = "fp32",
+    mode: Annotated[str, typer.Option(help="eager, compile, cuda_graphs, onnxruntime or tensorrt.")] = "eager",
+    dtype: Annotated[str | None, typer.Option(help="fp32, fp16 or bf16. \\[default: fp32; fp16 with TensorRT]")] = None,
     memory_format: Annotated[
         str | None, typer.Option(help="contiguous or channels_last. \\[default: channels_last on CUDA]")
     ] = None,
@@ -201,7 +201,7 @@ def latency(
         raise UserError(f"--precision {precision}: it is above 0, in percent")
     runtime = Runtime(
         mode=choice("--mode", Mode, mode),
-        dtype=choice("--dtype", Dtype, dtype),
+        dtype=choice("--dtype", Dtype, dtype or ("fp16" if mode == Mode.TENSORRT else "fp32")),
         memory_format=None if memory_format is None else choice("--memory-format", MemoryFormat, memory_format),
         fused=not no_fuse,
     )

@@ -13,7 +13,7 @@ from harness.cli.options import MODEL_HELP, AllowUnusable, AllowValInTrain, Json
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
 from harness.record.own_files import refuse_others
-from harness.record.settings import EMBEDDED_DATA, default_of
+from harness.record.settings import EMBEDDED_DATA, LOADER_WORKERS, default_of
 
 _OF_A_STUDY = 100
 """Default epochs of an architecture of a study: as many as Ultralytics trains by default."""
@@ -63,7 +63,9 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
     workers: Annotated[int | None, typer.Option(help="Of a study's architecture: trainings at once.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. \\[default: all cores]", min=1)] = None,
-    loader_workers: Annotated[int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)] = 4,
+    loader_workers: Annotated[
+        int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)
+    ] = LOADER_WORKERS,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write. \\[default: results/train/<model>.pt]")] = None,
     storage: Storage = None,
     results: Results = Path("results"),

@@ -21,6 +21,13 @@ from harness.common.digest import json_digest
 from harness.common.errors import UserError
 from harness.data.painting import Box
 
+_SCENES = "scenes.json"
+
+
+def is_painted(yaml: Path) -> bool:
+    """Tell whether clo-nas painted a data set, rather than somebody took its images."""
+    return (yaml.parent / _SCENES).is_file()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Painted:
@@ -93,7 +100,7 @@ def _write(folder: Path, splits: Iterable[tuple[str, Iterable[Painted]]], source
             (images / f"{name}.png").write_bytes(_png(one.pixels))
             (texts / f"{name}.txt").write_text(_label_text(one), encoding="utf-8")
             record[f"{split}/{name}"] = one.about
-    (folder / "scenes.json").write_text(json.dumps(record), encoding="utf-8")
+    (folder / _SCENES).write_text(json.dumps(record), encoding="utf-8")
     (folder / "SOURCE.txt").write_text(source, encoding="utf-8")
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+import torch
 from numpy.typing import NDArray
 from ultralytics.data import build as ultralytics_build
 from ultralytics.data import dataset as ultralytics_dataset
@@ -41,7 +43,7 @@ class _NoFiles:
 
 
 class UserDataset(ultralytics_dataset.YOLODataset):
-    """Ultralytics' data set, which reads and writes no copies of images.
+    """Ultralytics' data set, which reads and writes no copies of images; in memory it keeps them where that is asked.
 
     Attributes:
         messages: What Ultralytics says of single images.
@@ -50,7 +52,21 @@ class UserDataset(ultralytics_dataset.YOLODataset):
     messages: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, cache: object = None, **options: Any) -> None:
-        super().__init__(*args, cache=None, **options)
+        super().__init__(*args, cache="ram" if cache == "ram" and options.get("augment") else None, **options)
+
+    def check_cache_ram(self, safety_margin: float = 1.0) -> bool:
+        """Keep training images in memory where they fit into this training's share of half of the machine's.
+
+        Mosaic draws from all images where they are kept and from the last ones where not, so that what other programs
+        take at the moment must not decide: trainings of one seed would see different batches.
+
+        Args:
+            safety_margin: Memory for what else there is, over that of the images.
+        """
+        needed = self.ni * self.imgsz**2 * self.channels * (1 + safety_margin)
+        fits = bool(needed <= psutil.virtual_memory().total / max(1, torch.cuda.device_count()))
+        self.cache = "ram" if fits else None
+        return fits
 
     @property
     def npy_files(self) -> _NoFiles:

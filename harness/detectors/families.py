@@ -21,6 +21,7 @@ from harness.detectors.checkpoints import BLOCK_FILES, refused
 from harness.detectors.description import describe, in_one_scale, silence
 from harness.detectors.examined import fault_of_content, fault_of_file, fault_of_network, without_left_overs
 from harness.detectors.model_yaml import Description
+from harness.detectors.parser import class_width
 from harness.detectors.rows import BUILD_ERRORS, faulty_row
 
 
@@ -41,7 +42,10 @@ class Base:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of description and weights: a file may change under its name."""
-        described = {name: value for name, value in self.config.items() if name != "yaml_file"}
+        apart = (
+            {"yaml_file", "class_width"} if self.checkpoint else {"yaml_file"}
+        )  # a checkpoint's bytes have its width
+        described = {name: value for name, value in self.config.items() if name not in apart}
         digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
         for file in (*self.config.get(BLOCK_FILES, ()), *((self.checkpoint,) if self.checkpoint else ())):
             digest.update(Path(file).read_bytes() if Path(file).is_file() else b"")
@@ -87,7 +91,10 @@ def resolve_base(spec: str) -> Base:
                 f"base {spec}: no such checkpoint; give the path of an existing .pt file or a name such as yolov5n"
             )
         model, _ = read_checkpoint(path)
-        base = Base(name=path.name, config=in_one_scale(copy.deepcopy(model.yaml), spec), checkpoint=path.absolute())
+        config = in_one_scale(copy.deepcopy(model.yaml), spec)
+        if width := class_width(model.model[-1]):
+            config["class_width"] = width
+        base = Base(name=path.name, config=config, checkpoint=path.absolute())
         base._with_weights(model)  # refused here, whatever it is wanted for
         return base
     return Base(name=path.stem if path.suffix else path.name, config=describe(spec))

@@ -21,5 +21,7 @@ class Description(TypedDict, total=False):
     activation: str
     anchors: object
     yaml_file: str
+    class_width: int
+    """Channels of the head's class branches, where a checkpoint's are others than Ultralytics' rule makes of `nc`."""
     blocks: list[str]
     """Files of a user's own blocks."""

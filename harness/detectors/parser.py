@@ -2,12 +2,15 @@
 
 Ultralytics' `parse_model` has no hook. It looks a layer's class up among its module's globals; a
 class that it does not know keeps its input's channels (`c2 = ch[f]`) and gets the YAML's arguments
-untouched. For blocks that keep channels, making their name known is all that it takes. Two kinds of
-rows are more, and `parse_model` is wrapped for them:
+untouched. For blocks that keep channels, making their name known is all that it takes. Three things are
+more, and `parse_model` is wrapped for them:
 
 - A layer of ours that changes the channels, such as `[-1, 1, ELAN, [128, 256, 64]]`: its row spells
   the channels of input and output out, first and second. Ultralytics parses a stand-in that has these
   output channels, and the layer takes its place.
+- A head whose class branches are as wide as those of the checkpoint that it goes on from (`class_width`): Ultralytics
+  makes them max(channels of P3, min(classes, 100)) wide, and would lose them all with another number of classes.
+  It parses the description with as many classes, and the head gets outputs for those that there are.
 - Blocks inside a layer of Ultralytics' own, such as
   `[-1, 3, C2f, [128, True, {inside: {CloBlock: [...]}}]]`: Ultralytics parses the row without the
   last argument, so that it still sees its own class (it picks the head's form by the classes it saw),
@@ -63,6 +66,8 @@ _RELIED_ON = (
     "Conv.default_act = default_act",
 )
 _WRAPPED = "_clo_nas_wraps"
+_MOST_COUNTED = 100
+"""Classes beyond which Ultralytics makes class branches no wider."""
 
 Parser = Callable[..., tuple[nn.Sequential, list[int]]]
 
@@ -101,7 +106,10 @@ def _wrap(original: Parser) -> Parser:
         parts = {"backbone": plain[: len(d["backbone"])], "head": plain[len(d["backbone"]) :]}
         ours = any(row[2] in CHANGING or _inside(row) for row in rows)
         with _activation(d.get("activation") if ours else None):
-            layers, save = original({**d, **parts}, ch, verbose)
+            width = d.get("class_width")
+            layers, save = original({**d, **parts, "nc": width or d.get("nc")}, ch, verbose)
+            if width:
+                _give_classes(layers[-1], d["nc"])
             for index, row in enumerate(rows):
                 if row[2] in CHANGING:
                     layers[index] = _in_place_of(layers[index], row)
@@ -181,6 +189,25 @@ def _in_place_of(stand_in: nn.Module, row: Sequence[Any]) -> nn.Module:
     layer.i, layer.f, layer.type = stand_in.i, stand_in.f, type(layer).__name__  # type: ignore[assignment]
     layer.np = _parameters(layer)  # type: ignore[assignment]
     return layer
+
+
+def _give_classes(head: Any, classes: int) -> None:
+    """Give a head that was built for another number of classes the outputs of its own."""
+    for name in ("cv3", "one2one_cv3"):
+        for branch in getattr(head, name, None) or ():
+            branch[-1] = nn.Conv2d(branch[-1].in_channels, classes, 1)
+    head.no += classes - head.nc
+    head.nc = classes
+    head.np = _parameters(head)
+
+
+def class_width(head: Any) -> int | None:
+    """Return the channels of a head's class branches; None where its number of classes has no part in them."""
+    try:
+        width, least = head.cv3[0][-1].in_channels, head.cv2[0][0].conv.in_channels
+    except (AttributeError, IndexError, TypeError):  # no head of Ultralytics', or a fused one
+        return None
+    return None if width == least == max(least, min(head.nc, _MOST_COUNTED)) else int(width)
 
 
 def _inside(row: Sequence[Any]) -> tuple[str, list[Any]] | None:

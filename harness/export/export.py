@@ -206,7 +206,9 @@ def write_export(export: Export, folder: Path) -> Exported:
 
 def _write_standalone(export: Export, folder: Path) -> None:
     """The blocks, and a checkpoint of theirs where there are weights."""
-    (folder / FILE).write_text(standalone_source(export.layers), encoding="utf-8")
+    description: Any = export.network.yaml
+    source = standalone_source(export.layers, class_width="class_width" in description)
+    (folder / FILE).write_text(source, encoding="utf-8")
     if export.weights is not None:
         with imported(folder / FILE):
             save_checkpoint(standalone_network(export.network), folder / f"{export.identity}.pt")

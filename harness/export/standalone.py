@@ -54,6 +54,27 @@ _TAIL = '''def register() -> None:
     for layer in [{layers}]:
         setattr(tasks, layer.__name__, layer)
 '''
+_WIDTH = '''    tasks.parse_model = _with_class_width(tasks.parse_model)
+
+
+def _with_class_width(parse):
+    """Let class branches be `class_width` channels wide, as the checkpoint's are that the model was trained from."""
+
+    def parse_model(d, ch, verbose=True):
+        from torch import nn
+
+        width, classes = d.get("class_width"), d.get("nc")
+        layers, save = parse({**d, "nc": width or classes}, ch, verbose)
+        if width:
+            head = layers[-1]
+            for name in ("cv3", "one2one_cv3"):
+                for branch in getattr(head, name, None) or ():
+                    branch[-1] = nn.Conv2d(branch[-1].in_channels, classes, 1)
+            head.no, head.nc = head.no + classes - head.nc, classes
+        return layers, save
+
+    return parse_model
+'''
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +122,12 @@ def standalone_layers(description: Description, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row[2] for row in rows if row[2] in known))
 
 
-def standalone_source(layers: Iterable[str]) -> str:
+def standalone_source(layers: Iterable[str], *, class_width: bool = False) -> str:
     """Write the file of some layers.
 
     Args:
         layers: Their class names; none makes a file that registers nothing.
+        class_width: Whether the model's description has one, which Ultralytics alone does not know.
 
     Returns:
         Python source. The same for the same layers and version.
@@ -120,7 +142,7 @@ def standalone_source(layers: Iterable[str]) -> str:
     imports = "\n".join(_imports((part.text for part in parts if part.imports), wanted))
     body = "\n\n\n".join(parts[at].text for at in sorted(kept))
     head = _HEAD.format(blocks=", ".join(layers) or "No layer", version=version())
-    tail = _TAIL.format(layers=", ".join(layers))
+    tail = _TAIL.format(layers=", ".join(layers)) + (_WIDTH if class_width else "")
     return head + "\n\n\n".join(filter(None, (imports.strip(), body, tail)))
 
 

@@ -21,7 +21,7 @@ from harness.common.digest import file_digest, json_digest
 from harness.common.errors import UserError
 from harness.common.isolation import cache_folder
 from harness.common.version import version
-from harness.detectors import Base, build, transfer
+from harness.detectors import Base, Transfer, build, transfer
 from harness.jobs.place import Place
 from harness.jobs.setting import Prepared
 from harness.jobs.trial import train_base
@@ -69,8 +69,8 @@ def common_base(
 ) -> CommonBase:
     """Find the trained base in the cache, or train it.
 
-    A checkpoint with the data's classes is taken as it is. One with other classes lacks class outputs:
-    it is trained on from there, as a description without weights is from random ones.
+    A checkpoint with the data's classes is taken as it is. One with other classes lacks their outputs, and nothing
+    else (`class_width`): it is trained on from there, as a description without weights is from random ones.
 
     Args:
         prepared: The detector, its data, and where it is trained.
@@ -87,11 +87,9 @@ def common_base(
     """
     base, data, classes = prepared.base, prepared.data, prepared.classes
     device, threads = prepared.devices[0], prepared.threads_alone
-    moved = None
-    if base.checkpoint:
-        moved = transfer(base.load(), build(base.config, classes), {i: i for i in range(_layers(base))})
-        if not moved.left_behind:
-            return CommonBase(weights=base.checkpoint, origin=f"{base.name}, {moved}")
+    moved = _moved(base, classes)
+    if moved and not moved.left_behind:
+        return CommonBase(weights=base.checkpoint, origin=f"{base.name}, {moved}")
     key = {
         "base": base.fingerprint,
         "data": data.fingerprint,
@@ -99,6 +97,7 @@ def common_base(
         "seed": seed,
         "device": "cpu" if device == "cpu" else "cuda",
         "threads": threads,
+        **({"arrived": moved.arrived} if moved else {}),
         "versions": {
             "clo-nas": version(),
             **{name: importlib.metadata.version(name) for name in ("torch", "ultralytics")},
@@ -143,8 +142,41 @@ def common_base(
         accuracy = json.loads(note.read_text())["map50_95"]
         hold(path)
     trim(path.parent)
-    origin = f"{base.name}, trained {schedule.epochs} epoch{'s'[: schedule.epochs != 1]}"
-    return CommonBase(weights=path, origin=f"{origin} from {moved}" if moved else origin, map50_95=accuracy)
+    origin = _taken(base, moved, classes) + ";" if moved else f"{base.name},"
+    trained = f"trained {schedule.epochs} epoch{'s'[: schedule.epochs != 1]}"
+    return CommonBase(weights=path, origin=f"{origin} {trained}", map50_95=accuracy)
+
+
+def _moved(base: Base, classes: int) -> Transfer | None:
+    """Find what of a checkpoint fits the data's classes; None where the base has no weights."""
+    if base.checkpoint is None:
+        return None
+    return transfer(base.load(), build(base.config, classes), {i: i for i in range(_layers(base))})
+
+
+def _taken(base: Base, moved: Transfer, classes: int) -> str:
+    return (
+        f"{moved.arrived} of {moved.total} tensors from {base.name}; {len(moved.left_behind)} of the class outputs "
+        f"start anew: {base.config['nc']} classes → {classes}"
+    )
+
+
+def base_notes(prepared: Prepared, base_epochs: int, epochs: int | None = None) -> list[str]:
+    """Sentences for the plan: what of a checkpoint with other classes is used, and how long the rest is trained.
+
+    Args:
+        prepared: The detector and its data.
+        base_epochs: Of the common base.
+        epochs: Of all trainings that start from it, where that is known.
+    """
+    moved = _moved(prepared.base, prepared.classes)
+    if moved is None or not moved.left_behind:
+        return []
+    share = f", {base_epochs / (base_epochs + epochs):.0%} of all epochs" if epochs else ""
+    return [
+        f"base: {_taken(prepared.base, moved, prepared.classes)}; trained on these data for {base_epochs} "
+        f"epoch{'s'[: base_epochs != 1]}{share}, before anything is compared"
+    ]
 
 
 def _is_whole(path: Path, note: Path) -> bool:

@@ -5,10 +5,11 @@ And what is said of the data before a training begins, and kept of them in `envi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from harness.architecture import Architecture, Init
@@ -16,6 +17,7 @@ from harness.common.errors import UserError
 from harness.common.machine import without_home
 from harness.common.yaml_file import kind_of
 from harness.data.check import DatasetInfo, check_dataset
+from harness.data.embedded import is_painted
 from harness.data.planted import Task
 from harness.detectors import Base, Site, find_sites, read_architecture, read_yaml, recognised, resolve_base
 from harness.detectors.receptive_field import receptive_field
@@ -24,6 +26,10 @@ from harness.record.form import check_block_files
 from harness.record.settings import sqlite_url
 from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS
 from harness.storage.records import load_record, study_names
+from harness.training.accuracy import PUBLISHED_AUGMENTATION
+
+AUGMENTATION = "augmentation"
+"""Entry of what a study's trials share: `published`, of photographs since they get Ultralytics' own."""
 
 
 class Asked(Protocol):
@@ -64,6 +70,26 @@ class Prepared(Place):
     def classes(self) -> int:
         """Number of classes of the data."""
         return len(self.data.names)
+
+    def augmentation_for(self, begun: Mapping[str, object]) -> Mapping[str, float]:
+        """Return that of a short training: Ultralytics' own for photographs, the trainer's milder one for the rest.
+
+        Args:
+            begun: What the trials of the study share; one of photographs from when all had the milder one keeps it.
+        """
+        is_older = bool(begun) and AUGMENTATION not in begun
+        return {} if is_painted(self.data.path) or is_older else PUBLISHED_AUGMENTATION
+
+    def comparable(self, augmentation: Mapping[str, float]) -> dict[str, object]:
+        """Return what all trainings of a study share, beyond its settings."""
+        base = self.base
+        width = base.config.get("class_width") if base.config.get("nc") != self.classes else None
+        return {
+            "base_fingerprint": base.fingerprint,
+            "data_fingerprint": self.data.fingerprint,
+            **({"class_width": width} if width else {}),  # of the data's classes alone they once were as wide as these
+            **({AUGMENTATION: "published"} if augmentation else {}),
+        }
 
     def ask_nodes(self, block_files: Iterable[Path], folder: Path) -> None:
         """Have a cluster's nodes say what they are; of this machine nothing is asked.
@@ -197,17 +223,26 @@ def _of_model_yaml(spec: str, base: Base, option: str) -> Architecture:
     return found
 
 
-def data_notes(data: DatasetInfo, imgsz: int, batch: int) -> list[str]:
+_PHOTOGRAPHS = (
+    "augmented as Ultralytics' defaults have it: mosaic but for the last tenth of the epochs, mirroring, scale, colours"
+)
+
+
+def data_notes(
+    data: DatasetInfo, imgsz: int, batch: int, augmentation: Mapping[str, float] = MappingProxyType({})
+) -> list[str]:
     """Sentences for the plan: where the data are, how much is used, what is not, and what to beware of.
 
     Args:
         data: Of `check_dataset`.
         imgsz: Side of the square input, in pixels.
         batch: Batch size.
+        augmentation: Of the trainings, beside the trainer's milder one.
     """
     counts = f"{data.train_images:,} training and {data.val_images:,} validation images"
     where = f"{data.root}, " if data.root else ""
-    cautions = (*data.cautions, *_remainder(data.train_images, batch))
+    augmented = [_PHOTOGRAPHS] if augmentation else []
+    cautions = (*data.cautions, *augmented, *_remainder(data.train_images, batch))
     return [f"data: {each}" for each in (f"{where}{counts}, at {imgsz} px", *_boxes(data), *data.repairs, *cautions)]
 
 

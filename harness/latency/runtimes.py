@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from harness.common.errors import UserError
 from harness.cost.ledger import deployed
+from harness.detectors.tensorrt_engine import tensorrt_engine, tensorrt_for
 from harness.latency.onnx_file import INPUT, onnx_file, onnxruntime_for
 
 Pass = Callable[[], object]
@@ -25,6 +26,7 @@ Pass = Callable[[], object]
 _FIRST_PASSES = 3
 """Passes after which an engine has compiled all it will: Ultralytics' head makes its anchors in the first."""
 _ONNX_MODE = "latency: mode onnxruntime"
+_TENSORRT_MODE = "latency: mode tensorrt"
 _SCORE = 4
 """Column of the confidence in detections (x, y, x, y, confidence, class)."""
 _SMALLEST = 1e-5
@@ -42,6 +44,8 @@ class Mode(StrEnum):
     """PyTorch's kernels, recorded once and replayed: no launch by launch from Python."""
     ONNXRUNTIME = "onnxruntime"
     """ONNX Runtime on the CPU, from torch's export."""
+    TENSORRT = "tensorrt"
+    """TensorRT on CUDA in float16, by Ultralytics' own exporter and as Ultralytics runs it."""
 
 
 class Dtype(StrEnum):
@@ -97,17 +101,21 @@ class Runtime:
             UserError: The mode is not one for this device, number format or memory format.
         """
         on_cuda = device.type == "cuda"
-        if self.mode is Mode.CUDA_GRAPHS and not on_cuda:
-            raise UserError(f"latency: mode cuda_graphs runs on a CUDA device, not on {device}; use eager or compile")
-        if self.mode is Mode.ONNXRUNTIME:
+        if self.mode in {Mode.CUDA_GRAPHS, Mode.TENSORRT} and not on_cuda:
+            others = "eager, compile or onnxruntime" if self.mode is Mode.TENSORRT else "eager or compile"
+            raise UserError(f"latency: mode {self.mode} runs on a CUDA device, not on {device}; use {others}")
+        has_own_file = self.mode in {Mode.ONNXRUNTIME, Mode.TENSORRT}
+        if has_own_file:
+            dtype = Dtype.FP16 if self.mode is Mode.TENSORRT else Dtype.FP32
             for wrong, right in (
-                (on_cuda, "device cpu"),
-                (self.dtype is not Dtype.FP32, "dtype fp32"),
+                (self.mode is Mode.ONNXRUNTIME and on_cuda, "device cpu"),
+                (self.dtype is not dtype, f"dtype {dtype}"),
                 (self.memory_format is MemoryFormat.CHANNELS_LAST, "memory format contiguous: its own is inside"),
+                (self.mode is Mode.TENSORRT and not self.fused, "fused models: its exporter fuses them"),
             ):
                 if wrong:
-                    raise UserError(f"latency: mode onnxruntime is measured with {right}")
-        default = MemoryFormat.CHANNELS_LAST if on_cuda else MemoryFormat.CONTIGUOUS
+                    raise UserError(f"latency: mode {self.mode} is measured with {right}")
+        default = MemoryFormat.CHANNELS_LAST if on_cuda and not has_own_file else MemoryFormat.CONTIGUOUS
         return replace(self, memory_format=self.memory_format or default)
 
     @property
@@ -115,6 +123,8 @@ class Runtime:
         """Name and version of what runs the model."""
         if self.mode is Mode.ONNXRUNTIME:
             return f"onnxruntime {onnxruntime_for(_ONNX_MODE).__version__}"
+        if self.mode is Mode.TENSORRT:
+            return f"tensorrt {tensorrt_for(_TENSORRT_MODE).__version__}"
         return f"torch {torch.__version__}"
 
     def __str__(self) -> str:
@@ -244,9 +254,14 @@ def _onnx_pass(model: nn.Module, image: Tensor) -> Pass:
     return lambda: session.run(None, feed)
 
 
+def _tensorrt_pass(model: nn.Module, image: Tensor) -> Pass:
+    return partial(tensorrt_engine(model, image, _TENSORRT_MODE), image)
+
+
 _ENGINES: dict[Mode, Callable[[nn.Module, Tensor], Pass]] = {
     Mode.EAGER: _eager_pass,
     Mode.COMPILE: _compiled_pass,
     Mode.CUDA_GRAPHS: _graph_pass,
     Mode.ONNXRUNTIME: _onnx_pass,
+    Mode.TENSORRT: _tensorrt_pass,
 }

@@ -26,6 +26,8 @@ from harness.record.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget
 from harness.record.rates import FROM_BASE, with_default_rates
 
 Parsed = TypeVar("Parsed")
+LOADER_WORKERS = 8
+"""Image-loading processes of a CUDA training, as Ultralytics has them: never more than cores a GPU, or batches."""
 EMBEDDED_DATA = "digits"
 """Name of the data set that is searched on where none is given."""
 EMBEDDED = (EMBEDDED_DATA, "local", "nearby", "beacon")
@@ -135,7 +137,7 @@ class SearchSettings(BaseModel):
     timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
     workers: int | None = Field(default=None, ge=1, description="trainings at once; by cores and memory, or by GPUs")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; usable cores / workers")
-    loader_workers: int = Field(default=4, ge=0, description="image-loading processes of a CUDA training")
+    loader_workers: int = Field(default=LOADER_WORKERS, ge=0, description="image-loading processes of a CUDA training")
     worker_timeout_s: float = Field(
         default=60.0, ge=2, description="on a database server: seconds of silence after which a worker counts as dead"
     )

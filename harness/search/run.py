@@ -11,7 +11,7 @@ from harness.common.isolation import isolate_ultralytics
 from harness.common.last_control import last_control
 from harness.common.machine import device_kind, environment
 from harness.cost.space_cost import AdditiveCost, summarise_space
-from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_schedule, common_base, shared_base
+from harness.jobs.base import RANDOM_WEIGHTS, CommonBase, base_notes, base_schedule, common_base, shared_base
 from harness.jobs.executors import start_server
 from harness.jobs.latency_threads import latency_threads
 from harness.jobs.plan import too_few_steps
@@ -59,8 +59,12 @@ def search(settings: SearchSettings, observer: Observer, command: list[str], *, 
     plan_search(settings, None, candidates=1)  # too small a budget is said before anything is trained
     if setting.cluster:
         observer.note(f"Ray cluster: {setting.cluster}")
-    for note in data_notes(setting.data, settings.imgsz, settings.batch):
+    for note in data_notes(setting.data, settings.imgsz, settings.batch, setting.schedule.augmentation):
         observer.note(note)
+    if not settings.from_scratch:
+        planned = plan_search(settings, None, candidates=settings.trials) if settings.trials else None
+        for note in base_notes(setting, settings.base_epochs, planned.epochs if planned else None):
+            observer.note(note)
     longest = settings.ladder.levels[-1]
     if few := too_few_steps(epochs=longest, images=setting.data.train_images, batch=settings.batch):
         observer.note(few)
@@ -83,8 +87,7 @@ def search(settings: SearchSettings, observer: Observer, command: list[str], *, 
             raise UserError(f"--include {spec}: over --max-params or --max-macs, so that it would not be trained")
     own_blocks = setting.space.file.block_files
     comparable = {
-        "base_fingerprint": setting.base.fingerprint,
-        "data_fingerprint": setting.data.fingerprint,
+        **setting.comparable(setting.schedule.augmentation),
         "space_file": setting.space.file.model_dump(mode="json"),
         "block_files": {file.name: file_digest(file)[:16] for file in own_blocks},
         DEVICE_KIND: setting.cluster.kind if setting.cluster else device_kind(setting.device),

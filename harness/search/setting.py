@@ -62,6 +62,7 @@ def prepare_search(settings: SearchSettings) -> Setting:
         imgsz=settings.imgsz,
         learning_rate=settings.learning_rate,
         block_rate_factor=settings.block_rate_factor,
+        augmentation=prepared.augmentation_for(begun_with(settings.storage_url, settings.study)),
     )
     return Setting(
         **vars(prepared), settings=settings, space=space, schedule=schedule, latency_threads=place.threads_alone

@@ -39,6 +39,7 @@ import pandas as pd
 import torch
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from harness.common.atomic import scratch_folder, write_whole
@@ -53,7 +54,7 @@ from harness.training.torchvision_compat import ensure_torchvision
 from harness.training.training import Accuracy, NotANumberError, OutOfMemoryError, Progress, Schedule, Training
 from harness.training.validation import Validator, require_finite, require_number
 
-_AUGMENTATION: dict[str, float] = {
+_AUGMENTATION: Mapping[str, float] = {
     "mosaic": 0.0,
     "hsv_h": 0.015,
     "hsv_s": 0.4,
@@ -64,8 +65,12 @@ _AUGMENTATION: dict[str, float] = {
     "fliplr": 0.0,
     "erasing": 0.0,
 }
-"""Milder than Ultralytics' own: mosaic and strong scaling need many epochs before they help, and no
-mirroring, since the embedded data are digits. `Schedule.augmentation` overrides them."""
+"""Of the embedded data: milder than Ultralytics' own, and no mirroring, since they are digits.
+`Schedule.augmentation` overrides them."""
+PUBLISHED_AUGMENTATION: Mapping[str, float] = {name: DEFAULT_CFG_DICT[name] for name in _AUGMENTATION}
+"""Of photographs: the installed Ultralytics' own, by which the bases were trained."""
+_WITHOUT_MOSAIC = DEFAULT_CFG_DICT["close_mosaic"] / DEFAULT_CFG_DICT["epochs"]
+"""Share of a training, at its end, that Ultralytics' defaults leave without mosaic."""
 
 
 def train(training: Training, progress: Progress | None = None) -> Accuracy:
@@ -151,6 +156,21 @@ class _TailAverage(ModelEMA):
         self.decay = lambda step: 0.0 if step < first else 1 - 1 / (step - first + 1)
 
 
+def _epochs_without_mosaic(epochs: int) -> int:
+    """Return Ultralytics' share of a training, one epoch at least where there are several."""
+    return max(1, round(_WITHOUT_MOSAIC * epochs)) if epochs > 1 else 0
+
+
+def _for_the_device(device: str) -> dict[str, object]:
+    """Return what makes a GPU wait for nothing: mixed precision, and images that are read once (`UserDataset`).
+
+    bfloat16 needs no scaling of the loss, whose steps are lost now and then; Ultralytics' float16 where there is none.
+    """
+    if device == "cpu":
+        return {"amp": False, "cache": False}
+    return {"amp": "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else True, "cache": "ram"}
+
+
 class Trainer(DetectionTrainer):
     """Ultralytics' trainer with the departures listed at the top of this file."""
 
@@ -161,7 +181,7 @@ class Trainer(DetectionTrainer):
         self._moved = moved
         self._progress = progress
         schedule = training.schedule
-        cuda = training.device != "cpu"
+        augmentation = {**_AUGMENTATION, **schedule.augmentation}
         options = {
             "data": training.data,
             "imgsz": schedule.imgsz,
@@ -179,11 +199,9 @@ class Trainer(DetectionTrainer):
             "val": False,
             "warmup_epochs": 0,
             "patience": schedule.epochs + 1,
-            "close_mosaic": 0,
-            "cache": False,
-            "amp": "bf16" if cuda and torch.cuda.is_bf16_supported() else False,
-            **_AUGMENTATION,
-            **schedule.augmentation,
+            "close_mosaic": _epochs_without_mosaic(schedule.epochs) if augmentation["mosaic"] else 0,
+            **_for_the_device(training.device),
+            **augmentation,
         }
         super().__init__(overrides={"model": "yolov8n.yaml", **options})
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on one CPU thread

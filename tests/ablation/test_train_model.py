@@ -105,6 +105,14 @@ def test_the_optimiser_has_the_groups_of_a_searchs_candidate(
     assert rates == {learning_rate, learning_rate * factor}
 
 
+def test_of_weights_with_other_classes_all_but_the_class_outputs_arrive(
+    tmp_path: Path, trained: Callable[..., Training]
+) -> None:
+    training = trained(tmp_path, weights=checkpoint(tmp_path, classes=80))
+    _, moved = initial_model(training)
+    assert (moved.total - moved.arrived, training.config["nc"]) == (6, 2)
+
+
 def test_the_rates_can_be_chosen(tmp_path: Path, trained: Callable[..., Training]) -> None:
     schedule = trained(tmp_path, learning_rate=3e-4, block_rate_factor=2.0).schedule
     assert (schedule.learning_rate, schedule.block_rate_factor) == (3e-4, 2.0)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 import typer
@@ -17,14 +20,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.gpu import checks, report
 from benchmarks.gpu_checks import blocks, detector, programs
+from benchmarks.gpu_checks.in_time import in_time
 from benchmarks.gpu_checks.outcome import Outcome, run_checks
 from harness.architecture import BASELINE
 from harness.blocks.operators import GATES, LOCAL_OPERATORS
 from harness.blocks.registry import block_names
 from harness.cli.app import app
 from harness.jobs.place import Place
+from harness.latency.runtimes import Dtype, MemoryFormat, Mode, Runtime
 from harness.record.state import Failure, State
 from harness.training.accuracy import Training
+from tests.benchmarks import stubs
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = {name: blocks.modules()[name] for name in ("downsampling block", "kind cbam")}
@@ -55,19 +61,87 @@ def test_the_table_shows_what_was_measured_and_one_failure_fails_all(
     check: Callable[[], Outcome], passed: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    assert report({"first": passing, "second": check}, "a GPU") is passed
+    found = run_checks({"first": passing, "second": check})
+    assert report(found, ["first", "second"], "a GPU") == (0 if passed else 1)
     table = capsys.readouterr().out
     assert "0.5 [0.4, 0.6]" in table  # not taken for rich's markup
     assert ("FAIL" in table) is not passed
 
 
-def test_without_a_gpu_it_says_skipped_and_succeeds() -> None:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "benchmarks/gpu.py"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("skipped")
-    assert len(done.stdout.splitlines()) == 1
+def test_without_a_gpu_it_says_so_in_one_sentence_wherever_it_is_called() -> None:
+    """Of a Python where clo-nas itself is not installed, too."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--minutes", "6"]
+    done = subprocess.run(
+        command, env=environment | {"CUDA_VISIBLE_DEVICES": ""}, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: PyTorch finds no CUDA GPU here, and this checks nothing else\n"
+
+
+def test_the_checks_of_a_child_are_all_told() -> None:
+    assert [*in_time(stubs.all_pass, ["first", "second"], 60)] == [("first", stubs.PASSED), ("second", stubs.PASSED)]
+
+
+def test_when_the_time_is_over_the_table_has_what_was_found_and_nothing_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    file = tmp_path / "number"
+    names = ["first", str(file)]
+    assert report(in_time(stubs.hang_after_one, names, 10), names, "a GPU") == 0
+    table = capsys.readouterr().out
+    assert "0.5 [0.4, 0.6]" in table and "not finished" in table
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(file.read_text())).wait(5)
+
+
+def test_a_child_that_breaks_fails_the_check_that_broke_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    names = ["first", "second", "third"]
+    assert report(in_time(stubs.break_after_one, names, 60), names, "a GPU") == 1
+    table = capsys.readouterr().out
+    assert "the process of the checks ended with exit code 3" in table
+    assert table.count("not finished") == 1
+
+
+@pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGTERM])
+def test_a_table_is_printed_of_what_was_found_before_it_was_stopped(
+    signalled: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped() -> Outcome:
+        signal.raise_signal(signalled)
+        raise AssertionError("goes on")
+
+    monkeypatch.setenv("COLUMNS", "160")
+    found = run_checks({"first": passing, "second": stopped, "third": passing})
+    assert report(found, ["first", "second", "third"], "a GPU") == 130
+    table = capsys.readouterr().out
+    assert "0.5 [0.4, 0.6]" in table and table.count("not finished") == 2
+
+
+def test_a_detector_with_blocks_is_timed_over_its_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Runtime] = []
+
+    def on(runtime: Runtime, _device: torch.device) -> Runtime:
+        asked.append(runtime)
+        return Runtime(memory_format=MemoryFormat.CONTIGUOUS)  # what a CPU has of all of them
+
+    monkeypatch.setattr(Runtime, "on", on)
+    outcome = detector.latency_by(Mode.CUDA_GRAPHS, "cpu", max_seconds=0.2, imgsz=64)
+    assert asked[0] == Runtime(mode=Mode.CUDA_GRAPHS, dtype=Dtype.FP16)
+    assert outcome.verdict == "pass"
+    assert outcome.measured.startswith("yolov5n-clo-backbone over yolov5n, 64 px, fp16, torch ")
+
+
+def test_an_engine_that_is_not_installed_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr(Runtime, "on", lambda runtime, _device: runtime)
+    outcome = detector.latency_by(Mode.TENSORRT, "cpu", max_seconds=0.2, imgsz=64)
+    assert (outcome.verdict, outcome.passed) == ("not installed", True)
+    assert "needs NVIDIA's package tensorrt, which is not installed here" in outcome.measured
 
 
 def test_every_registered_kind_operator_and_gate_is_checked() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import cv2
@@ -48,6 +49,34 @@ def test_a_users_npy_beside_an_image_is_neither_read_nor_written(
     found = [loaded.load_image(number)[0] for number in range(2)]
     assert np.array_equal(found[0], cv2.resize(pixels, (32, 32)))
     assert state(tmp_path) == before
+
+
+def test_training_images_are_kept_in_memory_where_they_fit_and_are_the_same_images(tmp_path: Path) -> None:
+    yaml = photographs(tmp_path, train=3, val=2)
+    plain, kept = built(yaml, "train"), built(yaml, "train", cache="ram")
+    image(tmp_path, "train", 1).unlink()
+    assert np.array_equal(kept.load_image(0)[0], plain.load_image(0)[0])
+    kept.load_image(1)
+    with pytest.raises(FileNotFoundError):
+        plain.load_image(1)
+
+
+def test_validation_images_are_read_once_and_not_kept(tmp_path: Path) -> None:
+    assert built(photographs(tmp_path), "val", cache="ram").cache is None
+
+
+@pytest.mark.parametrize(("gpus", "is_kept"), [(1, True), (2, False)])
+def test_whether_images_fit_depends_on_machine_and_data_alone(
+    gpus: int, is_kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mosaic draws otherwise from images in memory; two trainings of one seed see the same batches."""
+    needed = 3 * 32 * 32 * 3
+    memory = SimpleNamespace(total=2 * needed, available=0)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    dataset = built(photographs(tmp_path, train=3), "train", cache="ram")
+    assert (dataset.cache == "ram") is is_kept
+    assert dataset.transforms.transforms[0].transforms[0].buffer_enabled is not is_kept
 
 
 def test_a_copy_of_the_loader_in_an_image_loading_process_reads_none_either(tmp_path: Path) -> None:

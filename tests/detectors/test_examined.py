@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 import types
 import zipfile
@@ -17,10 +18,11 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.torch_utils import fuse_conv_and_bn
 
+from harness.architecture import Architecture
 from harness.common.errors import UserError
 from harness.cost.activations import peak_activation_bytes
 from harness.cost.ledger import deployed
-from harness.detectors import build, find_detector, load_model, resolve_base, transfer
+from harness.detectors import build, find_detector, insert, load_model, resolve_base, transfer
 from harness.training.accuracy import save_checkpoint
 
 ASK: dict[str, Callable[[str], object]] = {
@@ -239,3 +241,35 @@ def test_half_of_a_checkpoint_is_said_to_be_half(tmp_path: Path) -> None:
     whole = saved(tmp_path / "m.pt", network()).read_bytes()
     (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
     assert "is a part of a checkpoint" in refusal(resolve_base, tmp_path / "half.pt")
+
+
+# --- Other classes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "outputs"), [("yolov5n", 6), ("yolo11n", 6), ("yolo26n", 12), ("yolov10n", 12)])
+def test_of_other_classes_all_but_their_outputs_arrive(tmp_path: Path, name: str, outputs: int) -> None:
+    """Small detectors' class branches are as wide as there are classes; they stay as wide as the checkpoint's."""
+    coco = resolve_base(str(saved(tmp_path / "coco.pt", resolve_base(name).build(80))))
+    own = build(coco.config, 3)
+    moved = transfer(coco.load(), own, {layer: layer for layer in range(len(own.model))})
+    assert len(moved.left_behind) == len(moved.new) == outputs
+    assert all(re.search(r"cv3\.\d\.2\.(weight|bias)$", tensor) for tensor in moved.left_behind)
+    assert own.eval()(torch.zeros(1, 3, 64, 64))[0].shape[1:] == ((300, 6) if own.end2end else (7, 84))
+    assert build(insert(coco, Architecture(base=coco.name), classes=3)).state_dict().keys() == own.state_dict().keys()
+
+
+def test_a_checkpoint_that_ultralytics_trained_on_from_other_classes_is_what_it_is(tmp_path: Path) -> None:
+    """Ultralytics keeps the class branches as wide, although the description that it writes says another width."""
+    coco = resolve_base("yolo11n").build(80)
+    tuned = DetectionModel(coco.yaml, nc=3, verbose=False)
+    tuned.load(coco, verbose=False)
+    base = resolve_base(str(saved(tmp_path / "tuned.pt", tuned)))
+    again = resolve_base(str(saved(tmp_path / "again.pt", base.load())))
+    for each in (base, again):
+        assert each.build(3).model[-1].cv3[0][-1].in_channels == 80
+        assert not transfer(tuned, each.load(), {layer: layer for layer in range(len(tuned.model))}).left_behind
+
+
+def test_class_branches_whose_width_no_number_of_classes_changes_are_not_spoken_of(tmp_path: Path) -> None:
+    path = saved(tmp_path / "small.pt", resolve_base("yolov8s").build(80))
+    assert "class_width" not in resolve_base(str(path)).config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import os
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from ultralytics.nn import tasks
 
 from harness.architecture import Init, Mode
 from harness.blocks import CloAttention, CloBlock, RegisteredBlock
 from harness.blocks.operators import LOCAL_OPERATORS
 from harness.common.errors import UserError
+from harness.detectors import build, resolve_base
 from harness.export.export import prepare_export, write_export
 from harness.export.exported import Form
 from harness.export.fresh_process import fill, first_output, fixed_image
@@ -81,6 +84,19 @@ def test_what_is_not_needed_is_left_out() -> None:
     assert "class CloBlock" not in standalone_source(["RegisteredBlock"])
     assert "class SqueezeExcitation" not in standalone_source(["CloBlock"])
     assert "\nclass" not in standalone_source([])
+
+
+def test_class_branches_are_as_wide_without_clo_nas(tmp_path: Path) -> None:
+    file = tmp_path / "clo_block.py"
+    file.write_text(standalone_source([], class_width=True), encoding="utf-8")
+    config: Any = {**resolve_base("yolov5n").config, "nc": 3, "class_width": 80}
+    with imported(file) as module:
+        theirs, _ = module._with_class_width(tasks.parse_model._clo_nas_wraps)(copy.deepcopy(config), 3, False)
+    ours = build(config).model
+    shapes = [{name: tensor.shape for name, tensor in each.state_dict().items()} for each in (theirs, ours)]
+    assert shapes[0] == shapes[1]
+    assert (theirs[-1].nc, theirs[-1].no) == (ours[-1].nc, ours[-1].no)
+    assert "_with_class_width" not in standalone_source([])
 
 
 def test_a_baseline_goes_home_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from harness.data.check import DatasetInfo, check_dataset
 from harness.data.digits import DigitsSettings, ensure_digits
 from harness.detectors import Base, build, resolve_base
 from harness.jobs import base as module
-from harness.jobs.base import CommonBase, base_schedule, common_base
+from harness.jobs.base import CommonBase, base_notes, base_schedule, common_base
 from harness.jobs.place import Place
 from harness.jobs.progress import Step
 from harness.jobs.setting import Prepared
@@ -28,6 +28,7 @@ SCHEDULE = Schedule(epochs=2, batch=16, imgsz=64, learning_rate=2e-3)
 DATA = DatasetInfo(
     path=Path("data.yaml"), names={n: str(n) for n in range(10)}, train_images=48, val_images=24, fingerprint="feed"
 )
+PLACE = Place(devices=("cpu",), workers=1, threads=1, threads_alone=1)
 
 
 @pytest.fixture(autouse=True)
@@ -196,8 +197,31 @@ def test_a_checkpoint_with_other_classes_is_trained_on(trained: list[Training], 
     (training,) = trained
     assert training.base_weights == tmp_path / "of3.pt"
     assert found.weights == training.save_to
-    assert "of3.pt, trained 2 epochs from " in found.origin
-    assert "left behind: " in found.origin  # the class outputs
+    assert found.origin == (
+        "421 of 427 tensors from of3.pt; 6 of the class outputs start anew: 3 classes → 10; trained 2 epochs"
+    )
+
+
+def test_a_plan_says_what_of_a_checkpoint_with_other_classes_starts_anew_and_for_how_long_it_is_trained(
+    tmp_path: Path,
+) -> None:
+    def notes(base: Base, *epochs: int) -> list[str]:
+        return base_notes(Prepared(**vars(PLACE), base=base, sites={}, data=DATA), *epochs)
+
+    assert notes(checkpoint(tmp_path, classes=80), 20, 60) == [
+        "base: 421 of 427 tensors from of80.pt; 6 of the class outputs start anew: 80 classes → 10; trained on these "
+        "data for 20 epochs, 25% of all epochs, before anything is compared"
+    ]
+    assert notes(checkpoint(tmp_path, classes=10), 20, 60) == []
+    assert notes(resolve_base("yolov5n"), 20) == []
+
+
+def test_studies_of_a_checkpoint_whose_class_branches_were_once_narrower_are_not_continued(tmp_path: Path) -> None:
+    def comparable(classes: int) -> dict[str, object]:
+        return Prepared(**vars(PLACE), base=checkpoint(tmp_path, classes), sites={}, data=DATA).comparable({})
+
+    assert comparable(80)["class_width"] == 80
+    assert "class_width" not in comparable(10) | comparable(3)
 
 
 def test_other_weights_under_the_same_name_make_another_base(trained: list[Training], tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from tests.data_room.photographs import image, photographs
 def test_the_plan_names_the_folder_the_counts_the_size_and_every_fault(tmp_path: Path) -> None:
     yaml = photographs(tmp_path, val=29)
     image(tmp_path, "train", 7).write_text("<html>")
-    notes = data_notes(check_dataset(str(yaml), 64), 64, 16)
+    notes = data_notes(check_dataset(str(yaml), 64), 64, 16, {"mosaic": 1.0})
     assert notes[0] == f"data: {tmp_path}, 59 training and 29 validation images, at 64 px"
     assert notes[1].startswith("data: classes: 2; objects an image: 1, most 1; sides of boxes: 16 px, 16 to 16 px in")
     assert "1 of 60 training images not used: not an image but a text such as an HTML page" in notes[2]
     assert notes[3].startswith("data: The validation set has only 29 images with 29 objects")
+    assert notes[4].startswith("data: augmented as Ultralytics' defaults have it: mosaic but for the last tenth")
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,9 @@ def test_what_a_model_makes_in_its_first_pass_is_there_before_it_is_compiled(
     ("runtime", "device", "reason"),
     [
         (Runtime(mode=Mode.CUDA_GRAPHS), "cpu", "cuda_graphs runs on a CUDA device, not on cpu; use eager or compile"),
+        (Runtime(mode=Mode.TENSORRT), "cpu", "tensorrt runs on a CUDA device, not on cpu; use eager, compile or onnx"),
+        (Runtime(mode=Mode.TENSORRT), "cuda", "tensorrt is measured with dtype fp16"),
+        (Runtime(mode=Mode.TENSORRT, dtype=Dtype.FP16, fused=False), "cuda", "tensorrt is measured with fused models"),
         (Runtime(mode=Mode.ONNXRUNTIME), "cuda", "onnxruntime is measured with device cpu"),
         (Runtime(mode=Mode.ONNXRUNTIME, dtype=Dtype.FP16), "cpu", "onnxruntime is measured with dtype fp32"),
         (
@@ -177,6 +180,28 @@ def test_the_memory_format_follows_the_device_unless_it_is_named(device: str, de
     place = torch.device(device)
     assert Runtime().on(place).memory_format == default
     assert Runtime(memory_format=MemoryFormat.CONTIGUOUS).on(place).memory_format == "contiguous"
+
+
+def test_an_engine_with_a_file_of_its_own_takes_contiguous_images() -> None:
+    assert Runtime(mode=Mode.TENSORRT, dtype=Dtype.FP16).on(torch.device("cuda")).memory_format == "contiguous"
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_a_tensorrt_engine_is_compared_with_the_model_too(
+    model: nn.Module, image: Tensor, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def engine(exported: nn.Module, shown: Tensor, _purpose: str) -> Callable[[Tensor], Any]:
+        assert shown.dtype is torch.float16
+        return lambda x: exported(x)[0] * factor
+
+    monkeypatch.setattr(runtimes, "tensorrt_engine", engine)
+    monkeypatch.setattr(Runtime, "on", lambda runtime, _device: runtime)
+    runtime = Runtime(mode=Mode.TENSORRT, dtype=Dtype.FP16)
+    if factor == 1:
+        assert answer(model, image, runtime).dtype is torch.float16
+        return
+    with pytest.raises(UserError, match="the candidate's answer as tensorrt, fp16, fused differs"):
+        answer(model, image, runtime)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +35,7 @@ from tests.training.watched import (
 )
 
 pytestmark = pytest.mark.usefixtures("torch_as_it_was")
+STILL = dict.fromkeys(accuracy._AUGMENTATION, 0.0)
 
 
 # --- Seeds ----------------------------------------------------------------------------------------
@@ -271,10 +272,45 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_augmentation_can_be_chosen(training: Callable[..., Training], run: Callable[..., Run], tmp_path: Path) -> None:
-    plain = dict.fromkeys(accuracy._AUGMENTATION, 0.0)
-    still = training(BASELINE, schedule=replace(SCHEDULE, augmentation=plain))
+    still = training(BASELINE, schedule=replace(SCHEDULE, augmentation=STILL))
     steps = watch(still, tmp_path / "still.pt").steps
     by_file = [dict(zip(step.files, step.images, strict=True)) for step in steps]
     first, second = by_file[0] | by_file[1], by_file[2] | by_file[3]
     assert first == second  # the same image is the same in every epoch
     assert not set(first.values()) & run(BASELINE).images
+
+
+@pytest.mark.parametrize(("native", "amp"), [(True, "bf16"), (False, True)])
+def test_a_gpu_gets_mixed_precision_and_images_from_memory(
+    native: bool, amp: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emulated bfloat16, as on a T4, is slower than float32."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert accuracy._for_the_device("0") == {"amp": amp, "cache": "ram"}
+    assert accuracy._for_the_device("cpu") == {"amp": False, "cache": False}
+
+
+@pytest.mark.parametrize(("epochs", "without"), [(1, 0), (2, 1), (3, 1), (14, 1), (16, 2), (100, 10)])
+def test_mosaic_ends_with_ultralytics_share_of_a_training(
+    epochs: int, without: int, training: Callable[..., Training], tmp_path: Path
+) -> None:
+    def arguments(augmentation: Mapping[str, float]) -> Any:
+        asked = training(BASELINE, schedule=replace(SCHEDULE, epochs=epochs, augmentation=augmentation))
+        return accuracy.Trainer(*initial_model(asked)[:1], asked, initial_model(asked)[1], tmp_path, None).args
+
+    own = arguments(accuracy.PUBLISHED_AUGMENTATION)
+    assert (own.close_mosaic, own.mosaic, own.workers) == (without, 1.0, 0)
+    assert arguments({}).close_mosaic == 0
+
+
+@pytest.mark.slow
+def test_a_training_with_mosaic_repeats_bit_for_bit_and_its_last_epoch_has_none(
+    training: Callable[..., Training], tmp_path: Path
+) -> None:
+    mosaic = training(BASELINE, schedule=replace(SCHEDULE, augmentation={**STILL, "mosaic": 1.0}))
+    first, second = (watch(mosaic, tmp_path / f"{attempt}.pt") for attempt in "ab")
+    still = watch(training(BASELINE, schedule=replace(SCHEDULE, augmentation=STILL)), tmp_path / "still.pt")
+    assert first.batches == second.batches
+    in_epoch = [{image for step in first.steps[start : start + 2] for image in step.images} for start in (0, 2)]
+    assert not in_epoch[0] & still.images
+    assert in_epoch[1] <= still.images
