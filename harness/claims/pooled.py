@@ -3,7 +3,8 @@
 Of one file the readings are its seeds, of several its machines: each counts once, with the mean over its seeds, as a
 trained base does in `harness.analysis.contrasts`. The truth is then the mean over machines like these, and machines
 that differ make the interval longer. Student's t over the groups' own estimates keeps its level with two groups or
-more, however unequally precise they are [1]. The choice of validation images, which all share, is added once.
+more, however unequally precise they are [1]; the scatter is moderated between comparisons as in every ablation, and
+docs/reproduce.md has the levels as simulated. The choice of validation images, which all share, is added once.
 
 References:
     1. Ibragimov and Müller, "t-statistic based correlation and heterogeneity robust inference", JBES 28(4), 2010.
@@ -49,8 +50,12 @@ RULE = (
     "parameters and over the base widened to its MACs; each has a 95 % interval on new images like these, corrected "
     f"for all comparisons of all models. A gain of {CLAIMED:+g} is reproduced where all three intervals lie above it, "
     "refuted where one lies below, else undecided; where a training of these ends without an mAP it is not "
-    "reproduced. Of several files each machine is one reading, the mean over its seeds"
+    "reproduced. Of one file the readings are its seeds, and the verdict is of that machine; of several each machine "
+    "is one reading, the mean over its seeds"
 )
+
+
+_MORE = "results of further machines, at least three in all, pooled by --merge"
 
 
 class Preset(StrEnum):
@@ -172,9 +177,10 @@ class Result(BaseModel):
     trainings: tuple[TrainedSeed, ...]
 
     @model_validator(mode="after")
-    def _has_a_baseline(self) -> Self:
-        if BASELINE not in {arm.identity for arm in self.arms}:
-            raise ValueError("arms has no baseline")
+    def _arms_are_told_apart(self) -> Self:
+        identities, names = ({getattr(arm, of) for arm in self.arms} for of in ("identity", "name"))
+        if BASELINE not in identities or not len(identities) == len(names) == len(self.arms):
+            raise ValueError("arms: the baseline is missing, or two have one name")
         return self
 
     @computed_field  # type: ignore[prop-decorator]
@@ -287,17 +293,18 @@ def judge_results(results: Sequence[Result]) -> dict[str, Finding]:
     evidence, found = Evidence([record]), {}
     unknown = set(record.trials.architecture[record.trials.state != State.COMPLETE])
     for model in (arm.name for arm in record.arms if arm.role == Role.MODEL):
-        [case] = evidence.cases(model, [BASELINE, *PLACEBOS], model)
+        cases = evidence.cases(model, [BASELINE, *PLACEBOS], model)
+        case = next(each for each in cases if each.model == model)
         lacks = any({each.row["minuend"], each.row["subtrahend"]} & unknown for each in case.measured)
         verdict = case.verdict(CLAIMED)
         if lacks and verdict is Verdict.REPRODUCED:
             verdict = Verdict.UNDECIDED
         said = [f"minus {each.against.rpartition(': ')[2]} {interval(each)}" for each in case.measured]
-        said += [*map(str, case.missing), *["trainings ended without an mAP"] * lacks]
+        open_ = [*map(str, case.missing), *["trainings ended without an mAP"] * lacks]
         found[model] = Finding(
             verdict=verdict,
-            sentence="; ".join(said),
+            sentence="; ".join([*said, *open_]),
             rows=tuple({**each.cells(CLAIMED), "target": each.row["target"]} for each in case.measured),
-            to_decide="results of further machines, pooled by --merge" if verdict is Verdict.UNDECIDED else "",
+            to_decide="; ".join([*open_, _MORE]) if verdict is Verdict.UNDECIDED else "",
         )
     return found

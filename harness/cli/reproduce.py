@@ -217,11 +217,13 @@ def _merge(files: Sequence[Path], as_json: bool) -> None:
             ["minus", "gain", "95 % interval", unit, "needed"],
             [
                 [str(row["minus"]).rpartition(": ")[2], f"{row['difference']:+.4f}",
-                 f"{row['low']:+.4f} to {row['high']:+.4f}", row["readings"], row["readings needed"]]
+                 "unknown" if row["low"] != row["low"] else f"{row['low']:+.4f} to {row['high']:+.4f}",
+                 row["readings"], row["readings needed"]]
                 for row in finding.rows
             ],
         )  # fmt: skip
-        print(finding.sentence)
+        if finding.to_decide:
+            print(f"To decide it: {finding.to_decide}.")
 
 
 def _close(entries: Sequence[tuple[Claim, Finding]], page: Path, as_json: bool) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.claims.pooled import RULE, Preset, Result, TrainedSeed, shipped
 from harness.record.state import State
 
@@ -60,6 +62,25 @@ def result(maps: Mapping[str, Sequence[float | None]], *, first_seed: int = 0, *
             **changes,
         }
     )
+
+
+SD = 0.004
+"""Standard deviation of a gain between seeds."""
+BOUNDARY = {"head": 0.01, "last": 0.01, **dict.fromkeys(("head-params", "head-macs", "last-params", "last-macs"), -0.2)}
+"""Exactly what is claimed over the baseline, far more over the placebos: where a false verdict is likeliest."""
+
+
+def machine(
+    rng: np.random.Generator, gains: Mapping[str, float], *, seeds: int = 3, between: float = 0.0, sd: float = SD
+) -> Result:
+    """A machine whose true gains differ from those planted with the standard deviation `between`."""
+    level = 0.45 + rng.normal(0, 0.01) + rng.normal(0, 0.003, seeds)
+    half = np.sqrt(0.5)  # a difference of two arms has twice the variance of one
+    maps = {
+        arm: level + gains.get(arm, 0.0) + rng.normal(0, between * half) + rng.normal(0, sd * half, seeds)
+        for arm in ARMS
+    }
+    return result({arm: values.tolist() for arm, values in maps.items()})
 
 
 def sent(path: Path, result: Result) -> Path:

@@ -15,24 +15,9 @@ from harness.claims.pooled import Preset, Result, judge_results, read_results, s
 from harness.claims.verdict import Finding, Verdict
 from harness.common.errors import UserError
 from harness.record.state import State
-from tests.claims.results import ARMS, MODELS, result, sent
+from tests.claims.results import BOUNDARY, MODELS, SD, machine, sent
 
 HEAD, LAST = MODELS
-SD = 0.004
-"""Standard deviation of a gain between seeds."""
-
-
-def machine(
-    rng: np.random.Generator, gains: Mapping[str, float], *, seeds: int = 3, between: float = 0.0, sd: float = SD
-) -> Result:
-    """A machine whose true gains differ from those planted with the standard deviation `between`."""
-    level = 0.45 + rng.normal(0, 0.01) + rng.normal(0, 0.003, seeds)
-    half = np.sqrt(0.5)  # a difference of two arms has twice the variance of one
-    maps = {
-        arm: level + gains.get(arm, 0.0) + rng.normal(0, between * half) + rng.normal(0, sd * half, seeds)
-        for arm in ARMS
-    }
-    return result({arm: values.tolist() for arm, values in maps.items()})
 
 
 def machines(count: int, gains: Mapping[str, float], **options: Any) -> list[Result]:
@@ -108,9 +93,6 @@ def test_what_images_contribute_makes_an_interval_one_of_new_images() -> None:
 
 # --- Its levels, through the same function ----------------------------------------------------------
 
-BOUNDARY = {"head": 0.01, "last": 0.01, **dict.fromkeys(("head-params", "head-macs", "last-params", "last-macs"), -0.2)}
-"""Exactly what is claimed over the baseline, far more over the placebos: where a false verdict is likeliest."""
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "seeds", "between"), [(1, 3, 0.0), (2, 2, SD), (3, 3, 0.0), (5, 5, 2 * SD)])
@@ -185,7 +167,8 @@ def first(part: str, **values: Any) -> Callable[[dict[str, Any]], object]:
             r"b.json: no result .*: trainings\[0\].map50_95: expected at most 1.0, not 1.5",
         ),
         (first("trainings", map50_95=None), r"b.json: no result .*: trainings\[0\]: a training that is complete with"),
-        (changed(arms=[]), "b.json: no result .*: arms has no baseline"),
+        (changed(arms=[]), "b.json: no result .*: arms: the baseline is missing, or two have one name"),
+        (lambda kept: kept["arms"][1].update(name=LAST), "b.json: no result .*: arms: .*two have one name"),
         (lambda kept: kept.pop("trainings"), "b.json: no result .*: trainings is missing"),
     ],
 )
