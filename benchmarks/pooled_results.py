@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from typing import Annotated, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.analysis.power import sample_size
 from harness.claims.pooled import judge_results
 from tests.claims.results import BOUNDARY, SD, machine
 
@@ -56,19 +58,21 @@ def simulate(case: Case, truth: float, draws: int) -> Share:
     rng = np.random.default_rng([case.machines, case.seeds, int(case.between * 10)])
     gains = BOUNDARY | {"head": truth, "last": truth}
     covered, verdicts, widths = 0, [], []
+    sizes = sample_size(SD, 4.0, 0.01, lambda _: 4.0)  # how many it would take is not asked here, and takes longest
     for _ in range(draws):
         several = [
             machine(rng, gains, seeds=case.seeds or int(rng.integers(2, 6)), between=case.between * SD)
             for _ in range(case.machines)
         ]
-        for finding in judge_results(several).values():
+        with patch("harness.claims.required.sample_size", lambda *_: sizes):
+            found = judge_results(several)
+        for finding in found.values():
             low, high = (float(str(finding.rows[0][end])) for end in ("low", "high"))
             covered += low <= truth <= high
             verdicts.append(str(finding.verdict))
             widths.append((high - low) / 2)
-    of = len(verdicts)
-    said = (verdicts.count(word) / of for word in ("reproduced", "refuted"))
-    return Share(covered / of, *said, float(np.median(widths)))
+    reproduced, refuted = (verdicts.count(word) / len(verdicts) for word in ("reproduced", "refuted"))
+    return Share(covered / len(verdicts), reproduced, refuted, float(np.median(widths)))
 
 
 def main(draws: Annotated[int, typer.Option(help="Sets of files of a row and truth.")] = 400) -> None:
