@@ -114,7 +114,7 @@ def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = (
         verdict=verdict,
         said="; ".join(
             [
-                *(f"{each.model} {_short(each)}: {_interval(each)}" for case in found for each in case.measured),
+                *(f"{each.model} {_short(each)}: {interval(each)}" for case in found for each in case.measured),
                 *(str(each) for case in found for each in case.missing),
             ]
         )
@@ -126,12 +126,13 @@ def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = (
 _FULL = "nox -s reproduce -- --data coco.yaml --device 0,1,2,3 --epochs 300 --seeds 3"
 _IN_PARTS = "head"
 """The model that the protocols try with other operators, gates and feed-forward networks."""
-_PLACEBOS = ("base widened to its params", "base widened to its macs")
+PLACEBOS = ("base widened to its params", "base widened to its macs")
+"""Endings of the names of the arms that a gain must be over, besides the baseline."""
 
 
 def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
     """Whether a model gains at least one point against the baseline and against both placebos, in either reading."""
-    against = [BASELINE, *_PLACEBOS]
+    against = [BASELINE, *PLACEBOS]
     titles = ((model, "Clo block with residuals"), (f"{model}-bare", "bare CloAttention layer"))
     found = [case for name, title in titles for case in evidence.cases(name, against, title)]
     verdicts = {case.verdict(CLAIMED) for case in found}
@@ -153,7 +154,7 @@ def _of_case(case: Case) -> str:
     verdict = case.verdict(CLAIMED)
     says_so = [each for each in case.measured if each.verdict(CLAIMED) is verdict]
     shown = [*case.measured[:1], *(each for each in says_so[:1] if each is not case.measured[0])]
-    said = [f"{_short(each)} {_interval(each)}" for each in shown]
+    said = [f"{_short(each)} {interval(each)}" for each in shown]
     return f"{verdict} ({'; '.join([*said, *map(str, case.missing)])})"
 
 
@@ -208,7 +209,8 @@ def _short(each: Comparison) -> str:
     return f"minus {each.against.rpartition(': ')[2]}"
 
 
-def _interval(each: Comparison) -> str:
+def interval(each: Comparison) -> str:
+    """Show a difference with its corrected interval, or why it has none."""
     ends = f"[{each.row['low_corrected']:+.4f}, {each.row['high_corrected']:+.4f}]"
     return f"{each.row['mean']:+.4f} {f'({each.unknown})' if each.unknown else ends}"
 

@@ -12,14 +12,14 @@ def print_json(data: Any) -> None:
 
 
 def print_table(header: list[str], rows: list[list[Any]]) -> None:
-    """Print a table without a frame."""
+    """Print a table without a frame; its cells are plain text, whoever wrote it."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*header, box=None)
     for row in rows:
         table.add_row(*map(str, row))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def counts(values: list[int]) -> str:

@@ -307,6 +307,11 @@ FILES = (
     ),
     File(name="trained/", about="Weights of an ablation's models, with `--keep-weights`."),
     File(
+        name="result.json",
+        about="Of a preset (`clo reproduce --preset`), once all of it has ended: its rule, the figures of every "
+        "training, versions and device, without paths and names. `--merge` pools such files.",
+    ),
+    File(
         name="mlruns/",
         about="With `--log mlflow` and no `MLFLOW_TRACKING_URI`: MLflow's runs, in `mlflow.db`, and their artefacts.",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 
 from harness.ablation import models as arm_models
 from harness.ablation import run as ablate_module
+from harness.claims import preset as presets
 from harness.claims.ledger import load_claims
 from harness.claims.reproduce import read_findings
 from harness.claims.verdict import Verdict
 from harness.common.errors import UserError
 from harness.jobs.base import CommonBase
 from harness.storage.records import load_record
+from tests.claims.results import ARMS, result, sent
 from tests.cli.command_line import Clo, read, sentence
 from tests.cli.pretended import Trainings, measured
 from tests.cli.test_ablate import cheap_cost
@@ -93,6 +96,74 @@ def test_no_training_reads_what_there_is(clo: Clo, data: Path, monkeypatch: pyte
     said = clo("reproduce", "--claim", "gate-nonlinearity", "--data", str(data), "--no-training", "--quiet", "--json")
     claim: Any = read(said)["claims"][0]
     assert (claim["verdict"], claim["sentence"]) == ("undecided", "Nothing has been trained for it yet.")
+
+
+# --- Presets, and what several people send ----------------------------------------------------------
+
+
+def test_a_preset_is_trained_judged_and_left_as_a_file_that_can_be_pooled(
+    clo: Clo, pretended: Trainings, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "plan_of", lambda _: "40 GPU hours")
+    asked = ("reproduce", "--preset", "voc", "--data", str(data), "--imgsz", "64", "--device", "cpu")
+    assert clo(*asked, "--no-training").out.endswith("No result yet: the same command goes on.\n")
+    assert not pretended.asked
+    said = clo(*asked)
+    assert said.code == 0
+    [place] = Path("results").glob("preset-voc-changed-*/result.json")
+    assert said.out.endswith(f"Result, to be sent or pooled: {place}\n")
+    assert "undecided: yolov5n-clo-head\n" in said.out
+    assert "plan: 40 GPU hours" in said.out + said.err
+    own = read(clo(*asked, "--quiet", "--json"))
+    assert own == read(clo("reproduce", "--merge", str(place), "--json"))
+    assert [claim["verdict"] for claim in own["claims"]] == ["undecided", "undecided"]
+    assert "train_images 2, not 16551" in own["changed"]
+    assert len(pretended.asked) == 7 * 3, "nothing is trained twice"
+
+
+def test_several_results_are_judged_together(clo: Clo, tmp_path: Path) -> None:
+    files = []
+    for number in range(4):
+        maps = {arm: [0.40 + number / 1000 + seed / 500 for seed in range(3)] for arm in ARMS}
+        maps["head"] = [value + 0.03 + number / 5000 for value in maps["head"]]
+        maps["last"] = [value + 0.001 * number / 3 for value in maps["last"]]
+        files.append(sent(tmp_path / f"{number}.json", result(maps, first_seed=10 * number)))
+    found = read(clo("reproduce", "--merge", *map(str, files), "--json"))
+    assert {claim["model"]: claim["verdict"] for claim in found["claims"]} == {
+        "yolov5n-clo-head": "reproduced",
+        "yolov5n-clo-backbone-last": "refuted",
+    }
+    assert (found["changed"], found["preset"], len(found["files"])) == ([], "voc", 4)
+    assert found["claims"][0]["rows"][0]["readings"] == 4
+    said = clo("reproduce", "--merge", *map(str, files))
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("The rule: a model's gain in mAP50-95 is taken, under the same seeds, ")
+    assert f"{files[1]}: device NVIDIA X, clo_nas 0.1.0, " in said.out
+    assert re.search(
+        r"reproduced: yolov5n-clo-head\n.* machines .*\n baseline +\+0.0303 +\+0.0\d+ to \+0.0\d+ +4 ", said.out
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "right"),
+    [
+        (("--merge",), "--merge: name the result.json files that are to be judged"),
+        (("--merge", "none.json"), "none.json: cannot be read (No such file or directory)"),
+        (("a.json",), "a.json: files are for --merge"),
+        (("--merge", "none.json", "--seeds", "3"), "--seeds: --merge has no use for it; leave it out"),
+        (("--preset", "voc", "--claim", "head-gain"), "--claim: --preset has no use for it; leave it out"),
+        (("--preset", "voc", "--workers", "2"), "--workers: --preset has no use for it; leave it out"),
+        (("--preset", "kitti", "--quiet"), "--preset kitti: choose one of voc, coco"),
+        (
+            ("--preset", "voc", "--device", "cpu", "--quiet", "--data", "none.yaml"),
+            "Data set 'none.yaml' does not exist",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_preset_or_its_results_is_one_sentence(
+    clo: Clo, options: tuple[str, ...], right: str
+) -> None:
+    assert right in sentence(clo("reproduce", *options))
 
 
 @pytest.mark.parametrize(

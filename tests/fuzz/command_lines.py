@@ -32,6 +32,7 @@ REPLACED = (
     "harness.ablation.fidelity.run_fidelity",
     "harness.ablation.fidelity.prepare_fidelity",
     "harness.claims.reproduce.reproduce",
+    "harness.claims.preset.run_preset",
     "harness.latency.latency.interleaved_latency",
     "harness.latency.threads.stable_threads",
     "harness.export.export.prepare_export",

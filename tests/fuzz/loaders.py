@@ -16,6 +16,7 @@ from PIL import Image
 from harness.ablation.fidelity_plan import load_plan
 from harness.architecture import Architecture
 from harness.architecture.choices import FeedForward, Gate, Init, Kind, Mode, Operator
+from harness.claims.pooled import judge_results, read_results
 from harness.common.resources import search_space_folder
 from harness.data.check import check_dataset
 from harness.data.coco_file import read_coco
@@ -24,6 +25,7 @@ from harness.record.ablation_file import load_ablation
 from harness.record.settings import search_settings
 from harness.search.table import read_table
 from harness.space import SearchSpace, load_space
+from tests.claims.results import ARMS, result
 from tests.fuzz.documents import files, flow, spoilt
 
 Run = Callable[[Any, Path], object]
@@ -292,6 +294,13 @@ def _model(path: Path) -> object:
     return resolve_base(str(path))
 
 
+def _result() -> dict[str, Any]:
+    """What a machine might send."""
+    influences = {"image_influence": [0.001, -0.001, 0.0]}
+    kept: dict[str, Any] = json.loads(result({arm: [0.4, 0.41 + len(arm) / 999] for arm in ARMS}).model_dump_json())
+    return {**kept, "trainings": [each | influences for each in kept["trainings"]]}
+
+
 LOADERS: dict[str, Fuzzed] = {
     "search-space YAML": Fuzzed(files(_shipped(), WORDS), _written("s.yaml", _space), 190),
     "architecture YAML": Fuzzed(files(ARCHITECTURES, WORDS), _written("a.yaml", _architecture), 150),
@@ -300,6 +309,9 @@ LOADERS: dict[str, Fuzzed] = {
     "model YAML": Fuzzed(files(MODELS, ("Conv", "CloBlock", "Detect")), _written("m.yaml", _model), 60),
     "dataset YAML": Fuzzed(files(DATASETS), _dataset, 90),
     "COCO JSON": Fuzzed(files((COCO,), write=flow), _coco, 70),
+    "preset's result": Fuzzed(
+        files((_result(),), write=flow), _written("r.json", lambda p: judge_results(read_results([p]))), 70
+    ),
     "label file": Fuzzed(LABELS.flatmap(spoilt), _labels, 20),
     "CSV table": Fuzzed(tables(), _table, 90),
     "checkpoint": Fuzzed(checkpoints(), _written("c.pt", lambda p: resolve_base(str(p))), 20),
