@@ -216,6 +216,5 @@ def _latency(row: Any, record: StudyRecord) -> str:
         return f"the reference of all ratios; {words.milliseconds(row['latency_ms_p50'])} on {device(record)}"
     low, high = row["latency_ratio_low"], row["latency_ratio_high"]
     return (
-        f"{words.plain(ratio, 3)} × the baseline's, {_ci(low, high, 3)}, one image a pass, PyTorch, "
-        f"on {device(record)}"
+        f"{words.plain(ratio, 3)} × the baseline's, {_ci(low, high, 3)}, one image a pass, PyTorch, on {device(record)}"
     )

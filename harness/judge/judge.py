@@ -279,7 +279,7 @@ class Judge:
             write_whole(self.settings.folder / PLAN, (json.dumps(kept, indent=2) + "\n").encode())
 
 
-def of_block(block: str, settings: SearchSettings) -> dict[str, Any]:
+def of_block(block: str, settings: SearchSettings) -> dict[str, object]:
     """Return what a block makes of a search's settings: its space, or the one model that is tried.
 
     Raises:

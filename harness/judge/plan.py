@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from harness.analysis.planning import LEAST_SEEDS, SeedNoise, detectable_gain, seeds_to_detect
 from harness.jobs.plan import Pace, plan
@@ -75,7 +74,7 @@ class Plan:
     recommended: Option
     beyond: tuple[Wanted, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
         return asdict(self)
 

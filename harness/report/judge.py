@@ -52,7 +52,7 @@ def price(found: Judged) -> dict[str, float | None]:
     return {name: ratio if math.isfinite(ratio) else None for name, ratio in ratios.items()}
 
 
-def card(found: Judged) -> dict[str, Any]:
+def card(found: Judged) -> dict[str, object]:
     """Return what a verdict is of, and its identifier: equal data, seeds and versions have the same one."""
     record, environment = found.record, found.record.environment.to_dict()
     model = record.architectures.get(found.architecture or "")
@@ -75,7 +75,7 @@ def card(found: Judged) -> dict[str, Any]:
     return {"id": f"clo-{json_digest(of)[:12]}", **of}
 
 
-def verdict_json(found: Judged) -> dict[str, Any]:
+def verdict_json(found: Judged) -> dict[str, object]:
     """Return the contract of `clo judge --json`."""
     over = _over_baseline(found)
     new = over is not None and over["target"] == Target.NEW_IMAGES
