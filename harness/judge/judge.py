@@ -8,13 +8,12 @@ The same command goes on where it ended; `plan.json` in the search's folder hold
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 
 from harness.ablation.run import ablate
 from harness.ablation.setting import AblationSettings, prepare_ablation
@@ -37,7 +36,7 @@ from harness.judge.plan import Option, plan_for
 from harness.judge.verdict import Judged, judged
 from harness.record.ablation_file import AblationFile
 from harness.record.settings import SearchSettings, sqlite_url
-from harness.record.state import State
+from harness.record.state import State as Ended
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
 from harness.search.promotion import LONGER
@@ -58,6 +57,44 @@ _SEEDS = (2, 8)
 """Fewest and most seeds of the comparison."""
 _LONG_SEEDS = (2, 3)
 PLAN = "plan.json"
+
+
+class Planned(BaseModel):
+    """What a pilot led to.
+
+    Attributes:
+        imgsz: Side of the input, in pixels.
+        batch: Images a step.
+        option: The search.
+        seconds_a_training: Of its length, as the pilot's took.
+        workers: Trainings at once.
+        notes: What was chosen for the person, and why.
+    """
+
+    imgsz: int
+    batch: int
+    option: Option
+    seconds_a_training: float
+    workers: int
+    notes: tuple[str, ...]
+
+
+class State(BaseModel):
+    """What `plan.json` holds, so that the same command goes on.
+
+    Attributes:
+        block: As it was named.
+        spent_hours: Used by all runs of the command.
+        planned: None before a pilot has ended.
+        confirm: Architecture to the seeds of its comparison.
+        long: Architecture to the seeds of its long training.
+    """
+
+    block: str
+    spent_hours: float = 0.0
+    planned: Planned | None = None
+    confirm: dict[str, int] = {}
+    long: dict[str, int] = {}
 
 
 class Judge:
@@ -89,8 +126,8 @@ class Judge:
         self.written = written
         self.notes: list[str] = []
         self._started = time.monotonic()
-        self._kept = self._read()
-        self._before = float(self._kept.get("spent_hours", 0.0))
+        self._state = self._read()
+        self._before = self._state.spent_hours
 
     @property
     def spent(self) -> float:
@@ -109,7 +146,9 @@ class Judge:
             UserError: The hours hold no search, or whatever stops one.
             KeyboardInterrupt: Ctrl-C before there is anything to be said.
         """
-        option = self._plan()
+        planned = self._plan()
+        option = planned.option
+        self.notes += planned.notes
         record, confirm, architecture, stopped = None, None, None, False
         try:
             record = search(
@@ -121,10 +160,10 @@ class Judge:
             self.written(record)
             architecture = leading(record)
             if architecture is not None:
-                confirm = self._confirm(record, architecture, option)
+                confirm = self._confirm(record, architecture, planned)
                 self.written(confirm)
                 self._control()
-                record = self._long(record, architecture, option)
+                record = self._long(record, architecture, planned)
                 self.written(record)
         except StoppedError as error:
             record, stopped = record or error.record, True
@@ -151,49 +190,49 @@ class Judge:
     def _seconds(self, share: float = 1.0) -> float:
         return self.left * 3600 * share
 
-    def _plan(self) -> Option:
+    def _plan(self) -> Planned:
         """Return the search that fits: the one planned before, or what a pilot finds."""
-        if "option" in self._kept:
-            self.settings = self.settings.model_copy(update=self._kept["settings"])
-            self.notes += self._kept["notes"]
-            return Option(**self._kept["option"])
+        if (known := self._state.planned) is not None:
+            chosen = {"imgsz": known.imgsz, "batch": known.batch, "epochs": known.option.epochs}
+            self.settings = self.settings.model_copy(update=chosen)
+            return known
         pilot = run_pilot(self.settings, self.hours, self.observer, self.command)
         self.settings = pilot.settings
         room = pilot.room(SEARCH_SHARE * self.left)
-        planned = plan_for(replace(room, most=1) if self.settings.include else room, self.settings.min_gain)
-        if planned is None:
+        found = plan_for(replace(room, most=1) if self.settings.include else room, self.settings.min_gain)
+        if found is None:
             raise UserError(
                 f"--hours {self.hours:g}: a training takes {pilot.seconds_a_training / 60:.2g} min here, and the hours "
                 "hold no search of one candidate under three seeds with its judging; what was trained is kept: give "
                 "more hours, or another --study with a smaller --imgsz"
             )
-        option = planned.recommended
-        shortest = [each for each in planned.options if each.steps == option.steps]
-        self.notes += [*pilot.notes, f"Planned from {pilot.noise[option.epochs].origin}."]
+        option = found.recommended
         self.observer.note(
             f"planned: {option.candidates} candidates under one seed, {option.finalists} of them under {option.seeds}, "
             f"{option.steps} steps each, about {option.hours:.2g} h of {self.hours:g}; it detects a gain of "
-            f"{option.detectable_gain:.4f} (of {len(shortest)} searches that fit)"
+            f"{option.detectable_gain:.4f}"
         )
-        chosen = {name: getattr(self.settings, name) for name in ("imgsz", "batch", "epochs")}
-        self._kept = {
-            "settings": chosen, "option": asdict(option), "notes": self.notes,
-            "seconds_a_training": pilot.seconds_a_training, "workers": pilot.pace.workers,
-        }  # fmt: skip
+        planned = Planned(
+            imgsz=self.settings.imgsz,
+            batch=self.settings.batch,
+            option=option,
+            seconds_a_training=pilot.seconds_a_training,
+            workers=pilot.pace.workers,
+            notes=(*pilot.notes, f"Planned from {pilot.noise[option.epochs].origin}."),
+        )
+        self._state = self._state.model_copy(update={"planned": planned})
         self._keep()
-        return option
+        return planned
 
-    def _trainings(self, hours: float) -> float:
+    def _trainings(self, hours: float, planned: Planned) -> float:
         """How many trainings of the search's length so many hours hold."""
-        return hours * 3600 * float(self._kept["workers"]) / float(self._kept["seconds_a_training"])
+        return hours * 3600 * planned.workers / planned.seconds_a_training
 
-    def _confirm(self, record: StudyRecord, architecture: str, option: Option) -> StudyRecord:
+    def _confirm(self, record: StudyRecord, architecture: str, planned: Planned) -> StudyRecord:
         """Train what was found, the baseline and the placebos under seeds that chose nothing."""
         least, most = _SEEDS
-        kept = self._kept.setdefault("confirm", {})
-        seeds = kept.setdefault(
-            architecture, int(min(most, max(least, self._trainings(CONFIRM_SHARE * self.left) // _ARMS)))
-        )
+        fit = int(self._trainings(CONFIRM_SHARE * self.left, planned) // _ARMS)
+        seeds = self._state.confirm.setdefault(architecture, min(most, max(least, fit)))
         self._keep()
         first = self.settings.seed + _FRESH
         file = AblationFile(
@@ -203,7 +242,7 @@ class Judge:
             imgsz=self.settings.imgsz,
             allow_unusable=self.settings.allow_unusable,
             allow_val_in_train=self.settings.allow_val_in_train,
-            epochs=option.epochs,
+            epochs=planned.option.epochs,
             base_epochs=self.settings.base_epochs,
             batch=self.settings.batch,
             models=(f"{record.name}/{architecture}",),
@@ -234,20 +273,20 @@ class Judge:
         )  # fmt: skip
         run_control(asked, self.observer, self.command, self.written)
 
-    def _long(self, record: StudyRecord, architecture: str, option: Option) -> StudyRecord:
+    def _long(self, record: StudyRecord, architecture: str, planned: Planned) -> StudyRecord:
         """Train the block and the baseline longer, where two seeds of both still fit."""
         least, most = _LONG_SEEDS
-        epochs = LONGER * option.epochs
-        kept = self._kept.setdefault("long", {})
-        seeds = kept.get(architecture) or int(min(most, self._trainings(self.left) // (2 * LONGER)))
+        epochs = LONGER * planned.option.epochs
+        fit = int(min(most, self._trainings(self.left, planned) // (2 * LONGER)))
+        seeds = self._state.long.get(architecture, fit)
         if seeds < least:
-            needed = 2 * least * LONGER * float(self._kept["seconds_a_training"]) / float(self._kept["workers"]) / 3600
+            needed = 2 * least * LONGER / self._trainings(1.0, planned)
             self.notes.append(
                 f"No training of {epochs} epochs: two seeds of block and baseline take {needed:.2g} h more; "
                 f"`clo train {record.name} {architecture} --epochs {epochs}` does it."
             )
             return record
-        kept[architecture] = seeds
+        self._state.long[architecture] = seeds
         self._keep()
         asked = ChosenOptions(
             identity=architecture, epochs=epochs, seeds=seeds, device=self.settings.device,
@@ -261,22 +300,22 @@ class Judge:
         url = sqlite_url(self.settings.results / study / "study.db")
         return load_record(url, study) if (self.settings.results / study / "study.db").is_file() else None
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> State:
         path = self.settings.folder / PLAN
+        if not path.is_file():
+            return State(block=self.block)
         try:
-            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}); remove it, or give another --study") from error
-        if found and found.get("block") != self.block:
-            raise UserError(
-                f"study {self.settings.study} judges {found.get('block')}, not {self.block}; give another --study"
-            )
-        return dict(found)
+            found = State.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise UserError(f"{path} is no plan of clo judge; remove it, or give another --study") from error
+        if found.block != self.block:
+            raise UserError(f"study {self.settings.study} judges {found.block}, not {self.block}; give another --study")
+        return found
 
     def _keep(self) -> None:
         if self.settings.folder.is_dir():
-            kept = {**self._kept, "block": self.block, "spent_hours": self.spent}
-            write_whole(self.settings.folder / PLAN, (json.dumps(kept, indent=2) + "\n").encode())
+            kept = self._state.model_copy(update={"spent_hours": self.spent})
+            write_whole(self.settings.folder / PLAN, (kept.model_dump_json(indent=2) + "\n").encode())
 
 
 def of_block(block: str, settings: SearchSettings) -> dict[str, object]:
@@ -302,7 +341,7 @@ def leading(record: StudyRecord) -> str | None:
     Longer trainings, which came after the choice, have no say.
     """
     trials = record.trials[record.trials["epochs"] == record.settings.epochs]
-    summary = summarise(trials[trials["state"] == State.COMPLETE], record.look)
+    summary = summarise(trials[trials["state"] == Ended.COMPLETE], record.look)
     if BASELINE not in summary.index:
         return None
     inside = corrected_for_choice(summary)

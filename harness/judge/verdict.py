@@ -21,7 +21,6 @@ from harness.analysis.contrasts import contrasts, model_pairs
 from harness.analysis.new_images import Target
 from harness.analysis.recommendation import ROUNDING
 from harness.judge.plan import Option
-from harness.record.arms import Role
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
 
@@ -88,28 +87,35 @@ def judged(confirm: StudyRecord | None, architecture: str | None, min_gain: floa
     """Apply the rule.
 
     Args:
-        confirm: The comparison: one model, its placebos and the baseline.
-        architecture: What was to be compared.
+        confirm: The comparison: models, their placebos and the baseline.
+        architecture: Identity of the model that is judged.
         min_gain: The smallest difference in mAP50-95 that matters.
     """
     if architecture is None:
         return Finding(
             verdict=Verdict.UNDECIDED, why="No candidate was trained under enough seeds.", rows=pd.DataFrame()
         )
-    if confirm is None or not any(arm.role == Role.MODEL for arm in confirm.arms):
+    pairs = [] if confirm is None else [pair for pair in model_pairs(confirm) if _is_of(pair.name, architecture)]
+    if confirm is None or not pairs:
         return Finding(
             verdict=Verdict.UNDECIDED,
             why="The comparison under fresh seeds is missing: the same command makes it.",
             rows=pd.DataFrame(),
         )
-    rows = contrasts(confirm.trials, model_pairs(confirm))
-    missing = confirm.ablation.left_out if confirm.ablation else ()
+    rows = contrasts(confirm.trials, pairs)
+    left_out = confirm.ablation.left_out if confirm.ablation else ()
+    missing = [said for said in left_out if f"/{architecture}: " in said]
     verdict, why = by_rule(rows, min_gain, missing=missing)
     open_rows = rows[rows["verdict"] == Told.UNDECIDED]
     needed = (
         float(open_rows["readings_needed"].max()) if verdict is Verdict.UNDECIDED and len(open_rows) else float("nan")
     )
     return Finding(verdict=verdict, why=why, rows=rows, seeds_needed=needed)
+
+
+def _is_of(arm: str, architecture: str) -> bool:
+    """Whether an arm of a comparison is STUDY/ID of that architecture, or was made of it."""
+    return arm.partition(": ")[0].rpartition("/")[2] == architecture
 
 
 def by_rule(rows: pd.DataFrame, min_gain: float, *, missing: Sequence[str] = ()) -> tuple[Verdict, str]:
