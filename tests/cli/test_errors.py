@@ -45,7 +45,7 @@ from tests.cli.pretended import Trainings
         ("--threads", "0", "greater than or equal to 1"),
         ("--rungs", "3x3, 3x1", "a rung has more epochs or more seeds than the one before it"),
         ("--budget", "2 days", "'40 trainings', '200 epochs', '2 h' or '90 m'"),
-        ("--budget", "5 trainings", "too little for one candidate: 10 trainings at least"),
+        ("--budget", "5 trainings", "too little for one candidate: 8 trainings at least"),
         ("--device", "gpu", "use auto, cpu or a CUDA device's number"),
         ("--base", "yolov99", "no such model; give a name such as yolov5n"),
         ("--base", "mine.pt", "no such checkpoint; give the path of an existing .pt file"),

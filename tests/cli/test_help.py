@@ -20,7 +20,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
 def test_these_are_the_commands() -> None:
     assert set(COMMANDS) == {
         "search", "report", "fidelity", "sites", "model", "train", "cost", "latency", "export", "simulate",
-        "ablate", "reproduce", "control", "cache",
+        "ablate", "reproduce", "control", "cache", "plan", "judge",
     }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_the_defaults_in_the_help_are_those_in_use() -> None:
 def test_the_defaults_are_to_be_seen(clo: Clo) -> None:
     """Rich takes `[default: 10]` for markup and drops it."""
     said = " ".join(re.sub(r"[│ \n]+", " ", clo("search", "--help").out).split())
-    assert "[default: 10; 5 on the embedded data]" in said
+    assert "[default: 10; 4 on the embedded data]" in said
 
 
 @pytest.mark.parametrize("name", COMMANDS)
