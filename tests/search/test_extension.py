@@ -90,7 +90,7 @@ def test_on_null_studies_hardly_any_is_extended(sd: float) -> None:
 
 def test_the_baseline_is_extended_equally_under_seeds_beyond_the_search_s() -> None:
     gains = np.array([[0.6, 0.0, 0.61, 0.0, 0.6], [0.0, 0.001, 0.0, 0.001, 0.0]])
-    keys = extension(SearchSettings(), rows(gains, np.full(5, 0.25) + np.arange(5) / 1000))
+    keys = extension(SearchSettings(seeds=5), rows(gains, np.full(5, 0.25) + np.arange(5) / 1000))
     assert [key.identity for key in keys[:2]] == [BASELINE, "c0"]
     assert {key.seed for key in keys} == {5, 6, 7, 8} and {key.epochs for key in keys} == {12}
 
@@ -106,7 +106,7 @@ def test_who_was_extended_is_called_a_gain_as_often_as_it_is_one(effect: float, 
 
     Whom the search extends is decided by `extension`, what is called a gain by `summarise`, as in a search.
     """
-    rng, settings, called, extended = np.random.default_rng(2), SearchSettings(), 0, 0
+    rng, settings, called, extended = np.random.default_rng(2), SearchSettings(seeds=5), 0, 0
     for _ in range(200):
         short = np.vstack(
             [rng.normal(0, 0.003, (2, 5)), rng.permutation([0.6, 0.6, 0.0, 0.0, 0.0]) + rng.normal(0, 0.003, 5)]
