@@ -137,7 +137,7 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
                 title="What is not known",
                 key="unknown",
                 sentences=(
-                    f"One data set ({record.settings.data}), one base and {record.settings.epochs} epochs at "
+                    f"One data set ({_data(record)}), one base and {record.settings.epochs} epochs at "
                     f"{record.settings.imgsz} px: elsewhere, larger or longer trained it may be otherwise.",
                     f"What the search did not try: it tried {words.count(_tried(record), 'candidate')} of its space.",
                 ),
@@ -146,7 +146,7 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
                 title="To cite",
                 key="card",
                 note=f"{identity['id']} stands for these data, seeds and versions.",
-                pairs=tuple((key, _flat(value)) for key, value in identity.items()),
+                facts=tuple((key, _flat(value)) for key, value in identity.items() if key != "architecture"),
             ),
             Section(
                 title="Provenance and commands",
@@ -284,6 +284,11 @@ def _following(found: Judged) -> tuple[tuple[str, str], ...]:
         return ()
     export = notes.to_type(record, "export", record.name, name, "--to", "standalone")
     return (("Take it home: plain torch and Ultralytics, without clo-nas", notes.in_its_folder(record, export)),)
+
+
+def _data(record: StudyRecord) -> str:
+    """The data's name, without the folders above it."""
+    return "/".join(Path(str(record.settings.data)).parts[-2:])
 
 
 def _tried(record: StudyRecord) -> int:

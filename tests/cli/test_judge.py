@@ -174,3 +174,36 @@ def test_the_image_size_is_the_largest_that_the_hours_hold(clo: Clo, data: Path)
     few, many = (read(clo(*asked, "--hours", hours, "--study", f"h{hours}")) for hours in ("0.5", "90"))
     sizes = [int(each["recommended"].split("--imgsz ")[1].split()[0]) for each in (few, many)]
     assert sizes[0] <= sizes[1] == 640
+
+
+OWN = """
+from torch import nn
+from harness.blocks import register_block
+
+
+@register_block("{name}")
+class Own(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = {module}
+
+    def forward(self, x):
+        return self.conv(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("halves", "nn.Conv2d(channels, channels, 1, stride=2)"),
+        ("needs_room", "nn.Conv2d(channels, channels, 5)"),
+    ],
+)
+def test_a_block_that_does_not_fit_is_named_before_anything_is_trained(
+    clo: Clo, judged: tuple[str, ...], trainings: Trainings, name: str, module: str
+) -> None:
+    """One changes its input's shape, one fails on a map that is smaller than its kernel."""
+    Path("own.py").write_text(OWN.format(name=name, module=module))
+    said = sentence(clo("judge", f"own.py:{name}", *judged[2:]))
+    assert name in said and "Traceback" not in said
+    assert not trainings.asked
