@@ -192,7 +192,8 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
     lengths = phrases.lengths(summary)
     epochs = f" after {' or '.join(map(str, lengths))} epochs" if len(lengths) > 1 else ""
     longest = [point for point in points if not point.shorter]
-    firm = any(point.on_front and point.mark not in {Mark.BASELINE, Mark.SCREENING} for point in longest)
+    on_it = [point.mark for point in longest if point.on_front]
+    firm = Mark.SCREENING not in on_it or any(mark not in {Mark.BASELINE, Mark.SCREENING} for mark in on_it)
     return FrontFigure(
         axis=axis,
         points=points,

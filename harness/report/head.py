@@ -64,7 +64,7 @@ def _asked(study: Analysis, said: Answer, sections: Sequence[Section]) -> Iterat
     if said.seeds:
         yield ("On other seeds?", f"{_on_other_seeds(study, said)} {said.seeds}", "judging")
     if said.images:
-        yield ("On other images?", f"Yes. {said.images}", "evidence")
+        yield ("On other images?", f"{_on_other_images(study, said)} {said.images}", "evidence")
     trust = phrases.of_control(record.environment.control)
     if is_of_control(record):
         trust = "This study is its test: the data were made for it, and clo control says whether the answer is right."
@@ -79,6 +79,14 @@ def _on_other_seeds(study: Analysis, said: Answer) -> str:
         return f"Yes: a gain on {words.count(said.pick.picked.seeds, 'seed')} that did not pick it."
     gaining = int((study.summary["verdict"] == Verdict.GAIN).sum())
     return f"Yes: {gaining} gain{'s' * (gaining == 1)}." if gaining else "No: none is shown to gain."
+
+
+def _on_other_images(study: Analysis, said: Answer) -> str:
+    """Return yes or no: a verdict is about new images where their part is known."""
+    if said.pick and said.pick.picked:
+        return "Yes: its interval on new images like these leaves out 0."
+    gaining = int((study.summary["verdict"] == Verdict.GAIN).sum())
+    return f"Yes: {gaining} gain{'s' * (gaining == 1)} there." if gaining else "There is no gain to carry over."
 
 
 def _following(record: StudyRecord, said: Answer) -> Pairs:

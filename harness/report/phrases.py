@@ -49,12 +49,15 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
             "The paired differences do not vary between seeds at all. That is no evidence of precision: "
             "either the seeds change nothing or all candidates equal the baseline. No interval is given."
         )
-    digits = noise.digits
+    digits, many = noise.digits, lengths(summary)
+    epochs = f" after {many[-1]} epochs" if len(many) > 1 else ""
     sentence = (
         f"Over {words.count(noise.architectures, 'candidate')}, the gain under one seed has a standard deviation of "
-        f"{words.plain(noise.sd, digits)} {words.interval(noise.low, noise.high, digits)} mAP50-95; to see a true gain "
-        f"of {WANTED_GAIN} takes"
+        f"{words.plain(noise.sd, digits)} {words.interval(noise.low, noise.high, digits)} mAP50-95{epochs}; to see a "
+        f"true gain of {WANTED_GAIN} takes"
     )
+    if _SEEN * _limit_of_images(summary) > WANTED_GAIN:
+        return f"{sentence} more validation images: no number of seeds shows it on so few."
     tests = max(1, int(summary["p_value"].notna().sum()))  # over which the verdict is corrected
     needed = _seeds_for(noise, summary, tests)
     if isinstance(needed.seeds, NoNumber):
@@ -317,15 +320,25 @@ def of_gains(summary: pd.DataFrame) -> str:
     return on(rows["gain_target"])
 
 
+def _on_new_images(summary: pd.DataFrame) -> pd.DataFrame:
+    return summary[summary["standing"].isin(COMPARED) & (summary["gain_target"] == Target.NEW_IMAGES)]
+
+
+def _limit_of_images(summary: pd.DataFrame) -> float:
+    """The part of a gain's standard deviation that no seed takes away: the median over candidates; 0 if unknown."""
+    limits = _on_new_images(summary)["image_sd_limit"].dropna()
+    return float(limits.median()) if len(limits) else 0.0
+
+
 def image_sentence(summary: pd.DataFrame, digits: int, images: Any = None) -> str:
     """Return how much the choice of validation images moves a gain, which no further seed changes; else nothing.
 
     `images`: how many there are, where that is known.
     """
-    rows = summary[summary["standing"].isin(COMPARED) & (summary["gain_target"] == Target.NEW_IMAGES)]
+    rows = _on_new_images(summary)
     if rows.empty:
         return ""
-    sd, limit = (float(rows[name].median()) for name in ("image_sd", "image_sd_limit"))
+    sd, limit = float(rows["image_sd"].median()), _limit_of_images(summary)
     of = f"{images:,} other images" if isinstance(images, int) else "As many other images"
     least = words.plain(_SEEN * limit, digits)
     seen = f" To see a true gain below {least} takes more images, not more seeds."

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from harness.common.atomic import write_whole
+from harness.report import words
 from harness.report.comparison import FACTS, MOST, Comparison, Entry, network
 from harness.report.curves import Curves
 from harness.report.images import THRESHOLDS, Floats, Found, Gallery
@@ -106,6 +107,7 @@ def _gallery(found: Gallery) -> Mapping[str, object]:
     compared = [
         {
             "name": each.architecture,
+            "trained": f"{words.count(each.epochs, 'epoch')} under evaluation seed {each.seed}",
             "rates": [
                 [[_number(float(value), 4) for value in row] for row in rates]
                 for rates in (each.precision, each.recall)

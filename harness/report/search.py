@@ -220,8 +220,8 @@ def _pictures(found: Gallery) -> Section:
         title="What it does to images",
         key="images",
         note=f"The validation images on which a candidate and the baseline differ most: up to {SIDE} on which it is "
-        f"better, up to {SIDE} on which it is worse, after {words.count(first.epochs, 'epoch')} under evaluation seed "
-        f"{first.seed}. ΔF1: the change of the image's F1 at confidence {found.threshold:.2f} (that of the baseline's "
+        f"better, up to {SIDE} on which it is worse, under one evaluation seed. ΔF1: the change of the image's F1 "
+        f"at confidence {found.threshold:.2f} (that of the baseline's "
         "best F1), mean over IoU 0.50 to 0.95, so that a better fit counts; colours are of IoU 0.50. Boxes on one "
         "place are drawn within each other; the surest is named, and +2 is how many more there are. The images "
         f"are picked for their difference: they show of which kind it is, not how large.{gone}",

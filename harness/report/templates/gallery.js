@@ -86,7 +86,7 @@
     const at = thresholds.findIndex((each) => Math.abs(each - least) < 1e-6);
     const [precision, recall] = chosen.rates;
     value.textContent = least.toFixed(2);
-    said.textContent = `Over the whole validation set under this seed, at IoU 0.50: the baseline's precision is ${percent(precision[0][at])}, its recall ${percent(recall[0][at])}; `
+    said.textContent = `Over the whole validation set, after ${chosen.trained}, at IoU 0.50: the baseline's precision is ${percent(precision[0][at])}, its recall ${percent(recall[0][at])}; `
       + `${chosen.name}'s ${percent(precision[1][at])} and ${percent(recall[1][at])}.`;
     const parts = [];
     for (const [title, sign] of [[`Where ${chosen.name} is better`, 1], [`Where ${chosen.name} is worse`, -1]]) {
