@@ -59,7 +59,7 @@ def test_four_of_five_searches_call_the_gain_that_was_promised(seeds: int, final
     for _ in range(STUDIES):
         sd = SD * math.sqrt(df / draw.chisquare(df))
         found = summarise(study(draw, sd=sd, seeds=seeds, finalists=finalists, gain=promised))
-        called += found.loc["0", "verdict"] == Verdict.GAIN
+        called += bool(found.loc["0", "verdict"] == Verdict.GAIN)
     assert called / STUDIES == pytest.approx(0.8, abs=0.05 + 2 * math.sqrt(0.16 / STUDIES))
 
 

@@ -37,7 +37,7 @@ def test_whose_gain_the_head_names_has_the_heads_interval_too() -> None:
     study = analyse(example.none_gains())
     table = tables.candidates(study, study.summary, key="k", caption="c", named=("aaaaaaaa",))
     of_its_own, chosen = (
-        words.interval(*rows.loc["aaaaaaaa", ["gain_low", "gain_high"]], study.digits, sign=True)
+        words.interval(rows["gain_low"]["aaaaaaaa"], rows["gain_high"]["aaaaaaaa"], study.digits, sign=True)
         for rows in (study.summary, study.inside)
     )
     assert of_its_own != chosen
