@@ -248,6 +248,12 @@ FILES = (
         about="Those that the report shows, up to 2,048 pixels wide or high, upright and without what a camera wrote; "
         "a later report takes them from here. `--no-images` keeps them out.",
     ),
+    File(name="plan.json", about="What `clo judge` planned and spent, so that the same command goes on."),
+    File(
+        name="verdict/",
+        about="The page of `clo judge` (`report.html`, `report.md`, `images.jpg`) and `card.json`: what the verdict is of, "
+        "with an identifier of data, seeds and versions.",
+    ),
     File(name="curves.png", about="Learning curves of the baseline and of those side by side; of a search."),
     File(name="forest.png", about="Every difference with its interval; of an ablation."),
     File(

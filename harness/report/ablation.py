@@ -64,7 +64,7 @@ class AblationContent:
 def ablation_content(record: StudyRecord) -> AblationContent:
     """Everything that is to be said of an ablation, however far it has come."""
     gained, worth = gains(record), worths(record)
-    digits = _digits(gained)
+    digits = digits_of(gained)
     headline, lead, outcome = _answer(record, gained, worth, digits)
     failures = tables.failures(record.trials)
     states = ended(record.trials)["state"]
@@ -74,7 +74,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
             title="Every arm against the baseline",
             key="gains",
             note="What each arm gains over the base that was trained as long. Right of the dashed line is better.",
-            tables=(_table(record, gained, digits, key="gains", caption="Gain over the baseline, mAP50-95"),),
+            tables=(contrast_table(record, gained, digits, key="gains", caption="Gain over the baseline, mAP50-95"),),
             picture="forest.png",
             picture_says="Forest plot: each arm's gain over the baseline, and what each part of the model is worth",
         ),
@@ -83,7 +83,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
             key="worths",
             note="The model minus the arm that lacks or changes one thing: right of the dashed line the model is "
             "better as it is. Against the widened bases: what the blocks give beyond their size.",
-            tables=(_table(record, worth, digits, key="worths", caption="Model minus arm, mAP50-95"),),
+            tables=(contrast_table(record, worth, digits, key="worths", caption="Model minus arm, mAP50-95"),),
         ),
         *([Section(title="Failures", key="failures", tables=(failures,))] if failures.rows else []),
         Section(title="How sure this is", key="sure", sentences=(*_noise(gained), *_RULES)),
@@ -167,7 +167,7 @@ def _ends(row: Any, digits: int) -> str:
     return f"{words.signed(row['mean'], digits)} {_interval(row, digits)}"
 
 
-def _digits(rows: pd.DataFrame) -> int:
+def digits_of(rows: pd.DataFrame) -> int:
     """Decimals that the smallest scatter makes meaningful."""
     known = [sd for sd in rows["sd"] if math.isfinite(sd) and sd > 0]
     return min(5, max(3, math.ceil(-math.log10(min(known))))) if known else 3
@@ -212,7 +212,8 @@ def _seeds_promised(measured: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def _table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
+def contrast_table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key: str, caption: str) -> Table:
+    """Return differences as a table with a forest; `rows` are of `contrasts`, named as arms of the record are."""
     arms, scale = {arm.name: arm for arm in record.arms}, forest_range(rows)
     return Table(
         key=key,
@@ -237,7 +238,7 @@ def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, scale: tuple[
         str(row["verdict"]),
         cell(
             arm.name.removeprefix(f"{arm.model}: "),
-            arm.role if arm.role == Role.MODEL else f"{arm.role}; of {arm.model}",
+            f"{arm.role}; of {arm.model}" if arm.model and arm.role != Role.MODEL else arm.role,
         ),
         cell(str(row["verdict"])),
         cell(words.signed(row["mean"], digits), interval, _interval(row, digits), sort=row["mean"]),

@@ -15,11 +15,10 @@ from harness.analysis.statistics import summarise
 from harness.architecture import BASELINE
 from harness.common.digest import json_digest
 from harness.judge.verdict import Judged, Verdict
-from harness.record.arms import Role
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, words
-from harness.report.ablation import ablation_content
+from harness.report.ablation import contrast_table, digits_of
 from harness.report.answer import Tile
 from harness.report.page import Page, Section
 from harness.report.renderers import write_page
@@ -123,7 +122,8 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
         asked=(
             ("Which was judged?", f"{name}: {shape}." if name else "None.", ""),
             ("What does it cost?", _price(found), ""),
-            ("Is it more than size?", _size(found), "worths" if found.confirm else ""),
+            ("On these images alone?", _these_images(over), ""),
+            ("Is it more than size?", _size(found), "compared" if found.confirm else ""),
             ("After longer training?", _long(found), ""),
             ("Does the instrument work here?", phrases.of_control(found.control), ""),
         ),
@@ -192,18 +192,24 @@ def _gain(over: Any) -> str:
     )
 
 
+def _these_images(over: Any) -> str:
+    if over is None:
+        return "Not compared yet."
+    ends = words.interval(over["low_these_images"], over["high_these_images"], 4, sign=True)
+    new = words.interval(over["low"], over["high"], 4, sign=True)
+    both = f"; on new ones like them {new}" if over["target"] == Target.NEW_IMAGES else ""
+    return f"Gain over the baseline {words.signed(over['mean'], 4)} {ends} on these images{both}, by itself."
+
+
 def _tiles(found: Judged, over: Any) -> tuple[Tile, ...]:
     if over is None:
         return ()
-    these = words.interval(over["low_these_images"], over["high_these_images"], 4, sign=True)
-    tiles = [Tile(label="Gain, mAP50-95", value=words.signed(over["mean"], 4), detail=f"{these} on these images")]
-    if over["target"] == Target.NEW_IMAGES:
-        new = words.interval(over["low"], over["high"], 4, sign=True)
-        tiles.append(Tile(label="on new images like these", value=words.signed(over["mean"], 4), detail=new))
-    for _, row in found.finding.rows.iloc[1:].iterrows():
+    tiles = []
+    for _, row in found.finding.rows.iterrows():
         corrected = words.interval(row["low_corrected"], row["high_corrected"], 4, sign=True)
-        label = f"over the {str(row['name']).rpartition(': ')[2]}"
-        tiles.append(Tile(label=label, value=words.signed(row["mean"], 4), detail=corrected))
+        arm = _arm(row)
+        label = "gain over the baseline" if arm == BASELINE else f"over the {arm.rpartition(': ')[2]}"
+        tiles.append(Tile(label=label, value=words.signed(row["mean"], 4), detail=f"{corrected}, mAP50-95"))
     return tuple(tiles)
 
 
@@ -256,10 +262,25 @@ def _long(found: Judged) -> str:
 
 
 def _comparison(found: Judged) -> tuple[Section, ...]:
-    if found.confirm is None or not any(arm.role == Role.MODEL for arm in found.confirm.arms):
+    rows = found.finding.rows
+    if found.confirm is None or rows.empty:
         return ()
-    page = ablation_content(found.confirm).page
-    return page["gains"], page["worths"]
+    named = rows.assign(name=[_arm(row) for _, row in rows.iterrows()])
+    return (
+        Section(
+            title="What was compared",
+            key="compared",
+            note=f"{found.block} minus each, under {words.count(int(rows['readings'].max()), 'seed')} that chose "
+            "nothing: the baseline, and the base widened to as many parameters and to as many MACs. Right of the "
+            "dashed line the block is better. Parameters and MACs are those of what is named.",
+            tables=(contrast_table(found.confirm, named, digits_of(rows), key="compared", caption="Gain, mAP50-95"),),
+        ),
+    )
+
+
+def _arm(row: Any) -> str:
+    """The arm that the block is compared with."""
+    return BASELINE if row["subtrahend"] == BASELINE else str(row["name"])
 
 
 def _pictures(images: bytes) -> tuple[Section, ...]:
