@@ -251,8 +251,8 @@ FILES = (
     File(name="plan.json", about="What `clo judge` planned and spent, so that the same command goes on."),
     File(
         name="verdict/",
-        about="The page of `clo judge` (`report.html`, `report.md`, `images.jpg`) and `card.json`: what the verdict is of, "
-        "with an identifier of data, seeds and versions.",
+        about="The page of `clo judge` (`report.html`, `report.md`, `images.jpg`) and `card.json`: what the verdict is "
+        "of, with an identifier of data, seeds and versions.",
     ),
     File(name="curves.png", about="Learning curves of the baseline and of those side by side; of a search."),
     File(name="forest.png", about="Every difference with its interval; of an ablation."),
