@@ -40,7 +40,8 @@ def same(committed: Path, rendered: Path) -> bool:
 def test_every_reference_result_can_be_rendered() -> None:
     names = {folder.relative_to(REFERENCE).as_posix() for folder in FOLDERS}
     assert names == {
-        "bccd/judge-clo", "bccd/judge-clo-confirm", "control/beacon", "control/local", "control/nulls", "default", "fidelity/default", "reproduce",
+        "bccd/judge-clo", "bccd/judge-clo-confirm", "control/beacon", "control/local", "control/nulls", "default",
+        "fidelity/default", "reproduce",
         "reproduce/from-scratch", "reproduce/from-the-base",
     }  # fmt: skip
 
