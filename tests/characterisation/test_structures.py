@@ -10,7 +10,7 @@ from tests.characterisation.compared import check
 from tests.characterisation.names import with_json
 from tests.characterisation.structures import CASES
 
-ELSEWHERE = {"simulate", "control"}
+ELSEWHERE = {"simulate", "control", "plan", "judge"}
 """Commands whose answers other tests hold still."""
 
 

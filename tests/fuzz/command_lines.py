@@ -25,6 +25,8 @@ from tests.fuzz.outcome import DefectError
 
 REPLACED = (
     "harness.search.run.search",
+    "harness.judge.pilot.run_pilot",
+    "harness.judge.judge.run_pilot",
     "harness.ablation.setting.prepare_ablation",
     "harness.jobs.place.Place.run_alone",
     "harness.ablation.train_chosen.train_chosen",
