@@ -18,15 +18,16 @@ import pytest
 import typer
 from hypothesis import strategies as st
 
+import harness.cli.studies  # noqa: F401  (likewise)
 from harness.cli import app as cli
 from tests.fuzz.documents import block
 from tests.fuzz.loaders import ARCHITECTURES, TEXTS, Fuzzed
 from tests.fuzz.outcome import DefectError
 
 REPLACED = (
-    "harness.search.run.search",
+    "harness.judge.judge.run_pilot",  # first: what is imported for it must not keep what is replaced below
     "harness.judge.pilot.run_pilot",
-    "harness.judge.judge.run_pilot",
+    "harness.search.run.search",
     "harness.ablation.setting.prepare_ablation",
     "harness.jobs.place.Place.run_alone",
     "harness.ablation.train_chosen.train_chosen",
