@@ -15,7 +15,7 @@ import pandas as pd
 
 from harness.ablation.train_chosen import ChosenOptions, train_chosen
 from harness.analysis.new_images import image_noise, paired_influence
-from harness.analysis.noise import NO_VARIATION, SHARED_BASELINE, pooled_noise
+from harness.analysis.noise import SHARED_BASELINE, pooled_noise
 from harness.analysis.planning import LEAST_SEEDS, SeedNoise
 from harness.architecture import BASELINE
 from harness.common.errors import UserError
@@ -126,8 +126,9 @@ def run_pilot(settings: SearchSettings, hours: float, observer: Observer, comman
     if fit >= LEAST_SEEDS:
         record = _part(settings, observer, command, candidates=1, seeds=min(fit, _SEEDS))
     rows = _complete(record, settings.epochs)
-    if fit - len(rows) / 2 >= 2 * LEAST_SEEDS:  # trainings twice as long
-        identity = str(rows.loc[rows["architecture"] != BASELINE, "architecture"].iloc[0])
+    trained = rows.loc[rows["architecture"] != BASELINE, "architecture"]
+    if len(trained) and fit - len(rows) / 2 >= 2 * LEAST_SEEDS:  # trainings twice as long
+        identity = str(trained.iloc[0])
         longer = ChosenOptions(
             identity=identity, epochs=2 * settings.epochs, seeds=LEAST_SEEDS, device=settings.device,
             workers=settings.workers, threads=settings.threads, loader_workers=settings.loader_workers,
@@ -162,7 +163,7 @@ def seed_noise(rows: pd.DataFrame, otherwise: SeedNoise) -> SeedNoise:
     """
     candidates = rows[(rows["architecture"] != BASELINE) & rows["gain_map50_95"].notna()]
     noise = pooled_noise(candidates, "gain_map50_95", SHARED_BASELINE)
-    if not noise.usable or noise.sd <= NO_VARIATION:
+    if not noise.usable:
         return otherwise
     most = candidates["architecture"].value_counts().index[0]
     own = candidates[candidates["architecture"] == most]

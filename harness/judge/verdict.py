@@ -10,15 +10,18 @@ Intervals are on new images like these, where that is known, and hold together w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import pandas as pd
 
-from harness.analysis.contrasts import Verdict as Told
 from harness.analysis.contrasts import contrasts, model_pairs
 from harness.analysis.new_images import Target
+from harness.analysis.noise import ALPHA
+from harness.analysis.power import POWER, growing_df, in_table, seeds_needed
 from harness.analysis.recommendation import ROUNDING
 from harness.judge.plan import Option
 from harness.record.study import StudyRecord
@@ -41,8 +44,8 @@ class Finding:
         verdict: By the rule above.
         why: One sentence.
         rows: The comparisons: `contrasts` of the model with the baseline and with each placebo.
-        seeds_needed: Fresh seeds of every arm that would decide what is undecided, were the differences as large as
-            measured; infinite where no number does; NaN where nothing is undecided, or the noise is not known.
+        seeds_needed: Fresh seeds of every arm that would decide it on these images; see `seeds_to_decide`. NaN where
+            nothing is undecided, or the noise is not known.
     """
 
     verdict: Verdict
@@ -106,11 +109,35 @@ def judged(confirm: StudyRecord | None, architecture: str | None, min_gain: floa
     left_out = confirm.ablation.left_out if confirm.ablation else ()
     missing = [said for said in left_out if f"/{architecture}: " in said]
     verdict, why = by_rule(rows, min_gain, missing=missing)
-    open_rows = rows[rows["verdict"] == Told.UNDECIDED]
-    needed = (
-        float(open_rows["readings_needed"].max()) if verdict is Verdict.UNDECIDED and len(open_rows) else float("nan")
-    )
+    needed = seeds_to_decide(rows, min_gain) if verdict is Verdict.UNDECIDED else float("nan")
     return Finding(verdict=verdict, why=why, rows=rows, seeds_needed=needed)
+
+
+def seeds_to_decide(rows: pd.DataFrame, min_gain: float) -> float:
+    """Return the seeds of every arm that decide by the rule in four of five comparisons, on these images.
+
+    The truth is taken to be what was measured: it *pays* where all differences are told from 0 and the gain is as large
+    as matters, it *does not pay* where the difference furthest below the gain that matters is told from that.
+
+    Args:
+        rows: From `contrasts`, the one with the baseline first.
+        min_gain: The smallest difference in mAP50-95 that matters.
+
+    Returns:
+        Infinite where no number that anyone trains does; NaN where the noise is not known.
+    """
+    ways = [_seeds(row, min_gain, POWER) for _, row in rows.iterrows() if row["mean"] < min_gain]
+    if rows.iloc[0]["mean"] >= min_gain and (rows["mean"] > 0).all():
+        each = 1 - (1 - POWER) / len(rows)  # all have to be told
+        ways.append(max(_seeds(row, 0.0, each) for _, row in rows.iterrows()))
+    known = [way for way in ways if not math.isnan(way)]
+    return min(known, default=math.nan)
+
+
+def _seeds(row: Any, target: float, power: float) -> float:
+    """Seeds that tell a difference of `contrasts`, as large as measured, from a target this often."""
+    freedom = growing_df(row["df"], row["readings"], row["df_per_reading"])
+    return in_table(seeds_needed(row["sd"], row["mean"] - target, freedom, ALPHA / row["comparisons"], power))
 
 
 def _is_of(arm: str, architecture: str) -> bool:

@@ -53,7 +53,7 @@ def price(found: Judged) -> dict[str, float | None]:
 
 def card(found: Judged) -> dict[str, object]:
     """Return what a verdict is of, and its identifier: equal data, seeds and versions have the same one."""
-    record, environment = found.record, found.record.environment.to_dict()
+    record, environment = found.record, found.record.environment
     model = record.architectures.get(found.architecture or "")
     of = {
         "block": found.block,
@@ -67,9 +67,7 @@ def card(found: Judged) -> dict[str, object]:
             "search": _seeds(record.trials),
             "comparison": _seeds(found.confirm.trials) if found.confirm else [],
         },
-        "versions": {
-            name: environment[name] for name in ("clo_nas", "git_commit", "torch", "ultralytics") if name in environment
-        },
+        "versions": {"clo-nas": environment.clo_nas, "commit": environment.git.commit, **environment.packages},
     }
     return {"id": f"clo-{json_digest(of)[:12]}", **of}
 
@@ -218,11 +216,11 @@ def _to_decide(found: Judged) -> str:
     if found.finding.verdict is not Verdict.UNDECIDED or math.isnan(seeds):
         return ""
     if math.isinf(seeds):
-        return "If the differences are as small as they read, no number of seeds that anyone trains would decide it."
+        return "If the differences are as they read, no number of seeds that anyone trains would decide it."
     hours = seeds * _hours_a_seed(found)
     return (
-        f"If the differences are as large as they read, {words.count(int(seeds), 'seed')} of every arm would decide "
-        f"it: about {hours:.2g} h."
+        f"If the differences are as they read, {words.count(int(seeds), 'fresh seed')} of every arm would decide it on "
+        f"these images in four of five such comparisons: about {hours:.2g} h."
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.contrasts import Pair, contrasts
 from harness.architecture import BASELINE
-from harness.judge.verdict import Verdict, by_rule
+from harness.judge.verdict import Verdict, by_rule, seeds_to_decide
 
 PAIRS = [
     Pair(name="block", minuend="block", subtrahend=BASELINE, kind="one"),
@@ -71,3 +71,24 @@ def test_a_gain_too_small_to_matter_does_not_pay() -> None:
     found = contrasts(rows(np.random.default_rng(3), seeds=8, sd=0.0002, block=0.003), PAIRS)
     assert (found["low_corrected"] > 0).all()
     assert by_rule(found, MIN_GAIN)[0] is Verdict.DOES_NOT_PAY
+
+
+@pytest.mark.parametrize("gains", [{"block": 0.009}, {"block": 0.002, "params": -0.003, "macs": -0.003}, {}])
+def test_as_many_seeds_as_are_named_decide_where_the_truth_is_as_measured(gains: dict[str, float]) -> None:
+    """Means are put where the truth is and the scatter where it is, as a comparison of many seeds would find them."""
+    sd = 0.004
+    measured = contrasts(rows(np.random.default_rng(0), seeds=400, sd=sd, **gains), PAIRS)
+    true = [gains.get("block", 0.0) - gains.get(arm, 0.0) for arm in (BASELINE, "params", "macs")]
+    asked = measured.assign(mean=true, sd=sd, df=3.0, readings=3, df_per_reading=1.5)
+    seeds = seeds_to_decide(asked, MIN_GAIN)
+    assert 3 <= seeds <= 40
+    draw = np.random.default_rng(5)
+    told = [by_rule(contrasts(rows(draw, seeds=int(seeds), sd=sd, **gains), PAIRS), MIN_GAIN)[0] for _ in range(150)]
+    assert sum(verdict is not Verdict.UNDECIDED for verdict in told) / 150 >= 0.72
+
+
+def test_a_gain_that_reads_too_small_is_not_decided_by_telling_it_from_nothing() -> None:
+    """0.0048 can be told from 0 by a few seeds, which would leave it below what matters, and undecided."""
+    found = contrasts(rows(np.random.default_rng(4), seeds=8, sd=0.002, block=0.0048), PAIRS)
+    asked = found.assign(mean=[0.0048, 0.006, 0.006])
+    assert seeds_to_decide(asked, MIN_GAIN) > 50 * found["readings_needed"].max()

@@ -46,6 +46,8 @@ def test_each_comparison_has_one_interval_wherever_it_stands(found: Judged) -> N
 
 def test_the_card_is_of_data_seeds_and_versions_and_of_nothing_else(found: Judged) -> None:
     assert card(found)["id"] == card(replace(found, spent=2.0, notes=()))["id"]
+    versions = card(found)["versions"]
+    assert isinstance(versions, dict) and {"clo-nas", "commit", "torch", "ultralytics"} <= set(versions)
     others = replace(found, confirm=None)
     assert card(found)["id"] != card(others)["id"]
 
