@@ -102,7 +102,7 @@ def plan(
         for each in found.options
     ]  # fmt: skip
     print_table(["", "steps", "epochs", "candidates", "seeds", "trainings", "hours", "detects mAP50-95"], rows)
-    for line in said_of(pilot, found):
+    for line in pilot.sentences(found):
         print(line)
     print(f"Go on with: {command}")
 
@@ -127,24 +127,3 @@ def search_command(settings: SearchSettings, options: dict[str, int]) -> str:
     }  # fmt: skip
     typed = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in names.items())
     return f"{program()} search {typed}"
-
-
-def said_of(pilot: Any, found: Any) -> list[str]:
-    """Return what a plan rests on, and what its hours cannot answer, a sentence each."""
-    best = found.recommended
-    noise = pilot.noise[best.epochs]
-    images = ""
-    if noise.images.known:
-        images = f"; another sample of as many validation images moves a mean by {noise.images.limit:.4f}"
-    lines = [
-        f"A training takes {pilot.seconds_a_training / 60:.2g} min, {pilot.pace.workers} at once. One seed's gain has "
-        f"a standard deviation of {noise.sd:.4f} ({noise.origin}){images}.",
-        "Detects: the smallest true gain that four of five such searches call one, averaged over what that standard "
-        "deviation may be.",
-    ]
-    for each in found.beyond:
-        takes = (
-            "no number of seeds tells it on these validation images" if each.hours is None else f"{each.hours:.2g} h"
-        )
-        lines.append(f"Not to be answered in the time: a gain of {100 * each.gain:g} points ({takes}).")
-    return lines

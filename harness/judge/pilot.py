@@ -22,7 +22,7 @@ from harness.common.errors import UserError
 from harness.jobs.executors import start_server
 from harness.jobs.plan import LEAST_BATCH, Pace, enough_epochs
 from harness.jobs.progress import Observer
-from harness.judge.plan import Room, steps_an_epoch
+from harness.judge.plan import Plan, Room, steps_an_epoch
 from harness.record.settings import EMBEDDED, SearchSettings
 from harness.record.state import Failure, State
 from harness.record.study import StudyRecord
@@ -83,6 +83,24 @@ class Pilot:
     def seconds_a_training(self) -> float:
         """Of the search's length."""
         return self.pace.epoch_seconds * self.settings.epochs
+
+    def sentences(self, plan: Plan) -> list[str]:
+        """Return what a plan rests on, and what its hours cannot answer, a sentence each."""
+        noise = self.noise[plan.recommended.epochs]
+        images = ""
+        if noise.images.known:
+            images = f"; another sample of as many validation images moves a mean by {noise.images.limit:.4f}"
+        lines = [
+            f"A training takes {self.seconds_a_training / 60:.2g} min, {self.pace.workers} at once. One seed's gain "
+            f"has a standard deviation of {noise.sd:.4f} ({noise.origin}){images}.",
+            "Detects: the smallest true gain that four of five such searches call one, averaged over what that "
+            "standard deviation may be.",
+        ]
+        for each in plan.beyond:
+            none = "no number of seeds tells it on these validation images"
+            takes = none if each.hours is None else f"{each.hours:.2g} h"
+            lines.append(f"Not to be answered in the time: a gain of {100 * each.gain:g} points ({takes}).")
+        return lines
 
     def room(self, hours: float) -> Room:
         """Return what a search has to fit into that gets so many hours."""

@@ -163,6 +163,9 @@ def test_a_plan_names_a_search_that_goes_on_with_the_pilot(clo: Clo, data: Path,
     assert all(option["hours"] <= 2 for option in said["options"])
     assert "the pilot's" in said["noise"]["2"]["from"]
     count = len(trainings.asked)
+    in_words = clo(*asked, "--quiet")
+    assert in_words.code == 0 and f"Go on with: {said['recommended']}" in in_words.out
+    assert "One seed's gain has a standard deviation of" in in_words.out and len(trainings.asked) == count
     command = said["recommended"].split(" search ")[1].split()
     assert clo("search", *command, "--workers", "1", "--quiet").code == 0
     seen = [(json.dumps(each.config), each.seed, each.schedule.epochs) for each in trainings.asked]
