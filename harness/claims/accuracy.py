@@ -9,7 +9,7 @@ scatters ten times as much. Both are shown where both exist.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from harness.analysis.contrasts import contrasts, model_pairs
 from harness.architecture import BASELINE
@@ -17,6 +17,7 @@ from harness.claims.published import PublishedBaseline, published_baseline
 from harness.claims.required import Case, Comparison, cases, is_called
 from harness.claims.to_decide import what_is_left
 from harness.claims.verdict import Figure, Finding, Verdict
+from harness.record.settings import EMBEDDED, data_name
 from harness.record.state import State
 from harness.record.study import StudyRecord
 
@@ -61,7 +62,7 @@ def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
         yield Comparison(
             study=record.name,
             start="from scratch" if record.ablation and record.ablation.file.from_scratch else "from the trained base",
-            data=str(record.settings.data),
+            data=data_name(record.settings.data),
             model=names[str(row["minuend"])],
             against=names[str(row["subtrahend"])],
             row={str(name): value for name, value in row.items()},
@@ -197,7 +198,7 @@ def _where(compared: Sequence[Comparison]) -> str:
 
 def _scope(compared: Sequence[Comparison]) -> str:
     """Data that are not the claim's: all but COCO, whose studies have a published baseline beside them."""
-    return " and ".join(sorted({Path(each.data).stem for each in compared if each.published is None}))
+    return " and ".join(sorted({each.data for each in compared if each.published is None}))
 
 
 def _baselines(compared: Sequence[Comparison]) -> list[PublishedBaseline]:
@@ -248,3 +249,28 @@ ACCURACY_CHECKS = {
     )
 }
 """By the name that a claim gives its check."""
+
+
+def decide(check: str, records: Sequence[StudyRecord]) -> Finding:
+    """Decide a claim for each data set by itself: a gain on one says nothing of another, and noise is each one's own.
+
+    Args:
+        check: A key of `ACCURACY_CHECKS`.
+        records: Finished ablations, of any data.
+
+    Returns:
+        The finding on COCO where there is one, else on the digits, else on the first there is; the others' in its
+        `elsewhere`, planted tasks before a user's own data. What was not trained for the claim is not among them.
+    """
+    by_data: dict[str, list[StudyRecord]] = {}
+    for record in sorted(records, key=_rank):
+        by_data.setdefault(data_name(record.settings.data), []).append(record)
+    rule = ACCURACY_CHECKS[check]
+    found = [rule(Evidence(own)) for own in by_data.values()]
+    first, *others = [each for each in found if each.figures] or found[:1] or [rule(Evidence(()))]
+    return replace(first, elsewhere=tuple(others))
+
+
+def _rank(record: StudyRecord) -> tuple[bool, int, str]:
+    name = data_name(record.settings.data)
+    return published_baseline(record) is None, EMBEDDED.index(name) if name in EMBEDDED else len(EMBEDDED), name

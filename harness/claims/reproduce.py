@@ -7,7 +7,7 @@ resumed like any other; what no training decides stays undecided, with the comma
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,23 +18,24 @@ from harness.ablation.loop import weights_path
 from harness.ablation.run import ablate
 from harness.ablation.setting import Ablation, AblationSettings, prepare_ablation
 from harness.architecture.choices import Recipe
-from harness.claims.accuracy import ACCURACY_CHECKS, Evidence
+from harness.claims.accuracy import ACCURACY_CHECKS, decide
 from harness.claims.checks import needs_training, run_check
 from harness.claims.frequency import local_branch_supplies_high_frequencies
 from harness.claims.images import read_images
 from harness.claims.ledger import Claim, choose_claims
-from harness.claims.published import PublishedBaseline, is_coco2017
+from harness.claims.published import PublishedBaseline, is_coco2017, published_baseline
 from harness.claims.verdict import Finding
 from harness.common.atomic import write_whole
 from harness.common.errors import UserError
 from harness.data.check import check_dataset, image_paths
+from harness.detectors.named import article_sites
 from harness.jobs.progress import Observer
 from harness.jobs.setting import checked_data
 from harness.record.ablation_file import AblationFile, load_ablation
 from harness.record.arms import Role
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind
 from harness.record.own_files import refuse_foreign_folder
-from harness.record.settings import EMBEDDED_DATA, sqlite_url
+from harness.record.settings import EMBEDDED_DATA, data_name, sqlite_url
 from harness.record.study import StudyRecord
 from harness.record.tables import is_study, read_study
 from harness.storage.records import load_record
@@ -116,7 +117,8 @@ def ablation_files(settings: ReproduceSettings) -> list[AblationFile]:
         "reproduce-full": bool(gains),
         "reproduce-full-parts": bool(parts or _FREQUENCY in kinds),
     }
-    return [_file(name, settings) for name in _FILES[protocol_of(settings)] if needed[name]]
+    files = [_file(name, settings) for name in _FILES[protocol_of(settings)] if needed[name]]
+    return [file for file in files if file]
 
 
 def protocol_of(settings: ReproduceSettings) -> Recipe:
@@ -153,14 +155,18 @@ def protocol_of(settings: ReproduceSettings) -> Recipe:
     return protocol
 
 
-def _file(name: str, settings: ReproduceSettings) -> AblationFile:
+def _file(name: str, settings: ReproduceSettings) -> AblationFile | None:
+    """The ablation of that name as it was asked for; None where the base has no place for any of its models."""
     file = load_ablation(name)
     changes = dict(settings.changes)
+    data = data_name(str(changes.get("data", file.data)))
+    if data != data_name(file.data):
+        changes["name"] = f"{file.name}-{data}"  # its own study: the ledger has a verdict for each data set
     if settings.base is not None:
-        changes |= {
-            "base": settings.base,
-            "models": tuple(model.replace(file.base, settings.base, 1) for model in file.models),
-        }
+        models = (model.replace(file.base, settings.base, 1) for model in file.models)
+        changes |= {"base": settings.base, "models": tuple(model for model in models if article_sites(model))}
+        if not changes["models"]:
+            return None
     return load_ablation(name, changes) if changes else file
 
 
@@ -180,7 +186,7 @@ def needed_ablations(settings: ReproduceSettings) -> list[Ablation]:
                 executor=settings.executor,
                 cluster=settings.cluster,
                 timeout_s=settings.timeout_s,
-                keep_weights=file.name == "from-the-base",
+                keep_weights=file.name.startswith("from-the-base"),
                 results=settings.folder,
             )
         )
@@ -230,11 +236,10 @@ def _by_study(ablations: Sequence[Ablation]) -> dict[str, list[Ablation]]:
 def conclude(settings: ReproduceSettings, found: dict[str, Finding], observer: Observer) -> Ledger:
     """The ledger from what there is; a claim that was not come to is not in it."""
     records = stored(settings)
-    evidence = Evidence(records)
     claims = choose_claims(settings.claims)
     for claim in claims:
         if claim.check in ACCURACY_CHECKS:
-            found[claim.id] = ACCURACY_CHECKS[claim.check](evidence)
+            found[claim.id] = decide(claim.check, records)
         elif claim.check == _FREQUENCY:
             observer.phase(claim.title)
             found[claim.id] = _frequency(records, settings.folder)
@@ -242,7 +247,7 @@ def conclude(settings: ReproduceSettings, found: dict[str, Finding], observer: O
     return Ledger(
         entries=tuple((claim, found[claim.id]) for claim in claims if claim.id in found),
         studies=tuple(records),
-        baselines=tuple(evidence.baselines.values()),
+        baselines=_baselines(records),
     )
 
 
@@ -254,22 +259,30 @@ def ledger_of(folder: Path) -> Ledger:
     """
     found = read_findings(folder)
     names = dict.fromkeys(load_ablation(name).name for names in _FILES.values() for name in names)
-    records = [read_study(folder / name) for name in names if is_study(folder / name)]
-    evidence = Evidence(records)
+    records = [read_study(each) for each in _folders(folder, names) if is_study(each)]
     claims = [claim for claim in choose_claims() if claim.id in found]
-    read = {claim.id: ACCURACY_CHECKS[claim.check](evidence) for claim in claims if claim.check in ACCURACY_CHECKS}
+    read = {claim.id: decide(claim.check, records) for claim in claims if claim.check in ACCURACY_CHECKS}
     return Ledger(
         entries=tuple((claim, (found | read)[claim.id]) for claim in claims),
         studies=tuple(records),
-        baselines=tuple(evidence.baselines.values()),
+        baselines=_baselines(records),
     )
 
 
 def stored(settings: ReproduceSettings) -> list[StudyRecord]:
-    """The ablations' studies as far as they exist, each once."""
-    names = dict.fromkeys(file.name for file in ablation_files(settings))
-    files = {name: settings.folder / name / "study.db" for name in names}
-    return [load_record(sqlite_url(file), name) for name, file in files.items() if file.is_file()]
+    """The ablations' studies as far as they exist, each once: of these data, and of those that were tried before."""
+    names = dict.fromkeys(load_ablation(file).name for file in _FILES[protocol_of(settings)])
+    files = [each / "study.db" for each in _folders(settings.folder, names)]
+    return [load_record(sqlite_url(file), file.parent.name) for file in files if file.is_file()]
+
+
+def _folders(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Of the studies of these names, on whatever data: `from-the-base`, `from-the-base-bccd`."""
+    return [each for name in names for each in (folder / name, *sorted(folder.glob(f"{name}-*")))]
+
+
+def _baselines(records: Sequence[StudyRecord]) -> tuple[PublishedBaseline, ...]:
+    return tuple(each for each in map(published_baseline, records) if each)
 
 
 def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dict[str, Finding]:
@@ -295,7 +308,7 @@ def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
                 images = read_images(image_paths(checked_data(file).path, "val")[:_IMAGES], file.imgsz)
                 with torch.no_grad():
                     found = local_branch_supplies_high_frequencies(path, images)
-                return replace(found, scope=Path(file.data).stem)
+                return replace(found, scope=data_name(file.data))
     return local_branch_supplies_high_frequencies()
 
 

@@ -60,6 +60,7 @@ class Finding:
         to_decide: What it would take; not empty where the verdict is `undecided`.
         command: The exact command for what is left.
         scope: The data that the verdict is about, where it is not about those that the claim names; else empty.
+        elsewhere: The answers of other data to the same claim.
 
     Raises:
         ValueError: The verdict is `undecided` and nothing says what it would take.
@@ -73,6 +74,7 @@ class Finding:
     to_decide: str = ""
     command: str = ""
     scope: str = ""
+    elsewhere: tuple[Finding, ...] = ()
 
     @property
     def told(self) -> str:
@@ -90,6 +92,7 @@ class Finding:
             "verdict": str(self.verdict),
             "figures": [_jsonable(asdict(figure)) for figure in self.figures],
             "rows": [_jsonable(row) for row in self.rows],
+            "elsewhere": [each.to_dict() for each in self.elsewhere],
         }
 
     @classmethod
@@ -97,7 +100,8 @@ class Finding:
         """From `to_dict`'s; None becomes NaN in figures and stays None in the table."""
         figures = tuple(_figure(one) for one in data["figures"])
         rows = tuple(dict(row) for row in data["rows"])
-        return cls(**{**data, "verdict": Verdict(data["verdict"]), "figures": figures, "rows": rows})
+        own = {"verdict": Verdict(data["verdict"]), "figures": figures, "rows": rows}
+        return cls(**{**data, **own, "elsewhere": tuple(map(cls.from_dict, data.get("elsewhere", ())))})
 
 
 def judge_gain(low: float, high: float, claimed: float) -> Verdict:

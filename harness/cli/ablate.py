@@ -27,7 +27,7 @@ from harness.cli.search import duration
 from harness.common.errors import UserError
 from harness.record.arms import Arm
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
-from harness.record.settings import LOADER_WORKERS
+from harness.record.settings import LOADER_WORKERS, data_name
 
 
 def ablate(
@@ -91,7 +91,7 @@ def ablate(
     where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)
     cluster = cluster_settings(address, gpus_per_trial, cpus_per_trial, resource) or ClusterSettings()
     interrupted = False
-    title = f"clo ablate · {chosen.name} · {chosen.base} on {Path(chosen.data).stem} at {chosen.imgsz} px"
+    title = f"clo ablate · {chosen.name} · {chosen.base} on {data_name(chosen.data)} at {chosen.imgsz} px"
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
         from harness.ablation.cost import plan_of

@@ -176,7 +176,7 @@ def search(
 
     Run the same command again to finish what is missing: nothing is trained twice.
     """
-    from harness.record.settings import search_settings
+    from harness.record.settings import data_name, search_settings
     from harness.terminal import observer
 
     if log:
@@ -199,7 +199,7 @@ def search(
         executor=executor, cluster=cluster_settings(address, gpus_per_trial, cpus_per_trial, resource), study=study,
         storage=storage, results=results,
     )  # fmt: skip
-    title = f"clo search · {settings.study} · {settings.base} on {Path(settings.data).stem} at {settings.imgsz} px"
+    title = f"clo search · {settings.study} · {settings.base} on {data_name(settings.data)} at {settings.imgsz} px"
     interrupted = False
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")

@@ -4,7 +4,7 @@ The article's models are a base, `-clo-` and where the blocks go, in two reading
 
 - `yolov5s-clo-backbone`, `yolov5s-clo-head`: a Clo block, with its residuals, after each stage of the
   backbone from P3 on, or after each map that feeds the head.
-- `yolov5s-clo-backbone-last`: in the backbone after its last stage alone, before SPPF.
+- `yolov5s-clo-backbone-last`: in the backbone after its last stage alone, before SPPF where there is one.
 - the same with `-bare`: the CloAttention layer alone, without residual, initialised as published, which
   is what the copies in public forks insert.
 
@@ -32,7 +32,7 @@ from harness.detectors.sites import Site, find_sites
 _ARTICLE = re.compile(r"(?P<base>.+?)-clo-(?P<part>backbone-last|backbone|head)(?P<bare>-bare)?")
 _PARTS = {
     "backbone": ("backbone.P3", "backbone.P4", "backbone.P5"),
-    "backbone-last": ("backbone.P5",),
+    "backbone-last": ("backbone.P3", "backbone.P4", "backbone.P5"),
     "head": ("neck.P3", "neck.P4", "neck.P5"),
 }
 
@@ -71,19 +71,33 @@ def article_architecture(name: str) -> Architecture | None:
     """The article's model of that name, or None where it is no such name.
 
     Raises:
-        UserError: Its base does not exist or has no sites.
+        UserError: Its base does not exist, or has no sites where the article puts blocks.
     """
     match = _ARTICLE.fullmatch(name)
     if not match:
         return None
     kind = Kind.BARE if match["bare"] else Kind.BLOCK
-    sites = find_sites(resolve_base(match["base"]))
+    sites = article_sites(name)
+    if not sites:
+        there = ", ".join(find_sites(resolve_base(match["base"])))
+        raise UserError(f"{name}: base {match['base']} has no such place; its sites are {there}")
     placements = [
-        Placement(site=site, kind=kind, groups=(LocalGroup(5, 4),), global_heads=4, kv_pool=4)
-        for site in sites
-        if site in _PARTS[match["part"]]
+        Placement(site=site, kind=kind, groups=(LocalGroup(5, 4),), global_heads=4, kv_pool=4) for site in sites
     ]
     return Architecture(base=match["base"], placements=tuple(placements))
+
+
+def article_sites(name: str) -> list[str]:
+    """Where the article's model of that name has its blocks; none where its base has no such place.
+
+    Raises:
+        UserError: Its base does not exist or has no sites; or it is no name of the article's.
+    """
+    match = _ARTICLE.fullmatch(name)
+    if not match:
+        raise UserError(f"{name}: not a model of the article's, such as yolov5n-clo-head")
+    sites = [site for site in find_sites(resolve_base(match["base"])) if site in _PARTS[match["part"]]]
+    return sites[-1:] if match["part"] == "backbone-last" else sites
 
 
 def read_architecture(spec: str) -> Architecture | None:

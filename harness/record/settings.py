@@ -41,6 +41,19 @@ MIN_GAIN = 0.005
 _DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (4, 10), "finalists": (2, 3), "seeds": (4, 5)}
 
 
+def data_name(data: str) -> str:
+    """Return what a data set is called: an embedded one by its name, another by its file's, or its folder's.
+
+    Many are described by a file `data.yaml`, which says nothing; that of a COCO layout lies in `annotations/`.
+    """
+    if data in EMBEDDED:
+        return data
+    path = Path(data)
+    folders = [each for each in path.parent.parts if each not in {"annotations", "/", "."}]
+    said = path.stem if path.stem not in {"data", "dataset"} or not folders else folders[-1]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", said).strip("-.") or "data"
+
+
 def default_of(name: str) -> Callable[[Mapping[str, Any]], int]:
     """Return what gives a field its default, which is one for embedded data and another for a user's."""
     embedded, others = _DEFAULTS[name]

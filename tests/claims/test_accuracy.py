@@ -16,6 +16,7 @@ from harness.claims.accuracy import (
     Evidence,
     attnconv_beats_convolution,
     attnconv_beats_local_attention,
+    decide,
     gate_nonlinearity,
     head_gain,
 )
@@ -307,3 +308,30 @@ def test_what_refutes_a_gain_is_said_where_it_is_not_the_baseline() -> None:
     assert "; minus base widened to its params -0.0300 [" in said
     alone = head_gain(Evidence([study({HEAD: -0.02, **placebos(HEAD, 0.0)})])).sentence
     assert "minus base widened" not in alone.partition("bare")[0]
+
+
+def on(data: str, one: StudyRecord) -> StudyRecord:
+    """The same study of other data."""
+    return replace(one, settings=one.settings.model_copy(update={"data": data}))
+
+
+def test_each_data_set_has_its_own_verdict_and_its_own_noise() -> None:
+    found = study({**WHOLE, HEAD: 0.7})
+    noisy = study({**WHOLE, **NO_GAIN, HEAD: 0.0}, scatter=[-0.1, 0.0, 0.1])
+    lost = study({**WHOLE, **NO_GAIN, HEAD: -0.3})
+    finding = decide("accuracy.head_gain", [on("/photos/bccd/data.yaml", noisy), on("beacon", found), lost])
+    told = [(each.scope, each.verdict) for each in (finding, *finding.elsewhere)]
+    assert told == [
+        ("digits", Verdict.REFUTED), ("beacon", Verdict.REPRODUCED), ("bccd", Verdict.UNDECIDED)
+    ]  # fmt: skip
+    assert finding.figures == head_gain(Evidence([lost])).figures
+    assert finding.elsewhere[1].sentence.startswith("On bccd: ")
+    assert Finding.from_dict(json.loads(json.dumps(finding.to_dict()))).elsewhere[0].scope == "beacon"
+
+
+def test_data_that_say_nothing_of_a_claim_are_not_beside_it() -> None:
+    gains, parts = on("beacon", study(WHOLE)), study({HEAD: 0.0, f"{HEAD}: operator conv": 0.01})
+    finding = decide("accuracy.attnconv_beats_convolution", [gains, parts])
+    assert (finding.scope, finding.elsewhere) == ("digits", ())
+    assert decide("accuracy.gate_nonlinearity", [gains]).sentence == "Nothing has been trained for it yet."
+    assert decide("accuracy.gate_nonlinearity", []).verdict is Verdict.UNDECIDED

@@ -28,6 +28,17 @@ def test_the_articles_models_have_a_block_at_each_level(base: str, part: str, si
     assert not torch.any(blocks[0].layer_scale1)  # it starts as the base
 
 
+@pytest.mark.parametrize(("base", "site"), [("yolov5n", "backbone.P5"), ("nearsighted", "backbone.P3")])
+def test_the_last_stage_is_the_last_that_the_base_has(base: str, site: str) -> None:
+    detector = find_detector(f"{base}-clo-backbone-last")
+    assert [placement.site for placement in detector.architecture.placements] == [site]
+
+
+def test_a_place_that_the_base_lacks_is_said_with_those_it_has() -> None:
+    with pytest.raises(UserError, match=r"nearsighted-clo-head: base nearsighted has no such place; its sites are .*P3"):
+        find_detector("nearsighted-clo-head")
+
+
 def test_bare_is_the_layer_of_the_public_forks() -> None:
     """8 heads, 4 of them local with kernel 5, KV window 4; no norm, no residual, no layer scale."""
     network = load_model("yolov8s-clo-head-bare")

@@ -20,6 +20,7 @@ from harness.record.settings import (
     Objective,
     Sampler,
     SearchSettings,
+    data_name,
     is_server,
     search_settings,
     unlike,
@@ -47,6 +48,18 @@ def test_the_default_storage_lies_in_the_studys_folder() -> None:
     assert settings.folder == Path("some/where/x")
     assert settings.storage_url == "sqlite:///some/where/x/study.db"
     assert SearchSettings(storage="postgresql://host/db").storage_url == "postgresql://host/db"
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("digits", "digits"), ("beacon", "beacon"), ("/coco.yaml", "coco"), ("data.yaml", "data"),
+        ("/photos/bccd/data.yaml", "bccd"), ("VOC/annotations/instances_train.json", "instances_train"),
+        ("my cells/dataset.yaml", "my-cells"), ("raw/annotations/data.yaml", "raw"), ("../data.yaml", "data"),
+    ],
+)  # fmt: skip
+def test_data_are_called_by_what_says_most(data: str, name: str) -> None:
+    assert data_name(data) == name
 
 
 @given(first=st.integers(0, 2**31 - 1), count=st.integers(1, 50))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,46 @@ def test_a_figure_has_its_interval_and_unit() -> None:
 def test_what_was_not_measured_is_a_dash() -> None:
     section = next(s for s in ledger_page(entries(), Environment(), "").sections if s.key == "head-gain")
     assert [cell.text for cell in section.tables[0].rows[0].cells] == ["yolov5n-clo-head", "0.0123", "—"]
+
+
+def elsewhere() -> tuple[Claim, Finding]:
+    """A gain that is undecided on the digits and shown on a planted task."""
+    claim, finding = entries()[2]
+    rows = tuple(
+        {"model": "nearsighted-clo-backbone-last", "minus": minus, "start": "from the trained base", "difference": gain,
+         "low": gain - 0.05, "high": gain + 0.05, "readings": 4, "verdict, points": "reproduced"}
+        for minus, gain in (("baseline", 0.7), ("base widened to its macs", 0.6), ("base widened to its params", 0.65))
+    )  # fmt: skip
+    figures = (Figure(name="nearsighted-clo-backbone-last minus baseline, from the trained base", value=0.7),)
+    planted = Finding(
+        verdict=Verdict.REPRODUCED, sentence="On beacon: much.", figures=figures, rows=rows, scope="beacon"
+    )
+    return claim, replace(finding, elsewhere=(planted,))
+
+
+def test_a_claim_has_a_verdict_for_each_data_set() -> None:
+    page = ledger_page([entries()[1], elsewhere()], Environment(), "")
+    table = page["claims"].tables[0]
+    assert [column.name for column in table.columns] == ["Claim", "Verdict", "On beacon", "Kind", "Finding"]
+    assert [[row.cells[i].text for i in (1, 2)] for row in table.rows] == [
+        ["refuted", "—"], ["undecided on digits", "reproduced"]
+    ]  # fmt: skip
+    assert page.headline.endswith("On beacon: 1 reproduced.")
+    assert "undecided on digits, reproduced on beacon" in page.lead and "[" not in page.lead
+    assert [table.key for table in page["head-gain"].tables] == ["head-gain-evidence-digits", "head-gain-evidence-beacon"]
+
+
+def test_the_gain_has_the_worst_of_its_placebos_beside_it() -> None:
+    rows = ledger_page([elsewhere()], Environment(), "")["gains"].tables[0].rows
+    assert [cell.text for cell in rows[0].cells] == [
+        "nearsighted-clo-backbone-last", "beacon", "from the trained base", "+0.7000 [+0.6500, +0.7500]",
+        "+0.6000 [+0.5500, +0.6500]", "reproduced",
+    ]  # fmt: skip
+    claim, finding = elsewhere()
+    lacks = {"model": "nearsighted-clo-backbone-last", "minus": "base widened to its macs", "missing": "it failed"}
+    short = replace(finding.elsewhere[0], rows=(finding.elsewhere[0].rows[0], lacks))
+    rows = ledger_page([(claim, replace(finding, elsewhere=(short,)))], Environment(), "")["gains"].tables[0].rows
+    assert [cell.text for cell in rows[0].cells][-2:] == ["—", "undecided"]
 
 
 def test_provenance_and_command_are_kept() -> None:
