@@ -75,9 +75,10 @@ class Starts:
         return self._states().get(control, State.INTERRUPTED).settled
 
     def control_or_more(self, candidates: int | None) -> Start | None:
-        """The control first; who finds it under way need not wait for it, if its trainings do not slow it down.
+        """The control first, and what need not wait for it: the baseline's other seeds, which all are compared with.
 
-        What a sampler would propose by then is drawn at random all the same.
+        Who trains apart, on a device or machine of its own, begins a candidate; what a sampler would propose by then is
+        drawn at random all the same.
 
         Args:
             candidates: How many there are to be in all; None where only the control will tell.
@@ -88,9 +89,14 @@ class Starts:
             return Start(self.base, self.control, "baseline")
         setting = self._setting
         apart = self._study.members.are_many or setting.cluster is not None or setting.device != "cpu"
-        if candidates is None or not apart:
+        if candidates is None:
             return None
-        return self.candidate(candidates, at_random=True)
+        return self.candidate(candidates, at_random=True) if apart else self._baselines_seed()
+
+    def _baselines_seed(self) -> Start | None:
+        """The next of the baseline's seeds that some rung needs whoever reaches it."""
+        rungs = range(len(self._setting.settings.ladder.rungs))
+        return next(filter(None, (self.on_rung({}, [BASELINE], number) for number in rungs)), None)
 
     def candidate(self, target: int, *, at_random: bool = False) -> Start | None:
         """The next one that is neither known nor being trained; None if there is none.
