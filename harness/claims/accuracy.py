@@ -62,7 +62,7 @@ def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
         yield Comparison(
             study=record.name,
             start="from scratch" if record.ablation and record.ablation.file.from_scratch else "from the trained base",
-            data=data_name(record.settings.data),
+            data=data_name(str(record.settings.data)),
             model=names[str(row["minuend"])],
             against=names[str(row["subtrahend"])],
             row={str(name): value for name, value in row.items()},
@@ -264,7 +264,7 @@ def decide(check: str, records: Sequence[StudyRecord]) -> Finding:
     """
     by_data: dict[str, list[StudyRecord]] = {}
     for record in sorted(records, key=_rank):
-        by_data.setdefault(data_name(record.settings.data), []).append(record)
+        by_data.setdefault(data_name(str(record.settings.data)), []).append(record)
     rule = ACCURACY_CHECKS[check]
     found = [rule(Evidence(own)) for own in by_data.values()]
     first, *others = [each for each in found if each.figures] or found[:1] or [rule(Evidence(()))]
@@ -272,5 +272,5 @@ def decide(check: str, records: Sequence[StudyRecord]) -> Finding:
 
 
 def _rank(record: StudyRecord) -> tuple[bool, int, str]:
-    name = data_name(record.settings.data)
+    name = data_name(str(record.settings.data))
     return published_baseline(record) is None, EMBEDDED.index(name) if name in EMBEDDED else len(EMBEDDED), name

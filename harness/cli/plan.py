@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,6 +94,7 @@ def plan(
         }
         print_json({
             **found.to_dict(), "recommended": command, "noise": origin, "training_seconds": pilot.seconds_a_training,
+            "memory_bytes": pilot.memory_bytes if isfinite(pilot.memory_bytes) else None,
             "pilot_hours": pilot.seconds / 3600, "notes": list(pilot.notes),
         })  # fmt: skip
         return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import resource
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,11 +59,13 @@ class Measured:
         accuracy: Of the training; its seconds are without the time that it rested for others.
         latency: Where it was wanted.
         cpu_seconds: Processor time of the training, over all threads and image-loading processes.
+        memory_bytes: The most that the training held; see `_peak_memory`.
     """
 
     accuracy: Accuracy
     latency: Latency | None
     cpu_seconds: float
+    memory_bytes: float = math.nan
 
 
 def run_trial(job: Job, report: Report) -> Measured:
@@ -86,6 +91,7 @@ def run_trial(job: Job, report: Report) -> Measured:
         accuracy=replace(accuracy, train_seconds=accuracy.train_seconds - (report.rested_seconds - rested)),
         latency=latency,
         cpu_seconds=_cpu_seconds() - cpu,
+        memory_bytes=_peak_memory(training.device),
     )
 
 
@@ -119,6 +125,7 @@ def trial_figures(measured: Measured, *, is_baseline: bool) -> dict[str, object]
         **measured.accuracy.figures(),
         "image_influence": " ".join(f"{value:.5g}" for value in measured.accuracy.image_influence),
         "cpu_seconds": measured.cpu_seconds,
+        **({} if math.isnan(measured.memory_bytes) else {"memory_bytes": measured.memory_bytes}),
         **(latency_figures(measured.latency, is_baseline) if measured.latency else {}),
     }
 
@@ -148,3 +155,16 @@ def _cpu_seconds() -> float:
     """Of this process and of its children that have ended."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
+
+
+def _peak_memory(device: str) -> float:
+    """The most that this process held, in bytes: of the GPU what torch reserved there, else what was resident.
+
+    Each training has a process of its own. NaN where several GPUs share one, whose launcher holds nothing itself.
+    """
+    if "," in device:
+        return math.nan
+    if device != "cpu":
+        return float(torch.cuda.max_memory_reserved(int(device)))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -6,6 +6,7 @@ several seeds, at most a tenth of the hours in all. It is no look at the study: 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,19 @@ class Pilot:
         """Of the search's length."""
         return self.pace.epoch_seconds * self.settings.epochs
 
+    @property
+    def memory_bytes(self) -> float:
+        """The most that a training held; NaN where nobody measured it."""
+        return float(self.record.trials["memory_bytes"].max())
+
+    @property
+    def _memory(self) -> list[str]:
+        """What the trainings hold, of the GPU or of the machine; empty where nobody measured it."""
+        if not math.isfinite(self.memory_bytes):
+            return []
+        at_once = self.pace.workers * self.memory_bytes / 1e9
+        return [f"Memory: {self.memory_bytes / 1e9:.2g} GB a training, {at_once:.2g} GB of all at once."]
+
     def sentences(self, plan: Plan) -> list[str]:
         """Return what a plan rests on, and what its hours cannot answer, a sentence each."""
         noise = self.noise[plan.recommended.epochs]
@@ -93,6 +107,7 @@ class Pilot:
         lines = [
             f"A training takes {self.seconds_a_training / 60:.2g} min, {self.pace.workers} at once. One seed's gain "
             f"has a standard deviation of {noise.sd:.4f} ({noise.origin}){images}.",
+            *self._memory,
             "Detects: the smallest true gain that four of five such searches call one, averaged over what that "
             "standard deviation may be.",
         ]

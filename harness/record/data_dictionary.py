@@ -96,6 +96,11 @@ TRIALS: dict[str, Column] = {
     "params": _count("Parameters in all."),
     "train_seconds": _number("Time of the training with its validation, waiting for others left out.", "s"),
     "cpu_seconds": _number("Processor time of the training, over all threads and processes.", "s"),
+    "memory_bytes": _number(
+        "The most memory that the training held: reserved on its GPU, else resident in its process; empty in studies "
+        "from before it was kept.",
+        "bytes",
+    ),
     "started": _time("When it began, ISO 8601.", "UTC"),
     "finished": _time("When it ended, ISO 8601; empty while it runs.", "UTC"),
     "selected_on": _flag("Whether this training's reading picks who is trained more: then it does not judge."),

@@ -61,6 +61,9 @@ def _asked(study: Analysis, said: Answer, sections: Sequence[Section]) -> Iterat
     if said.pick and said.pick.is_candidate:
         row: Any = study.summary.loc[said.pick.architecture]
         yield ("What does it cost?", phrases.whole_price(row, record.trials), "front")
+    elif said.pick and said.best:
+        row = study.summary.loc[said.best]
+        yield ("What would the largest gain cost?", f"{said.best}: {phrases.whole_price(row, record.trials)}", "all")
     if said.seeds:
         yield ("On other seeds?", f"{_on_other_seeds(study, said)} {said.seeds}", "judging")
     if said.images:

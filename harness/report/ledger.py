@@ -72,7 +72,8 @@ def ledger_page(
         kind="clo-nas ledger",
         headline=f"{words.count(len(entries), 'claim')}: {told}.{about}",
         lead=" ".join(
-            f"{claim.title}: {', '.join(each.told for each in (finding, *finding.elsewhere))}." for claim, finding in gains
+            f"{claim.title}: {', '.join(each.told for each in (finding, *finding.elsewhere))}."
+            for claim, finding in gains
         )
         or "No claim on accuracy was asked for.",
         tiles=tuple(
@@ -194,7 +195,8 @@ def _readings(finding: Finding) -> Iterator[tuple[str, str, str, str, str]]:
         verdict = Verdict.REFUTED if Verdict.REFUTED in verdicts else Verdict.UNDECIDED
         if verdicts == {Verdict.REPRODUCED} and model not in missing:
             verdict = Verdict.REPRODUCED
-        yield model, start, *(_interval(each[0]) if each else words.DASH for each in (over, placebos)), str(verdict)
+        gain, least = (_interval(each[0]) if each else words.DASH for each in (over, placebos))
+        yield model, start, gain, least, str(verdict)
 
 
 def _interval(row: Mapping[str, Value]) -> str:

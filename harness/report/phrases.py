@@ -270,11 +270,12 @@ def whole_price(row: Any, trials: pd.DataFrame) -> str:
         f"{words.percent(row['params_ratio'])} parameters ({words.amount(row['params'])}, "
         f"{bits / 8e6:.3g} MB in float32)",
     ]
-    done = trials[(trials["state"] == State.COMPLETE) & (trials["epochs"] == row["epochs"])]
-    seconds = done.groupby("architecture")["train_seconds"].median()
-    longer = seconds.get(row.name, math.nan) / seconds.get(BASELINE, math.nan)
-    if math.isfinite(longer):
-        parts.append(f"about {longer:.2g}× the time to train")
+    done = trials[(trials["state"] == State.COMPLETE) & (trials["epochs"] == row["epochs"])].groupby("architecture")
+    for column, what in (("train_seconds", "time"), ("memory_bytes", "memory")):
+        median = done[column].median()
+        more = median.get(row.name, math.nan) / median.get(BASELINE, math.nan)
+        if math.isfinite(more):
+            parts.append(f"about {more:.2g}× the {what} to train")
     return f"{', '.join(parts)}."
 
 
@@ -298,11 +299,14 @@ def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> 
     gain = further_gain(1.0, expected_gains)
     if within_noise and not enough(1.0, expected_gains, WORTH_GOING_ON):
         return (
-            f"Of {many} the sampler expects {words.part(gain, 1)} more hypervolume, but nothing so far is told from "
-            "the baseline: more seeds or longer trainings say more than more candidates."
+            f"{many} {_EXPECTED} {words.part(gain, 1)}, but nothing so far is told from the baseline: more seeds or "
+            "longer trainings say more than more candidates."
         )
     verdict = "little is left to find" if enough(1.0, expected_gains, WORTH_GOING_ON) else "going on may pay"
-    return f"Of {many} the sampler expects {words.part(gain, 1)} more hypervolume: {verdict}."
+    return f"{many} {_EXPECTED} {words.part(gain, 1)}: {verdict}."
+
+
+_EXPECTED = "are expected by the sampler to enlarge what the front dominates (its hypervolume) by"
 
 
 def on(targets: Iterable[str]) -> str:

@@ -278,6 +278,13 @@ def _learning(seen: _Seen) -> Iterator[Section]:
         )
 
 
+_SHAPES = (
+    "6×k5 local + 2 global (KV pool 4): six heads convolve with a kernel of 5 × 5 cells (AttnConv), two attend to the "
+    "whole map, whose keys and values are averaged over 4 × 4 cells; attention is these alone, a block has a "
+    "feed-forward network, too."
+)
+
+
 def _all(seen: _Seen) -> Iterator[Section]:
     summary = seen.study.summary
     tried = summary[(summary["standing"] != Standing.UNMEASURED) | (summary["seeds"] + summary["failed"] > 0)]
@@ -286,9 +293,10 @@ def _all(seen: _Seen) -> Iterator[Section]:
         title="All architectures",
         key="all",
         note="Each line is an architecture, from what it has at each place to its gain; at each choice the lines are "
-        f"in the order of their gains. The colours are the front's{', the thick line is the pick' * bool(seen.pick)}."
+        f"in the order of their gains. The colours are the front's{', the thick line is the pick' * bool(seen.pick)}. "
+        f"{_SHAPES}"
         if drawing
-        else "",
+        else _SHAPES,
         drawing=drawing,
         sentences=() if seen.matters.tables else seen.matters.said,
         tables=(seen.candidates(tried, "candidates", "Every architecture that was tried"),),

@@ -158,7 +158,8 @@ def where_tables(name: str, pairs: Sequence[Pair], threshold: float) -> Iterator
 def _difference(change: Change, largest: float, unit: str = "", *, more_is_better: bool = True) -> Cell:
     """Blue where it is better, orange where it is worse, without a colour where the interval holds 0."""
     value = 100 * (change.candidate - change.baseline)
-    tint = round((_TINTS if more_is_better else -_TINTS) * value / largest) * (not change.low <= 0 <= change.high)
+    is_seen = round(value, 1) != 0 and not change.low <= 0 <= change.high
+    tint = round((_TINTS if more_is_better else -_TINTS) * value / largest) * is_seen
     ends = words.interval(100 * change.low, 100 * change.high, 1, sign=True)
     return Cell(text=f"{words.signed(value, 1)}{unit}", details=(ends,), sort=value, tint=tint)
 

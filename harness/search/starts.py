@@ -9,6 +9,7 @@ from typing import NamedTuple
 import optuna
 
 from harness.architecture import BASELINE, Architecture
+from harness.jobs.plan import Plan
 from harness.jobs.progress import Observer
 from harness.record.state import Key, State
 from harness.search.promotion import has_to_wait, is_lost, missing
@@ -74,14 +75,14 @@ class Starts:
         """Whether a control is trained, or has failed in this search."""
         return self._states().get(control, State.INTERRUPTED).settled
 
-    def control_or_more(self, candidates: int | None) -> Start | None:
+    def control_or_more(self, plan: Plan | None) -> Start | None:
         """The control first, and what need not wait for it: the baseline's other seeds, which all are compared with.
 
         Who trains apart, on a device or machine of its own, begins a candidate; what a sampler would propose by then is
         drawn at random all the same.
 
         Args:
-            candidates: How many there are to be in all; None where only the control will tell.
+            plan: What is to be done in all; None where only the control will tell.
         """
         if self.is_decided(self.control):
             return None
@@ -89,13 +90,18 @@ class Starts:
             return Start(self.base, self.control, "baseline")
         setting = self._setting
         apart = self._study.members.are_many or setting.cluster is not None or setting.device != "cpu"
-        if candidates is None:
+        if plan is None:
             return None
-        return self.candidate(candidates, at_random=True) if apart else self._baselines_seed()
+        return self.candidate(plan.candidates, at_random=True) if apart else self.baselines_seed(plan)
 
-    def _baselines_seed(self) -> Start | None:
-        """The next of the baseline's seeds that some rung needs whoever reaches it."""
-        rungs = range(len(self._setting.settings.ladder.rungs))
+    def baselines_seed(self, plan: Plan) -> Start | None:
+        """The next of the baseline's seeds that a rung needs, whoever reaches it: no worker is idle for want of one.
+
+        Not where the budget is a time, in which a rung may not be reached.
+        """
+        if self._setting.settings.budget is not None:
+            return None
+        rungs = [number for number, rung in enumerate(plan.rungs) if rung.candidates]
         return next(filter(None, (self.on_rung({}, [BASELINE], number) for number in rungs)), None)
 
     def candidate(self, target: int, *, at_random: bool = False) -> Start | None:

@@ -43,6 +43,7 @@ def trained(job: Job) -> Measured:
     accuracy = 0.5 + GAIN.get(kind, 0.0) + draw(config, job.training.seed, job.training.schedule.epochs) / 300
     object.__setattr__(found.accuracy, "map50_95", accuracy)
     object.__setattr__(found.accuracy, "train_seconds", 60.0)
+    object.__setattr__(found, "memory_bytes", 8e8 if kind == "block" else 7e8)
     if job.training.save_to:
         job.training.save_to.parent.mkdir(parents=True, exist_ok=True)
         job.training.save_to.write_text("weights")
@@ -161,10 +162,11 @@ def test_a_plan_names_a_search_that_goes_on_with_the_pilot(clo: Clo, data: Path,
     said = read(clo(*asked, "--json", "--quiet"))
     assert {"steps", "seeds", "candidates", "detectable_gain", "hours"} <= set(said["options"][0])
     assert all(option["hours"] <= 2 for option in said["options"])
-    assert "the pilot's" in said["noise"]["2"]["from"]
+    assert "the pilot's" in said["noise"]["2"]["from"] and said["memory_bytes"] == 8e8
     count = len(trainings.asked)
     in_words = clo(*asked, "--quiet")
     assert in_words.code == 0 and f"Go on with: {said['recommended']}" in in_words.out
+    assert "Memory: 0.8 GB a training, 0.8 GB of all at once." in in_words.out
     assert "One seed's gain has a standard deviation of" in in_words.out and len(trainings.asked) == count
     command = said["recommended"].split(" search ")[1].split()
     assert clo("search", *command, "--workers", "1", "--quiet").code == 0

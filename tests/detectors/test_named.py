@@ -35,7 +35,9 @@ def test_the_last_stage_is_the_last_that_the_base_has(base: str, site: str) -> N
 
 
 def test_a_place_that_the_base_lacks_is_said_with_those_it_has() -> None:
-    with pytest.raises(UserError, match=r"nearsighted-clo-head: base nearsighted has no such place; its sites are .*P3"):
+    with pytest.raises(
+        UserError, match=r"nearsighted-clo-head: base nearsighted has no such place; its sites are .*P3"
+    ):
         find_detector("nearsighted-clo-head")
 
 

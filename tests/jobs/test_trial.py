@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pandas as pd
+import psutil
 import pytest
 
 from harness.architecture.choices import Recipe
@@ -101,6 +103,19 @@ def test_a_curve_goes_into_its_studys_folder_whole_or_not_at_all_and_into_no_row
     with pytest.raises(OSError, match="No space left"):
         keep_files(measured, tmp_path, "3fa9c1d2", 3, 0, 1)
     assert not [*path.parent.iterdir()]
+
+
+def test_the_memory_of_a_training_is_in_its_row_where_it_was_measured() -> None:
+    accuracy = Accuracy(map50_95=0.5, map50=0.6, evaluator="", train_seconds=1.0, transferred="")
+    without = Measured(accuracy=accuracy, latency=None, cpu_seconds=1.0)
+    assert "memory_bytes" not in trial_figures(without, is_baseline=False)
+    assert trial_figures(replace(without, memory_bytes=7e8), is_baseline=False)["memory_bytes"] == 7e8
+    held = trial._peak_memory("cpu")
+    ballast = b"x" * int(held - psutil.Process().memory_info().rss + 300e6)
+    assert trial._peak_memory("cpu") - held > 200e6
+    del ballast
+    assert trial._peak_memory("cpu") - held > 200e6  # a peak, whatever is held now
+    assert math.isnan(trial._peak_memory("0,1"))
 
 
 # --- Several devices ------------------------------------------------------------------------------

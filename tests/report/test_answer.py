@@ -287,9 +287,10 @@ def test_more_of_what_lies_within_the_noise_is_not_advised() -> None:
 def test_whether_going_on_pays_is_said_where_the_sampler_can_tell() -> None:
     assert phrases.going_on(()) == ""
     assert phrases.going_on([0.02, 0.01]) == (
-        "Of 2 more candidates the sampler expects 3.0 % more hypervolume: going on may pay."
+        "2 more candidates are expected by the sampler to enlarge what the front dominates (its hypervolume) by 3.0 %: "
+        "going on may pay."
     )
-    assert phrases.going_on([0.004] + [0.0005] * 9).endswith("expects 0.9 % more hypervolume: little is left to find.")
+    assert phrases.going_on([0.004] + [0.0005] * 9).endswith("by 0.9 %: little is left to find.")
 
 
 def test_a_training_that_still_runs_has_not_failed() -> None:

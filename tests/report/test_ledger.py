@@ -88,7 +88,10 @@ def test_a_claim_has_a_verdict_for_each_data_set() -> None:
     ]  # fmt: skip
     assert page.headline.endswith("On beacon: 1 reproduced.")
     assert "undecided on digits, reproduced on beacon" in page.lead and "[" not in page.lead
-    assert [table.key for table in page["head-gain"].tables] == ["head-gain-evidence-digits", "head-gain-evidence-beacon"]
+    assert [table.key for table in page["head-gain"].tables] == [
+        "head-gain-evidence-digits",
+        "head-gain-evidence-beacon",
+    ]
 
 
 def test_the_gain_has_the_worst_of_its_placebos_beside_it() -> None:

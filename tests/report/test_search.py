@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pandas as pd
 
@@ -15,10 +16,12 @@ from tests.report import example
 def test_the_price_stands_in_one_line_beside_the_gain() -> None:
     record = example.winning()
     slower = record.trials["train_seconds"].where(record.trials["architecture"] != "77e0b1aa", 45.0)
-    page = search_content(dataclasses.replace(record, trials=record.trials.assign(train_seconds=slower))).page
+    larger = slower.where(record.trials["architecture"] != "77e0b1aa", 36.0) * 1e7
+    trials = record.trials.assign(train_seconds=slower, memory_bytes=larger)
+    page = search_content(dataclasses.replace(record, trials=trials)).page
     price = answers(page)["What does it cost?"]
     assert price.startswith("1.06× [1.04, 1.08] the latency, +3.0 % MACs (103 M), +3.0 % parameters (1.85 M, ")
-    assert price.endswith("7.42 MB in float32), about 1.5× the time to train.")
+    assert price.endswith("7.42 MB in float32), about 1.5× the time to train, about 1.2× the memory to train.")
 
 
 def answers(page: Page) -> dict[str, str]:
@@ -36,7 +39,9 @@ def test_the_first_screen_answers_what_one_asks_next_and_says_where_there_is_mor
     assert answers(page)["Can the instrument be trusted?"].endswith("not run on this machine.")
     limits = page["unknown"].sentences
     assert answers(page)["What is not known?"] == f"{limits[0]} {len(limits) - 1} further limits below."
-    assert "What does it cost?" not in answers(search_content(example.none_gains()).page)
+    nothing = answers(search_content(example.none_gains()).page)
+    assert "What does it cost?" not in nothing
+    assert re.match(r"[0-9a-f]{8}: .*× .* the latency", nothing["What would the largest gain cost?"])
 
 
 def test_the_first_screen_names_the_last_control() -> None:
