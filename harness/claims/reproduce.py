@@ -163,8 +163,9 @@ def _file(name: str, settings: ReproduceSettings) -> AblationFile | None:
     if data != data_name(file.data):
         changes["name"] = f"{file.name}-{data}"  # its own study: the ledger has a verdict for each data set
     if settings.base is not None:
-        models = (model.replace(file.base, settings.base, 1) for model in file.models)
-        changes |= {"base": settings.base, "models": tuple(model for model in models if article_sites(model))}
+        models = [model.replace(file.base, settings.base, 1) for model in file.models]
+        places = {(*article_sites(model), model.endswith("-bare")): model for model in reversed(models)}
+        changes |= {"base": settings.base, "models": tuple(places[at] for at in reversed(places) if at[:-1])}
         if not changes["models"]:
             return None
     return load_ablation(name, changes) if changes else file

@@ -58,6 +58,17 @@ def test_on_a_cluster_the_full_protocol_asks_for_its_gpus(monkeypatch: pytest.Mo
     assert protocol_of(asked(4)) is Recipe.PUBLISHED
 
 
+def test_a_base_without_a_neck_gets_the_models_that_it_has_places_for_each_once() -> None:
+    changes = (("data", "beacon"), ("epochs", 4))
+    gains, scratch = ablation_files(
+        ReproduceSettings(claims=("head-gain", "backbone-gain"), base="nearsighted", changes=changes)
+    )
+    assert (gains.name, gains.models) == ("from-the-base-beacon", ("nearsighted-clo-backbone-last",))
+    last = "nearsighted-clo-backbone-last"
+    assert (scratch.name, scratch.models) == ("from-scratch-beacon", (last, f"{last}-bare"))
+    assert ablation_files(ReproduceSettings(claims=("gate-nonlinearity",), base="nearsighted", changes=changes)) == []
+
+
 def test_the_documented_command_is_the_articles_question_as_detectors_are_published() -> None:
     given = (("data", "coco.yaml"), ("epochs", 300), ("seeds", 3))
     gains, parts = ablation_files(ReproduceSettings(device="0,1,2,3", changes=given))

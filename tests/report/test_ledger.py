@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.claims.ledger import Claim, choose_claims
-from harness.claims.verdict import Figure, Finding, Verdict
+from harness.claims.verdict import Cell, Figure, Finding, Verdict
 from harness.record.surroundings import Environment
 from harness.report.ledger import ledger_page
 from harness.report.renderers import render_html, render_markdown
@@ -67,7 +67,7 @@ def test_what_was_not_measured_is_a_dash() -> None:
 def elsewhere() -> tuple[Claim, Finding]:
     """A gain that is undecided on the digits and shown on a planted task."""
     claim, finding = entries()[2]
-    rows = tuple(
+    rows: tuple[dict[str, Cell], ...] = tuple(
         {"model": "nearsighted-clo-backbone-last", "minus": minus, "start": "from the trained base", "difference": gain,
          "low": gain - 0.05, "high": gain + 0.05, "readings": 4, "verdict, points": "reproduced"}
         for minus, gain in (("baseline", 0.7), ("base widened to its macs", 0.6), ("base widened to its params", 0.65))
