@@ -279,7 +279,7 @@ def test_a_region_that_is_tried_out_is_done() -> None:
 
 def test_more_of_what_lies_within_the_noise_is_not_advised() -> None:
     said = phrases.going_on([0.3, 0.1], within_noise=True)
-    assert said.startswith("Of 2 more candidates the sampler expects ")
+    assert said.startswith("2 more candidates are expected by the sampler to enlarge ")
     assert said.endswith("more seeds or longer trainings say more than more candidates.")
     assert phrases.going_on([0.0001], within_noise=True).endswith("little is left to find.")
 
