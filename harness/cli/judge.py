@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +62,7 @@ def judge(
             lambda record: write_report(record, results / record.name),
         ).run()  # fmt: skip
         watch.phase("writing the verdict")
-        page = write_verdict(found, results / found.record.name, shlex.join(typed_command()))
+        page = write_verdict(found, results / found.record.name)
     if as_json:
         print_json({**verdict_json(found), "page": str(page)})
     else:

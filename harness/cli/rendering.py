@@ -1,4 +1,4 @@
-"""Reports made from the tables that lie in a folder, without storage: of a study, of the ledger, of a fidelity study.
+"""Reports made from the tables that lie in a folder, without storage: of a study, ledger, verdict or fidelity study.
 
 A sentence that was wrong, or is drawn from a better rule, costs no training: the figures are measured, the words are
 not.
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from harness.common.atomic import write_whole
 from harness.common.errors import UserError
+from harness.judge.verdict import KEPT, read_judged
 from harness.record.surroundings import Environment
 from harness.record.tables import SURROUNDINGS, is_study, read_study
 
@@ -29,14 +30,16 @@ class Kind(StrEnum):
     STUDY = "study"
     """A search or an ablation."""
     LEDGER = "ledger of the article's claims"
+    VERDICT = "verdict on a block"
 
 
 def kind_of(folder: Path) -> Kind | None:
     """Return what can be rendered from a folder's tables; None where nothing can."""
     if is_study(folder):
         return Kind.STUDY
-    if (folder / _FINDINGS).is_file():
-        return Kind.LEDGER
+    for name, kind in ((_FINDINGS, Kind.LEDGER), (KEPT, Kind.VERDICT)):
+        if (folder / name).is_file():
+            return kind
     return Kind.FIDELITY if all((folder / name).is_file() for name in (_TRAININGS, _SETTING)) else None
 
 
@@ -60,6 +63,12 @@ def render(folder: Path, out: Path | None = None) -> Path:
         UserError: There is nothing to render, a table is not as clo-nas writes it, or `out` holds something else.
     """
     kind, target = kind_of(folder), out or folder
+    if kind is Kind.VERDICT:
+        from harness.report.judge import write_verdict
+
+        if target != folder:
+            raise UserError(f"--out {out}: a verdict's page belongs into its search's folder; leave --out away")
+        return write_verdict(read_judged(folder), folder.parent)
     if kind is Kind.LEDGER:
         render_ledger(folder, target)
     elif kind is Kind.FIDELITY:

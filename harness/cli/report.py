@@ -112,7 +112,7 @@ def table_folder(study: str, storage: str | None, results: Path) -> Path | None:
     if leads_there and kind_of(folder) is None:
         raise UserError(
             f"{folder}: holds nothing to render; expected a study's study.db, or trials.parquet and environment.json; "
-            "a ledger's findings.json; or a fidelity study's trainings.csv and setting.json"
+            "a ledger's findings.json; a verdict's judged.json; or a fidelity study's trainings.csv and setting.json"
         )
     return folder if kind_of(folder) else None
 

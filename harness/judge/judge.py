@@ -8,6 +8,7 @@ The same command goes on where it ended; `plan.json` in the search's folder hold
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -183,6 +184,7 @@ class Judge:
             confirm=confirm,
             finding=judged(confirm, architecture, record.min_gain),
             control=Control(**last_control(resolve_device(self.settings.device))),
+            command=shlex.join(self.command),
             notes=(*self.notes, *(("Stopped by hand: the same command goes on.",) if stopped else ())),
             stopped=stopped,
         )

@@ -10,10 +10,12 @@ Intervals are on new images like these, where that is known, and hold together w
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,9 +25,14 @@ from harness.analysis.new_images import Target
 from harness.analysis.noise import ALPHA
 from harness.analysis.power import POWER, growing_df, in_table, seeds_needed
 from harness.analysis.recommendation import ROUNDING
+from harness.common.errors import UserError
 from harness.judge.plan import Option
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
+from harness.record.tables import is_study, read_study
+
+KEPT = "judged.json"
+"""What a verdict's page needs besides the tables of its studies."""
 
 
 class Verdict(StrEnum):
@@ -70,6 +77,7 @@ class Judged:
         finding: The verdict.
         control: The last control of this version on this device.
         notes: What was left out, and what was chosen for the person.
+        command: What was typed.
         stopped: Whether Ctrl-C ended it.
     """
 
@@ -83,7 +91,33 @@ class Judged:
     finding: Finding
     control: Control
     notes: tuple[str, ...]
+    command: str
     stopped: bool = False
+
+    def kept(self) -> dict[str, object]:
+        """Return what `read_judged` needs besides the tables."""
+        own = {name: getattr(self, name) for name in ("block", "hours", "spent", "architecture", "notes", "command")}
+        return {"study": self.record.name, **own, "option": asdict(self.option), "control": self.control.model_dump()}
+
+
+def read_judged(folder: Path) -> Judged:
+    """Read what a verdict was made of: `judged.json` there, and the tables of the search above it and its comparison.
+
+    Raises:
+        UserError: Something of it is missing or damaged.
+    """
+    path = folder / KEPT
+    try:
+        own = json.loads(path.read_text(encoding="utf-8"))
+        option, control = Option(**own.pop("option")), Control(**own.pop("control"))
+        study, notes, architecture = own.pop("study"), tuple(own.pop("notes")), own["architecture"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: is not as clo-nas writes it ({' '.join(str(error).split())})") from error
+    record = read_study(folder.parent)
+    beside = folder.parent.parent / f"{study}-confirm"
+    confirm = read_study(beside) if is_study(beside) else None
+    finding = judged(confirm, architecture, record.min_gain)
+    return Judged(**own, option=option, control=control, notes=notes, record=record, confirm=confirm, finding=finding)
 
 
 def judged(confirm: StudyRecord | None, architecture: str | None, min_gain: float) -> Finding:

@@ -14,7 +14,7 @@ from harness.analysis.new_images import Target
 from harness.analysis.statistics import summarise
 from harness.architecture import BASELINE
 from harness.common.digest import json_digest
-from harness.judge.verdict import Judged, Verdict
+from harness.judge.verdict import KEPT, Judged, Verdict
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, words
@@ -98,12 +98,11 @@ def verdict_json(found: Judged) -> dict[str, object]:
     }  # fmt: skip
 
 
-def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
+def verdict_page(found: Judged, images: bytes = b"") -> Page:
     """Return everything that is to be said of a verdict, however far it came.
 
     Args:
         found: What came of it.
-        command: What was typed.
         images: A JPEG of what the block does to validation images; nothing where there is none.
     """
     record, over = found.record, _over_baseline(found)
@@ -149,28 +148,30 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
             Section(
                 title="Provenance and commands",
                 key="reproduce",
-                commands=(("Go on, or repeat it: nothing is trained twice", notes.in_its_folder(record, command)),),
+                commands=(
+                    ("Go on, or repeat it: nothing is trained twice", notes.in_its_folder(record, found.command)),
+                ),
                 pairs=notes.provenance(record),
             ),
         ),
     )
 
 
-def write_verdict(found: Judged, folder: Path, command: str) -> Path:
-    """Write `report.html`, `report.md`, `card.json` and, where the search has some, `images.jpg`.
+def write_verdict(found: Judged, folder: Path) -> Path:
+    """Write `report.html`, `report.md`, `card.json`, `judged.json` and, where the search has some, `images.jpg`.
 
     Args:
         found: What came of it.
         folder: The search's.
-        command: What was typed.
 
     Returns:
         The path of the first.
     """
-    beside = {"card.json": (json.dumps(card(found), indent=2) + "\n").encode()}
+    told = {"card.json": card(found), KEPT: found.kept()}
+    beside = {name: (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode() for name, value in told.items()}
     if (folder / _IMAGES).is_file():
         beside[_IMAGES] = (folder / _IMAGES).read_bytes()
-    return write_page(verdict_page(found, command, beside.get(_IMAGES, b"")), folder / VERDICT, beside)
+    return write_page(verdict_page(found, beside.get(_IMAGES, b"")), folder / VERDICT, beside)
 
 
 def _over_baseline(found: Judged) -> Any:

@@ -17,6 +17,7 @@ from harness.claims.reproduce import read_findings
 from harness.claims.verdict import Verdict
 from harness.common.errors import UserError
 from harness.jobs.base import CommonBase
+from harness.record.settings import data_name
 from harness.storage.records import load_record
 from tests.claims.results import ARMS, result, sent
 from tests.cli.command_line import Clo, read, sentence
@@ -85,7 +86,8 @@ def test_a_claim_on_accuracy_is_read_from_trainings_that_are_made_once(
     assert [row["minus"].rpartition(": ")[2] for row in found["claims"][0]["rows"]] == ["ffn plain", "ffn none"]
     arms = 13  # baseline, model, 3 operators, 4 gates, 2 FFNs, SE, CBAM
     assert len(pretended.asked) == 2 * arms
-    record = load_record("sqlite:///results/reproduce/from-the-base/study.db", "from-the-base")
+    name = f"from-the-base-{data_name(str(data))}"
+    record = load_record(f"sqlite:///results/reproduce/{name}/study.db", name)
     assert len(record.trials) == 2 * arms
     assert clo(*asked, "--quiet").code == 0
     assert len(pretended.asked) == 2 * arms, "nothing is trained twice"

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.judge.plan import Option
-from harness.judge.verdict import Judged, Verdict, judged
-from harness.record.surroundings import Control
-from harness.record.tables import read_study
+from harness.cli.rendering import Kind, find_all, kind_of, render
+from harness.common.errors import UserError
+from harness.judge.verdict import KEPT, Judged, Verdict, judged, read_judged
 from harness.report import words
-from harness.report.judge import card, verdict_json, verdict_page, write_verdict
+from harness.report.judge import VERDICT, card, verdict_json, verdict_page, write_verdict
 
-FOLDER = Path(__file__).parents[2] / "results" / "reference" / "bccd"
-OPTION = Option(
-    steps=481, epochs=13, seeds=7, candidates=3, finalists=2, trainings=22, hours=0.4, detectable_gain=0.004
-)
+FOLDER = Path(__file__).parents[2] / "results" / "reference" / "bccd" / "judge-clo"
 
 
 @pytest.fixture(scope="module")
 def found() -> Judged:
-    search, confirm = (read_study(FOLDER / name) for name in ("judge-clo", "judge-clo-confirm"))
-    return Judged(
-        block="clo", hours=1, spent=0.96, option=OPTION, record=search, architecture="62eaf951", confirm=confirm,
-        finding=judged(confirm, "62eaf951", 0.005), control=Control(), notes=("a note",),
-    )  # fmt: skip
+    return read_judged(FOLDER / VERDICT)
 
 
 def test_each_comparison_has_one_interval_wherever_it_stands(found: Judged) -> None:
-    page, said = verdict_page(found, "clo judge"), verdict_json(found)
+    page, said = verdict_page(found), verdict_json(found)
     assert said["verdict"] == Verdict.UNDECIDED
     rows = [*found.finding.rows.itertuples()]
     assert len(page.tiles) == len(rows) == 3
@@ -54,6 +47,22 @@ def test_the_card_is_of_data_seeds_and_versions_and_of_nothing_else(found: Judge
 
 def test_a_verdict_without_a_comparison_is_a_page_too(found: Judged, tmp_path: Path) -> None:
     nothing = replace(found, confirm=None, architecture=None, finding=judged(None, None, 0.005))
-    path = write_verdict(nothing, tmp_path, "clo judge")
+    path = write_verdict(nothing, tmp_path)
     assert "undecided" in path.read_text(encoding="utf-8")
     assert json.loads((path.parent / "card.json").read_text(encoding="utf-8"))["architecture"] is None
+
+
+def test_a_verdict_is_rendered_again_from_what_lies_in_the_folders(found: Judged, tmp_path: Path) -> None:
+    for name in ("judge-clo", "judge-clo-confirm"):
+        shutil.copytree(FOLDER.parent / name, tmp_path / name, ignore=shutil.ignore_patterns("report.*"))
+    folder = tmp_path / "judge-clo" / VERDICT
+    assert kind_of(folder) is Kind.VERDICT and folder in find_all(tmp_path)
+    page = render(folder)
+    assert page == folder / "report.html" and read_judged(folder).spent == found.spent == pytest.approx(0.96, abs=0.01)
+    for name in ("card.json", KEPT, "report.md"):
+        assert (folder / name).read_text(encoding="utf-8") == (FOLDER / VERDICT / name).read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="belongs into its search's folder"):
+        render(folder, tmp_path / "elsewhere")
+    (folder / KEPT).write_text('{"block": "clo"}')
+    with pytest.raises(UserError, match=r"judged\.json: is not as clo-nas writes it"):
+        render(folder)
