@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -77,7 +78,8 @@ def _repeated(values: list[str]) -> str | None:
 def _folder(file: Path, names: list[str]) -> Path:
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     split = file.stem.removeprefix("instances_")
-    places = (root / split, root / "images" / split, root / "images", root)
+    folders = dict.fromkeys((split, re.sub(r"\d+$", "", split)))  # train2017, and train as Ultralytics has it
+    places = (*(root / up / name for name in folders for up in ("", "images")), root / "images", root)
     missing: dict[Path, list[str]] = {}
     for place in places:
         missing[place] = [name for name in names if not (place / name).is_file()]

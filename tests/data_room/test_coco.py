@@ -84,6 +84,14 @@ def test_images_are_found_where_coco_has_them(tmp_path: Path, cache: Path, image
     assert check_dataset(str(data.root), 64, cache).val_images == 5
 
 
+@pytest.mark.parametrize("folder", ["images", "."])
+def test_images_are_found_under_their_split_without_its_year(tmp_path: Path, cache: Path, folder: str) -> None:
+    data = write_coco(tmp_path / "coco", images=f"{folder}/{{split}}")
+    for split in ("train", "val"):
+        (data.root / folder / f"{split}2017").rename(data.root / folder / split)
+    assert check_dataset(str(data.train), 64, cache).val_images == 5
+
+
 def test_file_names_may_lead_through_a_folder_of_images(data: CocoData, cache: Path) -> None:
     expected = check_dataset(str(data.train), 64, cache)
     (data.root / "images").mkdir()
