@@ -74,7 +74,7 @@ def ablate(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ablate: train a model and everything that differs from it in one thing, and compare in pairs.
+    """Train a model and everything that differs from it in one thing, and compare in pairs.
 
     Run the same command again to finish what is missing: nothing is trained twice.
     """

@@ -53,11 +53,22 @@ def program(
     """Search where and in which shape Clo blocks pay in a detector, and read the answer."""
 
 
-for command in (judge, plan, search, report, train, ablate, reproduce, control, simulate, export, cache):
-    app.command()(command)
+JUDGE, SEARCH, READ, MEASURE, TAKE_HOME = (
+    "Does a block pay?", "Search and compare", "Read and check", "Measure a model", "Take home"
+)  # fmt: skip
+"""What a person wants to do, in the order of `clo --help`."""
+_PANELS = {
+    JUDGE: (judge, plan),
+    SEARCH: (search, ablate, train, reproduce),
+    READ: (report, control, simulate, cache),
+    TAKE_HOME: (export,),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
-@app.command()
+@app.command(rich_help_panel=READ)
 def fidelity(
     plan: Annotated[str, typer.Argument(help="Plan: a YAML, or one that ships by name.")] = "default",
     workers: Annotated[
@@ -95,7 +106,7 @@ def fidelity(
         print(f"{len(rows)} trainings; read {folder / 'README.md'}")
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json = False) -> None:
     """List the places of a model (of its base, if it has blocks) where a block can be inserted, and how."""
     from harness.detectors import find_detector, find_sites
@@ -111,7 +122,7 @@ def sites(model: Annotated[str, typer.Argument(help=MODEL_HELP)], as_json: Json 
     print_table(["site", "layer", "channels", "stride", "modes", "inside: bottlenecks × channels"], rows)
 
 
-@app.command()
+@app.command(rich_help_panel=TAKE_HOME)
 def model(
     name: Annotated[str, typer.Argument(help=MODEL_HELP)],
     classes: Annotated[
@@ -139,7 +150,7 @@ def model(
         print(out or text, end="\n" if out else "")
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSize = 640, as_json: Json = False) -> None:
     """Count a model's parameters, MACs, FLOPs (2 × MACs), elementwise operations and peak activations, batch 1."""
     from harness.cli.measured import print_ledger
@@ -159,7 +170,7 @@ def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSiz
     print_ledger(f"{model} at {imgsz} × {imgsz}", ledger, fused)
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def latency(
     a: Annotated[str, typer.Argument(help=MODEL_HELP)],
     b: Annotated[str, typer.Argument(help="What A is compared with; the same kinds.")],

@@ -172,7 +172,7 @@ def search(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Search: propose candidates, measure and train them, write the Pareto report.
+    """Propose candidates, measure and train them, write the Pareto report.
 
     Run the same command again to finish what is missing: nothing is trained twice.
     """
