@@ -50,12 +50,17 @@ def filled(text: str) -> str:
 
 
 def snippet(name: str) -> str:
-    """Return what a mark stands for: one of `SNIPPETS`, or `gain CLAIM | FIGURE` (`loss`: with its sign turned)."""
+    """Return what a mark stands for: one of `SNIPPETS`, or `gain CLAIM | FIGURE` (`loss`: with its sign turned).
+
+    ` @ DATA` behind it is for the figure on other data than the digits.
+    """
     if name in SNIPPETS:
         return SNIPPETS[name]()
     kind, _, rest = name.partition(" ")
     claim, _, figure = rest.partition(" | ")
-    for found in findings()[claim].figures if claim in findings() else ():
+    figure, _, data = figure.partition(" @ ")
+    answers = (findings()[claim], *findings()[claim].elsewhere) if claim in findings() else ()
+    for found in (each for answer in answers if not data or answer.scope == data for each in answer.figures):
         if found.name == figure and kind == "gain":
             return f"{words.signed(found.value, _DIGITS)} {words.interval(found.low, found.high, _DIGITS, sign=True)}"
         if found.name == figure and kind == "loss":
