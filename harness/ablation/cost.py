@@ -1,4 +1,4 @@
-"""What an ablation will take, before it starts: reckoned from what the base's own training took here."""
+"""What an ablation will take, before it starts: estimated from what the base's own training took here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class AblationPlan:
 
 
 def plan_of(ablation: Ablation, *others: Ablation) -> AblationPlan:
-    """Reckon: an epoch takes as long as one of the base's own did, times the arm's MACs over the base's.
+    """Estimate the time: an epoch takes as long as one of the base's own did, times the arm's MACs over the base's.
 
     By the published recipe nothing is known from earlier, and a few steps of the baseline are made for it, in a child
     or, on a cluster, in a task that asks for what a training does.
@@ -87,7 +87,7 @@ def plan_of(ablation: Ablation, *others: Ablation) -> AblationPlan:
 
 
 def _measured_pace(ablation: Ablation) -> float:
-    """Seconds an epoch of the baseline, on all devices of a training."""
+    """Measure the seconds of an epoch of the baseline, on all devices of a training."""
     file, device = ablation.settings.file, ablation.devices[0]
     request = PaceRequest(
         config=ablation.models[0].config,

@@ -57,7 +57,7 @@ class Fidelity(Prepared):
     cohort: tuple[Member, ...]
 
     def schedule(self, rung: Rung) -> Schedule:
-        """How a rung trains."""
+        """Return how a rung trains."""
         return Schedule(
             epochs=rung.epochs,
             batch=self.plan.batch,
@@ -111,7 +111,7 @@ def _cohort(plan: FidelityPlan, prepared: Prepared) -> Iterator[Member]:
 
 
 def study_setting(fidelity: Fidelity, command: list[str]) -> dict[str, Any]:
-    """What a study was made with, for its record: plan, base, data, machine."""
+    """Return what a study was made with, for its record: plan, base, data, machine."""
     plan, data = fidelity.plan, fidelity.data
     return {
         "plan": plan.model_dump(mode="json"),

@@ -52,7 +52,7 @@ class Rows:
         write_whole(self._path, pd.DataFrame(self._rows, columns=list(COLUMNS)).to_csv(index=False).encode())
 
     def frame(self) -> pd.DataFrame:
-        """Those that are wanted."""
+        """Return those that are wanted."""
         return pd.DataFrame([row for row in self._rows if _key(row) in self._wanted], columns=list(COLUMNS))
 
 

@@ -148,19 +148,19 @@ class ArmLoop(Source[Key, Measured]):
         self.observer.finished(self.study.record(), number)
 
     def _is_timed(self, key: Key) -> bool:
-        """Whether a training has its latency measured: an arm's first, where it is wanted."""
+        """Return whether a training has its latency measured: an arm's first, where it is wanted."""
         settings = self.ablation.settings
         first = (key.seed, key.base_seed) == (settings.file.seeds[0], next(iter(self.bases)))
         return settings.latency_seconds > 0 and first
 
 
 def weights_path(folder: Path, identity: str, base_seed: int, seed: int, epochs: int) -> Path:
-    """Where a model's trained weights are kept."""
+    """Return where a model's trained weights are kept."""
     return folder / WEIGHTS / f"{identity}-{epochs}epochs-base{base_seed}-seed{seed}.pt"
 
 
 def _settled(study: SearchStudy, epochs: int, *, again: bool) -> set[Key]:
-    """The trainings of so many epochs that would only repeat what the study has.
+    """Return the trainings of so many epochs that would only repeat what the study has.
 
     Args:
         study: Read here.

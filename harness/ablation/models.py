@@ -41,7 +41,7 @@ class ArmModel:
 def arm_models(
     arms: Sequence[Arm], base: Base, sites: Mapping[str, Site], *, imgsz: int, classes: int
 ) -> tuple[list[ArmModel], list[str]]:
-    """Every arm's network.
+    """Build every arm's network.
 
     Args:
         arms: From `make_arms`; a model comes before its placebos.
@@ -94,12 +94,12 @@ def _model(
 
 
 def _identity(size: Size, config: Description) -> str:
-    """Of a widened base: what was widened to two models of one size is one training."""
+    """Name a widened base: what was widened to two models of one size is one training."""
     text = json.dumps([config["backbone"], config["head"]], default=str)
     return f"wide-{size}-{text_digest(text)[:8]}"
 
 
 def _size(config: Description, imgsz: int) -> tuple[float, float]:
-    """Parameters, and MACs of one image."""
+    """Count the parameters, and the MACs of one image."""
     cost = model_cost(build(config), imgsz)
     return cost.params, cost.macs

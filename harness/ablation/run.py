@@ -81,7 +81,7 @@ def ablate(ablation: Ablation, observer: Observer, command: list[str]) -> StudyR
 
 
 def _kind(ablation: Ablation) -> str:
-    """What the study's figures may be compared with."""
+    """Return the kind of device whose figures the study's may be compared with."""
     if ablation.cluster:
         return ablation.cluster.kind
     return "cpu" if ablation.devices == ("cpu",) else "cuda"
@@ -125,7 +125,7 @@ def _describe(study: SearchStudy, ablation: Ablation, command: list[str]) -> Non
 
 
 def still_left_out(before: Mapping[str, Any], arms: Collection[str]) -> list[str]:
-    """What earlier runs left out and this one has no arm for."""
+    """Return what earlier runs left out and this one has no arm for."""
     return [said for said in before.get("left_out", ()) if not any(said.startswith(f"'{arm}' ") for arm in arms)]
 
 
@@ -143,7 +143,7 @@ def _plain(model: ArmModel) -> dict[str, str | float]:
 
 
 def common_bases(ablation: Ablation, observer: Observer) -> dict[int, CommonBase]:
-    """Seed of the base to its weights."""
+    """Find or train the pretrained baselines: seed of the base to its weights."""
     file = ablation.settings.file
     if file.from_scratch:
         return {0: RANDOM_WEIGHTS}

@@ -156,7 +156,7 @@ def train_ruler(settings: SearchSettings, observer: Observer, command: list[str]
 
 
 def _asked(settings: SearchSettings, **file: Any) -> AblationSettings:
-    """A study beside a search: of what its base's trainings are, where they were, with no variants."""
+    """Build a study beside a search: trained as its base's trainings are, where they were, with no variants."""
     alike, placed = ({name: getattr(settings, name) for name in names} for names in (_TRAINED_ALIKE, _PLACED_ALIKE))
     written = AblationFile(bases=(settings.seed,), without=False, factors={}, controls=(), placebos=(), **alike, **file)
     return AblationSettings(file=written, **placed)

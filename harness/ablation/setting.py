@@ -212,7 +212,7 @@ def ablation_of(
 
 
 def _place(settings: AblationSettings) -> Place:
-    """This machine or a cluster; by the published recipe one training takes all that there is of this machine."""
+    """Find this machine or a cluster; by the published recipe one training takes all that there is of this machine."""
     require_rays(settings.executor, settings.cluster, device=settings.device, threads=settings.threads)
     published = settings.file.recipe is Recipe.PUBLISHED
     if published:

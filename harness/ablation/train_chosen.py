@@ -117,7 +117,7 @@ def train_chosen(record: StudyRecord, options: ChosenOptions, observer: Observer
 
 
 def _settings_of(record: StudyRecord, options: ChosenOptions) -> SearchSettings:
-    """The study's own settings, where it lies now."""
+    """Return the study's own settings, where it lies now."""
     known = {name: value for name, value in record.settings.to_dict().items() if name in SearchSettings.model_fields}
     changed: dict[str, Any] = {"study": record.name, "storage": options.storage, "results": options.results}
     allowed = {name: True for name in ("allow_unusable", "allow_val_in_train") if getattr(options, name)}

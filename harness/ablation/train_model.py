@@ -113,7 +113,7 @@ def train_model(
 
 
 def _schedule(options: TrainOptions, *, from_scratch: bool) -> Schedule:
-    """That of a search's candidate which starts likewise."""
+    """Return the schedule of a search's candidate which starts likewise."""
     rates = default_rates(from_scratch=from_scratch)
     return Schedule(
         epochs=options.epochs,

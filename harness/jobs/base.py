@@ -162,11 +162,11 @@ def _taken(base: Base, moved: Transfer, classes: int) -> str:
 
 
 def base_notes(prepared: Prepared, base_epochs: int, epochs: int | None = None) -> list[str]:
-    """Sentences for the plan: what of a checkpoint with other classes is used, and how long the rest is trained.
+    """Return sentences for the plan: what of a checkpoint with other classes is used, how long the rest is trained.
 
     Args:
         prepared: The detector and its data.
-        base_epochs: Of the common base.
+        base_epochs: Of the pretrained baseline.
         epochs: Of all trainings that start from it, where that is known.
     """
     moved = _moved(prepared.base, prepared.classes)
@@ -180,7 +180,7 @@ def base_notes(prepared: Prepared, base_epochs: int, epochs: int | None = None) 
 
 
 def _is_whole(path: Path, note: Path) -> bool:
-    """Whether weights are what their note says; one from before notes had a digest is believed."""
+    """Return whether weights are what their note says; one from before notes had a digest is trusted."""
     if not (path.is_file() and note.is_file()):
         return False
     said = json.loads(note.read_text()).get("sha256")
@@ -188,12 +188,12 @@ def _is_whole(path: Path, note: Path) -> bool:
 
 
 def _folder(place: Place, results: Path) -> Path:
-    """Where trained bases are kept: a cluster's nodes have to see them, and need not see the cache folder."""
+    """Return where trained bases are kept: a cluster's nodes have to see them, and need not see the cache folder."""
     return results.absolute() / SHARED_BASES if place.cluster else cache_folder() / BASES
 
 
 def known_pace(prepared: Prepared, imgsz: int, results: Path) -> float | None:
-    """Seconds that an epoch of this base on these data took when it was last trained there, if it was.
+    """Return the seconds that an epoch of this base on these data took when it was last trained there, if it was.
 
     Args:
         prepared: The detector, its data, and where it is trained.
@@ -210,7 +210,7 @@ def known_pace(prepared: Prepared, imgsz: int, results: Path) -> float | None:
 
 
 def base_schedule(schedule: Schedule, base_epochs: int) -> Schedule:
-    """The schedule of the base itself: from random weights, at the rate that suits them."""
+    """Return the schedule of the base itself: from random weights, at the rate that suits them."""
     return replace(schedule, epochs=base_epochs, **FROM_SCRATCH._asdict())
 
 
@@ -225,7 +225,7 @@ FILE = "base.pt"
 def shared_base(
     study: SearchStudy, make: Callable[[], CommonBase], waits: Callable[[], None] = lambda: None
 ) -> CommonBase:
-    """The base that the study has; made, and put down in the study's folder, by the first that asks.
+    """Return the base that the study has; made, and put down in the study's folder, by the first that asks.
 
     Two machines that each trained it would get weights that differ in their last digits, and candidates of one
     would be compared with a baseline of the other.

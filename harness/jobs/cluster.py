@@ -37,7 +37,7 @@ class Node:
     resources: Mapping[str, float]
 
     def fits(self, asked: Mapping[str, float]) -> int:
-        """Trainings that it can run at once. A part of a GPU is always of one GPU."""
+        """Count the trainings that it can run at once. A part of a GPU is always of one GPU."""
         share = asked.get("GPU", 0.0)
         places = [
             self.resources.get(name, 0.0) / amount for name, amount in asked.items() if name != "GPU" or share > 1
@@ -99,13 +99,13 @@ class Cluster(Protocol):
 
 
 def asked_resources(settings: ClusterSettings) -> dict[str, float]:
-    """What one training takes, by Ray's names."""
+    """Return what one training takes, by Ray's names."""
     gpus = {"GPU": settings.gpus_per_trial} if settings.gpus_per_trial else {}
     return {"CPU": float(settings.cpus_per_trial), **gpus, **settings.resources}
 
 
 def able(nodes: Sequence[Node], asked: Mapping[str, float]) -> list[Node]:
-    """The nodes that can run a training.
+    """Return the nodes that can run a training.
 
     Raises:
         UserError: None can.
@@ -126,7 +126,7 @@ def able(nodes: Sequence[Node], asked: Mapping[str, float]) -> list[Node]:
 
 
 def look_around(node: str, device: str, folder: str, paths: Sequence[str]) -> Facts:
-    """Runs on a node: what it is, and which paths it lacks.
+    """Find out, on a node, what it is, and which paths it lacks.
 
     Args:
         node: Its name.
@@ -150,7 +150,7 @@ def go_to(folder: str) -> None:
 
 
 def one_kind(facts: Sequence[Facts], own_versions: Mapping[str, str]) -> str:
-    """The kind of device that all nodes are of.
+    """Return the kind of device that all nodes are of.
 
     Args:
         facts: Of each node that can run a training.
@@ -178,7 +178,7 @@ def one_kind(facts: Sequence[Facts], own_versions: Mapping[str, str]) -> str:
 
 
 def by_kind(nodes: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Names of nodes by their kind."""
+    """Group the names of nodes by their kind."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for kind, name in nodes:
         kinds[kind].append(name)
@@ -186,7 +186,7 @@ def by_kind(nodes: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def several_kinds(kinds: Mapping[str, Sequence[str]]) -> str:
-    """What to say where a search would train on devices of several kinds."""
+    """Return what to say where a search would train on devices of several kinds."""
     listed = "; ".join(f"{kind} ({', '.join(nodes)})" for kind, nodes in sorted(kinds.items()))
     return (
         f"the nodes that can run a training are of several kinds, whose figures cannot be compared: {listed}; choose "

@@ -110,7 +110,7 @@ class Executor(Protocol[Key, Result]):
         """Wait for so long at most."""
 
     def ended(self) -> list[tuple[Key, Result | Failure]]:
-        """What has ended and was not handed out yet, without waiting."""
+        """Return what has ended and was not handed out yet, without waiting."""
 
     def stop(self) -> None:
         """End all that run."""
@@ -148,7 +148,7 @@ class Children(Executor[Key, Result]):
             self._running.popitem()[1].stop()
 
     def one_at_a_time(self) -> bool:
-        """They share this machine's memory."""
+        """Let one run after the other: they share this machine's memory."""
         self.workers = 1
         return True
 
@@ -169,7 +169,7 @@ class Children(Executor[Key, Result]):
         self._running[key] = _Child(process=process, pipe=ours)
 
     def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
-        """As `next`; None where no child has ended in so many seconds."""
+        """Wait as `next` does; None where no child has ended in so many seconds."""
         until = None if seconds is None else time.monotonic() + seconds
         while not self._ended:
             left = None if until is None else until - time.monotonic()
@@ -182,7 +182,7 @@ class Children(Executor[Key, Result]):
         return self._ended.popleft()
 
     def ended(self) -> list[tuple[Key, Result | Failure]]:
-        """What has ended and was not handed out yet, without waiting: to be kept when all is about to be stopped."""
+        """Return what has ended and was not handed out yet, without waiting: to be kept when all is to be stopped."""
         for key in [*self._running]:
             with contextlib.suppress(UserError):
                 while key in self._running and self._running[key].pipe.poll():

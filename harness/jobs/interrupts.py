@@ -82,6 +82,6 @@ class Interrupts:
         self._before(number, frame)  # raises KeyboardInterrupt, at the latest in Python's own handler
 
     def _keep_quiet(self, dropped: Any) -> None:
-        """No traceback of what `check` will raise."""
+        """Print no traceback of what `check` will raise."""
         if not issubclass(dropped.exc_type, KeyboardInterrupt):
             self._report(dropped)

@@ -51,7 +51,7 @@ class Place:
         return ",".join(self.devices)
 
     def executor(self, on_progress: Callable[[Key, Any], None] | None, log: Path | None) -> Executor[Key, Result]:
-        """What runs trainings: processes of this machine, or tasks of the cluster."""
+        """Build what runs trainings: processes of this machine, or tasks of the cluster."""
         if self.cluster is None:
             children: Children[Key, Result] = Children(on_progress, log, self.workers)
             return children
@@ -125,7 +125,7 @@ def find_place(
 
 
 def default_workers(device: str, cores: int, memory_bytes: float) -> int:
-    """Trainings at once that suit the machine.
+    """Estimate how many trainings at once suit the machine.
 
     On CPU one a core: a small detector gains little from a second thread, and loses where the cores
     have other work (`benchmarks/workers.py`). On CUDA one a GPU.

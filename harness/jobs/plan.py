@@ -104,7 +104,7 @@ class Plan:
         )
 
     def to_dict(self) -> dict[str, str]:
-        """For the record, a line a rung."""
+        """Return it for the record, a line a rung."""
         return {
             f"rung {each.rung}": f"{each.candidates} candidates, {each.trainings} trainings, {each.epochs} epochs"
             for each in self.rungs
@@ -129,12 +129,12 @@ class Pace:
 def plan(
     ladder: Ladder, *, candidates: int, finalists: int | None, budget: Budget | None, pace: Pace | None
 ) -> Plan | None:
-    """The largest search that the budget pays for; every candidate that starts may climb as far as the ladder goes.
+    """Plan the largest search that the budget pays for; every candidate that starts may be promoted to the last rung.
 
     Args:
         ladder: The rungs.
         candidates: Most on the first rung.
-        finalists: Most on the second; None lets one in three climb, as on the rungs above.
+        finalists: Most on the second; None promotes one in three, as on the rungs above.
         budget: Most that may be spent; None plans for all candidates.
         pace: None where it is not known yet.
 
@@ -181,14 +181,14 @@ def _planned(ladder: Ladder, candidates: list[int], pace: Pace | None) -> Plan:
 
 
 def _cost(planned: Plan, unit: Unit) -> float:
-    """What a plan spends of a budget."""
+    """Return what a plan spends of a budget."""
     if unit is Unit.SECONDS:
         return planned.seconds or 0.0
     return float(planned.trainings if unit is Unit.TRAININGS else planned.epochs)
 
 
 def _price(planned: Plan, unit: Unit) -> str:
-    """What a plan takes, in the words of a budget."""
+    """Format what a plan takes, in the words of a budget."""
     if unit is Unit.SECONDS:
         return f"{_cost(planned, unit) / 60:.1f} m"
     return f"{_cost(planned, unit):.0f} {unit}"

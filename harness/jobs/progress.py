@@ -86,7 +86,7 @@ class Work:
 
 
 def work_left(settings: SearchSettings, planned: Plan, rows: pd.DataFrame, *, workers: int, deadline: float) -> Work:
-    """What a plan asks for and a study lacks. What failed is not tried again; longer trainings of it are still counted.
+    """Count what a plan asks for and a study lacks. What failed is not tried again; longer trainings of it still count.
 
     Args:
         settings: The ladder, and which trainings are the first.
@@ -113,22 +113,22 @@ class Observer(Protocol):
     """Receives what happens, in order."""
 
     def phase(self, text: str) -> None:
-        """Something new begins; `text` is a short line."""
+        """Take note that something new begins; `text` is a short line."""
 
     def begin(self, trial: int, text: str) -> None:
-        """A training begins, perhaps beside others; `text` is a short line."""
+        """Take note that a training begins, perhaps beside others; `text` is a short line."""
 
     def progress(self, step: Step, trial: int | None = None) -> None:
-        """A step of a training that runs, or of the current phase."""
+        """Take note of a step of a training that runs, or of the current phase."""
 
     def plan(self, work: Work) -> None:
-        """What is left to be trained, from now on."""
+        """Take note of the remaining work, from now on."""
 
     def space(self, summary: SpaceSummary) -> None:
-        """The cost of the whole search space is known."""
+        """Take note of the cost of the whole search space, now that it is known."""
 
     def finished(self, record: StudyRecord, trial: int) -> None:
-        """This training ended; the whole study as it is now."""
+        """Take note that this training ended, and of the whole study as it is now."""
 
     def note(self, text: str) -> None:
-        """Something a person should know."""
+        """Take note of something a person should know."""

@@ -110,7 +110,7 @@ class RayCluster(Cluster):
         return f"{nodes} node{'s' * (nodes != 1)} of kind {self.kind}, room for {self.workers} trainings at once"
 
     def remote(self, function: Callable[..., Any], **options: Any) -> Any:
-        """A function as a task that asks for what a training does."""
+        """Return a function as a task that asks for what a training does."""
         others = {name: amount for name, amount in self.asked.items() if name not in {"CPU", "GPU"}}
         asked = {"num_cpus": self.asked["CPU"], "num_gpus": self.asked.get("GPU", 0), "resources": others}
         return ray.remote(**{"max_calls": 1, "max_retries": 1, **asked, **options})(function)
@@ -180,5 +180,5 @@ def _connect(address: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Of what an error says."""
+    """Return the first line of what an error says."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

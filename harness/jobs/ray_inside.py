@@ -52,17 +52,17 @@ class Board:
         self._said: dict[Any, Any] = {}
 
     def put(self, key: Any, content: Any) -> None:
-        """A task's word."""
+        """Keep a task's word."""
         self._said[key] = content
 
     def take(self) -> dict[Any, Any]:
-        """All that was not read yet."""
+        """Return all that was not read yet."""
         said, self._said = self._said, {}
         return said
 
 
 def run_order(order: Order, board: Any) -> tuple[Say, Any]:
-    """The inside of a task's process."""
+    """Run an order inside a task's process."""
     isolate_ultralytics()
     go_to(order.folder)
     context = ray.get_runtime_context()
@@ -82,7 +82,7 @@ def run_order(order: Order, board: Any) -> tuple[Say, Any]:
     throttle = Throttle(_TELL_S)
 
     def tell(content: Any) -> None:
-        """Not every step, and without waiting for an answer."""
+        """Report some of the steps, without waiting for an answer."""
         if throttle.lets_through(content, time.monotonic()):
             with contextlib.suppress(RayError):
                 board.put.remote(order.key, content)
@@ -95,7 +95,7 @@ def run_order(order: Order, board: Any) -> tuple[Say, Any]:
 
 
 def own_device() -> str:
-    """What Ray gave to this task, by torch's numbers: `cpu`, or from 0 on, since Ray shows a task no other GPUs."""
+    """Return what Ray gave to this task, by torch's numbers: `cpu`, or from 0 on, as Ray shows a task no other GPUs."""
     return ",".join(map(str, range(len(ray.get_gpu_ids())))) or "cpu"
 
 
@@ -112,7 +112,7 @@ def divide_cores(device: str, cores: float) -> None:
 
 
 def on_device(device: str, argument: Any) -> Any:
-    """An argument, or what it is made of, with the device that Ray gave."""
+    """Return an argument, or what it is made of, with the device that Ray gave."""
     if isinstance(argument, tuple):
         return tuple(on_device(device, each) for each in argument)
     if not is_dataclass(argument) or isinstance(argument, type):

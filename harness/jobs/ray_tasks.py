@@ -83,7 +83,7 @@ class RayTasks(Executor[Key, Result]):
         self._running[task.remote(order, self._cluster.board)] = key
 
     def within(self, seconds: float | None) -> tuple[Key, Result | Failure] | None:
-        """As `next`; None where no task has ended in so many seconds.
+        """Wait as `next` does; None where no task has ended in so many seconds.
 
         Raises:
             UserError: A task found an input to be wrong, or the cluster is gone.
@@ -98,7 +98,7 @@ class RayTasks(Executor[Key, Result]):
         return self._ended.popleft()
 
     def ended(self) -> list[tuple[Key, Result | Failure]]:
-        """What has ended and was not handed out yet, without waiting."""
+        """Return what has ended and was not handed out yet, without waiting."""
         if self._running:
             done, _ = ray.wait([*self._running], num_returns=len(self._running), timeout=0)
             for reference in done:

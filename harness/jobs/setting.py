@@ -118,7 +118,7 @@ def prepare(asked: Asked, base: Base, sites: dict[str, Site], place: Place) -> P
 
 
 def _void(data: DatasetInfo, base: Base, imgsz: int) -> list[str]:
-    """A sentence about a planted effect that the base sees by itself."""
+    """Return a sentence about a planted effect that the base sees by itself."""
     if data.planted not in {Task.NEARBY, Task.BEACON} or (seen := receptive_field(base, imgsz)) < imgsz:
         return []
     return [
@@ -207,7 +207,7 @@ def _check_base(named: str, fingerprint: str | None, base: Base, where: str, hin
 
 
 def _of_model_yaml(spec: str, base: Base, option: str) -> Architecture:
-    """The architecture of a model YAML, as reports hold them."""
+    """Recognise the architecture of a model YAML, as reports hold them."""
     data = read_yaml(Path(spec))
     if not {"backbone", "head"} <= set(data):
         raise UserError(
@@ -231,7 +231,7 @@ _PHOTOGRAPHS = (
 def data_notes(
     data: DatasetInfo, imgsz: int, batch: int, augmentation: Mapping[str, float] = MappingProxyType({})
 ) -> list[str]:
-    """Sentences for the plan: where the data are, how much is used, what is not, and what to beware of.
+    """Return sentences for the plan: where the data are, how much is used, what is not, and what to beware of.
 
     Args:
         data: Of `check_dataset`.
@@ -247,7 +247,7 @@ def data_notes(
 
 
 def _boxes(data: DatasetInfo) -> list[str]:
-    """A clause about the boxes of the validation set."""
+    """Return a clause about the boxes of the validation set."""
     if not (val := data.counts.get("val", {})).get("box_side_px"):
         return []
     low, middle, high = val["box_side_px"]
@@ -259,7 +259,7 @@ def _boxes(data: DatasetInfo) -> list[str]:
 
 
 def data_environment(data: DatasetInfo) -> dict[str, object]:
-    """Plain data for JSON: what the loader uses, and what it does not."""
+    """Return plain data for JSON: what the loader uses, and what it does not."""
     return {
         "train_images": data.train_images,
         "val_images": data.val_images,
@@ -271,7 +271,7 @@ def data_environment(data: DatasetInfo) -> dict[str, object]:
 
 
 def _remainder(images: int, batch: int) -> list[str]:
-    """A sentence about batches of one image, of which batch normalisation of a 1 × 1 map has no variance."""
+    """Return a sentence about batches of one image, of which batch normalisation of a 1 × 1 map has no variance."""
     if batch > 1 and images % batch != 1:
         return []
     which = "each batch is one image" if batch == 1 else "the last batch of each epoch is a single image"

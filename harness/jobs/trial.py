@@ -96,7 +96,7 @@ def run_trial(job: Job, report: Report) -> Measured:
 
 
 def train_base(training: Training, report: Report) -> Accuracy:
-    """Train alone, without measuring: the common base, or a model of `clo train`.
+    """Train alone, without measuring: the pretrained baseline, or a model of `clo train`.
 
     Raises:
         UserError: The data are no longer those that are meant; what was trained on them is worth nothing.
@@ -140,7 +140,7 @@ def keep_files(measured: Measured, folder: Path, identity: str, epochs: int, bas
 
 
 def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, float]:
-    """The table's latency columns; the baseline against its own copy is 1 by definition."""
+    """Return the table's latency columns; the baseline against its own copy is 1 by definition."""
     ratio = (1.0, 1.0, 1.0) if is_baseline else (latency.ratio, *latency.ratio_ci95)
     return {
         "latency_ms_p50": latency.candidate.p50,
@@ -152,13 +152,13 @@ def latency_figures(latency: Latency, is_baseline: bool) -> dict[str, float]:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of its children that have ended."""
+    """Return the CPU seconds of this process and of its children that have ended."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
 
 
 def _peak_memory(device: str) -> float:
-    """The most that this process held, in bytes: of the GPU what torch reserved there, else what was resident.
+    """Return the most that this process held, in bytes: of the GPU what torch reserved there, else what was resident.
 
     Each training has a process of its own. NaN where several GPUs share one, whose launcher holds nothing itself.
     """

@@ -227,7 +227,7 @@ class Judge:
         return planned
 
     def _trainings(self, hours: float, planned: Planned) -> float:
-        """How many trainings of the search's length so many hours hold."""
+        """Compute how many trainings of the search's length so many hours hold."""
         return hours * 3600 * planned.workers / planned.seconds_a_training
 
     def _confirm(self, record: StudyRecord, architecture: str, planned: Planned) -> StudyRecord:

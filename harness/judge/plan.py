@@ -140,7 +140,7 @@ def _options(room: Room) -> Iterator[Option]:
 
 
 def _search(room: Room, epochs: int, candidates: int, seeds: int) -> tuple[int, float]:
-    """How many trainings a search takes, and hours."""
+    """Compute how many trainings a search takes, and hours."""
     ladder = Ladder(rungs=(Rung(epochs, 1), Rung(epochs, seeds)))
     planned = plan(ladder, candidates=candidates, finalists=_finalists(candidates), budget=None, pace=room.pace)
     assert planned is not None, "with a pace there is a plan"
@@ -171,7 +171,7 @@ def _judged(room: Room, candidates: int) -> int:
 
 
 def _beyond(room: Room, best: Option) -> Iterator[Wanted]:
-    """What the time cannot answer, with as many candidates as are recommended."""
+    """Yield what the time cannot answer, with as many candidates as are recommended."""
     judged = _judged(room, best.candidates)
     for gain in (each for each in _WANTED if each < best.detectable_gain):
         seeds = seeds_to_detect(gain, judged=judged, noise=room.noise[best.epochs])

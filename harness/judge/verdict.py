@@ -169,13 +169,13 @@ def seeds_to_decide(rows: pd.DataFrame, min_gain: float) -> float:
 
 
 def _seeds(row: Any, target: float, power: float) -> float:
-    """Seeds that tell a difference of `contrasts`, as large as measured, from a target this often."""
+    """Compute the seeds needed to distinguish a difference of `contrasts`, as measured, from a target this often."""
     freedom = growing_df(row["df"], row["readings"], row["df_per_reading"])
     return in_table(seeds_needed(row["sd"], row["mean"] - target, freedom, ALPHA / row["comparisons"], power))
 
 
 def _is_of(arm: str, architecture: str) -> bool:
-    """Whether an arm of a comparison is STUDY/ID of that architecture, or was made of it."""
+    """Return whether an arm of a comparison is STUDY/ID of that architecture, or was made of it."""
     return arm.partition(": ")[0].rpartition("/")[2] == architecture
 
 

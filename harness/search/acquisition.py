@@ -75,7 +75,7 @@ class Acquisition:
         self._pool_cost = candidates.cost(self.pool)
 
     def best(self) -> Choice | None:
-        """The best candidate; None when every candidate was proposed."""
+        """Return the best candidate; None when every candidate was proposed."""
         known = len(self.history.codes)
         if known + len(self.history.pending) < _STARTUP or known < 2:
             return self._start()
@@ -89,11 +89,11 @@ class Acquisition:
         return Choice(code=codes[fresh], expected_share=float(scores[fresh] / volume))
 
     def ahead(self, count: int) -> list[float]:
-        """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
+        """Estimate what each of the next trainings will add, as shares of the current hypervolume.
 
-        Each is reckoned as if those before it had come out as expected. Fewer than `count` are all that is left;
-        none, before there is a model, and where what is believed of the known candidates differs by no more than
-        the noise of a reading: a share of such a front means nothing.
+        Each is estimated as if those before it had come out as expected. Fewer than `count` are all that is left;
+        none, before there is a model, and where the posterior means of the known candidates differ by no more than
+        the noise of an observation: a share of such a front means nothing.
         """
         gains: list[float] = []
         step = self
@@ -113,7 +113,7 @@ class Acquisition:
         return gains
 
     def _start(self) -> Choice | None:
-        """The cheapest of all if it is new, for nothing can beat it; then any."""
+        """Choose the cheapest of all if it is new, for nothing can beat it; else any new one at random."""
         order = self.rng.permutation(len(self.pool))
         cheapest = int(np.argmin(self._pool_cost))
         known = np.concatenate([self.history.cost, self.candidates.cost(self.history.pending)])
@@ -126,7 +126,7 @@ class Acquisition:
         return next((int(at) for at in order if key_of(codes[at]) not in self.history.taken), None)
 
     def _evolve(self, codes: Codes, scores: Floats) -> tuple[Codes, Floats]:
-        """A pool with what is near its best."""
+        """Add the neighbours of its best candidates to a pool, several times over."""
         for _ in range(_ROUNDS):
             parents = codes[np.argsort(-scores, kind="stable")[:_PARENTS]]
             near = self.candidates.neighbours(parents, self.rng)
@@ -135,7 +135,7 @@ class Acquisition:
         return codes, scores
 
     def _scores(self, codes: Codes, cost: Floats) -> Floats:
-        """Expected improvement of each, were it read once."""
+        """Compute the expected improvement of each, were it observed once."""
         features, _ = self.candidates.features(codes)
         if len(codes) * len(self.history.codes) <= _MANY:
             return self._improvement(self._model, features, cost)
@@ -199,7 +199,7 @@ class Acquisition:
 
 
 def _change_of_belief(sd: Floats, noise_sd: float) -> Floats:
-    """Standard deviation of how one more reading moves the mean that is believed in."""
+    """Compute the standard deviation of how one more observation moves the posterior mean."""
     if noise_sd == 0:
         return sd
     return np.asarray(sd**2 / np.sqrt(sd**2 + noise_sd**2))

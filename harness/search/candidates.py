@@ -37,22 +37,22 @@ class Candidates(Protocol):
         """Codes of no candidate, (0, D)."""
 
     def draw(self, rng: np.random.Generator) -> Codes:
-        """All candidates, or many at random."""
+        """Return all candidates, or many at random."""
 
     def neighbours(self, codes: Codes, rng: np.random.Generator) -> Codes:
-        """Some that differ from these in one choice."""
+        """Return some that differ from these in one choice."""
 
     def features(self, codes: Codes) -> tuple[Floats, tuple[slice, ...]]:
-        """What a model of accuracy learns from, (N, F), and groups of columns that belong together."""
+        """Return what a model of accuracy learns from, (N, F), and groups of columns that belong together."""
 
     def cost(self, codes: Codes) -> Floats:
-        """(N,), above 0."""
+        """Return the costs, (N,), above 0."""
 
     def parameters(self, code: Codes) -> dict[str, Any]:
-        """The parameters of one candidate, (D,)."""
+        """Return the parameters of one candidate, (D,)."""
 
     def code(self, parameters: Mapping[str, Any]) -> Codes | None:
-        """The candidate, (D,), of some parameters; None if there is none."""
+        """Return the candidate, (D,), of some parameters; None if there is none."""
 
 
 class ListedCandidates:
@@ -78,11 +78,11 @@ class ListedCandidates:
             raise ValueError("two candidates have the same parameters")
 
     def draw(self, rng: np.random.Generator) -> Codes:
-        """All of them."""
+        """Return all of them."""
         return np.arange(len(self._rows))[:, None]
 
     def neighbours(self, codes: Codes, rng: np.random.Generator) -> Codes:
-        """None: all are known already."""
+        """Return none: all are known already."""
         return codes[:0]
 
     def features(self, codes: Codes) -> tuple[Floats, tuple[slice, ...]]:
@@ -104,7 +104,7 @@ class ListedCandidates:
         return None if number is None else np.array([number])
 
     def _key(self, parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-        """Without parameters that are none of the candidates': a trial may have more."""
+        """Return a key without parameters that are none of the candidates': a trial may have more."""
         return tuple((name, parameters[name]) for name in self.distributions if name in parameters)
 
     @cached_property

@@ -19,7 +19,7 @@ from harness.search.improvement import Floats
 
 
 def columns_of(distribution: CategoricalDistribution, values: Sequence[Any]) -> Floats:
-    """Features of one parameter, (N, F), within 0 to 1 and at most 1 apart.
+    """Compute the features of one parameter, (N, F), within 0 to 1 and at most 1 apart.
 
     Args:
         distribution: Where its values come from.
@@ -40,7 +40,7 @@ def columns_of(distribution: CategoricalDistribution, values: Sequence[Any]) -> 
 def features_of(
     distributions: Mapping[str, CategoricalDistribution], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[Floats, tuple[slice, ...]]:
-    """Features of choices, (N, F), and the columns of each parameter.
+    """Compute the features of choices, (N, F), and the columns of each parameter.
 
     Args:
         distributions: By parameter.
@@ -51,7 +51,7 @@ def features_of(
 
 
 def side_by_side(parts: Sequence[Floats], rows: int) -> tuple[Floats, tuple[slice, ...]]:
-    """Features of several groups, (rows, F), and the columns of each group; a group without columns is left out."""
+    """Join features of several groups, (rows, F), and give the columns of each; a group without columns is left out."""
     parts = [part for part in parts if part.shape[1]]
     ends = np.cumsum([part.shape[1] for part in parts]).tolist()
     groups = tuple(slice(end - part.shape[1], end) for end, part in zip(ends, parts, strict=True))
@@ -59,7 +59,7 @@ def side_by_side(parts: Sequence[Floats], rows: int) -> tuple[Floats, tuple[slic
 
 
 def unit_range(values: Floats) -> Floats:
-    """Values as one feature, (N, 1), from 0 to 1."""
+    """Scale values to one feature, (N, 1), from 0 to 1."""
     low, high = values.min(), values.max()
     return ((values - low) / (high - low) if high > low else np.zeros(len(values)))[:, None]
 

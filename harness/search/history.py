@@ -77,12 +77,12 @@ class History:
 
 
 def key_of(code: Codes) -> bytes:
-    """Equal for equal candidates."""
+    """Return a key that is equal for equal candidates."""
     return code.tobytes()
 
 
 def _pooled_sd(readings: list[Floats]) -> float | None:
-    """Standard deviation within candidates that have several readings."""
+    """Compute the standard deviation within candidates that have several observations."""
     several = [each for each in readings if len(each) > 1]
     if not several:
         return None

@@ -43,7 +43,7 @@ class Staircase:
 
     @classmethod
     def of(cls, cost: Floats, accuracy: Floats, *, worst_cost: float, worst_accuracy: float) -> Staircase:
-        """The front of some architectures, in any order; those beyond the reference point have no part in it.
+        """Build the front of some architectures, in any order; those beyond the reference point have no part in it.
 
         Args:
             cost: (N,).
@@ -67,7 +67,7 @@ class Staircase:
         return float((np.diff(self.edges[1:]) * (self.levels[1:] - self.levels[0])).sum())
 
     def expected_improvement(self, cost: Floats, mean: Floats, sd: Floats, *, cost_sd: float = 0.0) -> Floats:
-        """Expected addition to the hypervolume, (N,), of one candidate each.
+        """Compute the expected addition to the hypervolume, (N,), of one candidate each.
 
         Args:
             cost: (N,).

@@ -58,7 +58,7 @@ class KnownCost:
 def known_cost(
     objective: Objective, setting: Setting, cost: AdditiveCost, *, control_ms: float, observer: Observer
 ) -> KnownCost:
-    """The cost that is an objective.
+    """Build the cost that is an objective; only latency is estimated.
 
     Args:
         objective: Latency, MACs or parameters.
@@ -86,7 +86,7 @@ def known_cost(
 
 
 def _latency_table(setting: Setting, observer: Observer) -> LatencyTable | None:
-    """The table; None where its limit was met before it could tell its own error."""
+    """Build the latency table; None where its limit was met before its error could be estimated."""
     seconds = setting.settings.latency_seconds
     limit_s = _LIMIT * seconds
     observer.phase(
@@ -126,7 +126,7 @@ def _latency_table(setting: Setting, observer: Observer) -> LatencyTable | None:
 
 
 def _measured(survey: Survey, setting: Setting, observer: Observer) -> Measurements:
-    """On the device that candidates are measured on, with the threads that they are measured with."""
+    """Measure on the device that candidates are measured on, with the threads that they are measured with."""
     if setting.cluster is not None:
         found = setting.run_alone(partial(run_survey, setting.latency_threads), survey, observer.progress)
         if isinstance(found, Failure):
@@ -141,7 +141,7 @@ def _measured(survey: Survey, setting: Setting, observer: Observer) -> Measureme
 
 
 def run_survey(threads: int, survey: Survey, report: Report) -> Measurements:
-    """Runs in a task of a cluster."""
+    """Run a survey in a task of a cluster."""
     report.never_rests()  # it enters and leaves the machine by itself, to be alone there
     torch.set_num_threads(threads)
     return replace(survey, on_progress=lambda *step: report(Step(*step))).run()
@@ -156,7 +156,7 @@ def informed_sampler(
     workers: int,
     observer: Observer,
 ) -> optuna.samplers.BaseSampler:
-    """The sampler that was asked for, with all that it can use.
+    """Build the sampler that was asked for, with all that it can use.
 
     Args:
         study: Has the control.

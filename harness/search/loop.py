@@ -126,7 +126,7 @@ class Loop(Source[Key, Measured]):
             self.study.optuna.set_user_attr(EXPECTED_GAINS, sampler.expected_gains(self.study.optuna))
 
     def _plan(self, starts: Starts) -> Plan | None:
-        """What is to be done in all, and said; None until the control tells, where the budget is a time."""
+        """Plan all that is to be done, and say it; None until the control tells, where the budget is a time."""
         settings = self.setting.settings
         wanted = starts.candidates() + settings.more if settings.more else settings.trials
         pace = pace_of(settings, self.study.record().trials, self.setting.workers)
@@ -135,7 +135,7 @@ class Loop(Source[Key, Measured]):
         return planned
 
     def _climb(self, starts: Starts, planned: Plan) -> None:
-        """Rung by rung, each once the one below is done: what chooses is in storage then and changes no more."""
+        """Train rung by rung, each once the one below is done: what chooses is in storage then and changes no more."""
         settings = self.setting.settings
         on_rung = first_rung(settings, self.study.record().trials)
         for number, rung in enumerate(planned.rungs):
@@ -212,7 +212,7 @@ class Loop(Source[Key, Measured]):
         self.queue.start(start.key, trial, figures, partial(self._job, architecture, start.key, config))
 
     def _job(self, architecture: Architecture, key: Key, config: Description, device: str) -> Job:
-        """What a trial's process does."""
+        """Build what a trial's process does."""
         setting, settings = self.setting, self.setting.settings
         identity, epochs, seed = key
         training = Training(
@@ -272,11 +272,11 @@ class Loop(Source[Key, Measured]):
         self.observer.finished(record, number)
 
     def _picks(self, epochs: int, seed: int) -> bool:
-        """Whether a training takes part in the selection, and does not judge."""
+        """Return whether a training's seed is a selection seed, not an evaluation seed."""
         return seed - self.setting.settings.seed < self.ladder.pickers(epochs)
 
     def _keep_aa_check(self, latency: Latency) -> None:
-        """The baseline was timed against its own copy: a ratio away from 1 would discredit all others."""
+        """Keep how the baseline was timed against its own copy: a ratio away from 1 would discredit all others."""
         check = {"ratio": latency.ratio, "ratio_ci95": list(latency.ratio_ci95)}
         self.study.environment |= {AA_CHECK: check}
 

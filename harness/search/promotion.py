@@ -34,16 +34,16 @@ architectures showed on the embedded data (docs/decisions/0007)."""
 
 
 def finalists(rows: pd.DataFrame, *, seed: int, count: int, constraints: Constraints = UNBOUNDED) -> list[str]:
-    """The most promising candidates by their first seed, best first.
+    """Return the most promising candidates by their first seed, best first.
 
-    The choice rests on first readings alone, which later seeds do not change: a search that is run
+    The choice rests on first observations alone, which later seeds do not change: a search that is run
     again chooses the same ones. Ties go to the lower latency.
 
     Args:
         rows: `StudyRecord.trials`.
         seed: The seed that screens.
         count: How many to take.
-        constraints: Bounds that the first reading keeps to.
+        constraints: Bounds that the first observation keeps to.
 
     Returns:
         Identities.
@@ -65,9 +65,9 @@ def climbers(
     count: int,
     constraints: Constraints = UNBOUNDED,
 ) -> list[str]:
-    """The candidates of a rung that most probably belong to the final front, the most probable first.
+    """Return the candidates of a rung that most probably belong to the final front, the most probable first.
 
-    The choice rests on that rung's readings alone, and so does the noise that they are taken to have: nothing
+    The choice rests on that rung's observations alone, and so does the noise that they are taken to have: nothing
     that is trained later changes it, and a search that is run again chooses the same ones. Ties (to six
     decimals) go to the higher gain, then to the lower cost. What is beyond a bound, be it the baseline, has no place
     on that front and takes nobody's.
@@ -79,10 +79,10 @@ def climbers(
         seeds: The rung's.
         cost: Column that is the cost, less being better.
         count: How many to take.
-        constraints: Bounds that the means of the rung's readings keep to.
+        constraints: Bounds that the means of the rung's observations keep to.
 
     Returns:
-        Identities; a candidate without a reading is not among them.
+        Identities; a candidate without an observation is not among them.
     """
     here = rows[(rows.epochs == epochs) & rows.seed.isin(seeds) & (rows.state == State.COMPLETE)]
     here = here[here.gain_map50_95.notna() & here.architecture.isin([*on_rung, BASELINE])]
@@ -109,7 +109,7 @@ States = Mapping[Key, State]
 
 
 def plan_search(settings: SearchSettings, pace: Pace | None, *, candidates: int) -> Plan | None:
-    """What is to be done in all; None where the budget is a time and the pace is not known.
+    """Plan all that is to be done; None where the budget is a time and the pace is not known.
 
     Args:
         settings: The ladder, the budget and how many reach the second rung.
@@ -132,7 +132,7 @@ def plan_search(settings: SearchSettings, pace: Pace | None, *, candidates: int)
 
 
 def pace_of(settings: SearchSettings, rows: pd.DataFrame, workers: int) -> Pace | None:
-    """How long things take, as far as the baseline's first control tells; None before that."""
+    """Estimate how long things take, as far as the baseline's first control tells; None before that."""
     control = rows[(rows.architecture == BASELINE) & (rows.state == State.COMPLETE)].head(1)
     if control.empty:
         return None
@@ -144,7 +144,7 @@ def pace_of(settings: SearchSettings, rows: pd.DataFrame, workers: int) -> Pace 
 
 
 def nobody_judges(settings: SearchSettings) -> str:
-    """What to say of a ladder whose last rung leaves no seed to judge with; empty where there is nothing to say."""
+    """Return what to say of a ladder whose last rung leaves no evaluation seed; empty where there is nothing to say."""
     ladder = settings.ladder
     top, pickers = ladder.rungs[-1], ladder.pickers(ladder.rungs[-1].epochs)
     if settings.rungs is None or top.seeds > pickers:
@@ -156,7 +156,7 @@ def nobody_judges(settings: SearchSettings) -> str:
 
 
 def first_rung(settings: SearchSettings, rows: pd.DataFrame) -> list[str]:
-    """The candidates whose first training is complete, in the order of their trials.
+    """Return the candidates whose first training is complete, in the order of their trials.
 
     Not among them is what is known to cost more than the bounds allow: it gets no further seed.
     """
@@ -168,9 +168,9 @@ def first_rung(settings: SearchSettings, rows: pd.DataFrame) -> list[str]:
 def choose(
     settings: SearchSettings, rows: pd.DataFrame, on_rung: Collection[str], number: int, count: int
 ) -> list[str]:
-    """Who climbs from a rung: by the highest first reading, or on a ladder by the probability of being on the front.
+    """Choose who is promoted: by the highest first observation, or on a ladder by the probability to be on the front.
 
-    Who is beyond a bound does not climb. A bound on mAP is about the longest trainings: below their epochs nobody
+    Who is beyond a bound is not promoted. A bound on mAP is about the longest trainings: below their epochs nobody
     is held to it.
 
     Args:
@@ -178,7 +178,7 @@ def choose(
         rows: `StudyRecord.trials`.
         on_rung: Identities of the candidates on it.
         number: Place of the rung on the ladder.
-        count: How many climb.
+        count: How many are promoted.
     """
     if settings.rungs is None:
         return finalists(rows, seed=settings.seed, count=count, constraints=settings.constraints)
@@ -196,7 +196,7 @@ def choose(
 
 
 def _on_cost(constraints: Constraints) -> Constraints:
-    """Without the bound on mAP."""
+    """Return the constraints without the bound on mAP."""
     return constraints.model_copy(update={"min_map50_95": None})
 
 
@@ -205,7 +205,7 @@ LONGER = 4
 
 
 def extension(settings: SearchSettings, rows: pd.DataFrame) -> list[Key]:
-    """What settles whom some seeds taught and others did not: longer trainings under seeds that chose nobody.
+    """List longer trainings under fresh seeds, which settle who learnt under some seeds and not under others.
 
     None where the user said what the whole study may take. Else whether there are any follows from the trainings of the
     last rung alone, whose seeds judge none of the longer ones; the baseline is trained as long, under the same seeds.
@@ -226,7 +226,7 @@ def extension(settings: SearchSettings, rows: pd.DataFrame) -> list[Key]:
 
 
 def missing(settings: SearchSettings, states: States, on_rung: Sequence[str], number: int) -> list[Key]:
-    """What a rung asks for and the study lacks; each control before those that are compared with it."""
+    """List what a rung asks for and the study lacks; each control before those that are compared with it."""
     asked = [
         Key(identity, epochs, settings.seed + place)
         for epochs, place in settings.ladder.steps(number)
@@ -236,13 +236,13 @@ def missing(settings: SearchSettings, states: States, on_rung: Sequence[str], nu
 
 
 def has_to_wait(key: Key, ladder: Ladder, states: States, running: Collection[Key]) -> bool:
-    """Whether the control of a training still runs, or what it goes on from is not there yet."""
+    """Return whether the control of a training still runs, or what it goes on from is not there yet."""
     below = key.below(ladder)
     return key._replace(identity=BASELINE) in running or (below is not None and states.get(below) is not State.COMPLETE)
 
 
 def is_lost(key: Key, ladder: Ladder, states: States) -> bool:
-    """Whether a longer training has nothing to go on from, or nothing to be compared with: it is not begun."""
+    """Return whether a longer training has nothing to go on from, or nothing to be compared with: it is not begun."""
     below, control = key.below(ladder), key._replace(identity=BASELINE)
     if below is None:
         return False

@@ -90,7 +90,7 @@ def _refuse(study: optuna.Study, trial: optuna.trial.Trial, excess: Mapping[str,
 
 
 def ask_for(study: optuna.Study, space: SearchSpace, architecture: Architecture) -> optuna.trial.Trial:
-    """An open trial of exactly this architecture; without parameters if the space doesn't hold it, as the baseline.
+    """Open a trial of exactly this architecture; without parameters if the space doesn't hold it, as the baseline.
 
     (Optuna's queue would do the same, but a queue outlives a killed search and then answers another question.)
     """
@@ -114,7 +114,7 @@ def _all_known(space: SearchSpace, results: Mapping[str, Any], region: Region | 
 
 
 def _unknown(space: SearchSpace, results: Mapping[str, Any], rng: random.Random, region: Region | None) -> Architecture:
-    """A random architecture without a result; there is one."""
+    """Draw a random architecture without a result; there is one."""
     for _ in range(1000):
         architecture = space.draw(rng)
         if (region is None or region.holds(architecture)) and space.identity(architecture) not in results:

@@ -29,12 +29,12 @@ _COUNTED = 100_000
 
 
 def limits(constraints: Constraints) -> npt.NDArray[np.float64]:
-    """The most parameters and MACs, (2,); infinite where there is no bound."""
+    """Return the maximum of parameters and of MACs, (2,); infinite where there is no bound."""
     return np.array([np.inf if most is None else most for most in (constraints.max_params, constraints.max_macs)])
 
 
 def feasible(costs: Costs, constraints: Constraints) -> npt.NDArray[np.bool_]:
-    """Which of many architectures are within the bounds on cost, (N,); a bound itself is within."""
+    """Return which of many architectures are within the bounds on cost, (N,); a bound itself is within."""
     return np.asarray((costs <= limits(constraints)).all(axis=1))
 
 
@@ -83,11 +83,11 @@ class Region:
             raise UserError(self._why_empty())
 
     def holds(self, architecture: Architecture) -> bool:
-        """Whether an architecture of the space is within."""
+        """Return whether an architecture of the space is within."""
         return not any(self.excess(architecture).values())
 
     def excess(self, architecture: Architecture) -> dict[str, float]:
-        """By how much, relative to it, an architecture is above each bound on cost; 0 where it is within.
+        """Compute how far, relative to it, an architecture is above each bound on cost; 0 where it is within.
 
         This is what Optuna calls a constraint: above 0 is violated.
         """
@@ -95,7 +95,7 @@ class Region:
         return {name: max(0.0, value / most - 1) for name, value, most in costs if np.isfinite(most)}
 
     def walk(self, rng: random.Random | None = None) -> Iterator[Architecture]:
-        """Every architecture within, each once; with `rng` in random order, though not an even one."""
+        """Yield every architecture within, each once; with `rng` in random order, though not a uniform one."""
         numbers = np.zeros(len(self.space.sites), dtype=np.int64)
         for _ in self._walk(self._first, np.zeros(2, dtype=np.int64), numbers, rng):
             yield self.table.architecture(numbers)
@@ -134,7 +134,7 @@ class Region:
             yield from self._walk(after, spent + added[number], numbers, rng)
 
     def _after(self, state: _State) -> tuple[_State | None, _State | None]:
-        """What follows if the site stays empty, and if it takes a block; None where it may not."""
+        """Return the states that follow if the site stays empty, and if it takes a block; None where it may not."""
         site, free, needs_one = state
         is_free = self.space.sites[site] not in self.space.required
         return (
@@ -143,12 +143,12 @@ class Region:
         )
 
     def _can_end(self, spent: Costs, state: _State) -> npt.NDArray[np.bool_]:
-        """Whether what was spent, (N, 2), leaves enough for the sites that follow, (N,)."""
+        """Return whether what was spent, (N, 2), leaves enough for the sites that follow, (N,)."""
         fits: npt.NDArray[np.bool_] = np.all(spent[:, None] + self._least(state) <= self._left, axis=2)
         return np.asarray(fits.any(axis=1))
 
     def _count_least(self, state: _State) -> Costs:
-        """The least that the sites that follow add: a front, (F, 2), without a row where no choice is allowed."""
+        """Count the least that the sites that follow add: a front, (F, 2), without a row where no choice is allowed."""
         if state.site == len(self.space.sites):
             return np.zeros((0 if state.needs_one else 1, 2), dtype=np.int64)
         empty, block = self._after(state)
@@ -159,7 +159,7 @@ class Region:
         return _front(np.concatenate(sums))
 
     def _why_empty(self) -> str:
-        """The least that there is, by the bound that it breaks."""
+        """Say why no candidate is within: the least that there is, by the bound that it breaks."""
         least = self._least(self._first) + self.table.base
         names, most = ("parameters", "MACs"), limits(self.constraints)
         space = f"space '{self.space.file.name}' on {self.space.base}"
@@ -174,7 +174,7 @@ class Region:
 
 
 def _front(costs: Costs) -> Costs:
-    """The rows that no other is below, each once."""
+    """Return the non-dominated rows, each once."""
     if not len(costs):
         return costs
     is_low: npt.NDArray[np.bool_] = np.asarray(moocore.is_nondominated(costs.astype(float), keep_weakly=False))

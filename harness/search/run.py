@@ -164,7 +164,7 @@ def _describe(
 
 
 def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> CommonBase:
-    """Trained once, also by many: who comes later waits, and takes it from the study's folder."""
+    """Train the pretrained baseline once for many: who comes later waits, and takes it from the study's folder."""
     settings = setting.settings
     if settings.from_scratch:
         return RANDOM_WEIGHTS

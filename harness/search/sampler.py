@@ -63,13 +63,13 @@ class CostAwareSampler(BaseSampler):
         self._preferences = preferences or Preferences()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The parameters that are chosen together: those of the candidates."""
+        """Return the parameters that are chosen together: those of the candidates."""
         return dict(self._candidates.distributions)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter of a trial that was asked for when every candidate was proposed: at random."""
+        """Draw at random a parameter of a trial that was asked for when every candidate was proposed."""
         own = np.random.SeedSequence([self._seed, trial.number, zlib.crc32(param_name.encode())])
         draw = RandomSampler(seed=int(own.generate_state(1)[0]))
         return draw.sample_independent(study, trial, param_name, param_distribution)
@@ -77,7 +77,7 @@ class CostAwareSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The parameters of the best candidate; none when every candidate was proposed."""
+        """Return the parameters of the best candidate; none when every candidate was proposed."""
         found = self._decision(study, trial.number).best()
         if found is None:
             return {}
@@ -86,7 +86,7 @@ class CostAwareSampler(BaseSampler):
         return self._candidates.parameters(found.code)
 
     def expected_gains(self, study: Study, count: int = AHEAD) -> list[float]:
-        """What each of the next trainings is expected to add, as shares of the hypervolume that there is.
+        """Estimate what each of the next trainings will add, as shares of the current hypervolume.
 
         Args:
             study: The search's.
@@ -95,7 +95,7 @@ class CostAwareSampler(BaseSampler):
         return self._decision(study, len(study.get_trials(deepcopy=False))).ahead(count)
 
     def _decision(self, study: Study, number: int) -> Acquisition:
-        """The decision on the trial of this number."""
+        """Return the decision on the trial of this number."""
         history = History.of(study, self._candidates, self._learnt, without=number)
         rng = np.random.default_rng([self._seed, number])
         return self.acquisition(self._candidates, history, self._preferences, rng)
@@ -106,7 +106,7 @@ STARTUP = 6
 
 
 def startup_of(name: Sampler) -> int:
-    """Candidates that a search draws before it asks the sampler; ours has a start of its own."""
+    """Return how many candidates a search draws before it asks the sampler; ours has a start of its own."""
     return 0 if name is Sampler.COST_AWARE else STARTUP
 
 
@@ -119,7 +119,7 @@ def make_sampler(
     learnt: int = 0,
     preferences: Preferences | None = None,
 ) -> optuna.samplers.BaseSampler:
-    """A seeded sampler.
+    """Build a seeded sampler.
 
     Args:
         name: Which.

@@ -88,7 +88,7 @@ def _as_begun(file: SpaceFile, settings: SearchSettings) -> SpaceFile:
 
 
 def included(setting: Setting) -> list[Architecture]:
-    """The candidates that the user wants tried first.
+    """Find the candidates that the user wants tried first.
 
     Raises:
         UserError: One does not exist, or is not in the space.
@@ -112,7 +112,7 @@ def included(setting: Setting) -> list[Architecture]:
 
 
 def _of_another_start(space: SearchSpace, architecture: Architecture) -> str:
-    """Why an architecture is not in a space that has all of it but how its blocks start; empty of any other."""
+    """Say why an architecture is not in a space that has all of it but how its blocks start; empty of any other."""
     starts = space.file.placement.init
     for start in starts:
         if space.holds(architecture.starting_as(start)):

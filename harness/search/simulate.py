@@ -81,7 +81,7 @@ class Replay:
     confirmations: int
 
     def trainings_to(self, share: float) -> int | None:
-        """Trainings until a share was reached; None if it never was."""
+        """Count the trainings until a share was reached; None if it never was."""
         reached = np.flatnonzero(self.shares >= share)
         return int(reached[0]) + 1 if len(reached) else None
 
@@ -198,7 +198,7 @@ class _Replay(Source[int, float]):
         return trial, None if code is None else int(code[0])
 
     def figures_of(self, row: int, reading: float) -> dict[str, Any]:
-        """Return what the study is told; keep the reading, and what all together are worth."""
+        """Return what the study is told; keep the observation, and what all together are worth."""
         self.readings.setdefault(row, []).append(reading)
         self.shares.append(self.table.share(list(self.readings)))
         return {"values": self._values(row, reading)}
@@ -215,11 +215,11 @@ class _Replay(Source[int, float]):
         return accuracy, float(self.table.cost[row])
 
     def _is_over(self) -> bool:
-        """Whether the whole front is found, so that more of a noise-free search changes nothing."""
+        """Return whether the whole front is found, so that more of a noise-free search changes nothing."""
         return not self.noise_sd and bool(self.shares) and self.shares[-1] >= 1
 
     def _final_front(self) -> tuple[list[int], int]:
-        """What the search would name: with noise, a reading that picks doesn't judge, as in a real search."""
+        """Return the final front: with noise, an observation that selects doesn't evaluate, as in a real search."""
         if not self.noise_sd:
             return list(self.readings), 0
         confirmed: dict[int, list[float]] = {row: readings[1:] for row, readings in self.readings.items()}
@@ -293,5 +293,5 @@ def _replay(table: Table, sampler: Sampler, seed: int, conditions: Conditions) -
 
 
 def _end_silently() -> None:
-    """Ctrl-C reaches every process of a terminal; one of them has something to say."""
+    """End silently on Ctrl-C: it reaches every process of a terminal, and one of them has something to say."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

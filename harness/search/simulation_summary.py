@@ -52,7 +52,7 @@ class SimulationSummary:
     seconds_per_suggestion: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, whose keys are strings."""
+        """Return it for JSON, whose keys are strings."""
         return {
             name: {str(key): each for key, each in value.items()} if isinstance(value, dict) else value
             for name, value in asdict(self).items()
@@ -60,7 +60,7 @@ class SimulationSummary:
 
 
 def curves(replays: Mapping[str, Sequence[Replay]]) -> pd.DataFrame:
-    """Hypervolume after each training.
+    """Compute the hypervolume after each training.
 
     Args:
         replays: By sampler, all of one budget.
@@ -110,7 +110,7 @@ def summarize(sampler: str, replays: Sequence[Replay]) -> SimulationSummary:
 
 
 def _median_reached(counts: Sequence[int | None]) -> float | None:
-    """The median, where never is more than any number; of two in the middle a never is left out."""
+    """Return the median, where never is more than any number; of two in the middle a never is left out."""
     ordered = sorted(math.inf if count is None else count for count in counts)
     middle = [count for count in ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1] if math.isfinite(count)]
     return sum(middle) / len(middle) if middle else None

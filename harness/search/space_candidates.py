@@ -64,7 +64,7 @@ class SpaceCandidates:
         }
 
     def draw(self, rng: np.random.Generator) -> Codes:
-        """Every architecture, or many, drawn as `SearchSpace.draw` does; within the bounds."""
+        """Return every architecture, or many, drawn as `SearchSpace.draw` does; within the bounds."""
         if self.is_complete:
             return self._all
         drawn = self.table.draw(_DRAWN, rng)
@@ -75,7 +75,7 @@ class SpaceCandidates:
         return np.unique(drawn, axis=0)
 
     def neighbours(self, codes: Codes, rng: np.random.Generator) -> Codes:
-        """Each with one site emptied, or with another block at one site, several times; within the bounds."""
+        """Return each with one site emptied, or with another block at one site, several times; within the bounds."""
         near = np.repeat(codes, _MUTANTS, axis=0)
         site = rng.integers(near.shape[1], size=len(near))
         block = np.where(rng.random(len(near)) < 1 / 4, 0, rng.integers(1, self.table.choices[site] + 1))
@@ -97,11 +97,11 @@ class SpaceCandidates:
         return self.space.parameters(self.architecture(code))
 
     def architecture(self, code: Codes) -> Architecture:
-        """The architecture of a code."""
+        """Return the architecture of a code."""
         return self.table.architecture(code)
 
     def code(self, parameters: Mapping[str, Any]) -> Codes | None:
-        """See `Candidates`; the base, without any block, has one too, so that its reading is learnt from."""
+        """See `Candidates`; the base, without any block, has one too, so that its observation is learnt from."""
         key = tuple(sorted(parameters.items()))
         if key not in self._codes:
             try:

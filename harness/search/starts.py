@@ -59,11 +59,11 @@ class Starts:
         self._old_failures = study.failures(BASELINE)
 
     def candidates(self) -> int:
-        """Candidates that have ended."""
+        """Count the candidates that have ended."""
         return sum(identity != BASELINE for identity in self._study.known())
 
     def most(self) -> int:
-        """Candidates that there can be: those within the bounds on cost, if counted, and what was trained beyond."""
+        """Count the possible candidates: those within the bounds on cost, if counted, and what was trained beyond."""
         record = self._study.record()
         feasible = record.space.feasible
         if self._region is None or feasible is None:
@@ -72,11 +72,11 @@ class Starts:
         return feasible + sum(not self._region.holds(architecture) for architecture in known)
 
     def is_decided(self, control: Key) -> bool:
-        """Whether a control is trained, or has failed in this search."""
+        """Return whether a control is trained, or has failed in this search."""
         return self._states().get(control, State.INTERRUPTED).settled
 
     def control_or_more(self, plan: Plan | None) -> Start | None:
-        """The control first, and what need not wait for it: the baseline's other seeds, which all are compared with.
+        """Return the control, then what need not wait for it: the baseline's other seeds, which all are compared with.
 
         Who trains apart, on a device or machine of its own, begins a candidate; what a sampler would propose by then is
         drawn at random all the same.
@@ -95,7 +95,7 @@ class Starts:
         return self.candidate(plan.candidates, at_random=True) if apart else self.baselines_seed(plan)
 
     def baselines_seed(self, plan: Plan) -> Start | None:
-        """The next of the baseline's seeds that a rung needs, whoever reaches it: no worker is idle for want of one.
+        """Return the baseline's next seed that a rung needs, whoever reaches it: no worker is idle for want of one.
 
         Not where the budget is a time, in which a rung may not be reached.
         """
@@ -105,7 +105,7 @@ class Starts:
         return next(filter(None, (self.on_rung({}, [BASELINE], number) for number in rungs)), None)
 
     def candidate(self, target: int, *, at_random: bool = False) -> Start | None:
-        """The next one that is neither known nor being trained; None if there is none.
+        """Return the next one that is neither known nor being trained; None if there is none.
 
         Args:
             target: How many candidates there are to be in all.
@@ -134,10 +134,10 @@ class Starts:
         return None
 
     def on_rung(self, architectures: Mapping[str, Architecture], chosen: Sequence[str], number: int) -> Start | None:
-        """The first of a rung whose own control, and what it goes on from, need not be waited for.
+        """Return the first of a rung whose own control, and what it goes on from, need not be waited for.
 
         Args:
-            architectures: By identity; those of the candidates that climbed, at least.
+            architectures: By identity; those of the candidates that were promoted, at least.
             chosen: Identities of those.
             number: The rung's, from 0.
         """
@@ -173,7 +173,7 @@ class Starts:
         return name if levels == (key.epochs,) else f"{name}, up to {key.epochs} epochs"
 
     def _states(self) -> dict[Key, State]:
-        """As the study's; but a control that failed before this search began is tried again.
+        """Return the study's states; but a control that failed before this search began is tried again.
 
         It may have been the machine, and without it nothing on its rung can be compared.
         """

@@ -69,7 +69,7 @@ class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):
         return Hyperparameter("length_scale", "numeric", _LENGTHS, len(self.groups))
 
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803 - sklearn's
-        """Covariances, (N, M); with the gradient by the logarithms of the lengths, (N, N, groups), if asked."""
+        """Compute covariances, (N, M); with the gradient by the logarithms of the lengths, (N, N, groups), if asked."""
         lengths = np.zeros(X.shape[1])
         for group, length in zip(self.groups, np.atleast_1d(self.length_scale), strict=True):  # one is a scalar
             lengths[group] = length
@@ -95,17 +95,17 @@ class Trend(Kernel):
         pass
 
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803 - sklearn's
-        """Covariances, (N, M); with an empty gradient, (N, N, 0), if asked: nothing is to be fitted."""
+        """Compute covariances, (N, M); with an empty gradient, (N, N, 0), if asked: nothing is to be fitted."""
         centered = self._centered(X)
         covariance = centered @ (centered if Y is None else self._centered(Y)).T
         return (covariance, np.empty((*covariance.shape, 0))) if eval_gradient else covariance
 
     def diag(self, X: Floats) -> Floats:  # noqa: N803
-        """Variances, (N,)."""
+        """Compute variances, (N,)."""
         return np.asarray((self._centered(X) ** 2).sum(axis=1))
 
     def is_stationary(self) -> bool:
-        """No: the variance grows towards the corners."""
+        """Return False: the variance grows towards the corners."""
         return False
 
     @staticmethod
@@ -123,7 +123,7 @@ def _squared_distances(a: Floats, b: Floats) -> Floats:
 
 
 def _climb(objective: Any, start: Floats, bounds: Floats) -> tuple[Floats, float]:
-    """scikit-learn's optimiser, content with less: the fourth digit of a length changes no decision."""
+    """Run scikit-learn's optimiser, content with less: the fourth digit of a length changes no decision."""
     found = minimize(objective, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"ftol": 1e-5})
     return found.x, found.fun
 
@@ -132,7 +132,7 @@ class _Regressor(GaussianProcessRegressor):
     """scikit-learn's, with a prior on the kernel's hyperparameters."""
 
     def log_marginal_likelihood(self, theta: Any = None, eval_gradient: bool = False, clone_kernel: bool = True) -> Any:
-        """Logarithm of likelihood times prior, and its gradient if asked."""
+        """Compute the logarithm of likelihood times prior, and its gradient if asked."""
         found = super().log_marginal_likelihood(theta, eval_gradient, clone_kernel)
         if theta is None:
             return found
@@ -222,7 +222,7 @@ class Surrogate:
         return replace(self, regressor=self.part)
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the true accuracy, each (N,); a reading's own noise isn't in it."""
+        """Predict mean and standard deviation of the true accuracy, each (N,), without an observation's own noise."""
         white = self.regressor.kernel_.k2.noise_level
         means, sds = [np.empty(0)], [np.empty(0)]
         for start in range(0, len(features), _CHUNK):
@@ -232,7 +232,7 @@ class Surrogate:
         return self.center + self.scale * np.concatenate(means), self.scale * np.concatenate(sds)
 
     def believing(self, features: Floats) -> Surrogate:
-        """As if each of these, (N, F), had been read once and had come out as expected: it is being trained."""
+        """Condition on pending trials, (N, F), as if each had been observed once and had come out as expected."""
         seen, alpha = self.regressor.X_train_, self.regressor.alpha
         mean, _ = self.predict(features)
         targets = np.concatenate([self.regressor.y_train_, (mean - self.center) / self.scale])

@@ -43,7 +43,7 @@ class Table:
         return {str(name): CategoricalDistribution(_values(column)) for name, column in self.parameters.items()}
 
     def candidates(self, cost: Floats) -> ListedCandidates:
-        """The rows as candidates.
+        """Return the rows as candidates.
 
         Args:
             cost: (N,); what a search believes they cost.
@@ -52,11 +52,11 @@ class Table:
         return ListedCandidates(self.distributions, [{str(k): v for k, v in row.items()} for row in rows], cost)
 
     def share(self, rows: Sequence[int]) -> float:
-        """Hypervolume of some rows as a share of the whole table's (`relative_hypervolume`); NaN if that has none."""
+        """Compute some rows' share of the whole table's hypervolume (`relative_hypervolume`); NaN if that has none."""
         return relative_hypervolume(self.objectives.iloc[list(rows)], self.objectives, ["accuracy"], ["cost"])
 
     def front(self, accuracy: Mapping[int, float]) -> list[int]:
-        """The rows that nothing else beats, were these their accuracies."""
+        """Return the rows that nothing else beats, were these their accuracies."""
         believed = self.objectives.loc[list(accuracy)].assign(accuracy=pd.Series(accuracy))
         return [int(row) for row in believed.index[non_dominated(believed, ["accuracy"], ["cost"])]]
 
@@ -117,5 +117,5 @@ def read_table(path: Path, *, parameters: Sequence[str], maximize: str, minimize
 
 
 def _values(column: pd.Series) -> list[str | float | int | bool]:
-    """The column's distinct values in order, as plain Python."""
+    """Return the column's distinct values in order, as plain Python."""
     return sorted(column.unique().tolist(), key=lambda value: (isinstance(value, str), value))

@@ -97,7 +97,7 @@ class GoodCopy:
 
 
 def damage(file: Path) -> str | None:
-    """What is wrong inside a SQLite file, in SQLite's words; None if nothing is, or if it can't be read just now."""
+    """Return what is wrong inside a SQLite file, in SQLite's words; None if nothing is, or if it can't be read now."""
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=_LOCK_SECONDS)) as connection:
             (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -1,8 +1,8 @@
 """Who works on a study: one search that has the folder's lock, or any number that share a database server.
 
-On a server, whatever is decided is decided by one member at a time, under a lock that the server itself lets go
+On a server, whatever is decided is decided by one worker at a time, under a lock that the server itself lets go
 of when its holder's connection ends. Who works on a trial says so every few seconds; a trial that nobody has spoken
-for is another member's to run again. Optuna keeps these heartbeats, but records them only within
+for is another worker's to run again. Optuna keeps these heartbeats, but records them only within
 `Study.optimize`, which an ask-and-tell loop does not use.
 """
 
@@ -25,10 +25,10 @@ from harness.common.errors import UserError
 from harness.storage.patient_storage import PatientStorage
 
 _BEATS = 6
-"""Heartbeats within the time after which a member is taken for dead: some may be late."""
+"""Heartbeats within the time after which a worker is taken for dead: some may be late."""
 
 ME = text_digest(f"{platform.node()}:{os.getpid()}")[:6]
-"""This member's name: a study names no machine on a network."""
+"""This worker's name: a study names no machine on a network."""
 
 
 class Members(Protocol):
@@ -40,22 +40,22 @@ class Members(Protocol):
     """Searches that may die of the same training before it counts as failed; None where nobody is counted."""
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
-        """While no other member decides anything."""
+        """Return the lock under which no other worker decides anything."""
 
     def lock(self, name: str, waits: Callable[[], None] = ...) -> contextlib.AbstractContextManager[None]:
-        """While no other member does what the name says; `waits` is called if one does it now."""
+        """Return the lock under which no other worker does what the name says; call `waits` if one does it now."""
 
     def only_one(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """While no other member may do what the name says; refused where one does it already."""
+        """Return the lock under which no other worker may do what the name says; refuse where one does it already."""
 
     def works_on(self, trial_id: int) -> None:
-        """Say that this member runs a trial, now and from time to time, until it leaves it."""
+        """Say that this worker runs a trial, now and from time to time, until it leaves it."""
 
     def leaves(self, trial_id: int) -> None:
         """Say no more about a trial."""
 
     def left_alone(self, running: set[int]) -> set[int]:
-        """Of the ids of running trials those that nobody works on."""
+        """Return those ids of running trials that are stale: nobody works on them."""
 
 
 class Alone:
@@ -68,15 +68,15 @@ class Alone:
         self._mine: set[int] = set()
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
-        """It is always this one's turn."""
+        """Return an empty context: it is always this one's turn."""
         return contextlib.nullcontext()
 
     def lock(self, name: str, waits: Callable[[], None] = lambda: None) -> contextlib.AbstractContextManager[None]:
-        """Nobody else is there."""
+        """Return an empty context: nobody else is there."""
         return contextlib.nullcontext()
 
     def only_one(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Nobody else is there."""
+        """Return an empty context: nobody else is there."""
         return contextlib.nullcontext()
 
     def works_on(self, trial_id: int) -> None:
@@ -88,7 +88,7 @@ class Alone:
         self._mine.discard(trial_id)
 
     def left_alone(self, running: set[int]) -> set[int]:
-        """All that this search did not begin."""
+        """Return all that this search did not begin."""
         return running - self._mine
 
 
@@ -98,7 +98,7 @@ class OneOfMany:
     Args:
         storage: The study's, on a server.
         study: Its name.
-        silence_s: After so many seconds without a sign of life a member is taken for dead.
+        silence_s: After so many seconds without a sign of life a worker is taken for dead.
     """
 
     are_many = True
@@ -121,7 +121,7 @@ class OneOfMany:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """While no other member decides anything; within a turn it goes on."""
+        """Hold the lock under which no other worker decides anything; it is reentrant."""
         depth = getattr(self._depth, "now", 0)
         self._depth.now = depth + 1
         try:
@@ -132,9 +132,9 @@ class OneOfMany:
 
     @contextlib.contextmanager
     def lock(self, name: str, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """While no other member of this study holds the lock of that name.
+        """Hold the lock of that name against all other workers of this study.
 
-        It ends with the connection: with this process, or with the server. After a server's restart two members may
+        It ends with the connection: with this process, or with the server. After a server's restart two workers may
         believe to hold it; what they then write down is checked once more when a trial ends.
         """
         number = self._number(name)
@@ -150,10 +150,10 @@ class OneOfMany:
 
     @contextlib.contextmanager
     def only_one(self, name: str) -> Iterator[None]:
-        """As `lock`, but it does not wait.
+        """Hold the lock as `lock` does, but do not wait for it.
 
         Raises:
-            UserError: Another member holds it.
+            UserError: Another worker holds it.
         """
         number = self._number(name)
         held = self._storage.patiently(lambda: self._take("pg_try_advisory_lock", number))
@@ -177,7 +177,7 @@ class OneOfMany:
         self._mine.discard(trial_id)
 
     def left_alone(self, running: set[int]) -> set[int]:
-        """Those whose member is silent, or died before its first word."""
+        """Return those whose worker passed the heartbeat timeout, or died before its first heartbeat."""
         if not running - self._mine:
             return set()
         question = sqlalchemy.text(

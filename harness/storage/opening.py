@@ -79,7 +79,7 @@ def _create(storage: RDBStorage, members: Members, settings: SearchSettings) -> 
 
 
 def _is_of(study: optuna.Study, kind: str) -> bool:
-    """Whether a study's figures are of this kind of device, or it has none yet."""
+    """Return whether a study's figures are of this kind of device, or it has none yet."""
     before = study.user_attrs.get(SETTINGS, {}).get(DEVICE_KIND, kind)
     return before == kind or (before == "cpu" and kind.startswith("cpu"))  # from before the CPU's name was kept
 
@@ -107,7 +107,7 @@ def continue_study(settings: SearchSettings) -> Iterator[SearchStudy]:
 
 @contextmanager
 def _members(settings: SearchSettings, tell: Callable[[str], None]) -> Iterator[tuple[RDBStorage, Members]]:
-    """The storage, and who writes to it: this search alone, or one of many."""
+    """Yield the storage, and who writes to it: this search alone, or one of many."""
     if not is_server(settings.storage_url):
         with _locked(settings):
             if said := GoodCopy(settings.storage_url).recover():
@@ -137,7 +137,7 @@ def _make_folder(settings: SearchSettings) -> None:
 
 @contextmanager
 def _locked(settings: SearchSettings) -> Iterator[None]:
-    """While nobody else writes to the study."""
+    """Hold the lock under which nobody else writes to the study."""
     _make_folder(settings)
     lock = FileLock(settings.folder / ".lock", timeout=0)
     try:
@@ -178,7 +178,7 @@ def _check_same(study: optuna.Study, settings: SearchSettings, comparable: Mappi
 
 
 def _is_another_spelling(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether what two paths name has the same content, so that it is compared by that; a base's name counts, too."""
+    """Return whether two paths name the same content, so that they are compared by it; a base's name counts, too."""
     content = _CONTENTS.get(name)
     if content is None or now.get(content) is None or before.get(content) != now[content]:
         return False

@@ -84,7 +84,7 @@ class PatientStorage(RDBStorage):
 
 @contextlib.contextmanager
 def _only_one_opens(url: str) -> Iterator[None]:
-    """Optuna makes its tables at the first opening; two at the same time would make them twice."""
+    """Let one at a time open: Optuna makes its tables at the first opening; two at once would make them twice."""
     engine = sqlalchemy.create_engine(url, connect_args=_CONNECT)
     try:
         with engine.connect() as connection:
@@ -95,7 +95,7 @@ def _only_one_opens(url: str) -> Iterator[None]:
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Whether it is the server that is away, and not the question that is wrong."""
+    """Return whether it is the server that is away, and not the question that is wrong."""
     while error is not None:
         if isinstance(error, _OUTAGES):
             return True

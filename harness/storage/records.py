@@ -86,7 +86,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
 
 
 def storage_failure(error: BaseException) -> str:
-    """What the database itself said, in one line: SQLAlchemy and Optuna wrap it in generalities."""
+    """Return what the database itself said, in one line: SQLAlchemy and Optuna wrap it in generalities."""
     wrapped: BaseException | None = error
     while wrapped is not None:
         if original := getattr(wrapped, "orig", None):
@@ -120,7 +120,7 @@ def load_record(url: str, name: str) -> StudyRecord:
 
 
 def study_names(url: str) -> list[str]:
-    """The studies of a storage."""
+    """List the studies of a storage."""
     file = sqlite_file(url)
     return [] if file is not None and not file.is_file() else optuna.get_all_study_names(open_storage(url))
 
@@ -141,7 +141,7 @@ def begun_with(url: str, name: str, entry: str = SETTINGS) -> Mapping[str, Any]:
 
 
 def checked_record(study: optuna.Study) -> StudyRecord:
-    """The record of a study that may have been written by anybody.
+    """Read the record of a study that may have been written by anybody.
 
     Raises:
         UserError: It is not as clo-nas writes it, or holds names that would lead out of its folder.
@@ -177,7 +177,7 @@ def _mapping(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file behind a plain SQLite URL; None where there is none."""
+    """Return the file behind a plain SQLite URL; None where there is none."""
     if not url.startswith("sqlite:///"):
         return None
     path = sqlalchemy.make_url(url).database or ""
@@ -185,7 +185,7 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def record_of(study: optuna.Study) -> StudyRecord:
-    """The record of an open study."""
+    """Build the record of an open study."""
     trials = study.get_trials(deepcopy=False)
     trained = [trial for trial in trials if trial.user_attrs.get(ROLE) == TRAINING and ROW in trial.user_attrs]
     attributes = study.user_attrs
@@ -214,7 +214,7 @@ def _looks(attributes: Mapping[str, Any]) -> dict[str, list[int]]:
 
 
 def choices_of(study: optuna.Study) -> Choices:
-    """The choices and outcomes of a search's study.
+    """Return the choices and outcomes of a search's study.
 
     Trials that carry a completed training count, the baseline's included; duplicates and failures do not. What
     the sampler learnt from several seeds of an architecture is averaged.

@@ -90,7 +90,7 @@ class SearchStudy:
         self._study_id = storage.get_study_id_from_name(study.study_name)
 
     def record(self) -> StudyRecord:
-        """Everything so far, as data."""
+        """Return everything so far, as data."""
         return record_of(self.optuna)
 
     @property
@@ -103,7 +103,7 @@ class SearchStudy:
         self.optuna.set_user_attr(ENVIRONMENT, environment.to_dict())
 
     def looked(self) -> StudyRecord:
-        """Everything at the end of a search, which is a look at it: kept where it is one on more seeds than before."""
+        """Return everything at a search's end, and keep that as a look if it is one on more seeds than before."""
         with self.members.turn():
             record = self.record()
             seeds, before = evaluation_seeds(record.trials), list(self.optuna.user_attrs.get(LOOKS, ()))
@@ -172,11 +172,11 @@ class SearchStudy:
                 self._tell(trial.number, row)
 
     def _ends(self, row: Row) -> list[State]:
-        """What became of the trials of the same training."""
+        """Return what became of the trials of the same training."""
         return [State(each["state"]) for each in self._rows() if _training(each) == _training(row)]
 
     def _once_more(self, trial: optuna.trial.Trial) -> int:
-        """A running trial like one that was closed too early."""
+        """Add a running trial like one that was closed too early."""
         closed = self.storage.get_trial(self._id(trial.number))
         again = optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -195,11 +195,11 @@ class SearchStudy:
         self.storage.set_trial_user_attr(self._id(number), ROW, row)
 
     def _tell(self, number: int, row: Row) -> None:
-        """The sampler learns from the first rung's epochs alone; every other row stays complete, but is told nothing.
+        """Tell the sampler of the first rung's epochs alone; every other row stays complete, but nothing is told of it.
 
         A gain after more epochs is another quantity than one after few, and known only of the candidates that
-        read best: mixed with first readings it would teach a sampler who climbed, not who is better. A trial
-        whose seed has no control has no gain at all.
+        are promoted: mixed with first observations it would teach a sampler who was promoted, not who is better. A
+        trial whose seed has no control has no gain at all.
 
         Nor is there anything to learn where a site is required and the baseline was trained, which is no candidate
         then: its trial has no parameters, and a sampler looks for what all trials have in common.
@@ -213,7 +213,7 @@ class SearchStudy:
             self.optuna.tell(number, state=TrialState.FAIL)
 
     def _values(self, row: Row) -> list[float]:
-        """What the sampler learns: figures freed of drift and of the seed's own level.
+        """Compute what the sampler learns: figures freed of drift and of the seed's own level.
 
         mAP is the first control's plus the paired gain, latency the first control's times the interleaved
         ratio. For the first seed and in a steady machine these are the raw figures.
@@ -238,7 +238,7 @@ class SearchStudy:
         return [float(values[objective]) for objective in self.settings.objectives]
 
     def states(self) -> dict[Key, State]:
-        """What became of each training: complete if any of its trials is, interrupted if no trial settled it."""
+        """Return what became of each training: complete if any of its trials is, interrupted if no trial settled it."""
         states: dict[Key, State] = {}
         for row in self._rows():
             key, state = _key(row), State(row["state"])
@@ -247,12 +247,12 @@ class SearchStudy:
         return states
 
     def failures(self, identity: str) -> Counter[Key]:
-        """How many trials of an architecture's trainings were settled without figures."""
+        """Count the trials of an architecture's trainings that were settled without figures."""
         rows = [row for row in self._rows() if row["architecture"] == identity]
         return Counter(_key(row) for row in rows if State(row["state"]) in {State.FAILED, State.OUT_OF_MEMORY})
 
     def under_way(self) -> set[Key]:
-        """The trainings that some member works on."""
+        """Return the trainings that some worker runs."""
         trials = self.optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
         rows = [trial.user_attrs[ROW] for trial in trials if trial.user_attrs.get(ROLE) == TRAINING]
         return {_key(row) for row in rows if row["state"] != State.COMPLETE}
@@ -262,7 +262,7 @@ class SearchStudy:
         return [trial.user_attrs[ROW] for trial in trials if trial.user_attrs.get(ROLE) == TRAINING]
 
     def known(self) -> dict[str, Known]:
-        """Every architecture that was settled, by identity, with what Optuna was told of its first seed."""
+        """Return every architecture that was settled, by identity, with what Optuna was told of its first seed."""
         known: dict[str, Known] = {}
         for trial in self.optuna.get_trials(deepcopy=False):
             if trial.user_attrs.get(ROLE) != TRAINING or not State(trial.user_attrs[ROW]["state"]).settled:
@@ -274,11 +274,11 @@ class SearchStudy:
         return known
 
     def _is_first(self, row: Row) -> bool:
-        """Whether it is the training that an architecture begins with."""
+        """Return whether it is the training that an architecture begins with."""
         return (row["seed"], row["epochs"]) == (self.settings.seed, self.settings.epochs)
 
     def checkpoints(self, identity: str, seed: int) -> dict[int, str]:
-        """Epochs to SHA-256 of the weights that an architecture's complete trainings of a seed left."""
+        """Map epochs to SHA-256 of the weights that an architecture's complete trainings of a seed left."""
         return {
             row["epochs"]: row[WEIGHTS]
             for row in self._rows()
@@ -302,7 +302,7 @@ class SearchStudy:
             self.optuna.tell(trial.number, state=TrialState.FAIL)
 
     def _died(self, row: Row) -> Row:
-        """A row whose worker is gone: to be run again, but not for ever, for it may be the training that kills."""
+        """Mark a row whose worker is gone: to be run again, but not for ever, for it may be the training that kills."""
         alike = [each for each in self._rows() if _training(each) == _training(row)]
         deaths = 1 + sum(each.get(DIED, False) for each in alike)
         row = {**row, DIED: True, "finished": _now(), "reason": f"its worker {row.get(WORKER, '')} died; run again"}
@@ -311,7 +311,7 @@ class SearchStudy:
         return {**row, "state": State.FAILED, "reason": f"{deaths} workers died of it; not run again"}
 
     def unfinished(self) -> list[Architecture]:
-        """Candidates whose first training was cut short, has no result since and is not under way: to be run first."""
+        """List candidates whose first training was cut short, and neither has a result nor runs: to be run first."""
         known, under_way = self.known(), {key.identity for key in self.under_way()}
         left: dict[str, Architecture] = {}
         for trial in self.optuna.get_trials(deepcopy=False):
@@ -327,12 +327,12 @@ def _key(row: Row) -> Key:
 
 
 def _training(row: Row) -> tuple[Key, int]:
-    """What is trained: in an ablation from one of several bases."""
+    """Return what is trained: in an ablation from one of several bases."""
     return _key(row), row.get("base_seed", 0)
 
 
 def _pair(row: Row) -> tuple[object, ...]:
-    """What a candidate and its control have in common."""
+    """Return what a candidate and its control have in common."""
     by_coco = str(row.get("evaluator", "")).startswith("COCOeval")
     return row.get("base_seed", 0), row["seed"], row["epochs"], by_coco
 
