@@ -28,7 +28,7 @@ class Analysis:
         summary: A row an architecture (`summarise`), with `front_latency` and `front_macs`: whether nothing within
             the bounds that was trained for as many epochs beats it in gain and in that cost.
         inside: Its rows within the bounds, and those that are not measured; their intervals also hold for the one
-            that is chosen by its reading.
+            that is chosen by its observation.
         noise: Of one seed's gain.
     """
 

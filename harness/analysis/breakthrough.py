@@ -1,6 +1,6 @@
 """Architectures that learnt under some seeds and not under others: their mean is that of neither.
 
-A block may break through at some step of its training or not before its end. Readings of such a one fall into two
+A block may break through at some step of its training or not before its end. Observations of such a one fall into two
 groups, far further apart than seeds scatter where nothing breaks through. It is no noise of one effect, and a longer
 training settles it.
 """

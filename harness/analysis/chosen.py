@@ -25,7 +25,7 @@ from harness.architecture import BASELINE
 
 
 def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return a summary whose intervals of gains hold also for the one that is chosen by its reading.
+    """Return a summary whose intervals of gains hold also for the one that is chosen by its observation.
 
     Args:
         summary: From `summarise`: all candidates among which the choice is made.
@@ -46,7 +46,7 @@ def corrected_for_choice(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _looks(summary: pd.DataFrame) -> pd.Series[float]:
-    """For how many tests each candidate's interval is corrected."""
+    """Count for how many tests each candidate's interval is corrected."""
     judged = summary["standing"] == Standing.JUDGED
     screening = summary["standing"] == Standing.SCREENING
     looks = pd.Series(1.0, index=summary.index)

@@ -3,7 +3,7 @@
 A difference is one arm's mAP50-95 minus another's under the same base and seed, averaged over those. Its interval
 rests on its own scatter, moderated towards that of differences of one kind [1] (`moderation`): those between arms that
 both start as the base's own function scatter several times less than others. Where the base itself was trained
-several times, a base counts as one reading (the mean over its seeds): seeds of one base say nothing of another.
+several times, a base counts as one observation (the mean over its seeds): seeds of one base say nothing of another.
 
 Where both arms kept what each validation image contributes, intervals and verdicts are about new images like these,
 else about these images (`new_images`).
@@ -119,11 +119,11 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
     Args:
         trials: Rows with `architecture`, `base_seed`, `seed`, `state` and `map50_95` (`StudyRecord.trials`).
         pairs: What is compared.
-        share: Whether the pairs have an arm in common, so that their readings of one seed correlate.
+        share: Whether the pairs have an arm in common, so that their observations of one seed correlate.
 
     Returns:
         `COLUMNS`, a row a pair, in order. `readings` are seeds, or bases where there are several; `readings_needed`
-        is how many it takes of every arm for the corrected interval to tell a true difference of this size from 0 in
+        is how many it takes of every arm for the corrected interval to exclude 0 for a true difference of this size in
         four of five studies, were `sd` the true one (infinite where 10,000 are not enough, NaN where the noise is not
         known); `df_per_reading` is what one more reading of all adds to `df`, `comparisons` how many are corrected for.
     """
@@ -151,7 +151,7 @@ def contrasts(trials: pd.DataFrame, pairs: Sequence[Pair], *, share: bool = True
 
 
 def _readings(trials: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
-    """One row a pair and reading; named as `pooled_noise` wants them."""
+    """Return one row a pair and observation; named as `pooled_noise` wants them."""
     complete = trials[(trials["state"] == State.COMPLETE) & trials["map50_95"].notna()]
     keys = ["base_seed", "seed"]
     complete = complete.drop_duplicates(["architecture", *keys], keep="last")
@@ -205,18 +205,18 @@ def _row(
 
 
 def _needed(noise: Noise, mean: float, tests: float, growth: tuple[float, float]) -> float:
-    """Seeds that show a true difference of this size in a test at α over so many tests; see `power.in_table`."""
+    """Estimate the seeds that show a true difference of this size at α over so many tests; see `power.in_table`."""
     return in_table(seeds_needed(noise.sd, mean, growing_df(noise.df, *growth), ALPHA / tests))
 
 
 def gains(record: StudyRecord) -> pd.DataFrame:
-    """Every arm minus the baseline; see `contrasts`."""
+    """Compute every arm minus the baseline; see `contrasts`."""
     arms = [arm for arm in record.arms if arm.role != Role.BASELINE]
     return contrasts(record.trials, [_pair(record, arm.name, arm, _baseline(record)) for arm in arms])
 
 
 def worths(record: StudyRecord) -> pd.DataFrame:
-    """Every model minus each arm that was made of it: what it gains by what the arm lacks; see `contrasts`."""
+    """Compute every model minus each arm made of it: the ablation effect of what the arm lacks; see `contrasts`."""
     arms = record.arms
     models = {arm.name: arm for arm in arms if arm.role == Role.MODEL}
     made = [_pair(record, arm.name, models[arm.model], arm) for arm in arms if _is_made_of(arm, models)]
@@ -224,7 +224,7 @@ def worths(record: StudyRecord) -> pd.DataFrame:
 
 
 def model_pairs(record: StudyRecord) -> list[Pair]:
-    """Every model against the baseline and against all that was made of it: what claims are read from."""
+    """Pair every model with the baseline and with all that was made of it: what claims are read from."""
     arms = record.arms
     models = {arm.name: arm for arm in arms if arm.role == Role.MODEL}
     over = [_pair(record, arm.name, arm, _baseline(record)) for arm in models.values()]
@@ -237,7 +237,7 @@ def _baseline(record: StudyRecord) -> TrainedArm:
 
 
 def _pair(record: StudyRecord, name: str, minuend: TrainedArm, subtrahend: TrainedArm) -> Pair:
-    """Two arms; differences scatter alike where both start as the base, and where all start at random."""
+    """Pair two arms; differences scatter alike where both start as the base, and where all start at random."""
     alike = minuend.starts_as_base and subtrahend.starts_as_base
     from_scratch = record.ablation is not None and record.ablation.file.from_scratch
     kind = "from scratch" if from_scratch else "both start as the base" if alike else "one starts elsewhere"

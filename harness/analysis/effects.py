@@ -28,7 +28,7 @@ many levels of a space, and would only make it harder for the others."""
 
 
 def marginal_effects(chosen: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """The effect of every choice on every objective, with its interval and a test corrected for many looks.
+    """Compute the effect of every choice on every objective, with its interval and a test corrected for many looks.
 
     Args:
         chosen: One row per architecture, one column per parameter; NaN where it was not asked about.
@@ -61,7 +61,7 @@ def _effects_on(objective: str, outcome: pd.Series[float], chosen: pd.DataFrame)
 
 
 def _difference(having: pd.Series[float], lacking: pd.Series[float]) -> dict[str, float]:
-    """Difference of two means with Welch's interval and test."""
+    """Compute the difference of two means with Welch's interval and test."""
     found = {
         "effect": float(having.mean() - lacking.mean()),
         "n_with": len(having),

@@ -49,7 +49,7 @@ class Agreement(NamedTuple):
 
 
 def paired_gains(trainings: pd.DataFrame) -> pd.DataFrame:
-    """Candidates' rows with `gain`: mAP50-95 minus the baseline's of the same schedule and seed.
+    """Return candidates' rows with `gain`: mAP50-95 minus the baseline's of the same schedule and seed.
 
     Args:
         trainings: Columns `schedule`, `seed`, `architecture`, `space`, `state`, `map50_95`, `cpu_seconds`. A seed
@@ -63,7 +63,7 @@ def paired_gains(trainings: pd.DataFrame) -> pd.DataFrame:
 
 
 def fidelity(trainings: pd.DataFrame, long: str, *, seed: int = 0) -> pd.DataFrame:
-    """How well each schedule ranks, for every number of its seeds.
+    """Measure how well each schedule ranks, for every number of its seeds.
 
     Args:
         trainings: See `paired_gains`; the order of rows is that in which seeds are added.
@@ -96,7 +96,7 @@ def fidelity(trainings: pd.DataFrame, long: str, *, seed: int = 0) -> pd.DataFra
 
 
 def kendall(short: Values, long: Values, rng: np.random.Generator) -> Agreement:
-    """Kendall's τ-b of two readings of the same architectures, (n,) each, with its interval."""
+    """Compute Kendall's τ-b of two observations of the same architectures, (n,) each, with its interval."""
     x, y = (np.sign(values[:, None] - values[None, :]) for values in (short, long))
 
     def tau(weights: Values) -> Values:
@@ -126,7 +126,7 @@ class ToldApart(NamedTuple):
 def told_apart(short: Values, long: Values, rng: np.random.Generator) -> ToldApart:
     """Count the pairs that differ by `DIFFERENCE` or more in `long`, and how many of them `short` orders alike.
 
-    A pair that is equal in `short` is not told apart.
+    A pair that is equal in `short` does not count as ordered alike.
     """
     between = long[:, None] - long[None, :]
     far = (np.abs(between) >= DIFFERENCE - 1e-9).astype(float)  # 0.03 - 0.02 is a little less than 0.01
@@ -162,7 +162,7 @@ def _parts(own: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def _readings(
     schedule: str, long: str, truth: pd.DataFrame, seeds: Sequence[int]
 ) -> Iterator[tuple[list[int], pd.DataFrame]]:
-    """The seeds of a reading, and the long trainings that it is compared with."""
+    """Yield the seeds of an observation, and the long trainings that it is compared with."""
     if schedule != long:
         for count in range(1, len(seeds) + 1):
             yield list(seeds[:count]), truth
@@ -201,7 +201,7 @@ def _row(part: pd.DataFrame, seeds: list[int], truth: pd.DataFrame, rng: np.rand
 
 
 def _pair_sums(weights: Values, matrix: Values) -> Values:
-    """Σ wᵢ wⱼ mᵢⱼ for each row of weights, (resamples, n)."""
+    """Compute Σ wᵢ wⱼ mᵢⱼ for each row of weights, (resamples, n)."""
     sums: Values = ((weights @ matrix) * weights).sum(axis=1)
     return sums
 

@@ -21,7 +21,7 @@ from harness.record.constraints import Constraints
 
 
 def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.DataFrame:
-    """Which bounds each row breaks, by its figures as they are, whatever their intervals.
+    """Return which bounds each row breaks, by its figures as they are, whatever their intervals.
 
     What was not measured (NaN) breaks no bound.
 
@@ -37,7 +37,7 @@ def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.DataFrame:
 
 
 def within(rows: pd.DataFrame, constraints: Constraints) -> pd.Series[bool]:
-    """Which rows break no bound, aligned with `rows.index`."""
+    """Return which rows break no bound, aligned with `rows.index`."""
     return ~broken(rows, constraints).any(axis=1)
 
 
@@ -92,7 +92,7 @@ def non_dominated(
 
 
 def less_is_better(frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str]) -> NDArray[np.float64]:
-    """The objectives (rows × objectives, in the order given) with those turned round of which more is better.
+    """Return the objectives (rows × objectives, in the order given), those turned round of which more is better.
 
     Raises:
         ValueError: No objective, or an objective named twice.
@@ -108,7 +108,7 @@ def less_is_better(frame: pd.DataFrame, maximize: Sequence[str], minimize: Seque
 
 
 def _front(points: NDArray[np.float64], rule: Keep) -> NDArray[np.bool_]:
-    """Rows of the front of finished points (rows × objectives, less is better, no NaN)."""
+    """Mark the rows on the front of finished points (rows × objectives, less is better, no NaN)."""
     if points.shape[1] == 1:  # moocore asks for two objectives
         strict: NDArray[np.bool_] = points[:, 0] == points[:, 0].min()
     else:

@@ -33,7 +33,7 @@ SMALLEST_RANGE = 1e-7
 def hypervolume(
     frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], reference: Mapping[str, float]
 ) -> float:
-    """Volume that the rows cover, from the reference point on.
+    """Compute the volume that the rows cover, from the reference point on.
 
     A row that is not better than the reference point in every objective adds nothing; neither does a copy, a
     dominated row, or one with NaN or infinity in an objective: what was not measured covers nothing.
@@ -59,7 +59,7 @@ def hypervolume(
 def _points(
     frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], reference: Mapping[str, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """All rows and the reference point, each objective with its sign."""
+    """Return all rows and the reference point, each objective with its sign."""
     points = less_is_better(frame, maximize, minimize)
     missing = [name for name in [*maximize, *minimize] if not np.isfinite(reference.get(name, np.nan))]
     if missing:
@@ -70,7 +70,7 @@ def _points(
 def reference_point(
     frame: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str], worst: Mapping[str, float] | None = None
 ) -> dict[str, float]:
-    """A reference point by a published rule: the front's nadir, made worse by a tenth of the front's range [3, 4].
+    """Compute a reference point by a published rule: the front's nadir, worse by a tenth of the front's range [3, 4].
 
     Of a front of one point the range is its absolute value. The rule looks at what was found; whoever compares
     two moments of a study infers it once, from the later one, and uses it for both.
@@ -102,7 +102,7 @@ def reference_point(
 def relative_hypervolume(
     found: pd.DataFrame, table: pd.DataFrame, maximize: Sequence[str], minimize: Sequence[str]
 ) -> float:
-    """Hypervolume of what a search found, as a share of that of the best it could have found.
+    """Compute the hypervolume of what a search found, as a share of that of the best it could have found.
 
     The reference point is the worst value of the table in every objective, so that no choice is left to the
     reader. Costs count by their logarithm: half the cost is worth the same at every size. Min-max
@@ -134,6 +134,6 @@ def relative_hypervolume(
 
 
 def _in_logarithms(frame: pd.DataFrame, costs: Sequence[str]) -> pd.DataFrame:
-    """The frame with its costs in natural logarithms, NaN where a cost is not above 0."""
+    """Return the frame with its costs in natural logarithms, NaN where a cost is not above 0."""
     positive = frame[[*costs]].astype(float).where(lambda cost: cost > 0)
     return frame.assign(**{name: np.log(positive[name]) for name in costs}).astype(float)

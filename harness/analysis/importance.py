@@ -62,7 +62,7 @@ class Coded(NamedTuple):
 
 
 def coded(chosen: pd.DataFrame, levels: Mapping[str, Sequence[Any]]) -> Coded:
-    """One column a level of every choice that has two or more.
+    """Code every choice that has two or more levels, one column a level.
 
     Args:
         chosen: A row an architecture, a column a choice, none of them missing.
@@ -78,7 +78,7 @@ def coded(chosen: pd.DataFrame, levels: Mapping[str, Sequence[Any]]) -> Coded:
 
 
 def variance_shares(found: Coded, outcome: NDArray[np.float64], *, trees: int, seed: int) -> dict[str, float]:
-    """What each choice by itself explains of an outcome's variance, over what all of them by themselves explain.
+    """Compute what each choice alone explains of an outcome's variance, as a share of the sum over all choices.
 
     Args:
         found: From `coded`.
@@ -106,7 +106,7 @@ def variance_shares(found: Coded, outcome: NDArray[np.float64], *, trees: int, s
 
 
 def _of_tree(tree: Any, places: Mapping[str, slice]) -> NDArray[np.float64] | None:
-    """What each choice by itself explains of a tree's variance, as a share; None where the tree is one leaf."""
+    """Compute the share of a tree's variance that each choice by itself explains; None where it is one leaf."""
     sides, values = _leaves(tree)
     splits = (sides != 0).sum(axis=1)
     volumes = 0.5**splits
@@ -126,7 +126,7 @@ def _of_tree(tree: Any, places: Mapping[str, slice]) -> NDArray[np.float64] | No
 
 
 def _leaves(tree: Any) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """On which side of each column's split every leaf is (−1, 1, or 0 where it is on both), and its value."""
+    """Find each leaf's side of every column's split (−1, 1, or 0 where it is on both), and its value."""
     sides = np.zeros((tree.node_count, tree.n_features), dtype=np.int8)
     inner = np.flatnonzero(tree.feature >= 0)
     children = zip(inner, tree.feature[inner], tree.children_left[inner], tree.children_right[inner], strict=True)
@@ -155,7 +155,7 @@ MOST_ROWS = 3000
 
 
 class Method(StrEnum):
-    """How importance is reckoned."""
+    """How importance is estimated."""
 
     FANOVA = "fANOVA"
     """What a site's kind by itself explains of the variance, over what all kinds by themselves explain."""
@@ -164,12 +164,12 @@ class Method(StrEnum):
 
 
 def resamples_of(architectures: int) -> int:
-    """As many resamples as keep a report fast: `RESAMPLES`, fewer of large studies, whose spread is small."""
+    """Return as many resamples as keep a report fast: `RESAMPLES`, fewer of large studies, whose spread is small."""
     return max(LEAST_RESAMPLES, min(RESAMPLES, MOST_ROWS // max(architectures, 1)))
 
 
 def importances(choices: Choices, *, seed: int = 0, resamples: int | None = None) -> pd.DataFrame:
-    """How much each choice matters for each objective.
+    """Estimate how much each choice matters for each objective.
 
     Args:
         choices: From `harness.storage.records.choices_of`.
@@ -219,7 +219,7 @@ def _resample(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
 def _shares(
     choices: Choices, losses: pd.DataFrame, rows: NDArray[np.int64], seed: int, trees: int
 ) -> dict[tuple[str, Method], pd.Series[float]]:
-    """Importance by parameter of some of the architectures, for each objective and method."""
+    """Estimate importance by parameter of some of the architectures, for each objective and method."""
     chosen, told = choices.chosen.iloc[rows], losses.iloc[rows]
     distributions: dict[str, BaseDistribution] = {name: _Shared(levels) for name, levels in choices.levels.items()}
     flat = optuna.create_study(directions=["minimize"] * told.shape[1])
@@ -251,7 +251,7 @@ class _Shared(CategoricalDistribution):
 
 
 def _by_best(flat: optuna.Study, objective: int, parameters: list[str], best: float) -> dict[str, float]:
-    """PED-ANOVA's importance by parameter for one objective of a study."""
+    """Estimate PED-ANOVA's importance by parameter for one objective of a study."""
     asked = {name for trial in flat.get_trials(deepcopy=False) for name in trial.params}
     return get_param_importances(
         flat,
@@ -263,7 +263,7 @@ def _by_best(flat: optuna.Study, objective: int, parameters: list[str], best: fl
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's word on every study that it makes, and its advice on how to see importances."""
+    """Silence Optuna's word on every study that it makes, and its advice on how to see importances."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.ERROR)
     try:

@@ -36,7 +36,7 @@ _NONE = Interval(float("nan"), float("nan"))
 
 
 def t_interval(differences: Sequence[float]) -> Interval:
-    """Mean ± t · sd / √n with n − 1 degrees of freedom [1]; exact for normal noise, with two seeds or more.
+    """Compute mean ± t · sd / √n with n − 1 degrees of freedom [1]; exact for normal noise, with two seeds or more.
 
     Args:
         differences: Paired differences, one a seed; NaN is left out.
@@ -52,7 +52,7 @@ def t_interval(differences: Sequence[float]) -> Interval:
 
 
 def bca_interval(differences: Sequence[float], seed: int = 0, resamples: int = 9999) -> Interval:
-    """Bias-corrected and accelerated bootstrap of the mean over seeds [2]; no assumption on their distribution.
+    """Bootstrap the mean over seeds, bias-corrected and accelerated [2]; no assumption on their distribution.
 
     Args:
         differences: Paired differences, one a seed, in any order; NaN is left out.
@@ -80,7 +80,7 @@ def bca_interval(differences: Sequence[float], seed: int = 0, resamples: int = 9
 
 
 def _rounded_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """The mean without its last digits: BCa counts the resamples that equal the sample's own mean as half below.
+    """Round off the mean's last digits: BCa counts the resamples that equal the sample's own mean as half below.
 
     Of three seeds 22 % are the sample in another order, and rounding would put them on either side.
     """
@@ -89,7 +89,7 @@ def _rounded_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]
 
 
 def _varying(differences: Sequence[float]) -> NDArray[np.float64] | None:
-    """The measured differences, or None where no interval can be made of them."""
+    """Return the measured differences, or None where no interval can be made of them."""
     values = np.asarray(differences, dtype=float)
     values = values[~np.isnan(values)]
     return values if len(values) >= 2 and values.std(ddof=1) > NO_VARIATION else None

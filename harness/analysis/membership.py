@@ -3,7 +3,7 @@
 A front drawn from noisy means looks certain and is not: of two architectures of similar accuracy the luckier
 one takes the place. With normal accuracies and exact costs the probability of each place is one integral.
 
-**Which noise counts.** Whatever moves all accuracies alike, as the reading of the one control that every gain
+**Which noise counts.** Whatever moves all accuracies alike, as the observation of the one control that every gain
 of a seed is measured against, changes no order and cancels: what is handed in is the noise that an
 architecture has of its own. Of two gains that share the control (correlation `noise.SHARED_BASELINE`) that is
 the standard deviation of the paired difference times √(1 − ½). This is exact where all were judged on the same
@@ -33,7 +33,7 @@ _FINE_STEPS = np.arange(-2 * _REACH - 1, 2 * _REACH + 2.0)
 
 
 def front_probability(mean: ArrayLike, sd: ArrayLike, cost: ArrayLike) -> NDArray[np.float64]:
-    """Probability that each architecture is on the front of accuracy (more is better) and cost (less is better).
+    """Compute the chance of each architecture to be on the front of accuracy (more is better) and cost (less is).
 
     It is on the front when no other of the same or lower cost is more accurate. Ties are those of
     `fronts.non_dominated` with `keep="strict"`: at equal accuracy a cheaper one beats it, one of equal cost
@@ -74,7 +74,7 @@ def front_probability(mean: ArrayLike, sd: ArrayLike, cost: ArrayLike) -> NDArra
 def _unbeaten(
     i: int, means: NDArray[np.float64], sds: NDArray[np.float64], rivals: NDArray[np.bool_], cheaper: NDArray[np.bool_]
 ) -> float:
-    """Probability that none of the rivals, of which some are cheaper, beats architecture i."""
+    """Compute the probability that none of the rivals, of which some are cheaper, beats architecture i."""
     low, high = means - _REACH * sds, means + _REACH * sds
     if (low[rivals] > high[i]).any():
         return 0.0
@@ -93,7 +93,7 @@ def _unbeaten(
 def _grid(
     mean: float, sd: float, least: float, means: NDArray[np.float64], sds: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points and weights that integrate a normal density times the rivals' distributions, from `least` on."""
+    """Build points and weights that integrate a normal density times the rivals' distributions, from `least` on."""
     sharp = sds < sd / 2  # the others are smooth on i's own pieces
     # Multiples of a power of 2, the next below a rival's sd: hundreds that are alike have their edges in common.
     width = 2.0 ** np.floor(np.log2(sds[sharp]))[:, None]

@@ -54,7 +54,7 @@ class Moderated:
     Attributes:
         pooled: Pooled over all; of an architecture without repeated seeds nothing better is known.
         typical: Of those that scatter as the others do.
-        own: Architecture to its own, moderated; those with two or more readings.
+        own: Architecture to its own, moderated; those with two or more observations.
         apart: Architecture to the probability that it has noise of its own.
     """
 
@@ -64,7 +64,7 @@ class Moderated:
     apart: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, architecture: str) -> Noise:
-        """The noise to judge an architecture by."""
+        """Return the noise to judge an architecture by."""
         return self.own.get(architecture, self.pooled)
 
     @property
@@ -73,7 +73,7 @@ class Moderated:
         return 1 + sum(max(0.0, (probability - _STANDS_OUT) / (1 - _STANDS_OUT)) for probability in self.apart.values())
 
     def p_in_common(self, mean: float, readings: int, images: ImageNoise = UNKNOWN) -> float:
-        """Two-sided p-value of a mean with the noise in common, which a corrected test takes for granted.
+        """Compute a mean's two-sided p-value with the noise in common, which a corrected test takes for granted.
 
         Where all are equally noisy the pooled one is known best, where one is not it is too large for the others: the
         smaller of the two p-values counts. It is one of two that have to agree.
@@ -81,7 +81,7 @@ class Moderated:
         return min(stated(noise, readings, images).p_value(mean, readings) for noise in (self.pooled, self.typical))
 
     def corrected_half_width(self, architecture: str, readings: int, tests: int, images: ImageNoise = UNKNOWN) -> float:
-        """Half of a mean's 95 % interval that holds together with those of all other tests; NaN where unknown.
+        """Compute half of a mean's 95 % interval that holds jointly with those of all other tests; NaN where unknown.
 
         The wider one of Bonferroni's with the noise in common and the architecture's own, which is corrected for how
         many tests those with noise of their own count for (`with_own`).
@@ -150,19 +150,19 @@ class _Mixture(NamedTuple):
     df: Values
 
     def tail(self, x: Values) -> Values:
-        """Probability that a reading of each architecture exceeds its mean by x, (A,)."""
+        """Compute the probability that an observation of each architecture exceeds its mean by x, (A,)."""
         of_others = (self.alike * special.ndtr(-x[:, None] / self.sd)).sum(axis=1)
         tail: Values = of_others + self.apart * special.stdtr(self.df, -x / self.own_sd)
         return tail
 
     def tail_of_others(self, x: Values) -> Values:
-        """The same of one that scatters as the others do, (1,)."""
+        """Compute the same of one that scatters as the others do, (1,)."""
         tail: Values = (self.others * special.ndtr(-x[:, None] / self.sd)).sum(axis=1)
         return tail
 
 
 def _mixture(variances: Values, df: Values, pooled: Noise) -> _Mixture:
-    """Posterior of the others' variance and of who shares it.
+    """Compute the posterior of the others' variance and of who shares it.
 
     s² of an architecture is chi-squared about the common variance, or, with the probability `_OWN`, has a variance of
     its own, whose logarithm may be anything over the logarithm of `_RANGE`: s² has the same density wherever it lies.
@@ -195,7 +195,7 @@ _RATIOS = stats.t.isf(_TAILS[1], _FREEDOMS) / stats.t.isf(_TAILS[0], _FREEDOMS)
 
 
 def _as_t(tail: Callable[[Values], Values], scale: Values) -> tuple[Values, Values]:
-    """Standard deviations and degrees of freedom of the t distributions that have the mixtures' tails.
+    """Fit standard deviations and degrees of freedom of the t distributions that have the mixtures' tails.
 
     Args:
         tail: Of each mixture, falling in x.
@@ -214,9 +214,9 @@ def _as_t(tail: Callable[[Values], Values], scale: Values) -> tuple[Values, Valu
 
 
 def p_of_equal_noise(rows: pd.DataFrame, column: str, correlation: float, *, draws: int = 2000, seed: int = 0) -> float:
-    """Chance of so unequal variances if all architectures were equally noisy; NaN for fewer than two with repeats.
+    """Simulate the chance of so unequal variances if all were equally noisy; NaN for fewer than two with repeats.
 
-    The statistic is the largest variance over the mean one (Cochran's C), simulated for these readings.
+    The statistic is the largest variance over the mean one (Cochran's C), simulated for these observations.
 
     Args:
         rows: As for `moderated_noise`.

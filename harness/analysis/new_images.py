@@ -79,7 +79,7 @@ UNKNOWN = ImageNoise(sd=math.nan, shared=math.nan, df=0)
 
 
 def image_noise(influences: Floats) -> ImageNoise:
-    """Return how much the choice of images moves the mean of some readings.
+    """Return how much the choice of images moves the mean of some observations.
 
     Args:
         influences: Of the difference; shape (readings, blocks of images).
@@ -120,10 +120,10 @@ def on_new_images(se: float, df: float, images: ImageNoise) -> tuple[float, floa
 
 
 def stated(noise: Noise, readings: int, images: ImageNoise) -> Noise:
-    """Return the noise that a mean of so many readings has on new images; as it is where the images are not known.
+    """Return the noise that a mean of so many observations has on new images; as it is where the images are not known.
 
     Args:
-        noise: Of one reading, between seeds.
+        noise: Of one observation, between seeds.
         readings: That the mean rests on.
         images: What the choice of images adds to the mean.
     """
@@ -192,7 +192,7 @@ def paired_influence(minuend: pd.DataFrame, subtrahend: pd.DataFrame, unit: str 
     Args:
         minuend: Complete rows of one arm.
         subtrahend: Of the other.
-        unit: What counts as a reading: `seed`, or `base_seed` over whose seeds they are averaged.
+        unit: What counts as an observation: `seed`, or `base_seed` over whose seeds they are averaged.
 
     Returns:
         Shape (readings, blocks); without readings where a pair lacks them, or they are of other images.

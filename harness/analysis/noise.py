@@ -1,4 +1,4 @@
-"""Scatter between seeds, and what it allows to be told apart; `power` reckons with it how many seeds that takes.
+"""Scatter between seeds, and what it allows to distinguish; `power` estimates from it how many seeds that takes.
 
 References:
     1. Snedecor and Cochran, Statistical Methods, 8th ed., section 6.9 (pooled variance).
@@ -34,10 +34,10 @@ class Noise:
     """Scatter between seeds within one architecture, assumed equal for all.
 
     Attributes:
-        sd: Pooled standard deviation of one seed's reading; NaN without repeated seeds.
+        sd: Pooled standard deviation of one seed's observation; NaN without repeated seeds.
         low: Lower end of its 95 % interval (chi-squared).
         high: Upper end.
-        df: Degrees of freedom: Σ(nᵢ − 1), fewer where the architectures' readings correlate.
+        df: Degrees of freedom: Σ(nᵢ − 1), fewer where the architectures' observations correlate.
         architectures: How many had two or more seeds.
     """
 
@@ -59,22 +59,22 @@ class Noise:
 
     @classmethod
     def of(cls, sd: float, df: float, architectures: int = 1) -> Noise:
-        """A standard deviation with the chi-squared interval that its degrees of freedom give it."""
+        """Build the noise of a standard deviation, with the chi-squared interval of its degrees of freedom."""
         if not df > 0:
             return cls(sd=float("nan"), low=float("nan"), high=float("nan"), df=0, architectures=0)
         low, high = (float(sd * np.sqrt(df / stats.chi2.ppf(q, df))) for q in (1 - ALPHA / 2, ALPHA / 2))
         return cls(sd=float(sd), low=low, high=high, df=float(df), architectures=architectures)
 
     def standard_error(self, readings: int) -> float:
-        """Of a mean of independent readings; NaN where unknown."""
+        """Compute the standard error of a mean of independent observations; NaN where unknown."""
         return float(self.sd / np.sqrt(readings)) if self.usable and readings >= 1 else float("nan")
 
     def half_width(self, readings: int, tests: float = 1) -> float:
-        """Half of a mean's 95 % interval, corrected for so many tests; NaN where unknown."""
+        """Compute half of a mean's 95 % interval, corrected for so many tests; NaN where unknown."""
         return float(_quantile(self.df, tests) * self.standard_error(readings)) if self.usable else float("nan")
 
     def p_value(self, mean: float, readings: int) -> float:
-        """Two-sided t-test of a mean against zero; NaN where unknown."""
+        """Compute the p-value of the two-sided t-test of a mean against zero; NaN where unknown."""
         if not self.usable or readings < 1 or np.isnan(mean):
             return float("nan")
         return float(2 * stats.t.sf(abs(mean) / (self.sd / np.sqrt(readings)), self.df))
@@ -82,12 +82,12 @@ class Noise:
 
 @cache
 def _quantile(df: float, tests: float) -> float:
-    """Student's t at the upper end of a 95 % interval; a study asks for the same one a thousand times."""
+    """Return Student's t at the upper end of a 95 % interval; a study asks for the same one a thousand times."""
     return float(stats.t.isf(ALPHA / (2 * tests), df))
 
 
 def pooled_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> Noise:
-    """Pooled standard deviation of a column within architectures, s² = ΣΣ(x − x̄ᵢ)² / Σ(nᵢ − 1).
+    """Pool a column's standard deviation within architectures, s² = ΣΣ(x − x̄ᵢ)² / Σ(nᵢ − 1).
 
     Args:
         rows: One row per architecture and seed, with `architecture`, `seed` and the column; NaN is left out.
@@ -113,13 +113,13 @@ def pooled_noise(rows: pd.DataFrame, column: str, correlation: float = 0.0) -> N
 
 
 def _degrees_of_freedom(taken: NDArray[np.float64], correlation: float) -> float:
-    """Satterthwaite's degrees of freedom of a variance pooled over correlated architectures [3].
+    """Compute Satterthwaite's degrees of freedom of a variance pooled over correlated architectures [3].
 
-    Two architectures' sums of squares about their means, of nᵢ and nₖ readings with m seeds in common, have
+    Two architectures' sums of squares about their means, of nᵢ and nₖ observations with m seeds in common, have
     the covariance 2ρ²σ⁴ · m(1 − 1/nᵢ − 1/nₖ + m/(nᵢnₖ)); with themselves 2σ⁴(nᵢ − 1).
 
     Args:
-        taken: Whether there is a reading, 0 or 1; shape (seeds, architectures).
+        taken: Whether there is an observation, 0 or 1; shape (seeds, architectures).
         correlation: Of two architectures' readings of one seed.
     """
     readings = taken.sum(axis=0)
@@ -130,7 +130,7 @@ def _degrees_of_freedom(taken: NDArray[np.float64], correlation: float) -> float
 
 
 def spent(look: int) -> float:
-    """The share of the error rate that may be spent at a look: 6 / (π² k²) at the k-th, 1 over all there ever are.
+    """Return the share of the error rate to be spent at a look: 6 / (π² k²) at the k-th, 1 over all there ever are.
 
     Whoever adds seeds until a gain shows would find one sooner or later: the same test at 3, 5, 8, 12 and 18 seeds
     calls a gain in three times as many null studies as one test does.
@@ -147,7 +147,7 @@ def spent(look: int) -> float:
 
 
 def holm(p_values: pd.Series[float]) -> pd.Series[float]:
-    """Holm's step-down adjusted p-values; NaN stays NaN and is not counted as a test.
+    """Adjust p-values by Holm's step-down method; NaN stays NaN and is not counted as a test.
 
     The i-th smallest of m is multiplied by m − i + 1; none may fall below an earlier one or exceed 1.
     """

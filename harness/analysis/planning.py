@@ -123,7 +123,7 @@ def _needed(seeds: int, judged: int, noise: SeedNoise) -> NDArray[np.float64]:
 
 
 def _half_widths(scatter: Moderated, sd: float, readings: int, judged: int, images: ImageNoise) -> tuple[float, float]:
-    """How large a mean must be for each of the two tests that `statistics.summarise` makes of a judged candidate."""
+    """Compute how large a mean must be for each of a judged candidate's two tests in `statistics.summarise`."""
 
     def least(noise: Noise, alpha: float) -> float:
         se = noise.sd * sd / math.sqrt(readings)

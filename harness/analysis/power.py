@@ -51,14 +51,14 @@ Seeds = int | NoNumber
 
 
 def in_table(seeds: Seeds) -> float:
-    """The number as a cell of numbers: infinite where it is too many, NaN where it is unknown."""
+    """Return the number as a cell of numbers: infinite where it is too many, NaN where it is unknown."""
     if isinstance(seeds, NoNumber):
         return math.inf if seeds is NoNumber.TOO_MANY else math.nan
     return float(seeds)
 
 
 def from_table(cell: float) -> Seeds:
-    """What `in_table` wrote."""
+    """Read what `in_table` wrote."""
     if math.isnan(cell):
         return NoNumber.UNKNOWN
     return NoNumber.TOO_MANY if math.isinf(cell) else int(cell)
@@ -80,17 +80,17 @@ class SampleSize:
 
 
 def df_of_a_seed(architectures: int, correlation: float = SHARED_BASELINE) -> float:
-    """Degrees of freedom that one more seed of all pooled architectures adds (`noise`, Satterthwaite); 0 of none.
+    """Compute the degrees of freedom that one more seed of all pooled architectures adds (Satterthwaite); 0 of none.
 
     Args:
         architectures: How many are pooled.
-        correlation: Of two architectures' readings of one seed.
+        correlation: Of two architectures' observations of one seed.
     """
     return architectures / (1 + max(0, architectures - 1) * correlation**2)
 
 
 def growing_df(df: float, seeds: float, a_seed: float) -> Freedom:
-    """Degrees of freedom of a pooled sd as a function of the seeds that all pooled architectures will have.
+    """Return a pooled sd's degrees of freedom as a function of the seeds that all pooled architectures will have.
 
     Args:
         df: Today's.
@@ -101,7 +101,7 @@ def growing_df(df: float, seeds: float, a_seed: float) -> Freedom:
 
 
 def sample_size(sd: float, df: float, effect: float, freedom: Freedom, alpha: float = ALPHA) -> SampleSize:
-    """Fewest seeds that show a true effect under an estimated noise; see `SampleSize`.
+    """Estimate the fewest seeds that show a true effect under an estimated noise; see `SampleSize`.
 
     Args:
         sd: Estimated standard deviation of one paired difference.
@@ -119,7 +119,7 @@ def sample_size(sd: float, df: float, effect: float, freedom: Freedom, alpha: fl
 
 
 def power_of(seeds: int, sd: float, effect: float, df: float | None = None, alpha: float = ALPHA) -> float:
-    """Chance that a two-sided paired t-test tells a true effect from zero, on its own side of zero.
+    """Compute the chance that a two-sided paired t-test finds a true effect, on its own side of zero.
 
     Args:
         seeds: Paired differences.
@@ -132,13 +132,13 @@ def power_of(seeds: int, sd: float, effect: float, df: float | None = None, alph
 
 
 def expected_power(seeds: int, sd: float, df: float, effect: float, freedom: Freedom, alpha: float = ALPHA) -> float:
-    """Power of so many seeds, averaged over the true variance: s² · df / χ² with the estimate's degrees of freedom."""
+    """Average the power of so many seeds over the true variance, s² · df / χ² with the df of the estimate."""
     sds = sd * np.sqrt(df / special.chdtri(df, _QUANTILES))
     return float(_power(seeds, abs(effect) / sds, freedom(seeds), alpha).mean())
 
 
 def _power(seeds: int, effects: NDArray[np.float64], df: float, alpha: float) -> NDArray[np.float64]:
-    """Power by true effect, in true standard deviations."""
+    """Compute the power by true effect, in true standard deviations."""
     if df <= 0:
         return np.zeros_like(effects)
     critical, shift = float(special.stdtrit(df, 1 - alpha / 2)), effects * math.sqrt(seeds)
@@ -150,7 +150,7 @@ def _power(seeds: int, effects: NDArray[np.float64], df: float, alpha: float) ->
 def seeds_needed(
     sd: float, effect: float, freedom: Freedom | None = None, alpha: float = ALPHA, power: float = POWER
 ) -> Seeds:
-    """Fewest seeds whose paired t-test sees a true effect this often; see `power_of`.
+    """Find the fewest seeds whose paired t-test sees a true effect this often; see `power_of`.
 
     It is the number for one candidate; `alpha` takes a correction for many. The seed that picks a candidate
     comes on top.

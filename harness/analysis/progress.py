@@ -18,9 +18,9 @@ AHEAD = 10
 
 
 def further_gain(hypervolume_now: float, expected_improvements: Sequence[float]) -> float:
-    """What the next ten trainings are expected to add, as a share of the hypervolume that there is.
+    """Estimate what the next ten trainings add, as a share of the hypervolume that there is.
 
-    Where each improvement is reckoned from today's front rather than from what the steps before will have left
+    Where each improvement is estimated from today's front rather than from what the steps before will have left
     [2], their sum is too large: the rule then goes on for longer than it need.
 
     Args:
@@ -44,7 +44,7 @@ def further_gain(hypervolume_now: float, expected_improvements: Sequence[float])
 
 
 def enough(hypervolume_now: float, expected_improvements: Sequence[float], threshold: float) -> bool:
-    """Whether to stop: another ten trainings are expected to add less than this share of the hypervolume [1].
+    """Decide whether to stop: another ten trainings are expected to add less than this share of the hypervolume [1].
 
     Args:
         hypervolume_now: As in `further_gain`.

@@ -14,13 +14,13 @@ from scipy import integrate, special
 
 
 def expected_maximum(candidates: int, sd: float, correlation: float = 0.0) -> float:
-    """Mean of the highest of normal readings with true mean zero.
+    """Compute the mean of the highest of normal observations with true mean zero.
 
-    E max = sd · √(1 − correlation) · ∫₀^∞ (1 − Φ(x)ᵐ − Φ(−x)ᵐ) dx: what equally correlated readings share
+    E max = sd · √(1 − correlation) · ∫₀^∞ (1 − Φ(x)ᵐ − Φ(−x)ᵐ) dx: what equally correlated observations share
     moves all of them alike and makes none the best [1].
 
     Args:
-        candidates: How many readings, m.
+        candidates: How many observations, m.
         sd: Standard deviation of each.
         correlation: Of every two of them, 0 to 1; `noise.SHARED_BASELINE` for gains of one seed.
 

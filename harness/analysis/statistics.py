@@ -7,7 +7,7 @@ make a gain look better than it is; each has its rule here:
   (`moderation`) [1]. The differences of one seed share the baseline's row, which takes away some of the
   degrees of freedom (`noise`).
 - **The winner's curse.** The search picks its finalists on the first seed. The best of many noisy
-  readings is too good on average, so the seed that picked a candidate does not judge it [2], and says nothing of noise.
+  observations is too good on average, so a selection seed does not judge its pick [2], and says nothing of noise.
 - **Many candidates.** With twenty candidates one passes a 5 % test by luck. A gain needs Holm's
   step-down correction over all candidates that were judged [3]; it holds under any dependence.
 - **Many looks.** Whoever adds seeds until a gain shows finds one. The k-th time that a study is judged on more seeds,
@@ -16,8 +16,8 @@ make a gain look better than it is; each has its rule here:
 - **These images.** Another validation set would give another gain. Where the trainings kept what each image
   contributes, verdicts are about new images like these (`new_images`), else about these.
 
-Where candidates climb a ladder, each is summarised by its longest trainings that have a control, and with their
-noise: readings after different numbers of epochs are neither averaged nor pooled.
+Where candidates are promoted, each is summarised by its longest trainings that have a control, and with their
+noise: observations after different numbers of epochs are neither averaged nor pooled.
 
 References:
     1. Smyth, "Linear models and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3(1), 2004.
@@ -83,7 +83,7 @@ class _Judgement(NamedTuple):
 
 
 def summarise(trials: pd.DataFrame, look: int = 1) -> pd.DataFrame:
-    """One row per architecture: its gain with interval and verdict, its costs, its states.
+    """Summarise each architecture in a row: its gain with interval and verdict, its costs, its states.
 
     Costs are medians over the rows in which they were measured; the interval of the latency ratio is
     the median of the rows' intervals and is not narrowed, as rows may repeat one measurement. Zero,
@@ -122,7 +122,7 @@ def summarise(trials: pd.DataFrame, look: int = 1) -> pd.DataFrame:
 
 
 def gain_noise(trials: pd.DataFrame, epochs: float | None = None) -> Noise:
-    """The scatter of the paired difference of one seed, over all candidates with two or more.
+    """Estimate the scatter of the paired difference of one seed, over all candidates with two or more.
 
     Args:
         trials: `StudyRecord.trials`.
@@ -132,7 +132,7 @@ def gain_noise(trials: pd.DataFrame, epochs: float | None = None) -> Noise:
 
 
 def gain_scatter(trials: pd.DataFrame, epochs: float | None = None) -> Moderated:
-    """The same, with each candidate's own: what a summary's intervals and verdicts rest on.
+    """Estimate the same, with each candidate's own: what a summary's intervals and verdicts rest on.
 
     Args:
         trials: `StudyRecord.trials`.
@@ -149,7 +149,7 @@ def gain_scatter(trials: pd.DataFrame, epochs: float | None = None) -> Moderated
 
 
 def scattering_rows(trials: pd.DataFrame, epochs: float | None = None) -> list[pd.DataFrame]:
-    """The rows whose scatter is noise, for each number of epochs, the most first.
+    """List the rows whose scatter is noise, for each number of epochs, the most first.
 
     Args:
         trials: `StudyRecord.trials`.
@@ -162,9 +162,9 @@ def scattering_rows(trials: pd.DataFrame, epochs: float | None = None) -> list[p
 
 
 def _scatter(candidates: pd.DataFrame, epochs: float) -> pd.DataFrame:
-    """The rows whose scatter is noise: of seeds that picked nobody, if any candidate has two of these.
+    """Return the rows whose scatter is noise: of evaluation seeds, if any candidate has two of these.
 
-    Whoever is picked for one high reading scatters more over all its seeds than over the others.
+    Whoever is picked for one high observation scatters more over all its seeds than over the others.
     """
     rows = candidates[(candidates["epochs"] == epochs) & candidates["gain_map50_95"].notna()]
     fresh = rows[~rows["selected_on"].astype(bool)]
@@ -172,10 +172,10 @@ def _scatter(candidates: pd.DataFrame, epochs: float) -> pd.DataFrame:
 
 
 def best_by_chance(trials: pd.DataFrame) -> tuple[int, float]:
-    """What the winner's curse is worth: candidates screened, and the gain of the best if none did anything.
+    """Estimate the winner's curse: candidates screened, and the gain of the best if none did anything.
 
     Returns:
-        How many have a gain on the seed that picks; the expected highest of so many, NaN without noise.
+        How many have a gain on the selection seed; the expected highest of so many, NaN without noise.
     """
     complete = _complete(trials)
     screened = complete[complete["selected_on"].astype(bool) & (complete["architecture"] != BASELINE)]
@@ -187,7 +187,7 @@ def best_by_chance(trials: pd.DataFrame) -> tuple[int, float]:
 
 
 def front(summary: pd.DataFrame, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> pd.Series[bool]:
-    """Which architectures nothing beats; a reading of one seed beats nobody who was judged.
+    """Mark the architectures that nothing beats; a single-seed observation beats nobody who was judged.
 
     The baseline and the judged candidates are compared among themselves. A screening candidate is
     marked where neither they nor other screening candidates dominate it: it is worth repeating.
@@ -209,9 +209,9 @@ def front(summary: pd.DataFrame, objectives: Sequence[str] = DEFAULT_OBJECTIVES)
 
 
 def judging_rows(trials: pd.DataFrame) -> pd.DataFrame:
-    """The rows of trials that candidates' gains rest on: those of `gain_seeds` seeds in `summarise`.
+    """Return the rows of trials that candidates' gains rest on: those of `gain_seeds` seeds in `summarise`.
 
-    Of each candidate's longest trainings with a control, those whose seed did not pick it; where there are none, all.
+    Of each candidate's longest trainings with a control, those of evaluation seeds; where there are none, all.
     """
     complete = _longest(_complete(trials))
     paired = complete[(complete["architecture"] != BASELINE) & complete["gain_map50_95"].notna()]
@@ -228,14 +228,14 @@ def ended(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _complete(trials: pd.DataFrame) -> pd.DataFrame:
-    """Complete rows with an accuracy, one per architecture, seed and number of epochs."""
+    """Return complete rows with an accuracy, one per architecture, seed and number of epochs."""
     rows = trials[(trials["state"] == State.COMPLETE) & trials["map50_95"].notna()]
     rows = rows if "epochs" in rows else rows.assign(epochs=0)
     return rows.drop_duplicates(["architecture", "epochs", "seed"], keep="last")
 
 
 def _longest(complete: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each architecture's longest trainings, of those that have a control where any has one."""
+    """Return each architecture's longest trainings' rows, of those that have a control where any has one."""
     compared = complete["epochs"].where(complete["gain_map50_95"].notna(), -1)
     highest, longest = (
         each.groupby(complete["architecture"]).transform("max") for each in (compared, complete["epochs"])
@@ -244,7 +244,7 @@ def _longest(complete: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judge(name: str, complete: pd.DataFrame) -> _Judgement:
-    """Which seeds judge a candidate, and their mean."""
+    """Find the seeds that judge a candidate, and their mean."""
     if name == BASELINE:
         if complete.empty:
             return _Judgement(float("nan"), 0, Standing.UNMEASURED, "the baseline has no complete row")
@@ -307,7 +307,7 @@ def _add_gains(summary: pd.DataFrame, complete: pd.DataFrame, trials: pd.DataFra
 def _corrected(
     summary: pd.DataFrame, scatters: Sequence[Moderated], images: Sequence[ImageNoise], look: int
 ) -> pd.Series[float]:
-    """p-values of no gain, corrected for how many candidates are judged and how often: below 5 % is a gain.
+    """Compute p-values of no gain, corrected for how many candidates are judged and how often: below 5 % is a gain.
 
     A gain is a one-sided claim. Two of its tests have to agree: Holm's over all candidates with the noise that they
     have in common, and each candidate's by its own noise, times how many tests those with noise of their own count for.
@@ -332,7 +332,7 @@ def _corrected(
 
 
 def _why_no_interval(judgement: _Judgement, noise: Noise) -> str:
-    """What to add to the basis of a gain that has no interval."""
+    """Return what to add to the basis of a gain that has no interval."""
     if judgement.standing not in {Standing.JUDGED, Standing.SCREENING} or noise.usable:
         return ""
     if noise.df == 0:
@@ -341,7 +341,7 @@ def _why_no_interval(judgement: _Judgement, noise: Noise) -> str:
 
 
 def _verdict(judgement: _Judgement, p_holm: float, high: float) -> Verdict:
-    """A gain needs the corrected test; a loss, which nobody selects for, only its interval."""
+    """Decide the verdict: a gain needs the corrected test; a loss, which nobody selects for, only its interval."""
     if judgement.standing is Standing.BASELINE:
         return Verdict.REFERENCE
     if judgement.standing is Standing.UNMEASURED:
@@ -356,7 +356,7 @@ def _add_mean(summary: pd.DataFrame, complete: pd.DataFrame, column: str) -> Non
 
     A seed moves all architectures alike, so that others say next to nothing new of how seeds scatter: the interval is
     Student's from an architecture's own seeds. Where it has one seed, or equal figures, the scatter of the others
-    stands in, with the degrees of freedom of readings that correlate by 1.
+    stands in, with the degrees of freedom of observations that correlate by 1.
     """
     noises = {epochs: pooled_noise(rows, column, 1.0) for epochs, rows in complete.groupby("epochs")}
     found = complete.groupby("architecture")[column].agg(["mean", "count", "std"]).reindex(summary.index)

@@ -1,7 +1,7 @@
-"""Which architectures the noise does not tell apart, and the letters that say so.
+"""Which architectures the noise does not distinguish, and the letters that say so.
 
 Two architectures are tied where the 95 % interval of the difference of their gains holds 0. Gains of one seed share the
-baseline's reading, which cancels from their difference; how much of two means cancels depends on the seeds that
+baseline's observation, which cancels from their difference; how much of two means cancels depends on the seeds that
 both have. Intervals are not corrected for the number of pairs: to correct would tie more, not fewer.
 
 "Tied" is not "equal" and does not pass on: where a is tied with b and b with c, a may still be told from c. That is why
@@ -25,7 +25,7 @@ from harness.analysis.statistics import gain_noise, judging_rows
 
 
 def difference_sd(noise: Noise, seeds: Collection[int], others: Collection[int]) -> float:
-    """Standard deviation of the difference of two mean gains that may share seeds.
+    """Compute the standard deviation of the difference of two mean gains that may share seeds.
 
     Var(ā − b̄) = s² (1/nₐ + 1/n_b − 2ρ m / (nₐ n_b)), with m common seeds and ρ = `SHARED_BASELINE`; for the same
     n seeds that is s²/n.
@@ -40,7 +40,7 @@ def difference_sd(noise: Noise, seeds: Collection[int], others: Collection[int])
 
 
 def told_apart(trials: pd.DataFrame, names: Sequence[str]) -> set[frozenset[str]]:
-    """Pairs of architectures whose difference in gain has a 95 % interval that leaves out 0.
+    """Find pairs of architectures whose difference in gain has a 95 % interval that leaves out 0.
 
     Args:
         trials: `StudyRecord.trials`.
@@ -64,11 +64,11 @@ def told_apart(trials: pd.DataFrame, names: Sequence[str]) -> set[frozenset[str]
 
 
 def letters(names: Sequence[str], apart: Collection[frozenset[str]]) -> dict[str, tuple[str, ...]]:
-    """The compact letter display: two names share a letter if and only if they are not told apart [1].
+    """Build the compact letter display: two names share a letter if and only if they are not distinguishable [1].
 
     Args:
         names: In the order in which letters are given out: the first one has an `a`.
-        apart: Pairs that are told apart.
+        apart: Pairs that are distinguishable.
 
     Returns:
         Name to its letters, one or more, in alphabetical order.
@@ -88,6 +88,6 @@ def letters(names: Sequence[str], apart: Collection[frozenset[str]]) -> dict[str
 
 
 def letter(number: int) -> str:
-    """`a` to `z`, then `aa`, `ab` and so on."""
+    """Return `a` to `z`, then `aa`, `ab` and so on."""
     more, place = divmod(number, 26)
     return (letter(more - 1) if more else "") + "abcdefghijklmnopqrstuvwxyz"[place]

@@ -46,7 +46,7 @@ class Architecture:
         return not self.placements
 
     def canonical(self, map_sizes: Mapping[str, MapSize]) -> Architecture:
-        """The representative of all proposals that compute the same function.
+        """Return the representative of all proposals that compute the same function.
 
         Args:
             map_sizes: Site name to height and width of its map, in pixels, at the image size used.
@@ -54,7 +54,7 @@ class Architecture:
         return replace(self, placements=tuple(p.canonical(map_sizes[p.site]) for p in self.placements))
 
     def identity(self, map_sizes: Mapping[str, MapSize]) -> str:
-        """Eight hexadecimal digits, equal for two architectures that compute the same function.
+        """Compute eight hexadecimal digits, equal for two architectures that compute the same function.
 
         Returns:
             `baseline` when nothing is inserted.
@@ -71,11 +71,11 @@ class Architecture:
         )
 
     def describe(self) -> str:
-        """One line for people."""
+        """Describe it in one line for people."""
         return "; ".join(placement.describe() for placement in self.placements) or "unmodified base"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for YAML, JSON and storage."""
+        """Return plain data for YAML, JSON and storage."""
         return {"base": self.base, "placements": [placement.to_dict() for placement in self.placements]}
 
     @classmethod

@@ -111,7 +111,7 @@ class LocalGroup:
 
 
 def first_twice(values: Iterable[Hashable]) -> Hashable | None:
-    """The first value that was there before; None where there is none."""
+    """Return the first value that was there before; None where there is none."""
     seen: set[Hashable] = set()
     for value in values:
         if value in seen:

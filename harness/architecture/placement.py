@@ -107,7 +107,7 @@ class Placement:
         return [group.kernel for group in self.groups]
 
     def canonical(self, map_size: MapSize) -> Placement:
-        """The same function with every idle choice at its default.
+        """Return the same function with every idle choice at its default.
 
         A KV pool does nothing without global heads, nor a gate without AttnConv; every pool and every tile
         that covers the whole map does the same. (Two kernels larger than the map reach the same pixels, but
@@ -140,7 +140,7 @@ class Placement:
         )
 
     def _canonical_heads(self, map_size: MapSize, kv_pool: int) -> tuple[list[LocalGroup], int]:
-        """Local groups and global heads that compute the same.
+        """Return local groups and global heads that compute the same, in their canonical form.
 
         AttnConv's gates mix the channels of a group, so its groups stay apart; a kernel that aggregates nothing
         is idle. The other operators' groups of one kernel are one group. A tile that covers the map is full
@@ -167,7 +167,7 @@ class Placement:
         return [LocalGroup(kernel, count) for kernel, count in heads.items()], global_heads
 
     def describe(self) -> str:
-        """One short line for people, such as `neck.P4 block: 2×k5 local + 2 global (KV pool 4)`."""
+        """Describe it in a short line for people, such as `neck.P4 block: 2×k5 local + 2 global (KV pool 4)`."""
         how = "" if self.mode is Mode.AFTER else f" {self.mode}"
         if not self.is_clo:
             options = ", ".join(f"{name} {value}" for name, value in self.options)
@@ -189,7 +189,7 @@ class Placement:
         return ", official initialisation" if self.init is Init.OFFICIAL and self.kind != Kind.BARE else ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for YAML and JSON; what is at its default is left out, but for Clo's first shape."""
+        """Return plain data for YAML and JSON; what is at its default is left out, but for Clo's first shape."""
         data: dict[str, Any] = {"site": self.site, "kind": str(self.kind)}
         if self.is_clo:
             data |= {
@@ -246,20 +246,20 @@ _SHAPE = {"groups", "global_heads", "kv_pool", "ffn_ratio", "ffn_kernel", "optio
 
 
 def _sentence(error: ValidationError | TypeError) -> str:
-    """The first fault: where, what would be right, what was given."""
+    """Say the first fault: where, what would be right, what was given."""
     if isinstance(error, TypeError):
         return str(error)
     return sentence(error.errors()[0])
 
 
 def _group(given: Any, site: str) -> dict[str, Any]:
-    """A local group as `to_dict` writes it."""
+    """Read a local group as `to_dict` writes it."""
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != _PAIR:
         raise UserError(f"{site}: each of its groups is [kernel, heads], such as [5, 2], not {shown(given)}")
     return {"kernel": given[0], "heads": given[1]}
 
 
 def absolute_kind(kind: str, folder: Path | None) -> str:
-    """The kind with the file of a user's own block as an absolute path."""
+    """Return the kind with the file of a user's own block as an absolute path."""
     file, found, name = kind.rpartition(":")
     return f"{(folder / file).resolve()}:{name}" if found and folder is not None else kind

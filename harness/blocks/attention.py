@@ -80,7 +80,7 @@ class PooledAttention(nn.Module):
         return attended.transpose(-1, -2).reshape(query.shape)
 
     def _attend_to_few(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attention as two products with channels before pixels, as maps lie: nothing is transposed."""
+        """Compute attention as two products with channels before pixels, as maps lie: nothing is transposed."""
         head_dim = query.shape[1] // self.heads
         queries, keys, values = (x.reshape(-1, head_dim, x.shape[2] * x.shape[3]) for x in (query, key, value))
         scores = torch.bmm((keys * head_dim**-0.5).transpose(1, 2), queries)
@@ -161,7 +161,7 @@ class CloAttention(OfficialModule):
         return in_layout_of(self.project_out(heads[0] if len(heads) == 1 else torch.cat(heads, dim=1)), x)
 
     def _may_stay(self, x: Tensor) -> bool:
-        """Whether the map's own layout serves as well as the working layout, so that conversions are saved.
+        """Return whether the map's own layout serves as well as the working layout, so that conversions are saved.
 
         oneDNN's 9×9 depth-wise convolutions take 0.39 ms contiguous and 0.59 to 0.94 ms channels_last (384 channels
         at 40², 1536 at 20²); 7×7 0.27 and 0.34; smaller kernels are the other way about. Its 1×1 convolutions
@@ -222,7 +222,7 @@ def mean_over_windows(x: Tensor, window_size: int) -> Tensor:
 
 
 def few_windows(x: Tensor, window_size: int) -> bool:
-    """Whether attention to all windows of the map is faster on CPU as plain products than as a fused kernel.
+    """Return whether attention to all windows is faster on CPU as plain products than as a fused kernel.
 
     Measured (plain and fused, ms of both threads): 25 windows of 40² 0.5 and 1.3, 100 of 20² 0.7 and 0.7, in
     training 2.3 and 2.7; 100 of 40² 2.1 and 1.8; 400 of 40² 18 and 5; 16 of 4² 0.13 and 0.06. 256 of 16² were

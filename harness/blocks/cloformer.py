@@ -194,7 +194,7 @@ class CloFormer(OfficialModule):
 
 
 def _stage(variant: Variant, index: int, downsample: Downsample) -> nn.Sequential:
-    """The blocks of one stage; the last leads to the next stage, if there is one."""
+    """Build the blocks of one stage; the last leads to the next stage, if there is one."""
     width, depth = variant.widths[index], variant.depths[index]
     next_width = variant.widths[index + 1] if index + 1 < len(variant.widths) else None
     attention = (variant.heads[index], variant.groups[index], variant.kernels[index], variant.windows[index])
@@ -211,7 +211,7 @@ def _stage(variant: Variant, index: int, downsample: Downsample) -> nn.Sequentia
 
 
 def _article_skip(width: int, next_width: int) -> nn.Sequential:
-    """Depth-wise convolution with stride 2, then a fully connected layer at each pixel."""
+    """Build a depth-wise convolution with stride 2, then a fully connected layer at each pixel."""
     return nn.Sequential(
         nn.Conv2d(width, width, MLP_KERNEL_SIZE, 2, MLP_KERNEL_SIZE // 2, groups=width),
         nn.Conv2d(width, next_width, 1),

@@ -15,13 +15,13 @@ from harness.blocks.registry import register_block
 
 
 def se_cost(channels: int, map_size: MapSize, reduction: int = 16) -> tuple[int, int]:  # noqa: ARG001
-    """Parameters and MACs of SE in closed form: two fully connected layers on one pooled pixel."""
+    """Count SE's parameters and MACs in closed form: two fully connected layers on one pooled pixel."""
     hidden = _hidden(channels, reduction)
     return 2 * channels * hidden + hidden + channels, 2 * channels * hidden
 
 
 def cbam_cost(channels: int, map_size: MapSize, reduction: int = 16, kernel_size: int = 7) -> tuple[int, int]:
-    """Parameters and MACs of CBAM: one bottleneck on two pooled pixels, one convolution of two maps to one."""
+    """Count CBAM's parameters and MACs: one bottleneck on two pooled pixels, one convolution of two maps to one."""
     hidden = _hidden(channels, reduction)
     params = 2 * channels * hidden + hidden + channels + 2 * kernel_size**2 + 1
     return params, 2 * (2 * channels * hidden) + 2 * kernel_size**2 * math.prod(map_size)

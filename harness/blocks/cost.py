@@ -19,7 +19,7 @@ def attention_cost(
     aggregate_qk: bool = True,
     aggregate_v: bool = True,
 ) -> tuple[int, int]:
-    """Parameters and MACs of one `CloAttention`, batch 1.
+    """Count the parameters and MACs of one `CloAttention`, batch 1.
 
     With C channels, N pixels, M pooled tokens, c channels of a branch and kernel k, AttnConv costs
     3·C·c·N + 3·c·k²·N + 2·c²·N and the global branch C·c·N + 2·C·c·M + 2·c·N·M; the fusion costs C²·N.
@@ -56,12 +56,12 @@ def attention_cost(
 def ffn_cost(
     channels: int, map_size: MapSize, *, ratio: float, kernel_size: int, depthwise: bool = True
 ) -> tuple[int, int]:
-    """Parameters and MACs of one `ConvFFN` with stride 1, batch 1."""
+    """Count the parameters and MACs of one `ConvFFN` with stride 1, batch 1."""
     hidden = int(channels * ratio)
     params = pointwise(channels, hidden) + pointwise(hidden, channels) + depthwise * hidden * (kernel_size**2 + 1)
     return params, math.prod(map_size) * hidden * (2 * channels + depthwise * kernel_size**2)
 
 
 def pointwise(inputs: int, outputs: int) -> int:
-    """Parameters of a 1×1 convolution with bias."""
+    """Count the parameters of a 1×1 convolution with bias."""
     return (inputs + 1) * outputs

@@ -34,7 +34,7 @@ class DepthwiseConv2d(nn.Conv2d):
         return out
 
     def _gradients_are_slow(self, x: Tensor) -> bool:
-        """Whether PyTorch would take oneDNN's general weight gradients; a compiler decides for itself."""
+        """Return whether PyTorch would take oneDNN's general weight gradients; a compiler decides for itself."""
         return (
             not torch.compiler.is_compiling()
             and not is_traced()

@@ -25,5 +25,5 @@ def in_layout_of(x: Tensor, original: Tensor) -> Tensor:
 
 
 def is_traced() -> bool:
-    """Whether a trace is being made, to count or to export: it takes the paths that suit every size."""
+    """Return whether a trace is being made, to count or to export: it takes the paths that suit every size."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]

@@ -23,7 +23,7 @@ class OfficialModule(nn.Module):
     """A module that can take weights of the official code."""
 
     def official_tensors(self) -> dict[str, Tensor]:
-        """Every official key with the place in this module's memory where its values belong.
+        """Return every official key with the place in this module's memory where its values belong.
 
         Returns:
             Detached views: writing to one changes this module. By default the module's own keys.
@@ -54,12 +54,12 @@ class OfficialModule(nn.Module):
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors with `prefix` and a dot before every key."""
+    """Return the same tensors with `prefix` and a dot before every key."""
     return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
 
 
 def convolution(prefix: str, module: nn.Conv2d, first: int = 0, count: int | None = None) -> dict[str, Tensor]:
-    """Weight and bias of a convolution, or of some of its output channels, as views.
+    """Return weight and bias of a convolution, or of some of its output channels, as views.
 
     Args:
         prefix: Official name of the convolution.
@@ -73,7 +73,7 @@ def convolution(prefix: str, module: nn.Conv2d, first: int = 0, count: int | Non
 
 
 def _faults(places: Mapping[str, Tensor], mapping: Mapping[str, Tensor]) -> list[str]:
-    """What keeps `mapping` from being loaded, one phrase a kind of fault."""
+    """Say what keeps `mapping` from being loaded, one phrase a kind of fault."""
     missing = sorted(set(places) - set(mapping))
     unexpected = sorted(set(mapping) - set(places))
     misshapen = [
@@ -86,6 +86,6 @@ def _faults(places: Mapping[str, Tensor], mapping: Mapping[str, Tensor]) -> list
 
 
 def _some(keys: list[str]) -> str:
-    """The first keys, and how many there are when that is not all."""
+    """Format the first keys, and how many there are when that is not all."""
     shown = ", ".join(keys[:_SHOWN])
     return shown if len(keys) <= _SHOWN else f"{shown} and {len(keys) - _SHOWN} more"

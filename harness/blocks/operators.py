@@ -36,7 +36,7 @@ def _same(x: Tensor) -> Tensor:
 
 
 def _softmax_of_a_head(x: Tensor) -> Tensor:
-    """Over the channels of (B, heads, head_dim, H, W): the gates of a head at a pixel sum to 1."""
+    """Apply softmax over the channels of (B, heads, head_dim, H, W): the gates of a head at a pixel sum to 1."""
     return x.softmax(dim=2)
 
 
@@ -107,7 +107,7 @@ class AblatedAttnConv(nn.Module):
     def cost(
         width: int, kernel_size: int, map_size: MapSize, aggregate_qk: bool = True, aggregate_v: bool = True
     ) -> PartCost:
-        """Closed form: a depth-wise convolution of what is aggregated, two 1×1 convolutions of the gate."""
+        """Count in closed form: a depth-wise convolution of what is aggregated, two 1×1 convolutions of the gate."""
         pixels = math.prod(map_size)
         aggregated = width * (2 * aggregate_qk + aggregate_v)
         params = aggregated * (kernel_size**2 + 1) + 2 * width * (width + 1)
@@ -136,7 +136,7 @@ class ResidualDepthwise(nn.Module):
 
     @staticmethod
     def cost(width: int, kernel_size: int, map_size: MapSize) -> PartCost:
-        """Closed form: one depth-wise convolution."""
+        """Count in closed form: one depth-wise convolution."""
         return width * (kernel_size**2 + 1), width * kernel_size**2 * math.prod(map_size)
 
 
@@ -171,7 +171,7 @@ class NeighbourhoodAttention(nn.Module):
         return out.reshape(batch, channels // 3, height, width)
 
     def _neighbours(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C, kernel_size², H·W); zero where a neighbour lies outside the map.
+        """Gather (B, C, H, W) to (B, C, kernel_size², H·W); zero where a neighbour lies outside the map.
 
         (Not `F.unfold`, which fake tensors on `cuda` cannot do where PyTorch was built without CUDA.)
         """
@@ -183,7 +183,7 @@ class NeighbourhoodAttention(nn.Module):
 
     @staticmethod
     def cost(width: int, kernel_size: int, map_size: MapSize) -> PartCost:
-        """Closed form: scores and weighted sum over kernel_size² neighbours; no weights of its own."""
+        """Count in closed form: scores and weighted sum over kernel_size² neighbours; no weights of its own."""
         return 0, 2 * width * kernel_size**2 * math.prod(map_size)
 
 
@@ -224,13 +224,13 @@ class WindowAttention(nn.Module):
         return out.narrow(2, 0, height).narrow(3, 0, width)
 
     def _tiles(self, qkv: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (B, tiles, heads, tokens, head_dim)."""
+        """Cut the map into queries, keys and values, each (B, tiles, heads, tokens, head_dim)."""
         query, key, value = (_tokens_of_tiles(part, self.heads, rows, columns) for part in qkv.chunk(3, dim=1))
         return query, key, value
 
     @staticmethod
     def cost(width: int, kernel_size: int, map_size: MapSize) -> PartCost:
-        """Closed form: scores and weighted sum over a tile, for every pixel of the filled-up map."""
+        """Count in closed form: scores and weighted sum over a tile, for every pixel of the filled-up map."""
         rows, columns = (min(kernel_size, side) for side in map_size)
         tokens = math.ceil(map_size[0] / rows) * rows * math.ceil(map_size[1] / columns) * columns
         return 0, 2 * width * tokens * rows * columns
@@ -260,7 +260,7 @@ def _local_conv(channels: int, kernel_size: int) -> DepthwiseConv2d:
 
 
 def _tokens_of_tiles(x: Tensor, heads: int, rows: int, columns: int) -> Tensor:
-    """(B, C, H, W) to (B, tiles, heads, rows·columns, C / heads); the tiles fill the map."""
+    """Cut (B, C, H, W) into (B, tiles, heads, rows·columns, C / heads); the tiles fill the map."""
     batch, channels, height, width = x.shape
     grid = (height // rows, width // columns)
     tiled = x.reshape(batch, heads, channels // heads, grid[0], rows, grid[1], columns)

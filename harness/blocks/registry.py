@@ -71,7 +71,7 @@ class BlockEntry:
                 raise BlockError(f"block '{self.name}' has no option '{option}'; its options: {known}")
 
     def full_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options with the defaults of those left out."""
+        """Return the options with the defaults of those left out."""
         self.check_options(options)
         return {**self.options, **options}
 
@@ -110,7 +110,7 @@ def register_block(
 
 
 def block_entry(name: str) -> BlockEntry:
-    """The entry under a name.
+    """Return the entry under a name.
 
     Raises:
         BlockError: There is none.
@@ -124,12 +124,12 @@ def block_entry(name: str) -> BlockEntry:
 
 
 def block_names() -> list[str]:
-    """All registered names."""
+    """List all registered names."""
     return sorted(_ENTRIES)
 
 
 def block_modules() -> list[ModuleType]:
-    """The modules that a user's own blocks come from: code that they have chosen to run."""
+    """List the modules that a user's own blocks come from: code that they have chosen to run."""
     names = _IMPORTED | {entry.build.__module__ for entry in _ENTRIES.values()}
     return [sys.modules[name] for name in sorted(names) if name in sys.modules and not name.startswith("harness.")]
 

@@ -39,11 +39,11 @@ class Evidence:
         self.baselines = {name: baseline for name, baseline in found if baseline}
 
     def cases(self, model: str, against: Sequence[str], title: str) -> list[Case]:
-        """A model in each study that tries it, with all that a rule names; see `required`."""
+        """Return a case for each study that tries the model, with all that a rule names; see `required`."""
         return cases(self.records, self.comparisons, model, against, title)
 
     def of(self, models: Sequence[str], against: Sequence[str]) -> list[Comparison]:
-        """Those of models whose names end so, with arms whose names end so, as far as they were measured."""
+        """Return the comparisons of models with arms whose names end so, as far as they were measured."""
         return [
             each
             for each in self.comparisons
@@ -72,37 +72,37 @@ def _comparisons(record: StudyRecord) -> Iterator[Comparison]:
 
 
 def attnconv_beats_convolution(evidence: Evidence) -> Finding:
-    """AttnConv minus convolution in its place."""
+    """Compare AttnConv with a convolution in its place."""
     return _better(evidence, ["operator conv"])
 
 
 def attnconv_beats_local_attention(evidence: Evidence) -> Finding:
-    """AttnConv minus local self-attention in its place, of either kind."""
+    """Compare AttnConv with local self-attention in its place, of either kind."""
     return _better(evidence, ["operator neighbourhood", "operator window"])
 
 
 def gate_nonlinearity(evidence: Evidence) -> Finding:
-    """The published gate minus a linear one; the other gates are shown."""
+    """Compare the published gate with a linear one; the other gates are shown."""
     return _better(evidence, ["gate none"], shown=["gate tanh", "gate sigmoid", "gate softmax"])
 
 
 def convffn_accuracy(evidence: Evidence) -> Finding:
-    """ConvFFN minus the plain FFN; no FFN is shown."""
+    """Compare ConvFFN with the plain FFN; no FFN is shown."""
     return _better(evidence, ["ffn plain"], shown=["ffn none"])
 
 
 def backbone_gain(evidence: Evidence) -> Finding:
-    """Clo blocks in the backbone, in both readings, against the baseline and its placebos."""
+    """Compare Clo blocks in the backbone, in both interpretations, with the baseline and its placebos."""
     return _gain(evidence, "backbone-last", others=["backbone", "backbone-bare"])
 
 
 def head_gain(evidence: Evidence) -> Finding:
-    """Clo blocks in the head, in both readings, against the baseline and its placebos."""
+    """Compare Clo blocks in the head, in both interpretations, with the baseline and its placebos."""
     return _gain(evidence, "head", others=[])
 
 
 def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = ()) -> Finding:
-    """Whether the model whose parts are tried beats all of these arms; what is shown decides nothing."""
+    """Judge whether the model whose parts are ablated beats all of these arms; what is shown decides nothing."""
     found = evidence.cases(_IN_PARTS, against, "AttnConv")
     verdicts = {case.verdict(0.0) for case in found}
     if Verdict.REFUTED in verdicts:
@@ -132,7 +132,7 @@ PLACEBOS = ("base widened to its params", "base widened to its macs")
 
 
 def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
-    """Whether a model gains at least one point against the baseline and against both placebos, in either reading."""
+    """Judge whether a model gains one point or more over baseline and both placebos, in either interpretation."""
     against = [BASELINE, *PLACEBOS]
     titles = ((model, "Clo block with residuals"), (f"{model}-bare", "bare CloAttention layer"))
     found = [case for name, title in titles for case in evidence.cases(name, against, title)]
@@ -151,7 +151,7 @@ def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
 
 
 def _of_case(case: Case) -> str:
-    """A reading of the insertion in half a sentence: its verdict, the gain, what decides, what is missing."""
+    """Describe an interpretation of the insertion in half a sentence: verdict, gain, what decides, what is missing."""
     verdict = case.verdict(CLAIMED)
     says_so = [each for each in case.measured if each.verdict(CLAIMED) is verdict]
     shown = [*case.measured[:1], *(each for each in says_so[:1] if each is not case.measured[0])]
@@ -162,7 +162,7 @@ def _of_case(case: Case) -> str:
 def _finding(
     found: Sequence[Case], *, claimed: float, verdict: Verdict, said: str, beside: Sequence[Comparison]
 ) -> Finding:
-    """The finding that a rule comes to.
+    """Build the finding that a rule comes to.
 
     Args:
         found: What the rule rests on.
@@ -190,19 +190,19 @@ def _finding(
 
 
 def _where(compared: Sequence[Comparison]) -> str:
-    """What the verdict is about: the data, never more."""
+    """Format what the verdict is about: the data, never more."""
     data = sorted({each.data for each in compared})
     beside = "; ".join(str(baseline) for baseline in _baselines(compared))
     return f"On {' and '.join(data)}{f' ({beside})' if beside else ''}: " if data else ""
 
 
 def _scope(compared: Sequence[Comparison]) -> str:
-    """Data that are not the claim's: all but COCO, whose studies have a published baseline beside them."""
+    """Name the data that are not the claim's: all but COCO, whose studies have a published baseline beside them."""
     return " and ".join(sorted({each.data for each in compared if each.published is None}))
 
 
 def _baselines(compared: Sequence[Comparison]) -> list[PublishedBaseline]:
-    """Of their studies, each once."""
+    """Return the published baselines of their studies, each once."""
     return [*{each.study: each.published for each in compared if each.published}.values()]
 
 

@@ -34,7 +34,7 @@ CHECKS: Mapping[str, Check] = {
 
 
 def needs_training(claim: Claim) -> bool:
-    """Whether detectors have to be trained to decide it from scratch."""
+    """Return whether deciding it from scratch requires training detectors."""
     return claim.kind is ClaimKind.ACCURACY
 
 

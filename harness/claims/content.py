@@ -80,7 +80,7 @@ def weights_adapt(build: Build | None = None, kernels: tuple[int, ...] = (3, 5, 
 
 
 def attention(operator: str) -> Build:
-    """Clo attentions with this local operator and random weights."""
+    """Return a function that builds Clo attentions with this local operator and random weights."""
 
     def build(kernel: int, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -109,7 +109,7 @@ def variation(module: nn.Module, kernel: int, images: int) -> Variation:
 
 
 def effective_weights(module: nn.Module, kernel: int, images: Tensor) -> Tensor:
-    """The effective weight of every channel at a lattice of pixels, (B, channels, rows, columns).
+    """Compute the effective weight of every channel at a lattice of pixels, (B, channels, rows, columns).
 
     Args:
         module: See `Build`.

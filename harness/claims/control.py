@@ -244,7 +244,7 @@ def sees_too_little(architecture: Architecture) -> bool:
 
 
 def _short(record: StudyRecord) -> pd.DataFrame:
-    """The summary of the search's own trainings, intervals corrected for the choice; long ones came after the pick."""
+    """Summarise the search's own trainings, intervals corrected for the choice; long ones came after the pick."""
     trials = record.trials[record.trials["epochs"] == record.settings.epochs]
     return corrected_for_choice(summarise(trials, record.look))
 

@@ -85,7 +85,7 @@ def downsamples(
 
 
 def resizing_modules(network: CloFormer) -> list[str]:
-    """Names of the innermost modules after the stem that give a map of another size than they take.
+    """List the innermost modules after the stem, by name, that give a map of another size than they take.
 
     Averaging over windows is no module and makes tokens rather than the next map; it isn't among them.
     """
@@ -119,6 +119,6 @@ def _ffn(kernel: int, depthwise: bool, stride: int = 1) -> ConvFFN:
 
 
 def _square(side: int, kernel: int) -> Tensor:
-    """The kernel's pixels around the middle."""
+    """Mark the kernel's pixels around the middle."""
     inside = (torch.arange(side) - side // 2).abs() <= kernel // 2
     return inside[:, None] & inside[None, :]

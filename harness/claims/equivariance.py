@@ -87,7 +87,7 @@ def attnconv_is_equivariant(
 
 
 def shift_error(operator: str, kernel: int, shift: tuple[int, int], seeds: Sequence[int], side: int = 24) -> Shifted:
-    """The greatest error of one operator, kernel and shift.
+    """Measure the greatest error of one operator, kernel and shift.
 
     Args:
         operator: A key of `harness.blocks.operators.LOCAL_OPERATORS`.
@@ -101,14 +101,14 @@ def shift_error(operator: str, kernel: int, shift: tuple[int, int], seeds: Seque
 
 
 def local_attention(operator: str, kernel: int, seed: int) -> nn.Module:
-    """A Clo attention of 16 channels whose four heads are all local, with random weights."""
+    """Build a Clo attention of 16 channels whose four heads are all local, with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CloAttention(16, 4, [4, 0], [kernel], 1, operator).eval()
 
 
 def foreign_operators(module: nn.Module) -> list[str]:
-    """Names of the operators of one forward pass that are neither convolutions nor point-wise."""
+    """List the operators of one forward pass that are neither convolutions nor point-wise, by name."""
     cost = module_cost(module, (1, 16, 12, 12))
     return sorted(({*cost.by_operator} - {"conv"}) | ({*cost.elementwise} - POINTWISE) | {*cost.uncounted})
 

@@ -66,13 +66,13 @@ class BranchSpectrum:
         return bool(self.global_branch[:, 1:].max() < CONSTANT)
 
     def high(self, curves: Curves) -> NDArray[np.float64]:
-        """Mean over the high frequencies, one value an image."""
+        """Average over the high frequencies, one value an image."""
         means: NDArray[np.float64] = curves[:, self.frequencies >= HIGH].mean(axis=1)
         return means
 
 
 def branch_spectrum(model: nn.Module, images: Tensor) -> list[BranchSpectrum]:
-    """The spectra in every Clo attention of a model that has both branches, in the order of its modules.
+    """Compute the spectra in every Clo attention of a model that has both branches, in the order of its modules.
 
     Attentions on maps below `SMALLEST_SIDE` are left out.
 
@@ -103,7 +103,7 @@ def branch_spectrum(model: nn.Module, images: Tensor) -> list[BranchSpectrum]:
 
 
 def relative_log_amplitude(maps: Tensor) -> Tensor:
-    """Log amplitude along the diagonal of the spectrum less the one at frequency 0, mean over channels.
+    """Compute log amplitude along the spectrum's diagonal less the one at frequency 0, mean over channels.
 
     What lies below float32's rounding of a channel's largest amplitude is put at that: a constant map has nothing
     but rounding at the other frequencies, or exact zeros, whose logarithm would be minus infinity.

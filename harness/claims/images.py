@@ -14,7 +14,7 @@ from harness.common.errors import UserError
 
 
 def read_images(paths: Sequence[str | Path], side: int) -> Tensor:
-    """The middle square of each image, (B, 3, side, side), RGB from 0 to 1.
+    """Read the middle square of each image, (B, 3, side, side), RGB from 0 to 1.
 
     Cut, not padded: grey bars would be edges that no image has, and so high frequencies.
 

@@ -59,7 +59,7 @@ class Insertion:
 
 
 def goes_into_yolov5() -> Finding:
-    """Check the article's YOLOv5s, both parts and both readings."""
+    """Check the article's YOLOv5s, both parts and both interpretations."""
     return goes_into(YOLOV5)
 
 
@@ -79,7 +79,7 @@ def goes_into(names: Sequence[str], imgsz: int = IMGSZ) -> Finding:
 
 
 def judge_insertions(insertions: Sequence[Insertion]) -> Finding:
-    """The finding that follows from what became of the models."""
+    """Return the finding that follows from what became of the models."""
     failed = [one.name for one in insertions if not one.holds]
     return Finding(
         verdict=judge(bool(insertions) and not failed),
@@ -135,14 +135,14 @@ def examine(name: str, imgsz: int = IMGSZ) -> Insertion:
 
 
 def clo_parts(model: nn.Module) -> list[nn.Module]:
-    """The Clo blocks and bare Clo attentions of a model, those within others left out."""
+    """List the Clo blocks and bare Clo attentions of a model, without those inside others."""
     found = [module for module in model.modules() if isinstance(module, CloBlock | CloAttention)]
     inner = {id(part) for module in found for part in module.modules() if part is not module}
     return [module for module in found if id(module) not in inner]
 
 
 def gradients(model: nn.Module, blocks: Sequence[nn.Module], images: Tensor) -> tuple[int, int]:
-    """Parameter tensors of the blocks that a gradient of the outputs in training reaches, and how many there are.
+    """Count the blocks' parameter tensors that a gradient of the outputs in training reaches, and all of them.
 
     Layer scales are set to 1 first: at 0, as they start, they alone get a gradient in the first step.
     """

@@ -78,13 +78,13 @@ class Claim(BaseModel):
 
 @cache
 def load_claims() -> tuple[Claim, ...]:
-    """All claims, in the order of the ledger."""
+    """Load all claims, in the order of the ledger."""
     text = files("harness.claims").joinpath("claims.yaml").read_text(encoding="utf-8")
     return TypeAdapter(tuple[Claim, ...]).validate_python(yaml.safe_load(text))
 
 
 def choose_claims(ids: Sequence[str] = ()) -> tuple[Claim, ...]:
-    """The claims of these ids, in the order of the ledger; all of them where no id is given.
+    """Return the claims of these ids, in the order of the ledger; all of them where no id is given.
 
     Raises:
         UserError: There is no such claim, or an id is given twice.

@@ -112,7 +112,7 @@ def has_the_published_flops(build: Build | None = None, imgsz: int = IMGSZ) -> F
 
 
 def stem_strides(network: CloFormer) -> tuple[int, ...]:
-    """How much smaller each of the stem's convolutions makes the map, from its sizes; 1×1 convolutions left out."""
+    """Measure by how much each convolution of the stem shrinks the map, from its sizes; 1×1 ones left out."""
     found: list[int] = []
 
     def note(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -130,7 +130,7 @@ def stem_strides(network: CloFormer) -> tuple[int, ...]:
 
 
 def takes_the_mean(network: CloFormer, imgsz: int = 96) -> bool:
-    """Whether the classifier's input is the mean over all pixels of the last stage, normalised."""
+    """Check whether the classifier's input is the mean over all pixels of the last stage, normalised."""
     seen: list[Tensor] = []
     handles = [
         network.stages[-1].register_forward_hook(lambda _m, _i, output: seen.append(output)),
@@ -159,7 +159,7 @@ def _blocks(stage: nn.Module) -> list[nn.Module]:
 
 
 def _is_complete(stage: nn.Module) -> bool:
-    """Whether a stage is made of Clo blocks that have a ConvFFN with its depth-wise convolution, and nothing else."""
+    """Return whether a stage has nothing but Clo blocks, all with a ConvFFN and its depth-wise convolution."""
     blocks = _blocks(stage)
     return bool(blocks) and all(
         isinstance(block, CloBlock) and block.mlp is not None and isinstance(block.mlp.dwconv, nn.Conv2d)

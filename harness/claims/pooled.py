@@ -256,7 +256,7 @@ def _read(path: Path) -> Result:
 
 
 def _trainings(result: Result) -> set[tuple[str, int, float]]:
-    """Those with an mAP that no two trainings have by chance: with all of its digits, and not 0."""
+    """Return the trainings with an mAP that no two have by chance: with all of its digits, and not 0."""
     return {(each.architecture, each.seed, each.map50_95) for each in result.trainings if each.map50_95}
 
 

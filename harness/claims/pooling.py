@@ -50,7 +50,7 @@ class Stage:
     pool: int
 
     def attention(self) -> CloAttention:
-        """The whole attention, local branch included."""
+        """Build the whole attention, local branch included."""
         return CloAttention(self.channels, self.heads, self.groups, self.kernels, self.pool)
 
 
@@ -70,7 +70,7 @@ class Counted:
 
 
 def stages(imgszs: Sequence[int] = (640, 128), pools: Sequence[int] = POOLS) -> Iterator[Stage]:
-    """All stages, each with pool 1 first, then with the others; CloFormer's with its own pools alone."""
+    """Yield all stages, each with pool 1 first, then with the others; CloFormer's with its own pools alone."""
     for imgsz in imgszs:
         for stride, channels in DETECTOR_WIDTHS.items():
             for pool in pools:

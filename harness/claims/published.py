@@ -105,18 +105,18 @@ class PublishedBaseline:
 
 @cache
 def published_tables() -> tuple[PublishedTable, ...]:
-    """All that were looked up."""
+    """Load all published tables that were looked up."""
     text = files("harness.claims").joinpath("published.yaml").read_text(encoding="utf-8")
     return TypeAdapter(tuple[PublishedTable, ...]).validate_python(yaml.safe_load(text))
 
 
 def is_coco2017(train_images: int, val_images: int) -> bool:
-    """Whether data have as many images as COCO 2017, which no other data set has by chance."""
+    """Return whether data have as many images as COCO 2017, which no other data set has by chance."""
     return (train_images, val_images) == COCO_2017
 
 
 def published_baseline(record: StudyRecord) -> PublishedBaseline | None:
-    """A study's baseline beside what is published; None if it is not of COCO 2017, or nothing is published for it."""
+    """Return a study's baseline beside what is published; None if not of COCO 2017, or nothing is published for it."""
     found = record.environment
     if not is_coco2017(found.train_images or 0, found.val_images or 0):
         return None

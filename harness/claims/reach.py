@@ -10,7 +10,7 @@ WIDTH = 8
 
 
 def pixels_reached(module: nn.Module, side: int) -> Tensor:
-    """The input pixels that the output pixel at (side // 2, side // 2) hears, (side, side).
+    """Mark the input pixels that the output pixel at (side // 2, side // 2) depends on, (side, side).
 
     Args:
         module: Keeps the size of maps of `WIDTH` channels; is in float64 afterwards.
@@ -21,7 +21,7 @@ def pixels_reached(module: nn.Module, side: int) -> Tensor:
 
 
 def share_reached(module: nn.Module, size: tuple[int, int]) -> float:
-    """Share of all pairs of an output and an input pixel of which the one hears the other.
+    """Compute the share of all pairs of an output and an input pixel in which the output depends on the input.
 
     Args:
         module: See `pixels_reached`.
@@ -32,7 +32,7 @@ def share_reached(module: nn.Module, size: tuple[int, int]) -> float:
 
 
 def _run(module: nn.Module, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """A random map, and what becomes of it: (1, H, W), a random combination of the channels at each pixel."""
+    """Run a random map: the map, and (1, H, W), a random combination of the output channels at each pixel."""
     generator = torch.Generator().manual_seed(0)
     given = torch.randn(1, WIDTH, *size, generator=generator, dtype=torch.float64, requires_grad=True)
     out: Tensor = module.double()(given)

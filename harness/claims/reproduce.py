@@ -106,7 +106,7 @@ class Ledger:
 
 
 def ablation_files(settings: ReproduceSettings) -> list[AblationFile]:
-    """The ablations that the chosen claims need, with what was asked for."""
+    """List the ablations that the chosen claims need, with what was asked for."""
     kinds = {claim.check for claim in choose_claims(settings.claims)}
     gains = kinds & {"accuracy.head_gain", "accuracy.backbone_gain"}
     parts = (kinds & set(ACCURACY_CHECKS)) - gains
@@ -122,7 +122,7 @@ def ablation_files(settings: ReproduceSettings) -> list[AblationFile]:
 
 
 def protocol_of(settings: ReproduceSettings) -> Recipe:
-    """What was asked for, else what suits the data: days of training are for COCO 2017 itself.
+    """Return the recipe asked for, else what suits the data: days of training are for COCO 2017 itself.
 
     COCO 2017 is what is called `coco.yaml`, or has its numbers of images, whatever it is called.
 
@@ -156,7 +156,7 @@ def protocol_of(settings: ReproduceSettings) -> Recipe:
 
 
 def _file(name: str, settings: ReproduceSettings) -> AblationFile | None:
-    """The ablation of that name as it was asked for; None where the base has no place for any of its models."""
+    """Load the ablation of that name as asked for; None where the base has no place for any of its models."""
     file = load_ablation(name)
     changes = dict(settings.changes)
     data = data_name(str(changes.get("data", file.data)))
@@ -172,7 +172,7 @@ def _file(name: str, settings: ReproduceSettings) -> AblationFile | None:
 
 
 def needed_ablations(settings: ReproduceSettings) -> list[Ablation]:
-    """The ablations that are to be run, everything named found.
+    """Prepare the ablations that are to be run, everything named found.
 
     Raises:
         UserError: Something does not exist or does not fit together.
@@ -227,7 +227,7 @@ def reproduce(
 
 
 def _by_study(ablations: Sequence[Ablation]) -> dict[str, list[Ablation]]:
-    """Those of one study together."""
+    """Group the ablations by study."""
     groups: dict[str, list[Ablation]] = {}
     for ablation in ablations:
         groups.setdefault(ablation.settings.file.name, []).append(ablation)
@@ -235,7 +235,7 @@ def _by_study(ablations: Sequence[Ablation]) -> dict[str, list[Ablation]]:
 
 
 def conclude(settings: ReproduceSettings, found: dict[str, Finding], observer: Observer) -> Ledger:
-    """The ledger from what there is; a claim that was not come to is not in it."""
+    """Build the ledger from what there is; a claim that was not come to is not in it."""
     records = stored(settings)
     claims = choose_claims(settings.claims)
     for claim in claims:
@@ -253,7 +253,7 @@ def conclude(settings: ReproduceSettings, found: dict[str, Finding], observer: O
 
 
 def ledger_of(folder: Path) -> Ledger:
-    """The ledger that lies in a folder: verdicts on accuracy read anew from the ablations' tables, the others as found.
+    """Read the ledger in a folder: accuracy verdicts judged anew from the ablations' tables, the others as found.
 
     Raises:
         UserError: The findings or the tables are damaged.
@@ -271,14 +271,14 @@ def ledger_of(folder: Path) -> Ledger:
 
 
 def stored(settings: ReproduceSettings) -> list[StudyRecord]:
-    """The ablations' studies as far as they exist, each once: of these data, and of those that were tried before."""
+    """Load the ablations' studies that exist, each once: of these data, and of those that were tried before."""
     names = dict.fromkeys(load_ablation(file).name for file in _FILES[protocol_of(settings)])
     files = [each / "study.db" for each in _folders(settings.folder, names)]
     return [load_record(sqlite_url(file), file.parent.name) for file in files if file.is_file()]
 
 
 def _folders(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Of the studies of these names, on whatever data: `from-the-base`, `from-the-base-bccd`."""
+    """List the folders of the studies of these names, on whatever data: `from-the-base`, `from-the-base-bccd`."""
     return [each for name in names for each in (folder / name, *sorted(folder.glob(f"{name}-*")))]
 
 
@@ -298,7 +298,7 @@ def _untrained(claims: Sequence[Claim], observer: Observer, folder: Path) -> dic
 
 
 def _frequency(records: Sequence[StudyRecord], folder: Path) -> Finding:
-    """On the weights of the first trained model that the ablations keep."""
+    """Check the frequency claim on the weights of the first trained model that the ablations keep."""
     for record in records:
         if record.ablation is None:
             continue
@@ -322,7 +322,7 @@ def write_findings(folder: Path, found: Mapping[str, Finding]) -> None:
 
 
 def read_findings(folder: Path) -> dict[str, Finding]:
-    """What earlier runs found, by claim.
+    """Read what earlier runs found, by claim.
 
     Raises:
         UserError: The file is damaged.

@@ -55,11 +55,11 @@ class Comparison:
     published: PublishedBaseline | None = None
 
     def verdict(self, claimed: float) -> Verdict:
-        """Whether at least so much is gained."""
+        """Judge whether at least so much is gained."""
         return judge_gain(self.row["low_corrected"], self.row["high_corrected"], claimed)
 
     def needed(self, claimed: float) -> SampleSize:
-        """Readings of every arm that it takes to tell a true difference of this size from what is claimed."""
+        """Estimate how many readings of every arm distinguish a true difference of this size from the claimed one."""
         row = self.row
         return sample_size(
             row["sd"],
@@ -77,7 +77,7 @@ class Comparison:
         return "" if self.row["sd"] > NO_VARIATION else "the noise is unknown: its seeds do not differ at all"
 
     def cells(self, claimed: float) -> dict[str, Cell]:
-        """A row of the evidence."""
+        """Return a row of the evidence."""
         relative, needed = claimed * self.baseline, self.needed(claimed).seeds
         return {
             "model": self.model,
@@ -121,7 +121,7 @@ class Case:
     Attributes:
         name: What it is called, for people.
         model: Name of the model; its ending where no study has it.
-        measured: Comparisons with at least one reading.
+        measured: Comparisons with at least one observation.
         missing: The others.
     """
 
@@ -131,7 +131,7 @@ class Case:
     missing: tuple[Missing, ...]
 
     def verdict(self, claimed: float) -> Verdict:
-        """The verdict on "at least so much better than everything named".
+        """Judge "at least so much better than everything named".
 
         Reproduced where all comparisons are there and say so. One that lies below refutes it, whatever the missing
         ones would say: nothing that they could is better than everything.
@@ -145,14 +145,14 @@ class Case:
 
 
 def is_called(name: str, end: str) -> bool:
-    """Whether an arm is the one that a rule calls so: `yolov5n-clo-head` is `head`."""
+    """Return whether an arm is the one that a rule calls so: `yolov5n-clo-head` is `head`."""
     return name == end or name.endswith((f"-clo-{end}", f": {end}"))
 
 
 def cases(
     records: Sequence[StudyRecord], comparisons: Sequence[Comparison], model: str, against: Sequence[str], title: str
 ) -> list[Case]:
-    """A model in each study that puts it to the test; where none does, one case that lacks everything.
+    """Build a case for each study that puts the model to the test; where none does, one that lacks everything.
 
     Args:
         records: Ablations.
@@ -188,7 +188,7 @@ def _case(record: StudyRecord, own: Sequence[Comparison], model: str, against: S
 
 
 def _missing(record: StudyRecord, model: str, end: str) -> Missing:
-    """Why a model cannot be compared with an arm in a study that has the model."""
+    """Say why a model cannot be compared with an arm in a study that has the model."""
     arm = _arm_of(record, model, end)
     if arm is None:
         why = _left_out(record, model, end)
@@ -205,7 +205,7 @@ def _missing(record: StudyRecord, model: str, end: str) -> Missing:
 
 
 def _untrained(record: StudyRecord, rows: pd.DataFrame) -> dict[str, str]:
-    """Why an arm has no complete training, and what to do."""
+    """Say why an arm has no complete training, and what to do."""
     ended = rows[~rows["state"].isin([State.COMPLETE, State.INTERRUPTED])]
     if ended.empty:
         return {"why": f"not trained yet in study {record.name}", "remedy": _AGAIN}
@@ -218,7 +218,7 @@ def _untrained(record: StudyRecord, rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _arm_of(record: StudyRecord, model: str, end: str) -> str | None:
-    """Identity of the arm that a model is to be compared with; None where the study has none."""
+    """Return the identity of the arm that a model is to be compared with; None where the study has none."""
     for arm in record.arms:
         if arm.name == end == BASELINE or arm.name == f"{model}: {end}":
             return str(arm.identity)
@@ -226,7 +226,7 @@ def _arm_of(record: StudyRecord, model: str, end: str) -> str | None:
 
 
 def _left_out(record: StudyRecord, model: str, end: str) -> str:
-    """Why a study has no such arm, in its own words; empty where it says nothing."""
+    """Say why a study has no such arm, in its own words; empty where it says nothing."""
     start = f"'{model}: {end}' is left out: "
     said = [each for each in (record.ablation.left_out if record.ablation else ()) if each.startswith(start)]
     return f"study {record.name} leaves it out: {said[0].removeprefix(start)}" if said else ""

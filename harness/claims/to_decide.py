@@ -28,7 +28,7 @@ def what_is_left(found: Sequence[Case], claimed: float) -> str:
 
 
 def _by_remedy(missing: Sequence[Missing]) -> list[str]:
-    """What is missing, what is mended alike together."""
+    """Format what is missing, what is fixed alike together."""
     remedies = dict.fromkeys(each.remedy for each in missing)
     return [
         f"{', '.join(dict.fromkeys(f'of {each.model} {each}' for each in missing if each.remedy == said))}: {said}"
@@ -37,7 +37,7 @@ def _by_remedy(missing: Sequence[Missing]) -> list[str]:
 
 
 def _seeds_to_decide(compared: Sequence[Comparison], claimed: float) -> str:
-    """How many seeds, for comparisons that are open; empty where there are none."""
+    """Format how many seeds the open comparisons need; empty where there are none."""
     unknown = dict.fromkeys(each.unknown for each in compared if each.unknown)
     if unknown:
         return f"two seeds or more of every arm, that differ ({'; '.join(unknown)})"

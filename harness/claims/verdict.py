@@ -86,7 +86,7 @@ class Finding:
             raise ValueError(f"undecided ('{self.sentence}') without to_decide; it says what a decision would take")
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; what is not finite becomes None."""
+        """Return plain data for JSON; what is not finite becomes None."""
         return {
             **asdict(self),
             "verdict": str(self.verdict),
@@ -97,7 +97,7 @@ class Finding:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finding:
-        """From `to_dict`'s; None becomes NaN in figures and stays None in the table."""
+        """Build a finding from `to_dict`'s data; None becomes NaN in figures and stays None in the table."""
         figures = tuple(_figure(one) for one in data["figures"])
         rows = tuple(dict(row) for row in data["rows"])
         own = {"verdict": Verdict(data["verdict"]), "figures": figures, "rows": rows}
@@ -105,7 +105,7 @@ class Finding:
 
 
 def judge_gain(low: float, high: float, claimed: float) -> Verdict:
-    """The verdict on "gains at least this much": does the whole interval lie on one side of it?
+    """Judge "gains at least this much": does the whole interval lie on one side of it?
 
     Args:
         low: Lower end of the gain's interval, corrected for multiple comparison; NaN where there is none.
@@ -127,7 +127,7 @@ def judge_gain(low: float, high: float, claimed: float) -> Verdict:
 
 
 def judge(holds: bool) -> Verdict:
-    """The verdict on what was counted, or measured down to rounding: it holds or it does not."""
+    """Judge what was counted, or measured down to rounding: it holds or it does not."""
     return Verdict.REPRODUCED if holds else Verdict.REFUTED
 
 

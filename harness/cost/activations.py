@@ -27,7 +27,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 def peak_activation_bytes(module: nn.Module, input_shape: tuple[int, int, int, int]) -> int:
-    """Bytes of the tensors alive at the fullest moment of one forward pass; see the head of this file.
+    """Count the bytes of the tensors alive at the fullest moment of one forward pass; see the head of this file.
 
     Args:
         module: Takes one tensor. It stays as it was.
@@ -39,7 +39,7 @@ def peak_activation_bytes(module: nn.Module, input_shape: tuple[int, int, int, i
 def observe(
     module: nn.Module, input_shape: tuple[int, int, int, int], layers: Mapping[str, nn.Module]
 ) -> tuple[int, dict[str, Shapes]]:
-    """Peak activation bytes, and the shapes of the tensors that each layer gives.
+    """Measure peak activation bytes, and the shapes of the tensors that each layer gives.
 
     Args:
         module: Takes one tensor. It stays as it was.

@@ -61,7 +61,7 @@ class Cost:
 
 
 def model_cost(model: nn.Module, imgsz: int, channels: int = 3) -> Cost:
-    """Cost of a detector for one square image, in eval mode and unfused. The model stays as it was.
+    """Count a detector's cost for one square image, in eval mode and unfused. The model stays as it was.
 
     Heads that only training uses (one-to-many beside one-to-one) are counted where the model computes
     them in eval mode too, as an unfused Ultralytics model does.
@@ -78,7 +78,7 @@ def model_cost(model: nn.Module, imgsz: int, channels: int = 3) -> Cost:
 
 
 def square_input(model: nn.Module, imgsz: int, channels: int) -> tuple[int, int, int, int]:
-    """Shape of one square image.
+    """Return the shape of one square image.
 
     Raises:
         UserError: `imgsz` is not a positive multiple of the model's largest stride.
@@ -94,7 +94,7 @@ def square_input(model: nn.Module, imgsz: int, channels: int) -> tuple[int, int,
 
 
 def module_cost(module: nn.Module, input_shape: tuple[int, int, int, int]) -> Cost:
-    """Cost of one module. Cost of blocks that keep channels and stride adds up: base + Σ block at its site.
+    """Count one module's cost. Costs of blocks that keep channels and stride add up: base + Σ block at its site.
 
     Args:
         module: Takes one tensor; gives tensors in any nesting of sequences and mappings.
@@ -104,7 +104,7 @@ def module_cost(module: nn.Module, input_shape: tuple[int, int, int, int]) -> Co
 
 
 def cost_of_trace(module: nn.Module, traced: Trace) -> Cost:
-    """The cost that a trace of the module says."""
+    """Return the cost that a trace of the module says."""
     return Cost(
         params=sum(parameter.numel() for parameter in module.parameters()),
         macs=sum(_part(traced.total, PRODUCT_NAMES).values()),
@@ -148,7 +148,7 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int, int]) -> Trace:
 
 
 def first_pass(module: nn.Module) -> nn.Module:
-    """A copy on the CPU, in eval mode and float32, that has seen no image: its head makes its anchors anew.
+    """Copy a module to the CPU, in eval mode and float32, that has seen no image: its head makes anchors anew.
 
     Else the anchors' arithmetic would be counted or not depending on the size of the last image.
     """
@@ -160,7 +160,7 @@ def first_pass(module: nn.Module) -> nn.Module:
 
 
 def tensors(output: object) -> Iterator[Tensor]:
-    """The tensors in any nesting of sequences and mappings, in order."""
+    """Yield the tensors in any nesting of sequences and mappings, in order."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, Mapping):
@@ -184,7 +184,7 @@ class _FlatOutput(nn.Module):
 
 @contextmanager
 def _attention_as_written() -> Iterator[None]:
-    """Without `nn.MultiheadAttention`'s fast path: one opaque operator that cannot be traced."""
+    """Switch off `nn.MultiheadAttention`'s fast path: one opaque operator that cannot be traced."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -54,7 +54,7 @@ def _is_floating(value: Any) -> bool:
 
 
 def _each(times: int, values: Callable[[list[Any], list[Any]], Any]) -> Formula:
-    """So many operations for each element of one floating-point input or output."""
+    """Return a formula: so many operations for each element of one floating-point input or output."""
 
     def formula(inputs: list[Any], outputs: list[Any]) -> float:
         value = values(inputs, outputs)
@@ -64,7 +64,7 @@ def _each(times: int, values: Callable[[list[Any], list[Any]], Any]) -> Formula:
 
 
 def _pool(less: int) -> Formula:
-    """The pixels of the window, less so many, for each output; clipped windows count in full.
+    """Return a formula: the pixels of the window, less so many, for each output; clipped windows count in full.
 
     Averaging n pixels takes n − 1 additions and a division, their maximum n − 1 comparisons.
     """
@@ -78,7 +78,7 @@ def _pool(less: int) -> Formula:
 
 
 def _integers(value: Any) -> list[int]:
-    """A constant list of a trace, or one made of constants."""
+    """Read a constant list of a trace, or one made of constants."""
     constant = value.toIValue()
     return [item.toIValue() for item in value.node().inputs()] if constant is None else list(constant)
 
@@ -100,6 +100,6 @@ ELEMENTWISE_NAMES = frozenset({*ELEMENTWISE, BIAS, ATTENTION_SOFTMAX, EINSUM_MUL
 
 
 def attention_softmax(inputs: list[Any], outputs: list[Any]) -> int:
-    """One scaling, one addition of a mask where there is one, and a softmax for each pair of query and key."""
+    """Count one scaling, one addition of a mask where there is one, and a softmax for each pair of query and key."""
     scores: int = math.prod(get_shape(outputs[0])[:-1]) * get_shape(inputs[1])[-2]
     return scores * (1 + (get_shape(inputs[3]) is not None) + PER_OUTPUT["softmax"])

@@ -79,7 +79,7 @@ class Ledger:
         return [*NOT_COUNTED, *(f"{name} ({times} calls): {reasons[name]}" for name, times in calls.items())]
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract of `clo cost --json`."""
+        """Return the contract of `clo cost --json`."""
         return {
             **asdict(self.cost),
             "flops": self.cost.flops,
@@ -90,7 +90,7 @@ class Ledger:
 
 
 def model_ledger(model: nn.Module, imgsz: int, channels: int = 3) -> Ledger:
-    """Ledger of a model as it stands, for one square image in eval mode. The model stays as it was.
+    """Count a model as it stands, for one square image in eval mode. The model stays as it was.
 
     Args:
         model: Takes images (1, channels, imgsz, imgsz).
@@ -122,7 +122,7 @@ def model_ledger(model: nn.Module, imgsz: int, channels: int = 3) -> Ledger:
 
 
 def fused_ledger(model: nn.Module, imgsz: int, channels: int = 3) -> Ledger | None:
-    """Ledger of the form that is deployed: norms merged into convolutions, branches re-parameterised.
+    """Count the form that is deployed: norms merged into convolutions, branches re-parameterised.
 
     Args:
         model: See `model_ledger`, as for the others. It stays as it was.
@@ -139,7 +139,7 @@ def fused_ledger(model: nn.Module, imgsz: int, channels: int = 3) -> Ledger | No
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The layers of an Ultralytics model, else the model's children, else the model itself."""
+    """Yield the layers of an Ultralytics model, else the model's children, else the model itself."""
     inner = getattr(model, "model", None)
     prefix, parent = ("model.", inner) if isinstance(inner, nn.Sequential) else ("", model)
     found = False
@@ -165,7 +165,7 @@ def _row(name: str, kind: str, params: int, counts: Counter[str], outputs: Shape
 
 
 def deployed(model: nn.Module, *, fused: bool = True) -> nn.Module:
-    """A copy in eval mode without gradients, fused if asked and if the model has a `fuse()`, as Ultralytics' have.
+    """Copy a model in eval mode without gradients, fused if asked and if it has a `fuse()`, as Ultralytics' have.
 
     Fusing merges batch norms into convolutions, re-parameterises branches and drops a head that only training needs.
     """

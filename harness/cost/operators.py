@@ -32,13 +32,13 @@ fills new tensors; none of that is arithmetic on activations, and it is in no fi
 
 
 def _convolution(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """MACs as fvcore counts them, and the bias apart."""
+    """Count MACs as fvcore counts them, and the bias apart."""
     biased = get_shape(inputs[2]) is not None
     return Counter(conv_flop_jit(inputs, outputs)) + Counter({BIAS: biased * math.prod(get_shape(outputs[0]))})
 
 
 def _product(name: str, left: int) -> Handler:
-    """MACs of a matrix product: each element of the output sums over the left operand's last dimension."""
+    """Return a counter of a matrix product's MACs: each output element sums over the left operand's last dimension."""
 
     def handler(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
         elements = math.prod(get_shape(outputs[0]))
@@ -49,14 +49,14 @@ def _product(name: str, left: int) -> Handler:
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """MACs of softmax(QKᵀ)V: batch · heads · Lq · Lk · (Dqk + Dv). A causal mask spares none of them."""
+    """Count MACs of softmax(QKᵀ)V: batch · heads · Lq · Lk · (Dqk + Dv). A causal mask spares none of them."""
     query, key, result = get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])
     macs = key[-2] * (math.prod(query) + math.prod(result))
     return Counter({ATTENTION: macs, ATTENTION_SOFTMAX: attention_softmax(inputs, outputs)})
 
 
 def _einsum(inputs: list[Any], outputs: list[Any]) -> Counter[str]:  # noqa: ARG001
-    """MACs of two operands' contraction: the product of the sizes of all labels that meet in it.
+    """Count MACs of two operands' contraction: the product of the sizes of all labels that meet in it.
 
     A label that is neither in the other operand nor in the result is summed before, by additions alone;
     without a label to sum over it is a multiplication of elements. Three or more operands can be

@@ -34,7 +34,7 @@ _DRAWS = 5_000
 
 
 def block_cost(placement: Placement, channels: int, map_size: MapSize) -> tuple[int, int]:
-    """Parameters and MACs of one block, batch 1; equal to fvcore's count of the built block.
+    """Count the parameters and MACs of one block, batch 1; equal to fvcore's count of the built block.
 
     Closed forms for Clo blocks. A registered block is built and counted, once a shape and map; its formula, if it
     has one, is held against the count.
@@ -112,7 +112,7 @@ class AdditiveCost:
     layers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def block(self, placement: Placement) -> tuple[int, int]:
-        """Parameters and MACs that one placement adds; fewer than 0 where it replaces a dearer layer."""
+        """Count the parameters and MACs that one placement adds; negative where it replaces a costlier layer."""
         site = self.sites[placement.site]
         size = site.map_size(self.imgsz)
         blocks = [block_cost(placement, width, size) for width in site.block_channels(placement.mode)]
@@ -136,13 +136,13 @@ class AdditiveCost:
         )
 
     def of(self, architecture: Architecture) -> tuple[int, int]:
-        """Parameters and MACs of an architecture, batch 1."""
+        """Count the parameters and MACs of an architecture, batch 1."""
         blocks = [self.block(placement) for placement in architecture.placements]
         return self.base.params + sum(b[0] for b in blocks), self.base.macs + sum(b[1] for b in blocks)
 
 
 def summarise_space(space: SearchSpace, cost: AdditiveCost) -> SpaceSummary:
-    """Size and range of cost of a space.
+    """Summarise the size of a space and its range of cost.
 
     Extremes are exact; the quartiles are of architectures drawn as the search draws them.
     """
@@ -178,9 +178,9 @@ def summarise_space(space: SearchSpace, cost: AdditiveCost) -> SpaceSummary:
 
 
 def _least_sum(values: Mapping[str, int], space: SearchSpace) -> int:
-    """The least sum of an architecture's blocks, given each site's least block.
+    """Compute the least sum of an architecture's blocks, given each site's least block.
 
-    A block that replaces a dearer layer makes a model cheaper; others are taken only where one must be.
+    A block that replaces a costlier layer makes a model cheaper; others are taken only where one must be.
     """
     required = [values[site] for site in space.required]
     free = sorted(value for site, value in values.items() if site not in space.required)
@@ -216,13 +216,13 @@ class CostTable(SpaceTable):
         self._added = np.array(rows, dtype=np.int64)
 
     def added(self, site: str) -> npt.NDArray[np.int64]:
-        """Parameters and MACs that each choice of a site adds, (choices + 1, 2), the empty one first."""
+        """Return the parameters and MACs that each choice of a site adds, (choices + 1, 2), the empty one first."""
         place = self._place[site]
         first = self._first[place]
         return self._added[first : first + self.choices[place] + 1]
 
     def of(self, indices: Indices) -> npt.NDArray[np.int64]:
-        """Parameters and MACs of each architecture.
+        """Sum the parameters and MACs of each architecture.
 
         Args:
             indices: (N, sites).

@@ -68,7 +68,7 @@ def load_safely(tasks: ModuleType) -> None:
 
 
 def refused(path: Path) -> str | None:
-    """Why a checkpoint that did not load was refused, for a user; None where nothing in it is unknown."""
+    """Say, for a user, why a checkpoint that did not load was refused; None where nothing in it is unknown."""
     unknown = _unknown(path)
     if writer := fault_of_names(unknown):
         return writer
@@ -87,7 +87,7 @@ def refused(path: Path) -> str | None:
 
 
 def _unknown(path: Path) -> list[str]:
-    """Sorted names in the checkpoint that the restricted unpickler would refuse as things stand."""
+    """List the names in the checkpoint that the restricted unpickler would refuse as things stand, sorted."""
     try:
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception:  # noqa: BLE001 - it is no such archive, or a damaged one: loading it says so better
@@ -109,7 +109,7 @@ def _allow_known_layers(path: Path) -> None:
 
 
 def _class_of_ours(name: str) -> type | None:
-    """A layer or a choice of this package."""
+    """Find a layer or a choice of this package by name; None where it is neither."""
     module, _, attribute = name.rpartition(".")
     if not f"{module}.".startswith(_OURS) or _is_missing(module):
         return None
@@ -120,7 +120,7 @@ def _class_of_ours(name: str) -> type | None:
 
 
 def _classes_of_block_files() -> Iterator[tuple[str, type]]:
-    """Classes that imported block files define, and layers that they import by name, under a pickle's names for them.
+    """Yield classes that imported block files define, and layers that they import by name, under their pickled names.
 
     The layers of PyTorch and Ultralytics are left to Ultralytics' own list.
     """
@@ -135,7 +135,7 @@ def _classes_of_block_files() -> Iterator[tuple[str, type]]:
 
 
 def _on_python_path(module: str) -> Path | None:
-    """The block file of that name in a folder that the user has put on PYTHONPATH; never one of the current folder."""
+    """Find the block file of that name in a folder that the user put on PYTHONPATH; never one of the current folder."""
     for folder in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
         file = Path(folder) / f"{module}.py"
         if file.is_file() and b"register_block" in file.read_bytes():
@@ -144,7 +144,7 @@ def _on_python_path(module: str) -> Path | None:
 
 
 def _is_library(module: str) -> bool:
-    """Whether it is installed, rather than somebody's own file."""
+    """Return whether it is installed, rather than somebody's own file."""
     return module in sys.stdlib_module_names or module in importlib.metadata.packages_distributions()
 
 

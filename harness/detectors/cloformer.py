@@ -104,7 +104,7 @@ class CloFormerStage(nn.Module):
 
 
 def cloformer_config(variant: str) -> Description:
-    """Description of a detector with a CloFormer backbone, in Ultralytics' form.
+    """Describe a detector with a CloFormer backbone, in Ultralytics' form.
 
     Args:
         variant: A published configuration: `xxs`, `xs`, `s`, `global` or `no_global`.

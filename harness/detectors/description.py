@@ -28,7 +28,7 @@ _NEED_TEXT = ("World", "YOLOE")
 
 
 def describe(spec: str) -> Description:
-    """The description in a file, under one of our names, or under one of Ultralytics'; in this order.
+    """Read the description in a file, under one of our names, or under one of Ultralytics'; in this order.
 
     Args:
         spec: Name, with or without `.yaml`, or path.
@@ -97,7 +97,7 @@ def in_one_scale(config: dict[str, Any], spec: str) -> Description:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Without Ultralytics' remarks on every model it reads or builds; errors still come through."""
+    """Silence Ultralytics' remarks on every model it reads or builds; errors still come through."""
     level = LOGGER.level
     LOGGER.setLevel("ERROR")
     try:

@@ -52,11 +52,11 @@ class Base:
         return digest.hexdigest()[:16]
 
     def build(self, classes: int | None = None) -> DetectionModel:
-        """The network with random weights; `classes` overrides the description's number."""
+        """Build the network with random weights; `classes` overrides the description's number."""
         return build(self.config, classes)
 
     def load(self) -> DetectionModel:
-        """The network of the description with its checkpoint's weights, or random ones where it has none.
+        """Load the network of the description with its checkpoint's weights, or random ones where it has none.
 
         Raises:
             UserError: The checkpoint holds another network than the description builds.
@@ -64,7 +64,7 @@ class Base:
         return self._with_weights(read_checkpoint(self.checkpoint)[0]) if self.checkpoint else self.build()
 
     def _with_weights(self, model: DetectionModel) -> DetectionModel:
-        """What a checkpoint holds, rebuilt: it is then the very network that a search or training would build."""
+        """Rebuild what a checkpoint holds: it is then the very network that a search or training would build."""
         head: Any = model.model[-1]
         network = self.build(getattr(head, "nc", None))
         if why := fault_of_network(model, network):
@@ -127,7 +127,7 @@ def next_size(spec: str) -> Base:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping.
+    """Read a YAML file's mapping.
 
     Raises:
         UserError: It is not YAML, or not a mapping.
@@ -160,7 +160,7 @@ def build(config: Description, classes: int | None = None) -> DetectionModel:
 
 
 def read_checkpoint(path: Path) -> tuple[DetectionModel, dict[str, Any]]:
-    """The network in a `.pt` file, and what else is in it; no code of the file's is run (see `checkpoints`).
+    """Read the network in a `.pt` file, and what else is in it; no code of the file's is run (see `checkpoints`).
 
     Raises:
         UserError: It is no checkpoint of a detector, or needs something that is not known to be a layer.

@@ -3,7 +3,7 @@
 As in Net2Net [1], but the new channels are drawn anew and not copied: every old channel keeps its weights, and
 its weights on new inputs are zero. So what the detector puts out does not depend on new channels before the first
 step; the zeros get a gradient at once, the new channels from the second step on, as a block does that starts as
-the identity. Copies would have to be told apart by noise, and halve what the old channels weigh.
+the identity. Copies would have to be made distinguishable by noise, and halve what the old channels weigh.
 
 Batch norms are per channel, so that the function is the same in training mode, too.
 
@@ -53,7 +53,7 @@ class _Grown:
 
 
 def can_grow(layer: nn.Module) -> bool:
-    """Whether all that a layer is made of can be widened.
+    """Return whether all that a layer is made of can be widened.
 
     Not where there is attention, whose number of heads follows from its width, nor in grouped convolutions.
     """
@@ -93,7 +93,7 @@ def transfer_widened(base: nn.Module, wide: nn.Module) -> Transfer:
 
 
 def _copy(one: _Grown) -> Iterator[tuple[str, Tensor]]:
-    """Set the old channels' weights; name and mask of each tensor that became larger."""
+    """Set the old channels' weights; yield name and mask of each tensor that became larger."""
     target = one.new.state_dict()
     for name, tensor in one.old.state_dict().items():
         place = target[name]
@@ -109,7 +109,7 @@ def _copy(one: _Grown) -> Iterator[tuple[str, Tensor]]:
 
 
 def _growths(old: Any, new: Any, inputs: Tensor, outputs: Tensor) -> Iterator[_Grown]:
-    """Every convolution in a layer or a part of one; `inputs` and `outputs` tell where its old channels are."""
+    """Yield every convolution in a layer or a part of one; `inputs` and `outputs` tell where its old channels are."""
     match old:
         case Conv():
             yield _Grown(old=old, new=new, inputs=inputs, outputs=outputs)
@@ -138,7 +138,7 @@ def _growths(old: Any, new: Any, inputs: Tensor, outputs: Tensor) -> Iterator[_G
 
 
 def _growths_of_elan(old: Any, new: Any, inputs: Tensor, outputs: Tensor) -> Iterator[_Grown]:
-    """YOLOv7's: two widths, and the mixing convolution reads the chain's outputs before both 1×1 convolutions'."""
+    """Yield YOLOv7's: two widths; the mixing convolution reads the chain's outputs before both 1×1 convolutions'."""
     width, inner = _widths(old.start, new.start), _widths(old.chain[0], new.chain[0])
     yield from _growths(old.side, new.side, inputs, _joined(width))
     yield from _growths(old.start, new.start, inputs, _joined(width))
@@ -149,7 +149,7 @@ def _growths_of_elan(old: Any, new: Any, inputs: Tensor, outputs: Tensor) -> Ite
 
 
 def _growths_of_gelan(old: Any, new: Any, outputs: Tensor) -> Iterator[_Grown]:
-    """YOLOv9's: the first convolution stays, the two branches behind it are widened."""
+    """Yield YOLOv9's: the first convolution stays, the two branches behind it are widened."""
     first = old.cv1.conv.out_channels
     inner = _widths(old.cv2, new.cv2)
     before = torch.arange(first // 2)
@@ -166,7 +166,7 @@ def _chain(old: Iterable[nn.Module], new: Iterable[nn.Module], segment: tuple[in
 
 
 def _joined(*segments: tuple[int, int]) -> Tensor:
-    """Where old channels are in a concatenation of widened segments, each given as (old, new) channels."""
+    """Locate old channels in a concatenation of widened segments, each given as (old, new) channels."""
     starts = [sum(wide for _, wide in segments[:number]) for number in range(len(segments))]
     return torch.cat([start + torch.arange(narrow) for start, (narrow, _) in zip(starts, segments, strict=True)])
 
@@ -178,12 +178,12 @@ def _pairs(old: nn.Module, new: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
 
 
 def _widths(old: nn.Module, new: nn.Module) -> tuple[int, int]:
-    """Channels that come out of a convolution, or a chain that ends in one, before and after."""
+    """Count the channels that come out of a convolution, or a chain that ends in one, before and after."""
     return _convolutions(old)[-1].out_channels, _convolutions(new)[-1].out_channels
 
 
 def _outer_channels(layer: Any) -> tuple[int, int]:
-    """Channels of a layer's input and output: of its first convolution and of the one that mixes at its end."""
+    """Count a layer's input and output channels: of its first convolution and of the one that mixes at its end."""
     last = {C3: "cv3", ELAN: "mix", RepNCSPELAN4: "cv4", ELAN1: "cv4"}.get(type(layer), "cv2")
     return _convolutions(layer)[0].in_channels, getattr(layer, last).conv.out_channels
 

@@ -26,7 +26,7 @@ def insert(
     sites: Mapping[str, Site] | None = None,
     classes: int | None = None,
 ) -> Description:
-    """The base's model description with the architecture's blocks.
+    """Build the base's model description with the architecture's blocks.
 
     A block `after` follows its site's layer, and whatever took that layer's output takes the block's. One
     `inside` is an argument of the layer's row, one that replaces the layer takes its row.
@@ -74,20 +74,20 @@ def insert(
 
 
 def index_map(base: Base, architecture: Architecture, sites: Mapping[str, Site]) -> dict[int, int]:
-    """Where each layer of the base went: old index to new index. A layer that was replaced is absent."""
+    """Map each layer of the base to where it went: old index to new index. A layer that was replaced is absent."""
     at = {_site(sites, base, placement).layer: placement.mode for placement in architecture.placements}
     return {layer: new for layer, new in _shifted(base, at).items() if at.get(layer) is not Mode.REPLACE}
 
 
 def _shifted(base: Base, at: Mapping[int, Mode]) -> dict[int, int]:
-    """Old index to new index of every row, whatever it holds now."""
+    """Map old index to new index of every row, whatever it holds now."""
     inserted_after = [layer for layer, mode in at.items() if mode is Mode.AFTER]
     total = len(base.config["backbone"]) + len(base.config["head"])
     return {index: index + sum(layer < index for layer in inserted_after) for index in range(total)}
 
 
 def block_row(placement: Placement, channels: int) -> tuple[str, list[Any]]:
-    """Class name and arguments of a placement's block on a map of `channels`, as a model YAML has them.
+    """Build class name and arguments of a placement's block on a map of `channels`, as a model YAML has them.
 
     Raises:
         UserError: The heads do not divide the channels, or the registered block or its option is unknown.
@@ -124,13 +124,13 @@ def _registered_arguments(placement: Placement, channels: int) -> list[Any]:
 
 
 def _short(arguments: list[Any], optional: list[Any], defaults: list[Any]) -> list[Any]:
-    """The arguments, and as many of the optional ones as it takes to say what differs from the defaults."""
+    """Return the arguments, and as many of the optional ones as it takes to say what differs from the defaults."""
     different = [index for index, pair in enumerate(zip(optional, defaults, strict=True)) if pair[0] != pair[1]]
     return [*arguments, *(optional[: different[-1] + 1] if different else [])]
 
 
 def _with_block(row: list[Any], placement: Placement, site: Site) -> list[list[Any]]:
-    """The rows that a site's row becomes."""
+    """Build the rows that a site's row becomes."""
     channels = site.block_channels(placement.mode)
     blocks = [block_row(placement, width) for width in channels]
     name, arguments = blocks[0]
@@ -145,7 +145,7 @@ def _with_block(row: list[Any], placement: Placement, site: Site) -> list[list[A
 
 
 def to_yaml(config: Mapping[str, Any], comment: str = "") -> str:
-    """The model description as Ultralytics' people write it: one layer a line."""
+    """Format the model description as Ultralytics' people write it: one layer a line."""
     lines = [f"# {line}" for line in comment.splitlines()]
     for key, value in config.items():
         if key in {"backbone", "head"}:
@@ -168,7 +168,7 @@ def _site(sites: Mapping[str, Site], base: Base, placement: Placement) -> Site:
 
 
 def _redirect(source: int | list[int], index: int, after: Mapping[int, int]) -> Any:
-    """A layer's `from` in the new numbering; -1 stays, since the previous layer is then the block itself."""
+    """Renumber a layer's `from`; -1 stays, since the previous layer is then the block itself."""
     if isinstance(source, list):
         return [_redirect(one, index, after) for one in source]
     if source == -1:
@@ -177,7 +177,7 @@ def _redirect(source: int | list[int], index: int, after: Mapping[int, int]) -> 
 
 
 def _scales_of_a_plain_config(config: Description) -> dict[str, list[float]]:
-    """Ultralytics reads depth and width from `scales` where there is one; older descriptions have them bare."""
+    """Take bare depth and width of an older description as `scales`, from which Ultralytics reads them."""
     depth = config.pop("depth_multiple", 1.0)
     width = config.pop("width_multiple", 1.0)
     return {"base": [depth, width, float("inf")]}

@@ -35,7 +35,7 @@ class BottleneckWithBlock(nn.Module):
 
 
 def bottleneck_channels(layer: nn.Module) -> list[int]:
-    """Output channels of every bottleneck that a layer is made of; none for a layer that has none."""
+    """List the output channels of every bottleneck that a layer is made of; none for a layer that has none."""
     return [_channels(one) for _, _, one in _bottlenecks(layer)]
 
 
@@ -53,7 +53,7 @@ def put_inside(layer: nn.Module, make: Callable[[], nn.Module]) -> None:
 
 
 def _bottlenecks(layer: nn.Module) -> list[tuple[nn.Module, str, Bottleneck]]:
-    """Parent, attribute and module of each; the layer itself is no place inside."""
+    """List parent, attribute and module of each; the layer itself is no place inside."""
     return [(p, name, m) for p in layer.modules() for name, m in p.named_children() if type(m) in _KNOWN]
 
 

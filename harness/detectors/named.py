@@ -1,6 +1,6 @@
 """Any detector that a person may name: a model, a checkpoint, an architecture file, or one of the article's.
 
-The article's models are a base, `-clo-` and where the blocks go, in two readings of the article:
+The article's models are a base, `-clo-` and where the blocks go, in two interpretations of the article:
 
 - `yolov5s-clo-backbone`, `yolov5s-clo-head`: a Clo block, with its residuals, after each stage of the
   backbone from P3 on, or after each map that feeds the head.
@@ -8,7 +8,7 @@ The article's models are a base, `-clo-` and where the blocks go, in two reading
 - the same with `-bare`: the CloAttention layer alone, without residual, initialised as published, which
   is what the copies in public forks insert.
 
-The article names the parts of the network, not the layers; both readings have the forks' shape: 8 heads
+The article names the parts of the network, not the layers; both interpretations have the forks' shape: 8 heads
 split 4 local and 4 global, kernel 5, KV window 4. Every base works: `yolov8s`, `yolov7-tiny`, `yolo11n`.
 """
 
@@ -52,7 +52,7 @@ class Detector:
     sites: dict[str, Site]
 
     def config(self, classes: int | None = None) -> Description:
-        """The model description, trainable by Ultralytics once `harness` is imported."""
+        """Build the model description, trainable by Ultralytics once `harness` is imported."""
         if self.architecture.is_baseline:
             return {**self.base.config, "nc": classes or self.base.config["nc"]}
         return insert(self.base, self.architecture, sites=self.sites, classes=classes)
@@ -63,12 +63,12 @@ class Detector:
         return index_map(self.base, self.architecture, self.sites)
 
     def load(self) -> DetectionModel:
-        """The network: a plain base with its weights if it has some, else with random ones."""
+        """Load the network: a plain base with its weights if it has some, else with random ones."""
         return self.base.load() if self.architecture.is_baseline else build(self.config())
 
 
 def article_architecture(name: str) -> Architecture | None:
-    """The article's model of that name, or None where it is no such name.
+    """Build the article's model of that name, or return None where it is no such name.
 
     Raises:
         UserError: Its base does not exist, or has no sites where the article puts blocks.
@@ -88,7 +88,7 @@ def article_architecture(name: str) -> Architecture | None:
 
 
 def article_sites(name: str) -> list[str]:
-    """Where the article's model of that name has its blocks; none where its base has no such place.
+    """List where the article's model of that name has its blocks; none where its base has no such place.
 
     Raises:
         UserError: Its base does not exist or has no sites; or it is no name of the article's.
@@ -101,7 +101,7 @@ def article_sites(name: str) -> list[str]:
 
 
 def read_architecture(spec: str) -> Architecture | None:
-    """The architecture in a file, or the article's of that name; None where `spec` is neither.
+    """Read the architecture in a file, or the article's of that name; None where `spec` is neither.
 
     Raises:
         UserError: The file is an architecture's and not a valid one.
@@ -125,7 +125,7 @@ def _from_file(path: Path) -> Architecture | None:
 
 
 def _faulty_line(placements: object, tree: Any, folder: Path) -> int:
-    """Of the placement that cannot be read, or of the file where none is to blame alone."""
+    """Find the line of the placement that cannot be read, or of the file where none is to blame alone."""
     for index, one in enumerate(placements if isinstance(placements, list) else ()):
         try:
             Placement.from_dict(one, folder)
@@ -135,7 +135,7 @@ def _faulty_line(placements: object, tree: Any, folder: Path) -> int:
 
 
 def find_detector(spec: str) -> Detector:
-    """What a person means by a model: name, YAML, checkpoint, architecture file or one of the article's.
+    """Find what a person means by a model: name, YAML, checkpoint, architecture file or one of the article's.
 
     Raises:
         UserError: There is no such model.

@@ -156,14 +156,14 @@ def import_block_files(description: Mapping[str, Any]) -> None:
     files = description.get(BLOCK_FILES) or ()
     asked = os.environ.get(SWITCH, "").lower() in {"1", "true"}
     loading = getattr(tasks._SafeLoad._local, "active", False)
-    if files and (asked or loading):  # for the whole process, or for the load under way
+    if files and (asked or loading):  # for the whole process, or for the running load
         raise TypeError(f"the model names a file of blocks, {files[0]}, which {SWITCH} keeps from running")
     for file in files:
         import_block_file(_located(Path(file), description))
 
 
 def _located(file: Path, description: Mapping[str, Any]) -> Path:
-    """Where a file of blocks lies: a relative one beside the model's YAML.
+    """Locate a file of blocks: a relative one lies beside the model's YAML.
 
     A checkpoint has forgotten where its YAML lay; its blocks were imported before it could be read.
     """
@@ -175,7 +175,7 @@ def _located(file: Path, description: Mapping[str, Any]) -> Path:
 
 
 def _as_ultralytics_knows_it(row: Sequence[Any]) -> list[Any]:
-    """The row that Ultralytics parses for ours; its own rows are copied, because it writes into them."""
+    """Return the row that Ultralytics parses for ours; its own rows are copied, because it writes into them."""
     source, repeats, module, arguments = row
     if module in CHANGING:
         if repeats != 1:
@@ -211,7 +211,7 @@ def class_width(head: Any) -> int | None:
 
 
 def _inside(row: Sequence[Any]) -> tuple[str, list[Any]] | None:
-    """Class name and arguments of what goes into a row's bottlenecks, if anything does."""
+    """Return class name and arguments of what goes into a row's bottlenecks, if anything does."""
     last = row[3][-1] if row[3] else None
     if isinstance(last, dict) and set(last) == {INSIDE}:
         [(name, arguments)] = last[INSIDE].items()

@@ -1,7 +1,7 @@
 """The architecture in a model YAML that `insert` wrote, as a report has it: found, and proven by writing it again.
 
 A model YAML says every layer of a network and no longer which of them were the base's. Beside the base's own rows
-what was inserted is plain to see; a guess is believed only if inserting it gives the same rows.
+what was inserted is plain to see; a guess is accepted only if inserting it gives the same rows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def recognised(config: Description, base: Base, sites: Mapping[str, Site]) -> Ar
             architecture = Architecture(base=base.name, placements=placements)
             again = insert(base, architecture, sites=sites, classes=config.get("nc"))
         except (UserError, BlockError, ValueError, TypeError, IndexError):
-            continue  # another reading of the same rows may be right
+            continue  # another interpretation of the same rows may be right
         if _same(again, config):
             return architecture
     return None

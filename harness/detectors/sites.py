@@ -59,7 +59,7 @@ class Site:
         return (Mode.AFTER, *inside, *((Mode.REPLACE,) if self.replaceable else ()))
 
     def block_channels(self, mode: Mode) -> list[int]:
-        """Channels of each block that a placement puts here: one block, or one a bottleneck.
+        """List the channels of each block that a placement puts here: one block, or one a bottleneck.
 
         Raises:
             UserError: The layer does not allow it.
@@ -74,12 +74,12 @@ class Site:
         return ", ".join(self.modes)
 
     def map_size(self, imgsz: int) -> MapSize:
-        """Height and width of the map at a square image size, in pixels."""
+        """Return height and width of the map at a square image size, in pixels."""
         side = math.ceil(imgsz / self.stride)
         return side, side
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract of `clo sites --json`."""
+        """Return the contract of `clo sites --json`."""
         return {
             "site": self.name,
             "layer": self.layer,
@@ -91,7 +91,7 @@ class Site:
 
 
 def find_sites(base: Base) -> dict[str, Site]:
-    """All sites of a detector in the order of its layers.
+    """Find all sites of a detector in the order of its layers.
 
     Raises:
         UserError: The graph has a form in which no site can be told.
@@ -131,7 +131,7 @@ def find_sites(base: Base) -> dict[str, Site]:
 
 
 def mode_channels(sites: Mapping[str, Site]) -> dict[str, dict[Mode, int]]:
-    """Every site's modes with the channels of the block there: what a search space needs.
+    """Map every site's modes to the channels of the block there: what a search space needs.
 
     Bottlenecks of different channels take no one block, so they are no place inside.
     """
@@ -142,12 +142,12 @@ def mode_channels(sites: Mapping[str, Site]) -> dict[str, dict[Mode, int]]:
 
 
 def map_sizes(sites: Mapping[str, Site], imgsz: int) -> dict[str, MapSize]:
-    """Every site's map at an image size: what `Architecture.identity` needs."""
+    """Return the size of every site's map at an image size: what `Architecture.identity` needs."""
     return {name: site.map_size(imgsz) for name, site in sites.items()}
 
 
 def _feeding_head(layers: Sequence[Any]) -> set[int]:
-    """Layers whose output the head takes.
+    """Find the layers whose output the head takes.
 
     YOLOv7 has one more convolution between the stage and the head at each level, which nothing else takes:
     it is the head's own, and the stage before it is what feeds the head.
@@ -163,13 +163,13 @@ def _feeding_head(layers: Sequence[Any]) -> set[int]:
 
 
 def _sources(layers: Sequence[Any], index: int) -> list[int]:
-    """Layers that a layer takes, by their numbers; -1 stands for the image."""
+    """List the layers that a layer takes, by their numbers; -1 stands for the image."""
     taken = layers[index].f if isinstance(layers[index].f, list) else [layers[index].f]
     return [source if source >= 0 else index + source for source in taken]
 
 
 def output_maps(layers: nn.Sequential, imgsz: int) -> dict[int, tuple[int, int, bool]]:
-    """Channels and stride of each layer's output, and whether they are its input's, from one forward pass.
+    """Measure channels and stride of each layer's output, and whether they are its input's, in one forward pass.
 
     Layers without one map are absent.
     """

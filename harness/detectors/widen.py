@@ -37,7 +37,7 @@ STEP = 2
 
 
 def hidden_channels(layer: Any) -> int:
-    """Channels inside a layer of `growth.GROWING`."""
+    """Count the channels inside a layer of `growth.GROWING`."""
     if isinstance(layer, ELAN):
         return int(layer.start.conv.out_channels)
     if isinstance(layer, RepNCSPELAN4):
@@ -46,7 +46,7 @@ def hidden_channels(layer: Any) -> int:
 
 
 def wider_arguments(layer: Any, arguments: Sequence[Any], steps: int) -> list[Any]:
-    """Arguments of a row whose layer is to have `steps` × `STEP` more hidden channels.
+    """Build the arguments of a row whose layer is to have `steps` × `STEP` more hidden channels.
 
     Args:
         layer: What the row builds, one of `growth.GROWING`.
@@ -65,7 +65,7 @@ def wider_arguments(layer: Any, arguments: Sequence[Any], steps: int) -> list[An
 
 
 def _with_expansion(layer: Any, arguments: list[Any], hidden: int) -> list[Any]:
-    """The row with `e` for so many hidden channels, and the defaults of whatever comes before `e`.
+    """Build the row's arguments with `e` for so many hidden channels, and the defaults of whatever precedes `e`.
 
     Ultralytics puts the channels of the input before a row's arguments, and the repeats behind the first.
     """
@@ -79,7 +79,7 @@ def _with_expansion(layer: Any, arguments: list[Any], hidden: int) -> list[Any]:
 
 
 def expansion(hidden: int, outputs: int) -> float:
-    """The shortest `e` for which Ultralytics' `int(outputs * e)` is `hidden`; 0.29 of 100 would be 28."""
+    """Find the shortest `e` for which Ultralytics' `int(outputs * e)` is `hidden`; 0.29 of 100 would be 28."""
     for decimals in range(1, 16):
         least = round(hidden / outputs, decimals)
         for e in (least, round(least + 10**-decimals, decimals)):
@@ -125,13 +125,13 @@ class _Row:
         return hidden_channels(self.layer)
 
     def added(self, size: Size, steps: int) -> int:
-        """Cost of so many steps beyond the base's; exact."""
+        """Compute the cost of so many steps beyond the base's; exact."""
         none, one, two = self.costs[size]
         return steps * (one - none) + steps * (steps - 1) // 2 * (two - 2 * one + none)
 
 
 def widened(base: Base, *, size: Size, added: int, imgsz: int, classes: int | None = None) -> Widening:
-    """The base, larger by as much as a detector with blocks is.
+    """Widen the base: make it larger by as much as a detector with blocks is.
 
     Args:
         base: Detector to widen.
@@ -165,7 +165,7 @@ def widened(base: Base, *, size: Size, added: int, imgsz: int, classes: int | No
 
 
 def _evenly(rows: Sequence[_Row], size: Size, added: int) -> dict[int, int]:
-    """Steps of every row for the largest common factor that adds no more than wanted."""
+    """Compute the steps of every row for the largest common factor that adds no more than wanted."""
 
     def steps(factor: float) -> dict[int, int]:
         return {row.number: round((factor - 1) * row.hidden / STEP) for row in rows}
@@ -183,7 +183,7 @@ def _evenly(rows: Sequence[_Row], size: Size, added: int) -> dict[int, int]:
 
 
 def _fill(rows: Sequence[_Row], size: Size, added: int, steps: Mapping[int, int]) -> dict[int, int]:
-    """One step more for those rows with which the sum comes closest to what is wanted."""
+    """Add one step for those rows with which the sum comes closest to what is wanted."""
     missing = added - sum(row.added(size, steps[row.number]) for row in rows)
     sums: dict[int, tuple[int, ...]] = {0: ()}  # of every set of rows; equal ones once
     for row in rows:
@@ -194,7 +194,7 @@ def _fill(rows: Sequence[_Row], size: Size, added: int, steps: Mapping[int, int]
 
 
 def _rows(config: Description, imgsz: int) -> list[_Row]:
-    """All rows that can be widened, measured on three detectors."""
+    """Measure, on three detectors, all rows that can be widened."""
     network = build(config)
     layers = {number: layer for number, layer in enumerate(network.model) if can_grow(layer)}
     stride_of = output_maps(network.model, imgsz=int(2 * network.stride.max()))
@@ -216,12 +216,12 @@ def _parameters(layer: nn.Module) -> int:
 
 
 def _weights(layer: nn.Module) -> int:
-    """Weights of all convolutions: each is multiplied once a pixel, since all have stride 1 and no groups."""
+    """Count the weights of all convolutions: each multiplies once a pixel, since all have stride 1 and no groups."""
     return sum(part.weight.numel() for part in layer.modules() if isinstance(part, nn.Conv2d))
 
 
 def _with_steps(config: Description, layers: Mapping[int, nn.Module], steps: Mapping[int, int]) -> Description:
-    """The description with wider rows; a row without a step stays as it was written."""
+    """Return the description with wider rows; a row without a step stays as it was written."""
     rows = [*config["backbone"], *config["head"]]
     for number, layer in layers.items():
         if steps[number]:

@@ -79,7 +79,7 @@ class AblationFile(BaseModel):
     @field_validator("seeds", "bases", mode="before")
     @classmethod
     def _so_many(cls, value: Any) -> Any:
-        """A number is that many, from 0 on."""
+        """Turn a number into that many seeds, from 0 on."""
         if not isinstance(value, int) or isinstance(value, bool):
             return value
         if value > MOST_SEEDS:

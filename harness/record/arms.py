@@ -119,14 +119,14 @@ class Wanted:
 
 
 def baseline_arm(base: str) -> Arm:
-    """The base itself."""
+    """Return the base itself as an arm."""
     return Arm(name=BASELINE, role=Role.BASELINE, architecture=Architecture(base=base), identity=BASELINE)
 
 
 def make_arms(
     models: Mapping[str, Architecture], wanted: Wanted, maps: Mapping[str, MapSize]
 ) -> tuple[list[Arm], list[str]]:
-    """All arms of some models of one base, the baseline first.
+    """Build all arms of some models of one base, the baseline first.
 
     Args:
         models: Name to architecture.
@@ -189,7 +189,7 @@ def _variants(name: str, model: Architecture, wanted: Wanted, maps: Mapping[str,
 
 
 def _change(factor: Factor, level: Level) -> Change:
-    """What a factor's level does to a Clo block.
+    """Return what a factor's level does to a Clo block.
 
     Raises:
         UserError: The factor has no such level.
@@ -243,7 +243,7 @@ def _global_heads(level: Level) -> Change:
 
 
 def _with_global_heads(placement: Placement, global_heads: int) -> Placement:
-    """As many global heads; the local groups share the others as they did, one head or more each."""
+    """Give a placement so many global heads; the local groups share the others as before, one head or more each."""
     local = placement.heads - global_heads
     kernels = [group.kernel for group in placement.groups] or [5]
     kernels = kernels[:local]

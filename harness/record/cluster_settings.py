@@ -65,7 +65,7 @@ class ClusterSettings(BaseModel):
 def cluster_settings(
     address: str | None, gpus: float | None, cpus: int | None, resources: list[str] | None
 ) -> ClusterSettings | None:
-    """What was said of a cluster on the command line; None where nothing was.
+    """Read what was said of a cluster on the command line; None where nothing was.
 
     Raises:
         UserError: Something of it cannot be meant.
@@ -87,7 +87,7 @@ def cluster_settings(
 
 
 def require_rays(executor: ExecutorKind, cluster: ClusterSettings, *, device: str, threads: int | None) -> None:
-    """What is Ray's to assign is asked of Ray, and only of Ray.
+    """Require that what is Ray's to assign is asked of Ray, and only of Ray.
 
     Raises:
         UserError: It is not.
@@ -117,7 +117,7 @@ def require_one_gpu(cluster: ClusterSettings) -> None:
 
 
 def require_equal_shares(cluster: ClusterSettings, batch: int) -> None:
-    """Several GPUs of one training take the same number of a batch's images.
+    """Require that several GPUs of one training take the same number of a batch's images.
 
     Args:
         cluster: What is asked for.
@@ -140,7 +140,7 @@ def _option(field: str) -> str:
 
 
 def parse_resources(given: list[str]) -> dict[str, float]:
-    """Custom resources from the command line.
+    """Parse custom resources from the command line.
 
     Raises:
         UserError: One isn't NAME=AMOUNT, or is what another option asks for.

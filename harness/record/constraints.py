@@ -27,7 +27,7 @@ class Bound(NamedTuple):
     is_upper: bool
 
     def broken_by(self, values: Any) -> Any:
-        """Whether a number, or which of many, is beyond the limit; NaN, which was not measured, is not."""
+        """Return whether a number, or which of many, is beyond the limit; NaN, which was not measured, is not."""
         return values > self.limit if self.is_upper else values < self.limit
 
 
@@ -51,7 +51,7 @@ class Constraints(BaseModel):
     @field_validator("required_sites", "forbidden_sites")
     @classmethod
     def _in_one_order(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
-        """The order in which somebody typed them says nothing."""
+        """Sort the sites: the order in which somebody typed them says nothing."""
         return tuple(sorted(set(sites)))
 
     @property

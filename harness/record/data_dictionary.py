@@ -336,7 +336,7 @@ FILES = (
 
 
 def page() -> str:
-    """The data dictionary as Markdown."""
+    """Render the data dictionary as Markdown."""
     parts = [
         "# Data dictionary",
         "What a study's folder (`results/STUDY/`) holds, file by file. Units are in the names: `_ms`, `_seconds`, "

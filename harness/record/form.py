@@ -153,7 +153,7 @@ def check_study(attributes: Mapping[str, Any]) -> None:
 
 
 def check_trial(number: int, columns: Iterable[str], attributes: Mapping[str, Any]) -> None:
-    """The same for a trial's `row`, in which all `columns` are single values, and its `model_yaml`.
+    """Refuse a trial's `row` or `model_yaml` of another form; all `columns` of a row are single values.
 
     Raises:
         ValueError: One is of another form.

@@ -55,24 +55,24 @@ class Ladder:
         return tuple(sorted({rung.epochs for rung in self.rungs}))
 
     def below(self, epochs: int) -> int:
-        """The level that a training to `epochs` goes on from; 0 for the first."""
+        """Return the level that a training to `epochs` goes on from; 0 for the first."""
         return max((level for level in self.levels if level < epochs), default=0)
 
     def steps(self, number: int) -> list[Step]:
-        """Every training that an architecture on a rung has behind it, each after what it goes on from."""
+        """List every training that an architecture on a rung has behind it, each after what it goes on from."""
         top = self.rungs[number]
         return [Step(epochs, place) for place in range(top.seeds) for epochs in self.levels if epochs <= top.epochs]
 
     def new_steps(self, number: int) -> list[Step]:
-        """Those that the rung below does not ask for."""
+        """List those that the rung below does not ask for."""
         before = set(self.steps(number - 1)) if number else set()
         return [step for step in self.steps(number) if step not in before]
 
     def pickers(self, epochs: int) -> int:
-        """How many seeds took part in choosing whom the readings after `epochs` would judge.
+        """Count the selection seeds: those that chose whom the observations after `epochs` would judge.
 
         A seed that picked an architecture after few epochs does not judge it after many either: the longer
-        training goes on from the very weights whose reading was the highest.
+        training goes on from the very weights that had the highest observed mAP.
         """
         if len(self.rungs) == 1 or epochs not in self.levels:  # beyond the ladder, whose seeds are fresh
             return 0
@@ -80,7 +80,7 @@ class Ladder:
         return self.rungs[max(last - 1, 0)].seeds
 
     def candidates(self, first: int, second: int | None = None) -> list[int]:
-        """How many are on each rung.
+        """Count how many are on each rung.
 
         Args:
             first: On the first.
@@ -127,7 +127,7 @@ class Unit(StrEnum):
 
 
 class Budget(NamedTuple):
-    """All that a study may take, without the common base."""
+    """All that a study may take, without the pretrained baseline."""
 
     amount: float
     unit: Unit

@@ -67,7 +67,7 @@ def refuse_foreign_study(folder: Path) -> None:
 
 
 def _describes_a_study(folder: Path) -> bool:
-    """Whether there is an environment.json as we write it; with a database server it is all that marks a study."""
+    """Tell whether there is an environment.json as we write it; with a database server it is all that marks a study."""
     try:
         about = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

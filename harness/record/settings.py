@@ -164,7 +164,7 @@ class SearchSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _what_rungs_and_budget_decide(cls, values: Any) -> Any:
-        """A ladder names epochs and seeds itself and lets one in three climb; a budget finds the candidates."""
+        """Let a ladder name epochs and seeds itself and promote one in three; let a budget find the candidates."""
         values = with_default_rates(values)
         if not isinstance(values, dict):
             return values
@@ -182,7 +182,7 @@ class SearchSettings(BaseModel):
 
     @model_validator(mode="after")
     def _cluster_is_rays(self) -> SearchSettings:
-        """What is Ray's to assign is asked of Ray, and only of Ray."""
+        """Require that what is Ray's to assign is asked of Ray, and only of Ray."""
         require_rays(self.executor, self.cluster, device=self.device, threads=self.threads)
         require_one_gpu(self.cluster)
         return self
@@ -312,7 +312,7 @@ _OPTIONS = {
 
 
 def search_settings(**values: Any) -> SearchSettings:
-    """Settings from the command line; options left out (None) take their default.
+    """Build settings from the command line; options left out (None) take their default.
 
     Raises:
         UserError: A value is out of its range.
@@ -343,12 +343,12 @@ def _parsed(option: str, text: object, parse: Callable[[str], Parsed]) -> Parsed
 
 
 def is_server(url: str) -> bool:
-    """Whether a storage is PostgreSQL's, where any number of searches may work on one study."""
+    """Return whether a storage is PostgreSQL's, where any number of searches may work on one study."""
     return url.startswith(("postgresql", "postgres:"))
 
 
 def with_driver(url: str) -> str:
-    """The URL of a PostgreSQL storage with the driver that clo-nas brings, where it names none."""
+    """Return the URL of a PostgreSQL storage with the driver that clo-nas brings, where it names none."""
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 

@@ -41,6 +41,6 @@ class Key(NamedTuple):
     seed: int
 
     def below(self, ladder: Ladder) -> Key | None:
-        """The training that it goes on from."""
+        """Return the training that it goes on from; None where it is the first."""
         epochs = ladder.below(self.epochs)
         return self._replace(epochs=epochs) if epochs else None

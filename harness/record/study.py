@@ -119,7 +119,7 @@ class StudyRecord:
 
 
 def evaluation_seeds(trials: pd.DataFrame) -> int:
-    """Seeds that picked nobody and have a gain, of the candidate that has most of them.
+    """Count the evaluation seeds that have a gain, of the candidate that has most of them.
 
     Args:
         trials: `StudyRecord.trials`.

@@ -135,7 +135,7 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Every training as a study's storage has it, by number: times as text, what was not measured left out."""
+    """Read every training as a study's storage has it, by number: times as text, what was not measured left out."""
     table = pq.read_table(path)
     version = int((table.schema.metadata or {})[VERSION_KEY.encode()])
     if version > TRIALS_SCHEMA_VERSION:
@@ -173,6 +173,6 @@ def _choices(kept: Mapping[str, Any]) -> Choices:
 
 
 def _by_row(table: pd.DataFrame) -> dict[str, dict[str, object]]:
-    """Row to column to value, without those that are missing."""
+    """Map row to column to value, without those that are missing."""
     rows = zip(map(str, table.index), table.to_dict("records"), strict=True)
     return {name: {str(column): value for column, value in row.items() if not pd.isna(value)} for name, row in rows}

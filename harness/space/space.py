@@ -85,7 +85,7 @@ class SearchSpace:
         self.required = tuple(site for site in self.sites if site in required)
 
     def _sites(self, channels: Mapping[str, Mapping[Mode, int]]) -> list[str]:
-        """The file's sites without the optional ones that the base lacks or that allow no mode of the space."""
+        """Return the file's sites without the optional ones that the base lacks or that allow no mode of the space."""
         found = [
             site
             for site in self.file.sites
@@ -99,7 +99,7 @@ class SearchSpace:
         return found
 
     def _allowed(self, sites: Sequence[str], required: Sequence[str], forbidden: Sequence[str]) -> list[str]:
-        """The sites that are not forbidden, if they leave room for the required ones."""
+        """Return the sites that are not forbidden, if they leave room for the required ones."""
         space = f"space '{self.file.name}' on {self.base}"
         for site in (*required, *forbidden):
             if site not in sites and not (site in forbidden and site in self.file.sites):
@@ -118,7 +118,7 @@ class SearchSpace:
         return allowed
 
     def _heads(self, site: str, channels: Mapping[Mode, int]) -> dict[Mode, tuple[int, ...]]:
-        """The modes in which a Clo block fits, each with the numbers of heads that divide the channels there."""
+        """Map the modes in which a Clo block fits to the numbers of heads that divide the channels there."""
         wanted = self.file.placement.heads
         fitting = {mode: tuple(h for h in wanted if channels[mode] % h == 0) for mode in self.modes[site]}
         fitting = {mode: heads for mode, heads in fitting.items() if heads}
@@ -150,11 +150,11 @@ class SearchSpace:
         return Architecture(base=self.base, placements=tuple(placements))
 
     def _kinds(self, site: str) -> list[str]:
-        """What a site is asked about first."""
+        """List what a site is asked about first."""
         return [*([] if site in self.required else [NO_BLOCK]), *self.file.placement.kind]
 
     def _choose(self, site: str, kind: str, pick: Pick) -> Placement:
-        """One placement, choice by choice: the one place that says which choice depends on which.
+        """Choose one placement, choice by choice: the one place that says which choice depends on which.
 
         A name always goes with the same choices, as Optuna demands.
         """
@@ -189,7 +189,7 @@ class SearchSpace:
         return Placement(site=site, mode=mode, kind=kind, **shape)
 
     def parameters(self, architecture: Architecture) -> dict[str, Option]:
-        """The Optuna parameters under which `suggest` yields this architecture, which the space holds."""
+        """Return the Optuna parameters under which `suggest` yields this architecture, which the space holds."""
         by_site = {placement.site: placement for placement in architecture.placements}
         parameters: dict[str, Option] = {}
         left = self.file.max_blocks - len(self.required)
@@ -223,7 +223,7 @@ class SearchSpace:
         return asked
 
     def _choose_noting(self, found: dict[str, Sequence[Any]], site: str, kind: str, pick: Pick) -> Placement:
-        """`_choose`, and note of each question what there was to choose from."""
+        """Call `_choose`, and note of each question what there was to choose from."""
 
         def noting(name: str, choices: Sequence[Any]) -> Any:
             found[name] = choices
@@ -232,7 +232,7 @@ class SearchSpace:
         return self._choose(site, kind, noting)
 
     def choices(self, site: str) -> list[dict[str, Option]]:
-        """What was chosen, question by question, for each of the site's `placements`."""
+        """Return what was chosen, question by question, for each of the site's `placements`."""
         return [chosen for _, chosen in self._table[site].values()]
 
     @cached_property
@@ -262,27 +262,27 @@ class SearchSpace:
         return range(max(1, len(self.required)), min(self.file.max_blocks, len(self.sites)) + 1)
 
     def site_sets(self) -> Iterator[tuple[str, ...]]:
-        """The sites that may have blocks together, fewest first, each set in the order of `sites`."""
+        """Yield the sites that may have blocks together, fewest first, each set in the order of `sites`."""
         for blocks in self.blocks:
             for sites in itertools.combinations(self.sites, blocks):
                 if set(self.required) <= set(sites):
                     yield sites
 
     def draw(self, rng: random.Random) -> Architecture:
-        """One architecture: the number of blocks, the sites that aren't required and the shapes, each uniformly."""
+        """Draw one architecture: number of blocks, sites that aren't required and shapes, each uniformly."""
         blocks = rng.randint(self.blocks[0], self.blocks[-1])
         free = [site for site in self.sites if site not in self.required]
         sites = [*self.required, *rng.sample(free, blocks - len(self.required))]
         return Architecture(base=self.base, placements=tuple(rng.choice(self.placements[site]) for site in sites))
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every distinct architecture, fewest blocks first."""
+        """Yield every distinct architecture, fewest blocks first."""
         for sites in self.site_sets():
             for chosen in itertools.product(*(self.placements[site] for site in sites)):
                 yield Architecture(base=self.base, placements=chosen)
 
     def holds(self, architecture: Architecture) -> bool:
-        """Whether the space has an architecture that computes the same."""
+        """Return whether the space has an architecture that computes the same."""
         sites = {placement.site for placement in architecture.placements}
         if len(sites) > self.file.max_blocks or not sites.issuperset(self.required):
             return False
@@ -295,7 +295,7 @@ class SearchSpace:
         )
 
     def identity(self, architecture: Architecture) -> str:
-        """`Architecture.identity` at this space's image size."""
+        """Compute `Architecture.identity` at this space's image size."""
         full = tuple(_with_defaults(placement) for placement in architecture.placements)
         return replace(architecture, placements=full).identity(self.maps)
 
@@ -304,7 +304,7 @@ class SearchSpace:
 
 
 def _with_defaults(placement: Placement) -> Placement:
-    """A registered block with every option; one that is left out is at its default, and no other block."""
+    """Return a registered block with every option, those left out at their defaults; Clo blocks as they are."""
     if placement.is_clo:
         return placement
     options = block_entry(placement.block_name).full_options(dict(placement.options))
@@ -320,12 +320,12 @@ def _names(choices: Sequence[str]) -> list[str]:
 
 
 def _ask(trial: optuna.trial.BaseTrial, site: str, name: str, choices: Sequence[Any]) -> Any:
-    """Optuna's choice; it is not asked where there is none."""
+    """Ask Optuna for its choice; it is not asked where there is none."""
     return trial.suggest_categorical(f"{site}:{name}", choices) if len(choices) > 1 else choices[0]
 
 
 def _every_path(choose: Callable[[Pick], Placement]) -> Iterator[tuple[Placement, dict[str, Option]]]:
-    """All that `choose` can yield, each with the choices that lead there, the last choice varying fastest."""
+    """Yield every placement that `choose` allows, with the choices that lead there, the last one varying fastest."""
     path: list[int] = []
     while True:
         taken: list[tuple[int, int]] = []

@@ -86,7 +86,7 @@ class PlacementChoices(_Model):
 
     @model_validator(mode="after")
     def _shapes_can_be_listed(self) -> Self:
-        """A search looks at every shape of a block, so that lists that multiply to millions would keep it for hours."""
+        """Refuse lists that multiply to millions: a search looks at every shape of a block, and would take hours."""
         shapes = sum(math.prod(map(len, self._lists_of(kind))) for kind in self.kind)
         if shapes > MOST_SHAPES:
             raise ValueError(
@@ -95,7 +95,7 @@ class PlacementChoices(_Model):
         return self
 
     def _lists_of(self, kind: str) -> list[tuple[Any, ...]]:
-        """What there is to choose from for a kind."""
+        """List what there is to choose from for a kind."""
         shared = [self.mode, self.init]
         if kind not in set(Kind):
             return [*shared, *self.options.get(kind.rpartition(":")[2], {}).values()]
@@ -195,7 +195,7 @@ def _say(problem: Mapping[str, Any]) -> str:
 
 
 def _registered(kind: str) -> BlockEntry:
-    """The entry of a kind that is none of Clo's; its file is imported first.
+    """Return the entry of a kind that is none of Clo's; its file is imported first.
 
     Raises:
         ValueError: There is no such block.

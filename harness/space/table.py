@@ -37,7 +37,7 @@ class SpaceTable:
         self._first = np.concatenate([[0], np.cumsum(self.choices + 1)[:-1]])
 
     def indices(self, architecture: Architecture) -> npt.NDArray[np.int64]:
-        """The numbers of one architecture, (sites,).
+        """Return the numbers of one architecture, (sites,).
 
         Raises:
             UserError: The space has no placement that computes the same.
@@ -51,7 +51,7 @@ class SpaceTable:
         return numbers
 
     def architecture(self, numbers: Indices) -> Architecture:
-        """The architecture of one row of numbers, (sites,).
+        """Return the architecture of one row of numbers, (sites,).
 
         Raises:
             ValueError: The array is no whole numbers, has another shape, or names a placement that is not there.
@@ -62,7 +62,7 @@ class SpaceTable:
         return Architecture(base=self.space.base, placements=placements)
 
     def draw(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Numbers of random architectures, (count, sites), distributed as `SearchSpace.draw` does."""
+        """Draw numbers of random architectures, (count, sites), distributed as `SearchSpace.draw` does."""
         required = np.isin(self.space.sites, self.space.required)
         blocks = rng.integers(self.space.blocks[0], self.space.blocks[-1] + 1, size=(count, 1))
         order = np.full((count, len(required)), -1)  # required sites come first
@@ -71,7 +71,7 @@ class SpaceTable:
         return np.where(order < blocks, rng.integers(1, self.choices + 1, size=order.shape), 0)
 
     def everything(self) -> npt.NDArray[np.int64]:
-        """Numbers of every architecture, (size, sites), in the order of `SearchSpace.enumerate`."""
+        """Return the numbers of every architecture, (size, sites), in the order of `SearchSpace.enumerate`."""
         parts = []
         for sites in self.space.site_sets():
             columns = [self._place[site] for site in sites]
