@@ -6,7 +6,7 @@ import signal
 
 
 def run() -> None:
-    """Be `clo`; before and after it there is nothing to end in order, so that Ctrl-C needs no traceback."""
+    """Run `clo`; before and after it there is nothing to end in order, so that Ctrl-C needs no traceback."""
     is_pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it's ignored, or somebody's own
     if is_pythons:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -131,7 +131,7 @@ def ablate(
 
 
 def seed_list(option: str, text: str | None) -> int | tuple[int, ...] | None:
-    """How many seeds, or which ones.
+    """Parse how many seeds, or which ones.
 
     Raises:
         UserError: It is neither.

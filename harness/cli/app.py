@@ -244,7 +244,7 @@ def latency(
 
 
 def main() -> None:
-    """Entry point: errors of the user are one sentence and exit code 2; Ctrl-C is 130, at once if pressed twice."""
+    """Run the program: errors of the user are one sentence and exit code 2; Ctrl-C is 130, at once if pressed twice."""
     with Interrupts(end_at_second=True) as ctrl_c:
         try:
             isolate_ultralytics()

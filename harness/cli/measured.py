@@ -47,7 +47,7 @@ def print_latency(a: str, b: str, measured: Latency, threads: Threads) -> None:
 
 
 def _conditions(measured: Latency) -> list[str]:
-    """How the models ran, and what the machine did meanwhile; what it doesn't tell is left out."""
+    """Say how the models ran, and what the machine did meanwhile; what it doesn't tell is left out."""
     runs = [
         f"{measured.mode} ({measured.engine})",
         measured.dtype + (" with TF32" if measured.tf32 else ""),
@@ -76,7 +76,7 @@ def _conditions(measured: Latency) -> list[str]:
 
 
 def _layer_rows(ledger: Ledger) -> list[list[str]]:
-    """The table by layer in millions; of several outputs the first."""
+    """Format the table by layer in millions; of several outputs the first."""
     rows = []
     for layer in ledger.layers:
         millions = [f"{count / 1e6:.3f}" for count in (layer.macs, layer.flops, layer.elementwise)]

@@ -77,7 +77,7 @@ def typed_command() -> list[str]:
 
 
 def choice(option: str, choices: type[Choice], text: str) -> Choice:
-    """The choice of that name.
+    """Return the choice of that name.
 
     Raises:
         UserError: There is none.
@@ -89,5 +89,5 @@ def choice(option: str, choices: type[Choice], text: str) -> Choice:
 
 
 def is_path(study: str) -> bool:
-    """Whether it can be no study's name; see `harness.cli.studies.study_url`."""
+    """Return whether it can be no study's name; see `harness.cli.studies.study_url`."""
     return "/" in study or "\\" in study or study in {".", ".."}

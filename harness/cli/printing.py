@@ -23,5 +23,5 @@ def print_table(header: list[str], rows: list[list[Any]]) -> None:
 
 
 def counts(values: list[int]) -> str:
-    """`[64, 64]` as `2 × 64`."""
+    """Format `[64, 64]` as `2 × 64`."""
     return ", ".join(f"{values.count(value)} × {value}" for value in sorted(set(values))) or "-"

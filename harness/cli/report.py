@@ -91,7 +91,7 @@ def report(
 
 
 def table_folder(study: str, storage: str | None, results: Path) -> Path | None:
-    """The folder whose tables are to be rendered; None for a study that has a storage.
+    """Find the folder whose tables are to be rendered; None for a study that has a storage.
 
     Args:
         study: A name, or a path.
@@ -118,7 +118,7 @@ def table_folder(study: str, storage: str | None, results: Path) -> Path | None:
 
 
 def _is_more_than_a_study(folder: Path, out: Path | None, alone: str, as_json: bool) -> bool:
-    """Render what is no single study; whether there was such a thing. `alone` is what was asked for of a study alone.
+    """Render what is no single study, and tell whether it did. `alone` is what was asked for of a study alone.
 
     Raises:
         UserError: That was asked for.

@@ -243,7 +243,7 @@ _LEAST_COUNT = 1000
 
 
 def duration(text: str | None, option: str = "--timeout") -> float | None:
-    """Seconds of a time such as 25m.
+    """Parse a time such as 25m, in seconds.
 
     Raises:
         UserError: It is none.
@@ -257,7 +257,7 @@ def duration(text: str | None, option: str = "--timeout") -> float | None:
 
 
 def count(option: str, text: str | None) -> float | None:
-    """A number as reports print it, such as 1.77M.
+    """Parse a number as reports print it, such as 1.77M.
 
     Raises:
         UserError: It is none.

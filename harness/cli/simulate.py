@@ -110,7 +110,7 @@ def simulate(
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error, where somebody looks."""
+    """Show a bar on standard error, where somebody looks; yield what advances it."""
     from rich.console import Console
     from rich.progress import Progress
 

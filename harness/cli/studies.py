@@ -26,7 +26,7 @@ from harness.report.several import write_several
 
 
 def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyRecord, Path]:
-    """A study's record and its folder.
+    """Load a study's record, and return it with its folder.
 
     Raises:
         UserError: There is no such study.
@@ -40,7 +40,7 @@ def study_record(study: str, storage: str | None, results: Path) -> tuple[StudyR
 
 
 def other_devices(study: str, storage: str | None, results: Path) -> list[str]:
-    """The studies of the same search on other kinds of devices; see `harness.storage.opening`."""
+    """List the studies of the same search on other kinds of devices; see `harness.storage.opening`."""
     if storage is None:
         return sorted(path.parent.name for path in results.glob(f"{glob.escape(study)}@*/study.db"))
     from harness.storage.records import study_names
@@ -49,7 +49,7 @@ def other_devices(study: str, storage: str | None, results: Path) -> list[str]:
 
 
 def study_url(study: str, storage: str | None, results: Path) -> str:
-    """Where a study is stored.
+    """Return where a study is stored.
 
     Raises:
         UserError: No storage is given, and its folder has none.
@@ -69,7 +69,7 @@ def study_url(study: str, storage: str | None, results: Path) -> str:
 
 
 def found_study(study: str, storage: str | None, results: Path, tables: Path | None) -> tuple[StudyRecord, Path]:
-    """A study's record and its own folder."""
+    """Find a study's record and its own folder."""
     if tables is None:
         path = Path(study).resolve()
         return (
@@ -84,7 +84,7 @@ def found_study(study: str, storage: str | None, results: Path, tables: Path | N
 
 
 def preferring(min_gain: float | None, record: StudyRecord, folder: Path) -> tuple[StudyRecord, Path]:
-    """The record with the preference that a report was told, if any; the storage keeps that of the last run."""
+    """Return the record with the preference that a report was told, if any; the storage keeps that of the last run."""
     if min_gain is None:
         return record, folder
     checked = search_settings(min_gain=min_gain).min_gain
@@ -92,7 +92,7 @@ def preferring(min_gain: float | None, record: StudyRecord, folder: Path) -> tup
 
 
 def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json: bool, *, images: bool = True) -> None:
-    """A search with the ablations of its own architectures in its report; any other studies side by side."""
+    """Write a search with the ablations of its own architectures in its report; any other studies side by side."""
     records = [record for record, _ in found]
     searches = [each for each in found if not each[0].ablation]
     ablations = [record for record in records if record.ablation]
@@ -116,7 +116,7 @@ def write_together(found: list[tuple[StudyRecord, Path]], folder: Path, as_json:
 def write(
     record: StudyRecord, folder: Path, out: Path | None = None, *, images: bool = True, originals: bool = True
 ) -> SearchContent | None:
-    """Write all that a study's folder holds for readers; what a search's report says, for `close`.
+    """Write all that a study's folder holds for readers; return what a search's report says, for `close`.
 
     Args:
         record: The study.
@@ -131,13 +131,13 @@ def write(
 
 
 def close(record: StudyRecord, folder: Path, as_json: bool, said: SearchContent | None = None) -> None:
-    """The last words of a search or report.
+    """Print the last words of a search or report.
 
     Args:
         record: The study.
         folder: Where its report is.
         as_json: Whether a script reads them.
-        said: From `write`, so that nothing is reckoned twice.
+        said: From `write`, so that nothing is computed twice.
     """
     summary = {**closing(record, said), "folder": str(folder)}
     if as_json:

@@ -27,7 +27,7 @@ _NAME = re.compile(rf"\..+\.{re.escape(_HOST)}\.(\d+)\.part")
 
 
 def part_of(path: Path) -> Path:
-    """Where this process writes a file or a folder, beside it, before it puts it in its place in one step."""
+    """Return where this process writes a file or a folder, beside it, before it puts it in its place in one step."""
     return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.part")
 
 
@@ -140,7 +140,7 @@ def _root() -> Path:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder of this process's own, gone afterwards."""
+    """Yield an empty folder of this process's own, gone afterwards."""
     remove_old_scratch()
     folder = part_of(_root() / secrets.token_hex(4))
     folder.mkdir(parents=True)

@@ -39,7 +39,7 @@ _TOO_LITTLE = re.compile(
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that there was too little memory; torch has a RuntimeError for it."""
+    """Return whether an error says that there was too little memory; torch has a RuntimeError for it."""
     return isinstance(error, MemoryError) or _TOO_LITTLE.search(str(error)) is not None
 
 

@@ -90,14 +90,14 @@ class Machine:
         return time.monotonic() - started
 
     def wait(self) -> None:
-        """Until nobody measures, without working."""
+        """Wait until nobody measures, without working."""
         if not self._works:
             self.enter()
             self.leave()
 
     @contextlib.contextmanager
     def alone(self, on_wait: Callable[[str], object] = lambda _: None) -> Iterator[None]:
-        """While nobody else works. Who worked before works again after it.
+        """Hold the machine while nobody else works. Who worked before works again after it.
 
         Args:
             on_wait: Told whom it waits for, for people; not called where it does not.

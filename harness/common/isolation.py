@@ -20,7 +20,7 @@ _PROGRAM_VARIABLE = "CLO_NAS_PROGRAM"
 
 
 def cache_folder() -> Path:
-    """Where data sets and trained bases are kept; `CLO_NAS_CACHE` moves it."""
+    """Return where data sets and pretrained baselines are kept; `CLO_NAS_CACHE` moves it."""
     chosen = os.environ.get(_CACHE_VARIABLE)
     return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("clo-nas"))
 

@@ -115,7 +115,7 @@ def environment(
 
 
 def device_kind(device: str) -> str:
-    """What figures may be compared on: the models of the GPUs, or the processor's.
+    """Name what figures may be compared on: the models of the GPUs, or the processor's.
 
     Args:
         device: `cpu` or numbers of CUDA devices, comma-separated.
@@ -135,7 +135,7 @@ def _version_of(distribution: str) -> str | None:
 
 
 def _git(folder: Path) -> Checkout:
-    """Commit, and whether tracked or new files differ from it; both None outside a checkout of our own.
+    """Read the commit, and whether tracked or new files differ from it; both None outside a checkout of our own.
 
     A package installed into some other project's checkout must not pass that project's commit for
     its own, hence the look at where the checkout begins.
@@ -149,7 +149,7 @@ def _git(folder: Path) -> Checkout:
 
 
 def _git_says(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None where git is missing, refuses or hangs. Takes no lock, asks nothing."""
+    """Return what git prints; None where git is missing, refuses or hangs. Takes no lock, asks nothing."""
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -167,12 +167,12 @@ def _git_says(folder: Path, *arguments: str) -> str | None:
 
 
 def _without_git_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Inside a git hook, GIT_DIR and its like point git at another checkout."""
+    """Leave out GIT_DIR and its like, which inside a git hook point git at another checkout."""
     return {name: value for name, value in variables.items() if not name.startswith("GIT_")}
 
 
 def cpu_model() -> str | None:
-    """The processor's name. `platform.processor()` is empty or just the architecture on most Linuxes."""
+    """Return the processor's name. `platform.processor()` is empty or just the architecture on most Linuxes."""
     if sys.platform.startswith("linux"):
         try:
             lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -201,7 +201,7 @@ def _device(device: str) -> Device:
 
 
 def _nvidia_driver() -> str | None:
-    """The driver's version, which torch does not tell."""
+    """Read the driver's version, which torch does not tell."""
     try:
         done = subprocess.run(
             ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
@@ -216,13 +216,13 @@ def _nvidia_driver() -> str | None:
 
 
 def without_home(word: str) -> str:
-    """Paths in the home folder hold the user's name."""
+    """Shorten a path in the home folder, which holds the user's name, to `~`."""
     home = str(Path.home())
     return "~" + word[len(home) :] if word == home or word.startswith(home + os.sep) else word
 
 
 def resolve_device(device: str) -> str:
-    """`cpu` or CUDA device numbers such as `0` or `0,1`.
+    """Resolve a device to `cpu` or CUDA device numbers such as `0` or `0,1`.
 
     Raises:
         UserError: The device does not exist here.

@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def search_space_folder() -> Path:
-    """The folder of the search spaces that ship with clo-nas.
+    """Return the folder of the search spaces that ship with clo-nas.
 
     They lie at the top of the repository, where someone who has never seen the code finds them; the
     wheel carries a copy inside the package (`force-include` in pyproject.toml).
@@ -23,6 +23,6 @@ def search_space_folder() -> Path:
 
 
 def reference_folder() -> Path:
-    """The folder of the reference results that ship with clo-nas; it need not exist."""
+    """Return the folder of the reference results that ship with clo-nas; it need not exist."""
     packed = _PACKAGE / "_reference"
     return packed if packed.is_dir() else _PACKAGE.parent / "results" / "reference"

@@ -11,7 +11,7 @@ _PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def version() -> str:
-    """Version of the installed distribution; of the clone, where nothing was installed."""
+    """Return the version of the installed distribution; of the clone, where nothing was installed."""
     try:
         return installed_version("clo-nas")
     except PackageNotFoundError:

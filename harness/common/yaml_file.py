@@ -88,7 +88,7 @@ def kind_of(data: Any) -> str:
 
 
 def parse_yaml(text: str) -> Document:
-    """The document in a text.
+    """Read the document in a text.
 
     Raises:
         ValueError: It is none, or beyond the bounds; the message says why.
@@ -117,7 +117,7 @@ _UNCONVERTED = (TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 def _check_levels(text: str) -> None:
-    """Without recursion, which is what must not run out."""
+    """Refuse too deep a nesting, found without recursion, which is what must not run out."""
     level = 0
     event: Any
     for event in yaml.parse(text, Loader=_LOADER):
@@ -133,7 +133,7 @@ def _check_size(tree: yaml.Node) -> None:
 
 
 def _size(node: Any, known: dict[int, int], inside: set[int]) -> int:
-    """How many values a node stands for."""
+    """Count the values that a node stands for."""
     if isinstance(node, yaml.ScalarNode):
         if node.tag == _INTEGER and len(node.value) > MOST_DIGITS:
             raise ValueError(f"line {node.start_mark.line + 1} has a number of {len(node.value)} digits")

@@ -40,7 +40,7 @@ def boxes_at(boxes: NDArray[np.float64], images: int, names: Mapping[int, str], 
 
 
 def cautions_of(boxes: NDArray[np.float64], images: int, imgsz: int) -> list[str]:
-    """Say what of the boxes a detector cannot see at this size, or cannot say.
+    """Say which boxes are too small to be seen at this size, and where there are more than can be detected.
 
     Args:
         boxes: Of the validation set, as for `boxes_at`.

@@ -164,7 +164,7 @@ def require_unchanged(yaml: Path, fingerprint: str) -> None:
 
 
 def image_paths(yaml: Path, split: str) -> list[str]:
-    """Sorted paths of a checked data set's images of a split, `train` or `val`."""
+    """Return the sorted paths of a checked data set's images of a split, `train` or `val`."""
     content = _read_yaml(yaml)
     return [*_list(split, content, find_root(content, yaml), yaml).images]
 
@@ -187,7 +187,7 @@ def description(dataset: str | Path, **_: object) -> Description:
 def _description(
     content: Mapping[str, Any], names: dict[int, str], root: Path, splits: Mapping[str, Split], yaml: Path
 ) -> Description:
-    """In Ultralytics' form: a split is one path where it can be, for names of COCO's folders are looked for in it.
+    """Build Ultralytics' form: a split is one path where it can be, for names of COCO's folders are looked for in it.
 
     Of the YAML's other keys none is passed on but those that bear on how images and labels are read.
     """
@@ -296,7 +296,7 @@ def _is_text_or_texts(value: object) -> bool:
 
 
 def _names(content: Mapping[str, Any], yaml: Path) -> dict[int, str]:
-    """Class names by index; `class_0`, … where the YAML has only their number, as in Ultralytics."""
+    """Return class names by index; `class_0`, … where the YAML has only their number, as in Ultralytics."""
     names, number = content.get("names"), content.get("nc")
     if names is None and isinstance(number, int) and number > 0:
         names = [f"class_{index}" for index in range(number)]
@@ -313,7 +313,7 @@ def _names(content: Mapping[str, Any], yaml: Path) -> dict[int, str]:
 
 
 def _apart(names: Sequence[str]) -> dict[int, str]:
-    """Names by number; whose name is an earlier one's gets a number behind it, so that figures by name lose none."""
+    """Return names by number; whose name is an earlier one's gets a number behind it: figures by name lose none."""
     given, taken, copies = set(names), set[str](), Counter[str]()
     apart: dict[int, str] = {}
     for index, name in enumerate(names):
@@ -327,7 +327,7 @@ def _apart(names: Sequence[str]) -> dict[int, str]:
 
 
 def _renamed(content: Mapping[str, Any], names: Mapping[int, str]) -> list[str]:
-    """A sentence about classes that were called alike."""
+    """Return a sentence about classes that were called alike, if any were."""
     given = content.get("names") or {}
     before = dict(enumerate(given)) if isinstance(given, list) else given
     changed = [name for index, name in names.items() if str(before.get(index, name)) != name]
@@ -337,7 +337,7 @@ def _renamed(content: Mapping[str, Any], names: Mapping[int, str]) -> list[str]:
 
 
 def _few(val: Usable) -> list[str]:
-    """A sentence about a validation set that is too small to judge by."""
+    """Return a sentence about a validation set that is too small to judge by, if it is."""
     if len(val.images) >= 2 and val.objects >= _FEW_OBJECTS:
         return []
     images = "1 image" if len(val.images) == 1 else f"{len(val.images):,} images"
@@ -346,12 +346,12 @@ def _few(val: Usable) -> list[str]:
 
 
 def _sample(paths: Sequence[str]) -> Sequence[str]:
-    """All of them, or about `LARGE` evenly spaced ones."""
+    """Return all of them, or about `LARGE` evenly spaced ones."""
     return paths[:: -(-len(paths) // LARGE) or 1]
 
 
 def _fingerprint(names: Mapping[int, str], root: Path, splits: Mapping[str, Split]) -> str:
-    """Hash of names, image paths below the root, image sizes, labels, and COCO's own annotations for validation.
+    """Hash names, image paths below the root, image sizes, labels, and COCO's own annotations for validation.
 
     Reading every label of a large set takes minutes: with more than `LARGE` images, size and time of
     change stand for a label's content. Copying such a set without its times changes its fingerprint.

@@ -94,7 +94,7 @@ def _check_same_categories(train: _Split, val: _Split) -> None:
 
 
 def _identity(splits: Sequence[_Split]) -> str:
-    """Hash of all that determines the folder's content."""
+    """Hash all that determines the folder's content."""
     from ultralytics import __version__
 
     parts = [[split.file.name, split.digest, str(split.images.folder.resolve())] for split in splits]
@@ -131,7 +131,7 @@ def _write(draft: Path, splits: Sequence[_Split]) -> None:
 
 
 def _check_sizes(splits: Sequence[_Split]) -> None:
-    """Boxes are divided by the size that the file tells, so it must be that of the image on disk."""
+    """Refuse an image whose size on disk is not the one that the file tells, by which its boxes are divided."""
     for split in splits:
         images = split.content.images
         with ThreadPoolExecutor(8) as pool:

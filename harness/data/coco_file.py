@@ -65,7 +65,7 @@ class CocoFile:
 
 
 def find_coco(data: str) -> tuple[Path, Path] | None:
-    """Annotation files of the training and the validation set; None if `data` names nothing of COCO's.
+    """Find the annotation files of the training and the validation set; None if `data` names nothing of COCO's.
 
     Args:
         data: Path of either file, or of a folder that has both in `annotations/`.
@@ -148,7 +148,7 @@ def read_coco(path: Path, content: bytes, *, areas: bool) -> CocoFile:
 
 
 def _first(error: ValidationError) -> str:
-    """What is wrong first, and where: `'annotations[5].bbox': field required`."""
+    """Return what is wrong first, and where: `'annotations[5].bbox': field required`."""
     fault = error.errors(include_url=False, include_input=False)[0]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
     what = fault["msg"][:1].lower() + fault["msg"][1:].rstrip(".")
@@ -174,6 +174,6 @@ _PLURAL = {"image": "images", "category": "categories"}
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 box`, `2 boxes`."""
+    """Format a number with its noun: `1 box`, `2 boxes`."""
     plural = f"{noun}es" if noun.endswith("x") else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"

@@ -20,7 +20,7 @@ class CocoImages:
     names: dict[int, str]
 
     def path(self, image: CocoImage) -> Path:
-        """Where an image is."""
+        """Return where an image is."""
         return self.folder / self.names[image.id]
 
 
@@ -94,7 +94,7 @@ def _folder(file: Path, names: list[str]) -> Path:
 
 
 def wrong_size(path: Path, image: CocoImage) -> str | None:
-    """What is wrong with the size of an image on disk, as Ultralytics will see it; None if it is as the file tells."""
+    """Return what is wrong with an image's size on disk, as Ultralytics sees it; None if it is as the file tells."""
     from PIL import Image
     from ultralytics.data.utils import exif_size
 

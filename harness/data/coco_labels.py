@@ -84,14 +84,14 @@ def _corners(box: Box) -> Box:
 
 
 def _inside(box: Box, image: CocoImage) -> Box | None:
-    """The part of a box that lies in its image; None if it has no area."""
+    """Return the part of a box that lies in its image; None if it has no area."""
     left, top, right, bottom = _corners(box)
     left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, image.width), min(bottom, image.height)
     return (left, top, right - left, bottom - top) if right > left and bottom > top else None
 
 
 def _moved(before: Box, after: Box) -> float:
-    """By how much a side was moved at most, in pixels."""
+    """Return by how much a side was moved at most, in pixels."""
     return max(abs(one - other) for one, other in zip(_corners(before), _corners(after), strict=True))
 
 

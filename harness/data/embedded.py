@@ -125,7 +125,7 @@ def _label_text(painted: Painted) -> str:
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:
-    """An RGB image (H, W, 3) as PNG, its pixels stored, not compressed."""
+    """Encode an RGB image (H, W, 3) as PNG, its pixels stored, not compressed."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

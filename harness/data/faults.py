@@ -28,7 +28,7 @@ class Fault:
 
 
 def fault_of(image: str, label: str, classes: int) -> Fault:
-    """What is wrong with an image that is left out, or with its labels.
+    """Find what is wrong with an image that is left out, or with its labels.
 
     Args:
         image: Path of the image.
@@ -50,7 +50,7 @@ def fault_of(image: str, label: str, classes: int) -> Fault:
 
 
 def _of_image(path: str) -> str:
-    """As Ultralytics' `check_image` looks at an image, which leaves the file open."""
+    """Check an image as Ultralytics' `check_image` does, which leaves the file open; empty if nothing is wrong."""
     from PIL import Image, UnidentifiedImageError
     from ultralytics.data.utils import IMG_FORMATS
 
@@ -77,7 +77,7 @@ def _of_image(path: str) -> str:
 
 
 def _unknown_content(path: str) -> str:
-    """Of what no reader of images knows."""
+    """Describe what no reader of images knows."""
     with Path(path).open("rb") as file:
         head = file.read(64)
     if not head:
@@ -90,7 +90,7 @@ def _unknown_content(path: str) -> str:
 
 
 def _of_row(row: list[str], classes: int, is_polygons: bool) -> str:
-    """What is wrong with a row of labels, if anything is."""
+    """Return what is wrong with a row of labels, if anything is."""
     try:
         values = [float(value) for value in row]
     except ValueError:

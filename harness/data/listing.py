@@ -93,7 +93,7 @@ def list_split(split: str, content: Mapping[str, Any], root: Path, yaml: Path) -
 
 
 def label_paths(images: Sequence[str]) -> list[str]:
-    """The label file of each image, whether it exists or not."""
+    """Return the label file of each image, whether it exists or not."""
     from ultralytics.data.utils import img2label_paths
 
     paths: list[str] = img2label_paths(list(images))
@@ -114,7 +114,7 @@ def _source(root: Path, name: str) -> Path:
 
 
 def _source_with_labels(named: Path, followed: Path, yaml: Path) -> Path:
-    """Of a folder of images that is a link, the path under which its labels are found."""
+    """Return the path under which labels are found, for a folder of images that is a link."""
     link = Path(os.path.normpath(named))
     if link == followed or not followed.is_dir() or not link.is_dir():
         return followed
@@ -133,7 +133,7 @@ def _first_label(folder: Path) -> str | None:
 
 
 def followed_link(root: Path, content: Mapping[str, Any], split: str) -> str:
-    """A clause that says that a folder of images is a link, and where labels may be; empty where none is."""
+    """Return a clause that says that a folder of images is a link, and where labels may be; empty where none is."""
     named = content[split]
     for name in [named] if isinstance(named, str) else named:
         link = Path(os.path.normpath(root / name))
@@ -151,7 +151,7 @@ def _missing(split: str, place: Path, content: Mapping[str, Any], yaml: Path) ->
 
 
 def missing_image(split: str, image: str, content: Mapping[str, Any], yaml: Path) -> str:
-    """The sentence about an image that a list names and that is not there."""
+    """Return the sentence about an image that a list names and that is not there."""
     return _missing(split, Path(image), content, yaml)
 
 
@@ -161,7 +161,7 @@ def _of_another_kind(unlisted: Iterable[str]) -> str:
 
 
 def _files_of(source: Path) -> list[str]:
-    """All files below a folder, or those that a text file lists."""
+    """List all files below a folder, or those that a text file lists."""
     if source.is_dir():
         # Not Path.glob: like Ultralytics, follow links and skip hidden files.
         return glob.glob(str(Path(glob.escape(str(source))) / "**" / "*.*"), recursive=True)  # noqa: PTH207
@@ -174,7 +174,7 @@ def _with_suffix(paths: Iterable[str], suffixes: frozenset[str]) -> Iterator[str
 
 
 def _label_files_of(source: Path) -> list[str]:
-    """All files with labels for a folder of images; of a list of images no more than its images' are meant."""
+    """List all label files for a folder of images; none for a list, since only its images' own are meant."""
     if not source.is_dir():
         return []
     folder = Path(label_paths([str(source / "x.jpg")])[0]).parent

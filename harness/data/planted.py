@@ -204,7 +204,7 @@ def _touch(one: Ring, other: Ring) -> bool:
 
 
 def _ring_alpha(ring: Ring, thickness: int, size: int) -> Pixels:
-    """How much of each pixel the ring covers, (size, size)."""
+    """Compute how much of each pixel the ring covers, (size, size)."""
     unit = 2 * _SUB  # points lie in the middle of their share of a pixel, which is whole in this unit
     points = 2 * np.arange(_SUB * size, dtype=np.int64) + 1
     squared = (points[None, :] - unit * ring.x) ** 2 + (points[:, None] - unit * ring.y) ** 2
@@ -216,7 +216,7 @@ def _ring_alpha(ring: Ring, thickness: int, size: int) -> Pixels:
 
 
 def _cast(label: int, strength: float) -> Pixels:
-    """What a cast of the class's colour adds to a grey: `strength` grey levels at most in a channel."""
+    """Return what a cast of the class's colour adds to a grey: `strength` grey levels at most in a channel."""
     colour = np.array([*COLOURS.values()][label], np.int32)
     hue = colour - int(colour.sum()) // 3
     added: Pixels = (hue * int(strength)) // int(np.abs(hue).max())

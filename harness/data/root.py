@@ -23,7 +23,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 def find_root(content: Mapping[str, Any], yaml: Path) -> Path:
-    """The folder that a data set's paths are relative to.
+    """Find the folder that a data set's paths are relative to.
 
     Args:
         content: Of the YAML; `train` and `val` are paths or lists of paths.
@@ -53,7 +53,7 @@ def find_root(content: Mapping[str, Any], yaml: Path) -> Path:
 
 
 def searched(content: Mapping[str, Any], yaml: Path) -> str:
-    """A clause that names all places that a relative `path` may mean; empty where there is one."""
+    """Return a clause that names all places that a relative `path` may mean; empty where there is one."""
     given = content.get("path") or str(yaml.parent)
     roots = _places(given, yaml)
     if len(roots) < 2:
@@ -62,7 +62,7 @@ def searched(content: Mapping[str, Any], yaml: Path) -> str:
 
 
 def refuse_windows(given: str, key: str, yaml: Path) -> None:
-    """Name a Windows path as what it is, where it can be no path.
+    """Refuse a Windows path where it can be no path.
 
     Raises:
         UserError: It is one, and this is not Windows.
@@ -74,7 +74,7 @@ def refuse_windows(given: str, key: str, yaml: Path) -> None:
 
 
 def datasets_dir() -> Path:
-    """Ultralytics' folder of data sets: as in the user's own settings, from which trainings here are kept apart."""
+    """Return Ultralytics' folder of data sets as in the user's own settings, from which trainings are kept apart."""
     from ultralytics.data.utils import DATASETS_DIR
 
     if Path(os.environ.get("YOLO_CONFIG_DIR", "")) != cache_folder():
@@ -87,7 +87,7 @@ def datasets_dir() -> Path:
 
 
 def _config_folder() -> Path:
-    """Where Ultralytics keeps its settings if nobody says otherwise (its `get_user_config_dir`)."""
+    """Return where Ultralytics keeps its settings if nobody says otherwise (its `get_user_config_dir`)."""
     if os.name == "nt":
         return Path.home() / "AppData" / "Roaming"
     if sys.platform == "darwin":
@@ -96,7 +96,7 @@ def _config_folder() -> Path:
 
 
 def _places(given: str, yaml: Path) -> list[Path]:
-    """What a path may mean, in the order of preference, each once."""
+    """List what a path may mean, in the order of preference, each once."""
     path = Path(given).expanduser()
     if path.is_absolute():
         return [path.resolve()]
@@ -105,7 +105,7 @@ def _places(given: str, yaml: Path) -> list[Path]:
 
 
 def _has_images(root: Path, content: Mapping[str, Any]) -> bool:
-    """Whether something is there for both splits; not for what can be no path, of which `listing` has more to say."""
+    """Return whether something is there for both splits; not for what can be no path, on which `listing` says more."""
     with suppress(OSError, ValueError):
         return all(any(_exists(root, name) for name in _listed(content[split])) for split in ("train", "val"))
     return False

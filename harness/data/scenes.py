@@ -101,7 +101,7 @@ def compose_scene(
 
 
 def _warp(glyph: NDArray[np.float64], height: float, rng: np.random.Generator) -> Pixels:
-    """Enlarge, shear and rotate an 8x8 digit; its alpha, without empty margins."""
+    """Enlarge, shear and rotate an 8x8 digit; return its alpha, without empty margins."""
     half_tangent = uniform(rng, -0.22, 0.22)  # of the rotation, up to 25 degrees
     cos = (1 - half_tangent**2) / (1 + half_tangent**2)
     sin = 2 * half_tangent / (1 + half_tangent**2)
@@ -133,7 +133,7 @@ def _warp(glyph: NDArray[np.float64], height: float, rng: np.random.Generator) -
 def _find_place(
     ink: NDArray[np.bool_], owner: Pixels, inks: list[int], rng: np.random.Generator, settings: DigitsSettings
 ) -> tuple[int, int] | None:
-    """Top and left where all digits stay visible enough, or None if ten tries fail.
+    """Draw top and left where all digits stay visible enough, or return None if ten tries fail.
 
     `inks` are the pixels of ink that the earlier digits were drawn with.
     """
@@ -158,7 +158,7 @@ def _find_place(
 
 
 def _contrasting(region: Pixels, contrast: int, rng: np.random.Generator) -> Pixels:
-    """A colour that differs from the region's mean by about `contrast`, lighter or darker."""
+    """Draw a colour that differs from the region's mean by about `contrast`, lighter or darker."""
     mean = region.sum((1, 2)) // (region.size // 3)
     grey = int(mean.sum()) // 3
     lighter = rng.random() < 0.5 if contrast <= grey <= 255 - contrast else grey < 128
@@ -168,7 +168,7 @@ def _contrasting(region: Pixels, contrast: int, rng: np.random.Generator) -> Pix
 
 
 def _background(rng: np.random.Generator, size: int) -> Pixels:
-    """A gradient of two colours with soft blobs, lines and strokes that look like parts of digits."""
+    """Paint a gradient of two colours with soft blobs, lines and strokes that look like parts of digits."""
     first, second = (np.array([integer(rng, 30, 225) for _ in range(3)]) for _ in range(2))
     second = first + (second - first) // 2  # half way: gradients, not rainbows
     canvas = np.repeat(first.astype(np.int32), size * size).reshape(3, size, size)
@@ -209,7 +209,7 @@ def _arc(canvas: Pixels, rng: np.random.Generator, radius: float) -> None:
 def _around(
     canvas: Pixels, rng: np.random.Generator, reach: float
 ) -> tuple[Pixels, NDArray[np.float64], NDArray[np.float64]]:
-    """A random point's surroundings: a view on the canvas, and x and y from that point."""
+    """Draw a random point and return its surroundings: a view on the canvas, and x and y from that point."""
     size, margin = canvas.shape[1], int(reach) + 3
     column, row = integer(rng, 0, size - 1), integer(rng, 0, size - 1)
     left, top = max(0, column - margin), max(0, row - margin)
@@ -232,7 +232,7 @@ def _stroke(canvas: Pixels, distance: NDArray[np.float64], rng: np.random.Genera
 
 
 def _blur(canvas: Pixels) -> Pixels:
-    """The 1-2-1 kernel in both directions."""
+    """Convolve with the 1-2-1 kernel in both directions."""
     for axis in (1, 2):
         padded = np.pad(canvas, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
         middle = [slice(None)] * 3

@@ -24,7 +24,7 @@ from harness.data.listing import Description, Split, label_paths
 
 
 def shared_images(train: Iterable[str], val: Iterable[str]) -> list[str]:
-    """The validation images that are also training images, sorted.
+    """Return the validation images that are also training images, sorted.
 
     Args:
         train: Paths of training images that exist.
@@ -44,7 +44,7 @@ def shared_images(train: Iterable[str], val: Iterable[str]) -> list[str]:
 
 
 def _file(stat: os.stat_result) -> tuple[int, int]:
-    """The same for all names and links of one file."""
+    """Identify a file, the same for all its names and links."""
     return stat.st_dev, stat.st_ino
 
 
@@ -98,7 +98,7 @@ class Usable:
         return self.duplicates + self.stray_rows
 
     def counts(self) -> dict[str, int | dict[str, int]]:
-        """Plain data for `environment.json`."""
+        """Return plain data for `environment.json`."""
         reasons = {reason: len(places) for reason, places in self.unused.items()}
         return {
             "images_listed": self.listed,
@@ -112,7 +112,7 @@ class Usable:
         }
 
     def sentences(self, kind: str, root: Path, *, labels_are_made: bool = False) -> list[str]:
-        """What a person should know before training.
+        """Say what a person should know before training.
 
         Args:
             kind: `training` or `validation`.
@@ -212,7 +212,7 @@ def refuse_unusable(part: Usable, kind: str, root: Path, yaml: Path) -> None:
 def refuse_shared(
     train: Iterable[str], val: Sequence[str] | frozenset[str], root: Path, yaml: Path, *, allowed: bool
 ) -> list[str]:
-    """Sentences about validation images that are training images.
+    """Refuse more than a few validation images that are training images; return a sentence about what passes.
 
     Raises:
         UserError: There are more than a few, and they are not allowed.
@@ -233,7 +233,7 @@ def refuse_shared(
 
 
 def _some(paths: Sequence[str], root: Path) -> str:
-    """The first few, as seen from the data set's folder."""
+    """List the first few, as seen from the data set's folder."""
     shown = [_below(path, root) for path in paths[:_SHOWN]]
     return ", ".join(shown) + (", …" if len(paths) > _SHOWN else "")
 
@@ -243,7 +243,7 @@ def _below(path: str, root: Path) -> str:
 
 
 def _rows(path: str) -> int:
-    """Rows of labels in a file; 0 where it is no label file, such as a list of class names."""
+    """Count the rows of labels in a file; 0 where it is no label file, such as a list of class names."""
     try:
         rows = [line.split() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         return len(rows) if rows and all(len([float(value) for value in row]) >= 5 for row in rows) else 0

@@ -32,26 +32,26 @@ _PUBLISHED = (
 
 
 def data_name(record: StudyRecord) -> str:
-    """The data set without its folder, which may name a person."""
+    """Return the data set without its folder, which may name a person."""
     return PurePath(record.settings.data or "data not recorded").name
 
 
 def row_of(record: StudyRecord, identity: str, weights: TrainedWeights) -> pd.Series[Any]:
-    """The row of the training that a checkpoint is of."""
+    """Return the row of the training that a checkpoint is of."""
     rows = record.trials
     is_it = (rows["architecture"] == identity) & (rows["state"] == State.COMPLETE) & (rows["epochs"] == weights.epochs)
     return rows[is_it & (rows["seed"] == weights.seed) & (rows["base_seed"] == weights.base_seed)].iloc[-1]
 
 
 def long_seeds(record: StudyRecord, identity: str, epochs: int) -> tuple[int, ...]:
-    """Seeds of an architecture's complete trainings of so many epochs that picked nobody."""
+    """Return the seeds, selection seeds left out, of an architecture's complete trainings of so many epochs."""
     rows = record.trials
     rows = rows[(rows["architecture"] == identity) & (rows["epochs"] == epochs) & (rows["state"] == State.COMPLETE)]
     return tuple(sorted({int(seed) for seed in rows.loc[~rows["selected_on"].astype(bool), "seed"]}))
 
 
 def training(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
-    """How the weights that go along came about."""
+    """Say how the weights that go along came about."""
     weights = exported.weights
     if weights is None:
         return ("No weights go along. The last section says how to get some.",)
@@ -77,7 +77,7 @@ def training(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
 
 
 def data_pairs(record: StudyRecord) -> Pairs:
-    """The data, and the versions of what trained on them."""
+    """List the data, and the versions of what trained on them."""
     environment = record.environment
     images = [
         f"{number} to {purpose}"
@@ -98,7 +98,7 @@ def data_pairs(record: StudyRecord) -> Pairs:
 
 
 def commands(record: StudyRecord, exported: Exported) -> Pairs:
-    """What to type to get the study, the weights and this folder again."""
+    """List what to type to get the study, the weights and this folder again."""
     searched = command_of(record.environment)
     said = [("The study", searched)] if searched else []
     if exported.weights is not None and not record.ablation:
@@ -116,7 +116,7 @@ def commands(record: StudyRecord, exported: Exported) -> Pairs:
 
 
 def _typed(seeds: tuple[int, ...], record: StudyRecord) -> str:
-    """Seeds as `clo train --seeds` takes them: how many, where they follow the study's own, or which."""
+    """Format seeds as `clo train --seeds` takes them: how many, where they follow the study's own, or which."""
     screened = record.settings.seeds
     after = record.settings.seed + (screened if isinstance(screened, int) else len(screened))
     follow = seeds == tuple(range(after, after + len(seeds)))
@@ -131,7 +131,7 @@ _DIGITS = 4
 
 
 def evaluation(record: StudyRecord, exported: Exported) -> Pairs:
-    """MAP with the paired gain, by what, and the latency ratio with its device."""
+    """List mAP with the paired gain, by what, and the latency ratio with its device."""
     identity, weights = exported.identity, exported.weights
     trials = record.trials
     before = trials if weights is None else trials[trials["epochs"] != weights.epochs]
@@ -144,7 +144,7 @@ def evaluation(record: StudyRecord, exported: Exported) -> Pairs:
 
 
 def _of_weights(record: StudyRecord, identity: str, weights: TrainedWeights) -> Pairs:
-    """These very weights, then their kind: the mean over seeds and the paired gain."""
+    """List mAP of these very weights, then of their kind: the mean over seeds and the paired gain."""
     row = row_of(record, identity, weights)
     seeds = long_seeds(record, identity, weights.epochs)
     found = long_training(record, identity, weights.epochs, seeds)
@@ -169,7 +169,7 @@ def _of_weights(record: StudyRecord, identity: str, weights: TrainedWeights) -> 
 
 
 def _of_search(record: StudyRecord, trials: pd.DataFrame, identity: str) -> Pairs:
-    """The search's own trainings, by which it was found; empty where there are none besides the weights'."""
+    """Summarise the search's own trainings, by which it was found; empty where there are none besides the weights'."""
     complete = trials[(trials["architecture"] == identity) & (trials["state"] == State.COMPLETE)]
     if complete.empty:
         return ()
@@ -191,13 +191,13 @@ def _of_search(record: StudyRecord, trials: pd.DataFrame, identity: str) -> Pair
 
 
 def _ci(low: float, high: float, digits: int, *, sign: bool = False) -> str:
-    """An interval with its level."""
+    """Format an interval with its level."""
     text = words.interval(low, high, digits, sign=sign)
     return f"{text} 95 %" if text.startswith("[") else text
 
 
 def _gain(found: LongTraining) -> str:
-    """`+0.0120, [+0.0060, +0.0180] 95 %, over 3 seeds: better`."""
+    """Format a gain: `+0.0120, [+0.0060, +0.0180] 95 %, over 3 seeds: better`."""
     ends = _ci(found.gain_low, found.gain_high, _DIGITS, sign=True)
     gain = words.signed(found.gain_map50_95, _DIGITS)
     return f"{gain}, {ends}, over {words.count(found.seeds, 'seed')}: {found.verdict}"

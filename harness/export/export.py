@@ -38,7 +38,7 @@ from harness.training.accuracy import save_checkpoint
 
 
 def trained_weights(record: StudyRecord, folder: Path, identity: str) -> TrainedWeights | None:
-    """The checkpoint of an architecture's longest training, and of its seeds the first; None where there is none.
+    """Find the checkpoint of an architecture's longest training, and of its seeds the first; None where there is none.
 
     Args:
         record: The study; a file of no complete training of it does not count.
@@ -205,7 +205,7 @@ def write_export(export: Export, folder: Path) -> Exported:
 
 
 def _write_standalone(export: Export, folder: Path) -> None:
-    """The blocks, and a checkpoint of theirs where there are weights."""
+    """Write the blocks, and a checkpoint of theirs where there are weights."""
     description: Any = export.network.yaml
     source = standalone_source(export.layers, class_width="class_width" in description)
     (folder / FILE).write_text(source, encoding="utf-8")
@@ -215,7 +215,7 @@ def _write_standalone(export: Export, folder: Path) -> None:
 
 
 def _has_unused_head(network: Any) -> bool:
-    """Whether its description asks for a one-to-one head that Ultralytics trains, and does not validate or run."""
+    """Return whether a network has a one-to-one head that Ultralytics trains, but does not validate or run."""
     return getattr(network.model[-1], "one2one_cv2", None) is not None and not network.end2end
 
 
@@ -230,7 +230,7 @@ def _load(network: nn.Module, weights: TrainedWeights) -> None:
 
 
 def _block_files(record: StudyRecord, config: Description) -> tuple[Path, ...]:
-    """Files of a user's own blocks, as the study had them."""
+    """Import a user's own blocks and return their files, which must be as the study had them."""
     files = tuple(Path(file) for file in config.get(BLOCK_FILES) or ())
     known: Mapping[str, str] = record.settings.block_files or {}
     try:
@@ -245,7 +245,7 @@ def _block_files(record: StudyRecord, config: Description) -> tuple[Path, ...]:
 
 
 def _portable(text: str, files: tuple[Path, ...]) -> str:
-    """The description with the names of block files alone, which lie beside it."""
+    """Return the description with the names of block files alone, which lie beside it."""
     if not files:
         return text
     row = f"{BLOCK_FILES}: {yaml.safe_dump([file.name for file in files], default_flow_style=True, width=10_000)}"
@@ -253,7 +253,7 @@ def _portable(text: str, files: tuple[Path, ...]) -> str:
 
 
 def _onnx(export: Export) -> bytes:
-    """The file, with the properties by which Ultralytics, too, knows how to run it."""
+    """Build the file, with the properties by which Ultralytics, too, knows how to run it."""
     network: Any = export.network
     properties = {
         "description": f"{export.identity}, made by clo-nas",

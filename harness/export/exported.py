@@ -153,7 +153,7 @@ if __name__ == "__main__":
 def load_script(
     form: Form, name: str, imgsz: int, block_files: tuple[str, ...] = (), *, has_weights: bool = False
 ) -> str:
-    """The script's text.
+    """Render the script's text.
 
     Args:
         form: Not `Form.ARCHITECTURE`, which is one file.

@@ -46,7 +46,7 @@ def main(folder: Path, image: Path, output: Path, threads: int) -> None:
 
 
 def fixed_image(side: int) -> NDArray[np.float32]:
-    """The same random pixels always, (1, 3, side, side), 0 to 1."""
+    """Draw the same random pixels always, (1, 3, side, side), 0 to 1."""
     return np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
 
 
@@ -76,7 +76,7 @@ def fill(network: nn.Module) -> None:
 
 
 def first_output(network: nn.Module, image: Tensor) -> Tensor:
-    """Of all that a network gives in eval mode, what it says: the decoded detections in Ultralytics' case."""
+    """Return the first of all that a network gives in eval mode: the decoded detections in Ultralytics' case."""
     import torch
 
     network.eval()

@@ -43,7 +43,7 @@ _DATA_LICENCES = {
 
 
 def model_card(record: StudyRecord, exported: Exported) -> str:
-    """The card as Markdown; whatever comes from the study is escaped."""
+    """Render the card as Markdown; whatever comes from the study is escaped."""
     page = Page(
         name=exported.identity,
         kind="Model card:",
@@ -66,7 +66,7 @@ def model_card(record: StudyRecord, exported: Exported) -> str:
 
 
 def described(record: StudyRecord, identity: str) -> str:
-    """Base and blocks in a line; of an ablation's arm that is no architecture, its name there."""
+    """Describe base and blocks in a line; an ablation's arm that is no architecture goes by its name there."""
     known = record.architectures.get(identity)
     base = str(known.base if known else record.settings.base or "base not recorded")
     if identity == BASELINE:
@@ -93,7 +93,7 @@ def _blocks(record: StudyRecord, exported: Exported) -> tuple[str, ...]:
 
 
 def _cost(record: StudyRecord, exported: Exported) -> Pairs:
-    """Exact counts, and what goes in and comes out."""
+    """List exact counts, and what goes in and comes out."""
     rows = record.trials[record.trials["architecture"] == exported.identity]
     side = record.settings.imgsz or exported.imgsz
     image = f"one image of {side} × {side}"

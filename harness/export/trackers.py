@@ -88,7 +88,7 @@ class Run:
     points: Mapping[int, Mapping[str, float]]
 
     def when(self, column: str) -> int | None:
-        """Milliseconds since 1970 of `started` or `finished`."""
+        """Return `started` or `finished` in milliseconds since 1970; None where it is no time."""
         time = pd.to_datetime(str(self.params.get(column)), utc=True, errors="coerce")
         return None if pd.isna(time) else int(time.timestamp() * 1000)
 
@@ -137,7 +137,7 @@ def send(tracker: Tracker, record: StudyRecord, folder: Path, source: Path | Non
 
 
 def study_run(record: StudyRecord) -> Run:
-    """The run above all others, with the study's settings; what is no single value is JSON."""
+    """Build the run above all others, with the study's settings; what is no single value is JSON."""
     params: dict[str, Scalar] = {}
     for name, value in record.settings.to_dict().items():
         if re.fullmatch(r"\w{1,100}", name, re.ASCII) and not _is_empty(value):
@@ -146,7 +146,7 @@ def study_run(record: StudyRecord) -> Run:
 
 
 def runs_of(record: StudyRecord, folder: Path) -> tuple[Run, ...]:
-    """Every training, in the order of trials.csv.
+    """Build a run of every training, in the order of trials.csv.
 
     Args:
         record: The study.
@@ -223,7 +223,7 @@ def _to_mlflow(record: StudyRecord, folder: Path, source: Path) -> str:
 def _into_mlflow(
     client: Any, number: str, there: Mapping[str, Any], run: Run, key: str, tags: Mapping[str, str]
 ) -> str:
-    """A run's identity. One that has changed is made anew, the old one deleted: parameters stay as they are."""
+    """Log a run and return its identity. One that has changed replaces the old one, whose parameters cannot change."""
     from mlflow.entities import Metric, Param
 
     content, old = json_digest(asdict(run)), there.get(key)
@@ -326,7 +326,7 @@ def _to_fiftyone(record: StudyRecord, _folder: Path, source: Path) -> str:
 
 
 def _most_telling(record: StudyRecord, source: Path) -> Judged:
-    """The pick beside the baseline; where there are no matches of one, the candidate of the highest gain with some."""
+    """Choose the pick beside the baseline; where one has no matches, the candidate of the highest gain with some."""
     gains = summarise(record.trials, record.look)["gain_map50_95"].sort_values(ascending=False)
     read = partial(read_kept, source / MATCHES)
     for name in dict.fromkeys([closing(record).get("pick"), *gains.index]):
@@ -336,7 +336,7 @@ def _most_telling(record: StudyRecord, source: Path) -> Judged:
 
 
 def _boxes(classes: Sequence[str], boxes: Array, numbers: Array, confidence: Array | None) -> Any:
-    """Objects, or the detections whose boxes were kept."""
+    """Convert objects, or the detections whose boxes were kept, for FiftyOne."""
     import fiftyone
 
     sure = [None] * len(boxes) if confidence is None else confidence.tolist()

@@ -79,7 +79,7 @@ def compare_in_fresh_process(network: nn.Module, folder: Path, imgsz: int, form:
 
 
 def _run(folder: Path, image: Path, output: Path, form: Form) -> str:
-    """The last line of standard output of the fresh process."""
+    """Run the script in a fresh process and return the last line of its standard output."""
     paths = [] if form in _WITHOUT_US else [str(Path(harness.__file__).parents[1])]
     paths += filter(None, [os.environ.get("PYTHONPATH")])
     program = [sys.executable, "-P", fresh_process.__file__]

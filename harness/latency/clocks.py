@@ -13,7 +13,7 @@ class Clock(Protocol):
     """How work is timed; a fake one makes tests exact."""
 
     def seconds(self) -> float:
-        """Time that passes, from any origin: for the time limit."""
+        """Return the time that has passed, from any origin: for the time limit."""
 
     def milliseconds(self, work: Callable[[], object]) -> float:
         """Do the work, all of it, and say how long it took."""
@@ -75,5 +75,5 @@ class CudaClock(WallClock):
 
 
 def clock_for(device: torch.device) -> Clock:
-    """The clock that sees all the work of a model on this device."""
+    """Return the clock that sees all the work of a model on this device."""
     return CudaClock(device) if device.type == "cuda" else WallClock()

@@ -75,12 +75,12 @@ class Conditions:
 
 
 def affinity() -> list[int] | None:
-    """Cores that this process may run on; None where the system does not tell."""
+    """Return the cores that this process may run on; None where the system does not tell."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 def read_gpu(uuid: str) -> Gpu | None:
-    """What NVML says of a GPU by its identifier, which unlike its number no variable changes; None without a driver."""
+    """Ask NVML about a GPU by its identifier, which unlike its number no variable changes; None without a driver."""
     import pynvml
 
     try:
@@ -106,7 +106,7 @@ def read_gpu(uuid: str) -> Gpu | None:
 
 
 def _told(question: Callable[..., Any], *arguments: Any) -> Any:
-    """The answer, or None where this GPU has none."""
+    """Return the answer, or None where this GPU has none."""
     import pynvml
 
     try:

@@ -77,7 +77,7 @@ def time_in_place(
     limit_s: float = math.inf,
     seed: int = 0,
 ) -> InPlace:
-    """Time guests, and the layers of the network that they visit.
+    """Time guests (probes) in context, and the layers of the network that they visit.
 
     Args:
         network: The base, fused and in eval mode, its layers in `model`; it is the same afterwards.
@@ -122,7 +122,7 @@ def time_in_place(
 
 
 def _turns(guests: Sequence[Guest], rng: np.random.Generator) -> list[dict[int, int]]:
-    """Every guest once, in random order, each as early as a layer that it may stand behind is free."""
+    """Give every guest one turn, in random order, each as early as a layer that it may stand behind is free."""
     turns: list[dict[int, int]] = []
     queues: dict[int, int] = {}
     for guest in rng.permutation(len(guests)).tolist():

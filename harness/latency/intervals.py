@@ -40,7 +40,7 @@ _FEWEST_BLOCKS = 5
 
 
 def ratio_with_interval(rounds: Samples, seed: int = 0, group: int = 1) -> tuple[float, float, float]:
-    """Ratio A over B with its 95 % interval: lower end, ratio, upper end.
+    """Estimate the ratio A over B with its 95 % interval: lower end, ratio, upper end.
 
     Args:
         rounds: Times of A, B, B, A; shape (rounds, 4), at least two groups of rounds; any unit.
@@ -61,7 +61,7 @@ def ratio_with_interval(rounds: Samples, seed: int = 0, group: int = 1) -> tuple
 
 
 def _interquartile_mean(values: Samples) -> Samples:
-    """Mean over the last axis without its lowest and highest quarter."""
+    """Average over the last axis without its lowest and highest quarter."""
     n = values.shape[-1]
     middle: Samples = np.sort(values, axis=-1)[..., n // 4 : n - n // 4].mean(axis=-1)
     return middle

@@ -140,7 +140,7 @@ class Latency:
     after: Conditions
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without what there is of each pass or round."""
+        """Return plain data for JSON, without what there is of each pass or round."""
         plain = asdict(self) | {"ratio_ci95": list(self.ratio_ci95), "stopped": self.stopped.value}
         del plain["candidate_first"]
         for name in ("candidate", "baseline"):
@@ -243,7 +243,7 @@ def interleaved_latency(
 
 
 def _device(device: str) -> torch.device:
-    """The device by torch's or Ultralytics' name for it."""
+    """Return the device by torch's or Ultralytics' name for it."""
     first = device.partition(",")[0].strip()
     try:
         place = torch.device("cuda", int(first)) if first.isdigit() else torch.device(first)
@@ -263,7 +263,7 @@ def _on(place: torch.device) -> contextlib.AbstractContextManager[object]:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A collection in the middle of a pass would be measured as the model's."""
+    """Suspend garbage collection, which in the middle of a pass would be measured as the model's."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -20,7 +20,7 @@ INPUT, OUTPUT = "images", "output0"
 
 
 def onnxruntime_for(purpose: str) -> Any:
-    """The module `onnxruntime`.
+    """Import the module `onnxruntime`.
 
     Args:
         purpose: What wants it, the subject of the sentence if it is not there.
@@ -38,7 +38,7 @@ def onnxruntime_for(purpose: str) -> Any:
 
 
 def onnx_file(model: nn.Module, image: Tensor, properties: Mapping[str, object] | None = None) -> bytes:
-    """The first of a model's outputs as a graph for images of one size.
+    """Export the first of a model's outputs as a graph for images of one size.
 
     Args:
         model: In eval mode.

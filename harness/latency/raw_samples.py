@@ -20,7 +20,7 @@ METADATA_KEY = b"clo_nas_latency"
 
 
 def to_frame(latency: Latency) -> pd.DataFrame:
-    """All passes in the order of measuring, warm-up not included.
+    """Tabulate all passes in the order of measuring, warm-up not included.
 
     Returns:
         `round` (from 0), `position` within the round (0 to 3), `model` (candidate or baseline: the one at

@@ -95,7 +95,7 @@ class Runtime:
     fused: bool = True
 
     def on(self, device: torch.device) -> Runtime:
-        """The same with its memory format decided.
+        """Return the same with its memory format decided.
 
         Raises:
             UserError: The mode is not one for this device, number format or memory format.
@@ -133,7 +133,7 @@ class Runtime:
 
 
 def checked_passes(models: Mapping[str, nn.Module], image: Tensor, runtime: Runtime) -> list[Pass]:
-    """Passes of models on one image. The models stay as they were.
+    """Prepare passes of models on one image. The models stay as they were.
 
     Args:
         models: By the name that errors call them.
@@ -180,7 +180,7 @@ def _checked_pass(name: str, model: nn.Module, image: Tensor, runtime: Runtime) 
 
 
 def prediction(model: nn.Module, outputs: Any) -> Tensor:
-    """What a model says, of all that it gives: the first tensor, which in Ultralytics' is the decoded detections.
+    """Return what a model says, of all that it gives: the first tensor, in Ultralytics' the decoded detections.
 
     Of a model that picks its own detections, their confidences alone: which of two equals comes first is open.
     """
@@ -193,7 +193,7 @@ def prediction(model: nn.Module, outputs: Any) -> Tensor:
 
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:
-    """Largest relative difference of a channel: of scores as of coordinates, which are a thousand times larger."""
+    """Return the largest relative difference of a channel: of scores as of coordinates, a thousand times larger."""
     if found.shape != expected.shape:
         return float("inf")
     by_channel = [
@@ -210,14 +210,14 @@ def _eager_pass(model: nn.Module, image: Tensor) -> Pass:
 
 
 def _compiled_pass(model: nn.Module, image: Tensor) -> Pass:
-    """One graph: a first pass in eager mode makes the head's anchors, which would break it into its layers."""
+    """Compile one graph: a first pass in eager mode makes the head's anchors, which would break it into its layers."""
     with torch.inference_mode():
         model(image)
     return partial(torch.compile(model, dynamic=False), image)
 
 
 def _graph_pass(model: nn.Module, image: Tensor) -> Pass:
-    """See torch's notes on CUDA graphs: first passes on a side stream, then the capture."""
+    """Capture a CUDA graph as torch's notes say: first passes on a side stream, then the capture."""
     current, side = torch.cuda.current_stream(image.device), torch.cuda.Stream(image.device)  # type: ignore[no-untyped-call]
     graph = torch.cuda.CUDAGraph()
     with torch.inference_mode():

@@ -90,7 +90,7 @@ class Measurements(BaseModel):
 
 
 def block_id(placement: Placement, channels: int, map_size: MapSize) -> str:
-    """What a block's latency depends on: its row in a model description, and its map."""
+    """Identify a block by what its latency depends on: its row in a model description, and its map."""
     return json.dumps([*block_row(placement, channels), *map_size])
 
 
@@ -240,7 +240,7 @@ class Survey:
         return lambda phase: self.on_progress(phase, done, total)
 
     def _blocks(self) -> dict[str, tuple[Placement, int, MapSize]]:
-        """Every block of the space once, with the channels and the size of its map."""
+        """Return every block of the space once, with the channels and the size of its map."""
         return {
             block_id(placement, channels, size): (placement, channels, size)
             for site in self.space.sites
@@ -290,12 +290,12 @@ class _Time:
         self.started = self.clock.seconds()
 
     def left(self, share: float = 1.0) -> float:
-        """Seconds until this share of the limit is over; below 0 after it."""
+        """Return the seconds until this share of the limit is over; below 0 after it."""
         return share * self.limit_s - (self.clock.seconds() - self.started)
 
     @contextmanager
     def alone(self, machine: Machine, tell: Callable[[str], None]) -> Iterator[None]:
-        """While nothing else of clo-nas runs; until then the time does not count."""
+        """Hold the machine while nothing else of clo-nas runs; until then the time does not count."""
         asked = self.clock.seconds()
         with machine.alone(lambda what: tell(f"waiting for {what}")):
             self.started += self.clock.seconds() - asked
@@ -303,7 +303,7 @@ class _Time:
 
 
 def _read(path: Path) -> Measurements:
-    """What was kept; nothing if the file is not there or is not whole."""
+    """Read what was kept; nothing if the file is not there or is not whole."""
     try:
         return Measurements.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):

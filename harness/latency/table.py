@@ -43,7 +43,7 @@ _RIDGE = 0.1
 
 
 def estimated(measured: Mapping[str, float], missing: Iterable[str]) -> dict[str, float]:
-    """Return times of blocks like those that were measured.
+    """Estimate times of blocks from those that were measured.
 
     Args:
         measured: By `block_id`, above 0, at least one; in any unit.
@@ -69,7 +69,7 @@ def estimated(measured: Mapping[str, float], missing: Iterable[str]) -> dict[str
 
 
 def _choices(value: Any, place: str = "") -> Iterator[str]:
-    """Return what a block is made of, each as its place and its value."""
+    """Yield what a block is made of, each as its place and its value."""
     if isinstance(value, list | dict):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         yield f"{place}: {len(value)}"
@@ -152,7 +152,7 @@ class Calibration:
         return float(scipy.stats.spearmanr(self.estimated, self.measured).statistic)
 
     def to_dict(self) -> dict[str, float]:
-        """The summary as plain data."""
+        """Return the summary as plain data."""
         offset, factor = self.fit
         names = ("bias", "rmse", "max_error", "kendall", "spearman")
         return {
@@ -207,7 +207,7 @@ class LatencyTable(SpaceTable):
         return self.calibration.rmse
 
     def of(self, indices: Indices) -> npt.NDArray[np.float64]:
-        """Estimated milliseconds of a pass of each architecture.
+        """Estimate the milliseconds of a pass of each architecture.
 
         Args:
             indices: (N, sites).
@@ -221,14 +221,14 @@ class LatencyTable(SpaceTable):
         return self.base_ms * self.ratio(indices)
 
     def ratio(self, indices: Indices) -> npt.NDArray[np.float64]:
-        """Estimated ratio of each architecture to the base, (N,); see `of`."""
+        """Estimate the ratio of each architecture to the base, (N,); see `of`."""
         self._check(indices)
         offset, factor = self.calibration.fit
         has_block = (indices > 0).any(axis=1)
         return 1 + offset * has_block + factor * self._sum(indices)
 
     def ratio_ci95(self, indices: Indices) -> npt.NDArray[np.float64]:
-        """Lower and upper end of each ratio's 95 % interval for one more such measurement, (N, 2); see `of`."""
+        """Return the ends of each ratio's 95 % interval for one more such measurement, (N, 2); see `of`."""
         degrees = len(self.calibration.measured) - 2  # an offset and a factor are fitted
         width = scipy.stats.t.ppf(0.975, degrees) * self.relative_error
         return self.ratio(indices)[:, None] * np.exp([-width, width])
@@ -241,7 +241,7 @@ class LatencyTable(SpaceTable):
 
 
 def _blocks(space: SearchSpace, site: Site) -> list[list[str]]:
-    """The blocks of each of a site's placements."""
+    """List the blocks of each of a site's placements."""
     size = space.maps[site.name]
     return [
         [block_id(placement, channels, size) for channels in site.block_channels(placement.mode)]
@@ -250,7 +250,7 @@ def _blocks(space: SearchSpace, site: Site) -> list[list[str]]:
 
 
 def _shares(space: SearchSpace, site: Site, measured: Measurements) -> list[float]:
-    """What each of a site's placements adds, in passes of the base; below 0 where it replaces a slower layer."""
+    """Return what each of a site's placements adds, in passes of the base; below 0 where it replaces a slower layer."""
     shares = []
     for placement, names in zip(space.placements[site.name], _blocks(space, site), strict=True):
         replaces = placement.mode is Mode.REPLACE

@@ -113,7 +113,7 @@ class Turns:
             self.b, self.a = copy.deepcopy(self.b), copy.deepcopy(self.a)
 
     def rounds_a_group(self, max_seconds: float) -> int:
-        """As many as let there be a few groups within the time limit; known once the models are warm."""
+        """Return as many as let there be a few groups within the time limit; known once the models are warm."""
         return max(1, min(_MOST_ROUNDS_A_GROUP, int(1000 * max_seconds / (_GROUPS * self._round_ms))))
 
     def warm_up(self, deadline: float) -> int:
@@ -130,7 +130,7 @@ class Turns:
     def measure(
         self, deadline: float, min_rounds: int, target_half_width: float, seed: int, group: int
     ) -> tuple[list[Round], Stop]:
-        """Rounds until the ratio is precise or the deadline is over, in groups of so many."""
+        """Run rounds until the ratio is precise or the deadline is over, in groups of so many."""
         rounds: list[Round] = []
         fewest = max(_FEWEST_ROUNDS, 2 * group)
         look_at = max(min_rounds, fewest)

@@ -64,7 +64,7 @@ class Findings:
 
 
 def find(record: StudyRecord) -> Findings:
-    """What there is to be shown of a study."""
+    """Collect what there is to be shown of a study."""
     if record.ablation:
         table = arms_table(record, ablation_content(record).page, "gains", whole=False)
         return Findings(table=table, failures=failures(record))

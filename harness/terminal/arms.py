@@ -14,7 +14,7 @@ from harness.terminal.front import STYLES, elastic
 
 
 def strip(spark: Spark | None, width: int) -> str:
-    """`    │ ──━━●━━──  `: the mean, its 95 % interval (thick), the corrected one (thin), and zero.
+    """Draw `    │ ──━━●━━──  `: the mean, its 95 % interval (thick), the corrected one (thin), and zero.
 
     Args:
         spark: Positions from 0 to 100; None where nothing was measured: an empty strip.
@@ -39,7 +39,7 @@ _WIDTH = 19
 
 
 def arms_table(record: StudyRecord, page: Page, key: str, *, whole: bool) -> Table:
-    """Arms with their differences.
+    """Tabulate arms with their differences.
 
     Args:
         record: The ablation.

@@ -18,12 +18,12 @@ from harness.record.study import StudyRecord
 
 
 def seconds(value: float) -> str:
-    """Minutes and seconds, such as `3:07`."""
+    """Format minutes and seconds, such as `3:07`."""
     return f"{int(value) // 60}:{int(value) % 60:02d}"
 
 
 def expected(left: float) -> str:
-    """`about 12 min left, ends 14:32`; with the weekday where that is not today.
+    """Format `about 12 min left, ends 14:32`; with the weekday where that is not today.
 
     Args:
         left: Seconds from now.
@@ -60,20 +60,20 @@ class ExpectedEnd:
         self._end: float | None = None
 
     def plan(self, work: Work) -> None:
-        """What is left from now on, the trainings that run included."""
+        """Set the remaining work, the trainings that run included."""
         self._work = work
 
     def begin(self, trial: int) -> None:
-        """A training begins."""
+        """Note when a training begins."""
         self._begun[trial] = time.monotonic()
 
     def progress(self, step: Step, trial: int | None) -> None:
-        """A training is so far; its epochs are known from here on."""
+        """Note a training's epochs, which its progress tells."""
         if trial is not None and step.epochs:
             self._epochs[trial] = step.epochs
 
     def finished(self, record: StudyRecord, trial: int) -> None:
-        """A training ended: reckon anew."""
+        """Note how long a training took that has ended, and estimate the end anew."""
         begun, epochs = self._begun.pop(trial, None), self._epochs.pop(trial, 0)
         rows = record.trials[(record.trials["trial"] == trial) & (record.trials["state"] == State.COMPLETE)]
         if begun is not None and epochs and len(rows):
@@ -99,7 +99,7 @@ class ExpectedEnd:
         return "" if self.left is None or not self.trainings else expected(self.left)
 
     def _reckon(self) -> float | None:
-        """The moment (`time.monotonic`) at which all that is left will be trained."""
+        """Estimate the moment (`time.monotonic`) at which all that is left will be trained."""
         work, done, now = self._work, self._finished, time.monotonic()
         if work is None or not done:
             return None

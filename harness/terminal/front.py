@@ -31,7 +31,7 @@ STYLES = {"gain": "green", "better": "green", "loss": "red", "worse": "red", "no
 
 
 def front_table(record: StudyRecord, *, wrap: bool) -> Table:
-    """The baseline and what is on a front, best gain first, with gain, interval and cost.
+    """Tabulate the baseline and what is on a front, best gain first, with gain, interval and cost.
 
     Args:
         record: The study, however far it has come.
@@ -52,13 +52,13 @@ def front_table(record: StudyRecord, *, wrap: bool) -> Table:
 
 
 def elastic(text: Text, *, wrap: bool) -> Text:
-    """A cell that takes the room that others leave: a column of these must not be `no_wrap`, or all would shrink."""
+    """Let a cell take the room that others leave: a column of these must not be `no_wrap`, or all would shrink."""
     text.no_wrap, text.overflow = not wrap, "fold" if wrap else "ellipsis"
     return text
 
 
 def _cells(row: tables.Row) -> list[Text]:
-    """Name, verdict, gain with its interval, costs and blocks; the baseline's accuracy in the place of a gain."""
+    """Format name, verdict, gain with its interval, costs and blocks; the baseline's accuracy in place of a gain."""
     architecture, verdict, gain, accuracy, latency, macs, *_ = row.cells
     said = verdict.text.removeprefix("one seed: ")
     gained = f"{accuracy.text} mAP50-95" if row.kind == Verdict.REFERENCE else " ".join((gain.text, *gain.details[:1]))

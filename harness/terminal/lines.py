@@ -14,7 +14,7 @@ from harness.terminal.expected_end import ExpectedEnd, seconds
 
 
 def space_line(summary: SpaceSummary) -> str:
-    """Size and cost of a space in one line."""
+    """Format size and cost of a space in one line."""
     macs = (summary.macs_min, summary.macs_median, summary.macs_max)
     params = (summary.params_min, summary.params_median, summary.params_max)
     return (
@@ -26,7 +26,7 @@ def space_line(summary: SpaceSummary) -> str:
 
 
 def _within(summary: SpaceSummary) -> str:
-    """How many candidates are within the bounds on cost, if there are any."""
+    """Say how many candidates are within the bounds on cost, if there are bounds."""
     counted, share = summary.feasible, summary.feasible_share
     if share is None:
         return ""
@@ -61,31 +61,31 @@ class Lines:
         )
 
     def phase(self, text: str) -> None:
-        """A line."""
+        """Print a line."""
         self._say(text)
 
     def begin(self, trial: int, text: str) -> None:
-        """A line that begins with the trial's number, as its last one will."""
+        """Print a line that begins with the trial's number, as its last one will."""
         self._end.begin(trial)
         self._say(f"#{trial} {text}")
 
     def progress(self, step: Step, trial: int | None = None) -> None:
-        """Worth a line only where something begins that a phase consists of, or somebody is waited for."""
+        """Print a line only where something begins that a phase consists of, or somebody is waited for."""
         if step.doing not in _SAID_OTHERWISE and (trial, step.doing) != self._doing:
             self._say(step.doing if trial is None else f"#{trial} {step.doing}")
         self._doing = trial, step.doing
         self._end.progress(step, trial)
 
     def plan(self, work: Work) -> None:
-        """Told with the training that ended."""
+        """Keep the remaining work, to be told with the training that ended."""
         self._end.plan(work)
 
     def space(self, summary: SpaceSummary) -> None:
-        """A line."""
+        """Print a line."""
         self._say(space_line(summary))
 
     def finished(self, record: StudyRecord, trial: int) -> None:
-        """What came of the training, and when all will be over."""
+        """Print what came of the training, and when all will be over."""
         self._end.finished(record, trial)
         row = record.trials.set_index("trial").loc[trial]
         if row.state == State.COMPLETE:
@@ -98,7 +98,7 @@ class Lines:
         self._say(f"#{trial} {row.architecture} seed {row.seed}: {text}{ratio}{end}")
 
     def note(self, text: str) -> None:
-        """A line."""
+        """Print a line."""
         self._say(text)
 
 

@@ -70,7 +70,7 @@ class Screen:
 
 
 def _cut(lines: _Lines, keep: int, section: Section, console: Console, options: ConsoleOptions) -> _Lines:
-    """So many of the lines; of a list whose end goes, the last says how many."""
+    """Keep so many of the lines; of a list whose end goes, the last says how many."""
     if keep >= len(lines) or section.newest_last:
         return lines[len(lines) - min(keep, len(lines)) :]
     if keep < 2:
@@ -146,7 +146,7 @@ class LiveView:
         self._notes.append(printable(text))
 
     def render(self) -> Screen:
-        """The whole view: only puts together what is known."""
+        """Build the whole view: only put together what is known."""
         return Screen(self._sections())
 
     def _sections(self) -> Iterator[Section]:

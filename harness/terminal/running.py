@@ -41,7 +41,7 @@ class Running:
         return f"about {seconds(pace * (step.total - step.done))} left"
 
     def lines(self) -> RenderableType:
-        """What it is, and below how far."""
+        """Render what it is, and below that how far it is."""
         named = Text(f"▶ {self.text}", style="cyan", no_wrap=True, overflow="ellipsis")
         step = self.step
         if step is None:
@@ -60,12 +60,12 @@ class Running:
         return Group(named, bar)
 
     def line(self) -> RenderableType:
-        """The same in one line."""
+        """Render the same in one line."""
         step = self.step
         far = ", ".join(filter(None, (_far(step), self.left))) if step else "begins"
         return Text(f"▶ {far} · {self.text}", style="cyan", no_wrap=True, overflow="ellipsis")
 
 
 def _far(step: Step) -> str:
-    """How far it is, or what it waits for."""
+    """Say how far it is, or what it waits for."""
     return step.epoch or (step.doing if step.doing.startswith("waiting") else f"{step.done}/{step.total}")

@@ -11,7 +11,7 @@ from harness.terminal.live import LiveView
 
 
 def observer(title: str, *, quiet: bool, machine: bool) -> Lines | LiveView:
-    """The watcher that suits where the output goes; with `machine`, people's lines go to standard error."""
+    """Choose the watcher that suits where the output goes; with `machine`, people's lines go to standard error."""
     console = Console(stderr=machine)
     if quiet:
         return Quiet(console)

@@ -110,7 +110,7 @@ def train(training: Training, progress: Progress | None = None) -> Accuracy:
 
 
 def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
-    """The detector as it is before its first step.
+    """Build the detector as it is before its first step.
 
     Base weights are in place and new blocks drawn from the seed, or all are those of `Training.start`; the
     transfer is the base's either way.
@@ -131,7 +131,7 @@ def initial_model(training: Training) -> tuple[nn.Module, Transfer]:
 
 
 def _seed_of_draws(training: Training) -> int:
-    """Of order and augmentation; a training that goes on would see its first batches again under the same seed."""
+    """Derive the seed of order and augmentation: another for a training that goes on, or its batches would recur."""
     if not training.trained_epochs:
         return training.seed
     return int(np.random.SeedSequence([training.seed, training.trained_epochs]).generate_state(1)[0] >> 1)
@@ -213,16 +213,16 @@ class Trainer(DetectionTrainer):
         self._steps: list[Mapping[str, float]] = []
 
     def setup_model(self) -> None:
-        """The model is built already, with its weights."""
+        """Do nothing: the model is built already, with its weights."""
 
     def get_validator(self) -> Validator:
-        """A validator that keeps detections; what it lacks is said before the training, not after it."""
+        """Build a validator that keeps detections; what it lacks is said before the training, not after it."""
         validator = Validator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
         validator.read_truth(self.data, self._training.data)
         return validator
 
     def build_optimizer(self, model: nn.Module, **_: Any) -> torch.optim.Optimizer:
-        """AdamW; no decay for vectors, a rate of their own for new blocks and new elements."""
+        """Build AdamW; no decay for vectors, a rate of their own for new blocks and new elements."""
         schedule = self._training.schedule
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         named = [*unwrap_model(model).named_parameters()]
@@ -293,18 +293,18 @@ class Trainer(DetectionTrainer):
         super().optimizer_step()
 
     def loss_is_finite(self) -> bool:
-        """Whether the batch's loss is a number."""
+        """Return whether the batch's loss is a number."""
         return bool(torch.isfinite(self.loss))
 
     def save_metrics(self, metrics: Mapping[str, float]) -> None:
-        """The harness keeps its own record."""
+        """Do nothing: the harness keeps its own record."""
 
     def save_model(self) -> bool:
-        """The harness saves the averaged weights, unrounded, where they are wanted."""
+        """Do nothing: the harness saves the averaged weights, unrounded, where they are wanted."""
         return False
 
     def final_eval(self) -> None:
-        """The last epoch was validated already."""
+        """Do nothing: the last epoch was validated already."""
 
 
 __all__ = [

@@ -59,16 +59,16 @@ class Report:
         return self._machine.somebody_waits
 
     def rest(self) -> None:
-        """Do nothing while somebody measures. To be called when `rest_is_due`."""
+        """Pause while somebody measures. To be called when `rest_is_due`."""
         self.rested_seconds += self._machine.rest()
 
     def never_rests(self) -> None:
-        """Nobody shall wait for this one: its work is done by other processes, for hours, and none of them rests."""
+        """Let nobody wait for this one: its work is done by other processes, for hours, and none of them pauses."""
         self._machine.leave()
 
     @contextlib.contextmanager
     def alone(self, on_wait: Callable[[str], object] = lambda _: None) -> Iterator[None]:
-        """While nothing else of clo-nas runs on this machine; `on_wait` as in `Machine.alone`."""
+        """Hold the machine while nothing else of clo-nas runs on it; `on_wait` as in `Machine.alone`."""
         started = time.monotonic()
         with self._machine.alone(on_wait):
             waited = time.monotonic() - started
@@ -90,7 +90,7 @@ def main(pipe: Connection, function: Callable[..., Any], argument: Any, log: Pat
 
 
 def outcome_of(function: Callable[..., Any], argument: Any, tell: Callable[[Any], None]) -> tuple[Say, Any]:
-    """Run `function(argument, report)`: what became of it, for the search to understand."""
+    """Run `function(argument, report)` and return what became of it, for the search to understand."""
     try:
         return Say.RESULT, function(argument, Report(tell))
     except UserError as error:

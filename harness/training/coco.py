@@ -139,7 +139,7 @@ def coco_accuracy(images: Iterable[tuple[Truth, Detections]], classes: Iterable[
 
 
 def find_annotations(root: Path, split: str) -> Path | None:
-    """COCO's annotation file of a validation set: `annotations/instances_val*.json` below a data set's root.
+    """Find COCO's annotation file of a validation set: `annotations/instances_val*.json` below a data set's root.
 
     Args:
         root: The data set's folder.
@@ -158,7 +158,7 @@ def find_annotations(root: Path, split: str) -> Path | None:
 
 
 def read_annotations(file: Path, names: Mapping[int, str]) -> dict[str, Truth]:
-    """Ground truth by the image's file name, crowds included; categories are classes by their names.
+    """Read ground truth by the image's file name, crowds included; categories are classes by their names.
 
     Args:
         file: COCO annotation file.
@@ -232,5 +232,5 @@ def _dataset(annotations: Sequence[Sequence[Annotation]], classes: Sequence[int]
 
 
 def _or_nan(value: float) -> float:
-    """COCOeval says −1 where there is nothing to find."""
+    """Replace by NaN the −1 that COCOeval says where there is nothing to find."""
     return math.nan if value == -1 else float(value)

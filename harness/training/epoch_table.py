@@ -37,7 +37,7 @@ def watched(results: Path, epochs: int, progress: Progress | None) -> Iterator[N
 
 
 def rows_in(results: Path) -> list[dict[str, str]]:
-    """Ultralytics' table, a row an epoch."""
+    """Read Ultralytics' table, a row an epoch."""
     if not results.is_file():
         return []
     with results.open(encoding="utf-8", newline="") as file:
@@ -45,6 +45,6 @@ def rows_in(results: Path) -> list[dict[str, str]]:
 
 
 def seconds_in(results: Path) -> float:
-    """Wall time of all attempts: each begins its clock anew."""
+    """Sum the wall time of all attempts: each begins its clock anew."""
     times = [float(row["time"]) for row in rows_in(results)]
     return sum(now for now, then in pairwise([*times, 0.0]) if then < now)

@@ -53,7 +53,7 @@ class PaceRequest:
 
 
 def measure_pace(request: PaceRequest, _report: object = None) -> float:
-    """Seconds an image on one device, with mixed precision on a GPU as the published recipe has it."""
+    """Measure seconds an image on one device, with mixed precision on a GPU as the published recipe has it."""
     ensure_torchvision()
     torch.set_num_threads(request.threads)
     device = torch.device("cpu" if request.device == "cpu" else f"cuda:{request.device.split(',')[0]}")
@@ -68,7 +68,7 @@ def seconds_a_step(
     wait: Callable[[], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Mean time of a step after the first ones, which also reserve memory and choose algorithms.
+    """Measure the mean time of a step after the first ones, which also reserve memory and choose algorithms.
 
     Args:
         step: Does one.
@@ -111,7 +111,7 @@ def _step(request: PaceRequest, device: torch.device) -> Callable[[], None]:
 
 
 def _images(request: PaceRequest, device: torch.device) -> dict[str, torch.Tensor]:
-    """Noise with as many objects as COCO has, in the form of Ultralytics' batches."""
+    """Draw noise with as many objects as COCO has, in the form of Ultralytics' batches."""
     draw = torch.Generator().manual_seed(0)
     count, objects = request.images, request.images * _OBJECTS
     boxes = torch.rand(objects, 4, generator=draw) * 0.2 + 0.1  # width and height: 0.1 to 0.3 of the image

@@ -72,7 +72,7 @@ class Steps:
         self._done = -1
 
     def __call__(self, trainer: PublishedTrainer) -> None:
-        """After each batch."""
+        """Tell finished and total iterations after each batch."""
         batches = len(trainer.train_loader)
         self._done = max(self._done + 1, trainer.start_epoch * batches + 1)
         self._progress(self._done, batches * trainer.epochs)

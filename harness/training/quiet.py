@@ -21,7 +21,7 @@ def use_threads(count: int) -> None:
 
 
 def make_ultralytics_quiet() -> None:
-    """No log lines, no experiment trackers, no files beside the user's data, no downloads of it, no other data.
+    """Prevent log lines, experiment trackers, files beside the user's data, downloads of it, and the use of other data.
 
     Of this process; idempotent.
     """

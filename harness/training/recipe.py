@@ -89,7 +89,7 @@ def train_published(training: Training, progress: Progress | None = None) -> Acc
 
 @contextmanager
 def _folder(training: Training) -> Iterator[Path]:
-    """The run's own, kept; or one that is gone afterwards."""
+    """Yield the run's own folder, kept; or one that is gone afterwards."""
     if training.folder is None:
         with scratch_folder() as folder:
             yield folder
@@ -99,7 +99,7 @@ def _folder(training: Training) -> Iterator[Path]:
 
 
 def options(training: Training, folder: Path) -> dict[str, str | int]:
-    """All of Ultralytics' arguments that are not its defaults."""
+    """Return all of Ultralytics' arguments that are not its defaults."""
     return {
         "data": training.data,
         "epochs": training.schedule.epochs,
@@ -116,7 +116,7 @@ def options(training: Training, folder: Path) -> dict[str, str | int]:
 
 
 def _trainer(training: Training, folder: Path, *, resumes: bool) -> PublishedTrainer:
-    """A trainer before its first step, or after its last whole epoch."""
+    """Build a trainer before its first step, or after its last whole epoch."""
     given = options(training, folder)
     if resumes:
         given["model"] = given["resume"] = str(folder / _RUN / "weights" / "last.pt")
@@ -134,7 +134,7 @@ def _trainer(training: Training, folder: Path, *, resumes: bool) -> PublishedTra
 
 
 def _validator(training: Training, trainer: PublishedTrainer, folder: Path) -> Validator:
-    """The last validation's, made before the training so that what it lacks is said in time."""
+    """Build the last validation's validator before the training, so that what it lacks is said in time."""
     schedule = training.schedule
     device = training.device.split(",")[0]
     arguments = {
@@ -166,7 +166,7 @@ def _train(trainer: PublishedTrainer, progress: Progress | None) -> None:
 
 
 def _epochs_behind(training: Training, folder: Path) -> int:
-    """Epochs of this very training that an earlier attempt left in a checkpoint; all where it was finished."""
+    """Count epochs of this very training that an earlier attempt left in a checkpoint; all where it was finished."""
     path = folder / _RUN / "weights" / "last.pt"
     if not path.is_file():
         return 0

@@ -41,7 +41,7 @@ def ensure_torchvision() -> None:
 
 
 def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Greedy non-maximum suppression: a box goes if a kept box of higher score overlaps it.
+    """Run greedy non-maximum suppression: a box goes if a kept box of higher score overlaps it.
 
     Best first, each chunk of boxes is checked against the boxes kept before it, then within
     itself: "kept, unless a kept one before it overlaps" is applied to the whole chunk until nothing
@@ -79,7 +79,7 @@ def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def _overlaps(first: Boxes, second: Boxes, iou_threshold: float) -> tuple[Indices, Indices]:
-    """All pairs whose intersection over union is above the threshold, as two lists of indices.
+    """Find all pairs whose intersection over union is above the threshold, as two lists of indices.
 
     Only pairs that can meet along x are looked at. Detectors shift each class by thousands of
     pixels so that classes do not suppress each other, which leaves few of all pairs.

@@ -55,7 +55,7 @@ class Schedule:
     augmentation: Mapping[str, float] = field(default_factory=dict)
 
     def rate(self, progress: float) -> float:
-        """Rate over its peak after a share of the iterations, `progress` in 0 … 1."""
+        """Return the rate over its peak after a share of the iterations, `progress` in 0 … 1."""
         if progress < self.warmup:
             return progress / self.warmup
         cosine = 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
@@ -155,7 +155,7 @@ class Accuracy:
     curve: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     def figures(self) -> dict[str, Any]:
-        """Plain data for storage and JSON; not what is by image or step, nor what is NaN, which JSON does not know."""
+        """Return plain data for storage and JSON; not what is by image or step, nor NaN, which JSON does not know."""
         left_out = {"matches", "curve", "image_influence"}
         values = {name: value for name, value in vars(self).items() if name not in left_out}
         return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}

@@ -28,16 +28,16 @@ class KeptWeights:
         self._ladder = ladder
 
     def path(self, identity: str, epochs: int, seed: int) -> Path:
-        """Where the weights of a training belong."""
+        """Return where the weights of a training belong."""
         return self._folder / f"{identity}-{epochs}-{seed}.pt"
 
     def digest(self, identity: str, epochs: int, seed: int) -> str | None:
-        """SHA-256 of a checkpoint, None where there is none: what is damaged later has another."""
+        """Return SHA-256 of a checkpoint, None where there is none: what is damaged later has another."""
         path = self.path(identity, epochs, seed)
         return file_digest(path) if path.is_file() else None
 
     def chain(self, training: Training, identity: str, epochs: int, digests: Mapping[int, str]) -> list[Training]:
-        """The trainings that lead to a step: the last is the step itself, others make lost weights again.
+        """List the trainings that lead to a step: the last is the step itself, others make lost weights again.
 
         Args:
             training: From the base's weights; its epochs and what it begins with are replaced.
