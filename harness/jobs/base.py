@@ -201,7 +201,8 @@ def known_pace(prepared: Prepared, imgsz: int, results: Path) -> float | None:
         results: The results folder.
     """
     base, data = prepared.base, prepared.data
-    for note in sorted(_folder(prepared, results).glob(f"{base.name}-*.json")):
+    notes = _folder(prepared, results).glob(f"{base.name}-*.json")
+    for note in sorted(notes, key=lambda each: each.stat().st_mtime, reverse=True):
         about = json.loads(note.read_text())
         key = about["key"]
         if (key["base"], key["data"], key["schedule"]["imgsz"]) == (base.fingerprint, data.fingerprint, imgsz):
