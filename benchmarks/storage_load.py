@@ -172,7 +172,7 @@ def fleet(gpus: int, turn_s: float, training_h: float, base_h: float, latency_s:
         gpus: How many.
         turn_s: Under the lock, of one trial.
         training_h: GPU hours of one training.
-        base_h: GPU hours of the common base, 0 where a trained detector is given.
+        base_h: GPU hours of the pretrained baseline, 0 where a trained detector is given.
         latency_s: Measuring a candidate, while the other GPUs of its machine rest.
     """
     a_day = gpus * 24 / training_h
@@ -189,7 +189,7 @@ def main(
     training_hours: Annotated[
         float, typer.Option(help="GPU hours of a training; of YOLOv5n's on COCO 24 (V100).")
     ] = 24,
-    base_hours: Annotated[float, typer.Option(help="GPU hours of the common base.")] = 24,
+    base_hours: Annotated[float, typer.Option(help="GPU hours of the pretrained baseline.")] = 24,
     latency_seconds: Annotated[float, typer.Option(help="Measuring a candidate's latency.")] = 5,
 ) -> None:
     """Print the tables."""

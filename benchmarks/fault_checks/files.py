@@ -1,4 +1,4 @@
-"""Files that are cut off or vanish: checkpoints, the common base, images, the dataset's description."""
+"""Files that are cut off or vanish: checkpoints, the pretrained baseline, images, the dataset's description."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _checkpoints(study: Watched) -> list[Path]:
     return sorted((study.folder / "weights").glob("*.pt"))
 
 
-@scenario("common base cut off", faults=2)
+@scenario("pretrained baseline cut off", faults=2)
 def cut_base(ground: Ground, generator: random.Random, tally: Tally, faults: int) -> None:
     """The trained base in the cache is damaged between two runs: it's trained again, to the same weights."""
     [base] = (ground.cache / "bases").glob("*.pt")

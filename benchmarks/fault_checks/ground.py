@@ -105,7 +105,7 @@ class Ground:
         self.started.clear()
 
     def run_undisturbed(self) -> None:
-        """Train everything once, the common base before.
+        """Train everything once, the pretrained baseline before.
 
         Raises:
             RuntimeError: Not even that works.

@@ -17,9 +17,13 @@ from harness.cli.options import (
     Executor,
     GpusOfOneNode,
     Json,
+    Quiet,
     Resource,
     Results,
     Storage,
+    Threads,
+    Timeout,
+    Workers,
     choice,
     typed_command,
 )
@@ -46,22 +50,22 @@ def ablate(
         int | None, typer.Option(help="Side of the square input, in pixels. \\[default: the file's; with --data 640]")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
-    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the pretrained baseline.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size.")] = None,
     seeds: Annotated[str | None, typer.Option(help="How many seeds, or which: 5 or 0,3,7.")] = None,
     bases: Annotated[str | None, typer.Option(help="How many trainings of the base, or their seeds.")] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start all arms from random weights.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print the plan and its cost, and train nothing.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
-    workers: Annotated[int | None, typer.Option(help="Trainings at once.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)] = None,
+    workers: Workers = None,
+    threads: Threads = None,
     loader_workers: Annotated[
         int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)
     ] = LOADER_WORKERS,
     latency_seconds: Annotated[
         float, typer.Option(help="Most seconds to measure each arm's latency; 0 measures none.", min=0)
     ] = 0.0,
-    timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
+    timeout: Timeout = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the models' trained weights.")] = False,
     executor: Executor = None,
     address: Address = None,
@@ -71,7 +75,7 @@ def ablate(
     study: Annotated[str | None, typer.Option(help="Name of the study. \\[default: the file's]")] = None,
     storage: Storage = None,
     results: Results = Path("results"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Train a model and everything that differs from it in one thing, and compare in pairs.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Results, typed_command
+from harness.cli.options import Json, Quiet, Results, Threads, Workers, typed_command
 from harness.cli.printing import print_json, print_table
 
 
@@ -16,10 +16,10 @@ def control(
         bool, typer.Option("--quick", help="Fewer candidates and seeds in smaller batches; no long training.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
-    workers: Annotated[int | None, typer.Option(help="Trainings at once.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)] = None,
+    workers: Workers = None,
+    threads: Threads = None,
     results: Results = Path("results"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Show that the instrument works here: search where a block must gain, and where none can.

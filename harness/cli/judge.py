@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import AllowUnusable, AllowValInTrain, Json, MinGain, Results, typed_command
-from harness.cli.plan import Base, Batch, Data, Device, Epochs, Hours, Quiet, Side, Threads, Workers, settings_for
+from harness.cli.options import (
+    AllowUnusable,
+    AllowValInTrain,
+    Json,
+    MinGain,
+    Quiet,
+    Results,
+    Threads,
+    Workers,
+    typed_command,
+)
+from harness.cli.plan import Base, Batch, Data, Device, Epochs, Hours, Side, settings_for
 from harness.cli.printing import print_json
 
 

@@ -25,6 +25,12 @@ MODEL_HELP = (
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object (or list) and nothing else on standard output.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Suppress progress output.")]
+Timeout = Annotated[
+    str | None, typer.Option(help="Time budget (90, 90s, 25m or 2h): no training starts after it, running ones finish.")
+]
+Workers = Annotated[int | None, typer.Option(help="Trainings at once.", min=1)]
+Threads = Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)]
 Storage = Annotated[str | None, typer.Option(help="Any Optuna storage URL \\[default: SQLite in the study's folder].")]
 Executor = Annotated[
     str | None, typer.Option(help="Where trainings run: local, or ray (docs/cluster.md). \\[default: local]")

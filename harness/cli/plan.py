@@ -9,7 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import AllowUnusable, AllowValInTrain, Json, MinGain, Results, typed_command
+from harness.cli.options import (
+    AllowUnusable,
+    AllowValInTrain,
+    Json,
+    MinGain,
+    Quiet,
+    Results,
+    Threads,
+    Workers,
+    typed_command,
+)
 from harness.cli.printing import print_json, print_table
 from harness.common.errors import UserError
 from harness.common.isolation import program
@@ -31,12 +41,9 @@ Side = Annotated[
         "embedded data 128]",
     ),
 ]
-Batch = Annotated[int | None, typer.Option(help="Images a step. \\[default: 16; 8 on a CPU and for the embedded data]")]
+Batch = Annotated[int | None, typer.Option(help="Batch size. \\[default: 16; 8 on a CPU and for the embedded data]")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs of a training. \\[default: what 480 steps take]")]
 Device = Annotated[str, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")]
-Workers = Annotated[int | None, typer.Option(help="Trainings at once.", min=1)]
-Threads = Annotated[int | None, typer.Option(help="CPU threads of a training.", min=1)]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")]
 
 
 def plan(

@@ -20,9 +20,11 @@ from harness.cli.options import (
     Json,
     Log,
     MinGain,
+    Quiet,
     Resource,
     Results,
     Storage,
+    Timeout,
     typed_command,
 )
 from harness.common.duration import parse_duration
@@ -38,7 +40,7 @@ def search(
         ),
     ] = None,
     more: Annotated[int | None, typer.Option(help="Candidates to add to those that the study has.")] = None,
-    timeout: Annotated[str | None, typer.Option(help="Start no training after this time: 90, 90s, 25m or 2h.")] = None,
+    timeout: Timeout = None,
     data: Annotated[
         str | None,
         typer.Option(help="Dataset YAML or COCO data (instances_train*.json). \\[default: digits, embedded]"),
@@ -68,9 +70,11 @@ def search(
             help="Epochs of each candidate and of the baseline's control. \\[default: what 480 steps take, 3 at least]"
         ),
     ] = None,
-    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the common base, trained once and cached.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16; 8 for the embedded data]")] = None,
-    seed: Annotated[int | None, typer.Option(help="First seed; all candidates are screened with it.")] = None,
+    base_epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the pretrained baseline, trained once and cached.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size. \\[default: 16; 8 for the embedded data]")] = None,
+    seed: Annotated[int | None, typer.Option(help="First seed, the selection seed of all candidates.")] = None,
     seeds: Annotated[
         int | None,
         typer.Option(help="Seeds of the baseline and of each finalist. \\[default: 5; 4 on the embedded data]"),
@@ -84,27 +88,33 @@ def search(
     ] = None,
     rungs: Annotated[
         str | None,
-        typer.Option(help="Ladder of epochs x seeds, such as '3x1, 3x3, 12x4'; of each rung one in three climbs."),
+        typer.Option(help="Budget levels, epochs x seeds, such as '3x1, 3x3, 12x4'; one in three is promoted."),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="What the whole study may take: '40 trainings', '200 epochs' or '2 h'; sets --trials."),
+        typer.Option(help="Total budget: '40 trainings', '200 epochs' or '2 h'; sets --trials."),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW in a candidate's training.")] = None,
-    block_rate_factor: Annotated[float | None, typer.Option(help="Rate of new blocks over the base's.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate (AdamW) of a candidate's training.")
+    ] = None,
+    block_rate_factor: Annotated[
+        float | None, typer.Option(help="Learning-rate multiplier for inserted blocks.")
+    ] = None,
     max_params: Annotated[
         str | None,
-        typer.Option(help="Most parameters, as 2e6 or 2M; with more no candidate is trained.", metavar="COUNT"),
+        typer.Option(
+            help="Maximum number of parameters, as 2e6 or 2M; larger candidates are skipped.", metavar="COUNT"
+        ),
     ] = None,
     max_macs: Annotated[
         str | None,
-        typer.Option(help="Most MACs an image, as 5e8 or 500M; with more no candidate is trained.", metavar="COUNT"),
+        typer.Option(help="Maximum MACs per image, as 5e8 or 500M; larger candidates are skipped.", metavar="COUNT"),
     ] = None,
     max_latency_ratio: Annotated[
-        float | None, typer.Option(help="Highest latency, times the baseline's; beyond it no candidate is a finalist.")
+        float | None, typer.Option(help="Maximum latency, × the baseline's; slower candidates are never finalists.")
     ] = None,
     min_map50_95: Annotated[
-        float | None, typer.Option("--min-map50-95", help="Lowest mAP50-95; below it no candidate is a finalist.")
+        float | None, typer.Option("--min-map50-95", help="Minimum mAP50-95; candidates below are never finalists.")
     ] = None,
     min_gain: MinGain = None,
     images: Images = True,
@@ -137,7 +147,7 @@ def search(
         ),
     ] = None,
     latency_seconds: Annotated[
-        float | None, typer.Option(help="Most seconds to measure one candidate's latency.")
+        float | None, typer.Option(help="Maximum seconds to measure a candidate's latency.")
     ] = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Start every training from random weights.")
@@ -169,7 +179,7 @@ def search(
     ] = None,
     storage: Storage = None,
     results: Results = Path("results"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing until the end.")] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Propose candidates, measure and train them, write the Pareto report.

@@ -35,14 +35,14 @@ def train(
         Path | None, typer.Option(help="Checkpoint of the base to start from. \\[default: random weights]")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training images. \\[default: 20; of a study: 100]", min=1)
+        int | None, typer.Option(help="Number of epochs. \\[default: 20; of a study: 100]", min=1)
     ] = None,
     imgsz: Annotated[
         int | None, typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for digits]", min=1)
     ] = None,
     allow_unusable: AllowUnusable = False,
     allow_val_in_train: AllowValInTrain = False,
-    batch: Annotated[int | None, typer.Option(help="Images a step. \\[default: 16]", min=1)] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size. \\[default: 16]", min=1)] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(help="Peak rate of AdamW. \\[default: a search's: 1e-3, from random weights 2e-3]"),

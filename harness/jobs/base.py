@@ -1,4 +1,4 @@
-"""The common base: trained once, kept in the cache under a hash of everything that determines it.
+"""The pretrained baseline: trained once, kept in the cache under a hash of everything that determines it.
 
 That of a study on several machines is made by one of them, and is the same file for all.
 """
@@ -32,7 +32,7 @@ from harness.storage.study import SearchStudy
 from harness.training.accuracy import Schedule, Training
 
 SHARED_BASES = ".bases"
-"""Folder in the results folder that keeps common bases which a cluster's nodes have to see."""
+"""Folder in the results folder that keeps pretrained baselines which a cluster's nodes have to see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class CommonBase:
     map50_95: float | None = None
 
     def __str__(self) -> str:
-        return f"common base: {self.origin}" + (f", mAP50-95 {self.map50_95:.3f}" if self.map50_95 else "")
+        return f"pretrained baseline: {self.origin}" + (f", mAP50-95 {self.map50_95:.3f}" if self.map50_95 else "")
 
 
 RANDOM_WEIGHTS = CommonBase(weights=None, origin="none: every training starts from random weights")
@@ -109,7 +109,7 @@ def common_base(
     with FileLock(f"{path}.lock"):
         remove_left_overs(path.parent)
         if not _is_whole(path, note):
-            on_phase(f"training the common base {base.name}, seed {seed} ({schedule.epochs} epochs, kept)")
+            on_phase(f"training the pretrained baseline {base.name}, seed {seed} ({schedule.epochs} epochs, kept)")
             result = prepared.run_alone(
                 train_base,
                 Training(
@@ -245,8 +245,8 @@ def shared_base(
         if known is not None:
             if (file_digest(path) if path.is_file() else None) != known["sha256"]:
                 raise UserError(
-                    f"{path}: is not the common base that study {study.settings.study} was begun with; every machine "
-                    f"needs the same --results folder, on a file system that they share"
+                    f"{path}: is not the pretrained baseline that study {study.settings.study} was begun with; every "
+                    "machine needs the same --results folder, on a file system that they share"
                 )
             return CommonBase(weights=path, origin=known["origin"], map50_95=known["map50_95"])
         made = make()

@@ -35,7 +35,7 @@ class Place:
             training takes.
         workers: Trainings at once.
         threads: CPU threads of each of them.
-        threads_alone: CPU threads of a training that runs alone: the common base's.
+        threads_alone: CPU threads of a training that runs alone: the pretrained baseline's.
         cluster: What trainings run on; None is this machine.
     """
 

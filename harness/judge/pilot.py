@@ -40,7 +40,7 @@ _SEEDS = 5
 SIZES = (640, 512, 416, 320, 256, 192, 160, 128)
 """Sides of the input, in pixels, from which a plan chooses where nobody says one."""
 _TRAININGS = 30
-"""Trainings, the common base counted as epochs, that a size must leave room for: a search of five, and its judging."""
+"""Trainings, the pretrained baseline counted as epochs, that a size has room for: a search of five, and its judging."""
 # Committed studies differ by factors of ten: the 95 % interval of 2 degrees of freedom is from half to six times.
 PRIORS = {
     True: SeedNoise(

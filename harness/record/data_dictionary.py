@@ -68,7 +68,7 @@ TRIALS: dict[str, Column] = {
     "trial": _whole("Number of the Optuna trial that is this training."),
     "architecture": _text("Identity of the architecture; `baseline` is the base itself, trained as long."),
     "seed": _whole("Seed of the training: order of the images, augmentation, new weights."),
-    "base_seed": _whole("Seed of the common base's own training; 0 in studies from before it was kept."),
+    "base_seed": _whole("Seed of the pretrained baseline's own training; 0 in studies from before it was kept."),
     "epochs": _whole("Epochs of the training, those included that it goes on from.", "epochs"),
     "state": _text("What became of it: `complete`, `failed`, `out_of_memory` or `interrupted` (run again later)."),
     "reason": _text("Why it is not complete; else empty."),

@@ -111,7 +111,7 @@ class SearchSettings(BaseModel):
         description="epochs of each candidate and of the baseline's control; where none are given, what a planted "
         "effect needs to show (`harness.jobs.plan.enough_epochs`)",
     )
-    base_epochs: int = Field(default=20, ge=1, description="epochs of the common base before the search")
+    base_epochs: int = Field(default=20, ge=1, description="epochs of the pretrained baseline before the search")
     batch: int = Field(
         default_factory=default_of("batch"),
         ge=1,

@@ -182,7 +182,7 @@ def _common_base(study: SearchStudy, setting: Setting, observer: Observer) -> Co
         )
 
     def waits() -> None:
-        observer.phase("waiting for the common base, which another search trains")
+        observer.phase("waiting for the pretrained baseline, which another search trains")
 
     common = shared_base(study, make, waits) if is_server(settings.storage_url) else make()
     observer.note(str(common))

@@ -94,7 +94,7 @@ ACCURACY = Accuracy(map50_95=0.4, map50=0.6, evaluator="E", train_seconds=1.0, t
 
 @pytest.fixture
 def bases(monkeypatch: pytest.MonkeyPatch, digits: Path) -> list[CommonBase]:
-    """Common bases that were asked for; none is trained."""
+    """Pretrained baselines that were asked for; none is trained."""
     asked: list[CommonBase] = []
 
     def make(*_: object, **__: object) -> CommonBase:

@@ -114,7 +114,7 @@ class Trainings:
     """Stands for the processes that train: a model, its seed and its epochs decide what a training yields.
 
     Attributes:
-        asked: What was asked for, in order; common bases are not among it.
+        asked: What was asked for, in order; pretrained baselines are not among it.
         killed_at: Number of the training, from 1, at which the process dies; None lets all end.
         fails: Says which trainings fail, and how.
     """
@@ -161,7 +161,7 @@ class Trainings:
         return []
 
     def _outcome(self, job: Any) -> Measured | Accuracy | Failure:
-        if not hasattr(job, "training"):  # a common base, or one model
+        if not hasattr(job, "training"):  # a pretrained baseline, or one model
             return trained(job)
         for each in (*job.before, job.training):
             assert each.start is None or each.start.is_file(), f"{each.start}: what it goes on from is missing"
@@ -252,7 +252,7 @@ def forbid_training(patch: pytest.MonkeyPatch) -> None:
 
 
 def pretend_fidelity(patch: pytest.MonkeyPatch) -> None:
-    """Pretend a fidelity study's trainings and its common base."""
+    """Pretend a fidelity study's trainings and its pretrained baseline."""
     patch.setattr("harness.ablation.fidelity.common_base", lambda *_, **__: CommonBase(weights=None, origin=""))
     patch.setattr("harness.jobs.place.Children", Trainings())
 

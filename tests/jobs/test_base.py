@@ -1,4 +1,4 @@
-"""The common base is trained once for all that determines it, and a checkpoint that fits is taken as it is."""
+"""The pretrained baseline is trained once for all that determines it, and a checkpoint that fits is taken as it is."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_only_a_base_that_is_trained_is_said_to_be(trained: list[Training], tmp_
     assert (said, trained) == ([], [])
     for _ in range(2):  # the second is found
         find(on_phase=said.append)
-    assert said == ["training the common base yolov5n, seed 0 (2 epochs, kept)"]
+    assert said == ["training the pretrained baseline yolov5n, seed 0 (2 epochs, kept)"]
 
 
 @pytest.mark.parametrize(

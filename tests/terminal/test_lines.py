@@ -13,7 +13,7 @@ def tell_everything(watch: Observer) -> None:
     for done in range(100):
         watch.progress(step(done, 100))
     watch.space(SPACE)
-    watch.note("common base: yolov5n")
+    watch.note("pretrained baseline: yolov5n")
     watch.finished(winning(), 0)
 
 

@@ -125,11 +125,11 @@ def test_no_time_is_promised_before_the_first_step(clock: list[float]) -> None:
 def test_space_notes_and_table_stay_in_view(clock: list[float]) -> None:
     view = LiveView(plain(), "x")
     view.space(SPACE)
-    view.note("common base: yolov5n, mAP50-95 0.512")
+    view.note("pretrained baseline: yolov5n, mAP50-95 0.512")
     view.finished(winning(), 0)
     said = text(view.render())
     assert "space tiny: 1,234 candidates" in said
-    assert "common base: yolov5n, mAP50-95 0.512" in said
+    assert "pretrained baseline: yolov5n, mAP50-95 0.512" in said
     assert "3fa9c1d2" in said
 
 
