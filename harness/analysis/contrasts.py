@@ -197,11 +197,16 @@ def _row(
         below, above = mean + corrected < 0, mean - corrected > 0
         verdict = Verdict.BETTER if above else Verdict.WORSE if below else Verdict.UNDECIDED
     return (
-        pair.name, pair.minuend, pair.subtrahend, count, mean, noise.sd, noise.df, mean - plain, mean + plain,
-        mean - corrected, mean + corrected, on_target.p_value(mean, count), str(verdict),
+        pair.name, pair.minuend, pair.subtrahend, count, mean, noise.sd, noise.df, *_about(mean, plain),
+        *_about(mean, corrected), on_target.p_value(mean, count), str(verdict),
         needed, own[1], family, str(Target.NEW_IMAGES if is_of_new else Target.THESE_IMAGES), images.sd,
-        mean - these_images, mean + these_images,
+        *_about(mean, these_images),
     )  # fmt: skip
+
+
+def _about(mean: float, half_width: float) -> tuple[float, float]:
+    """Return the ends of an interval, which no difference of two mAPs is beyond."""
+    return float(np.clip(mean - half_width, -1, 1)), float(np.clip(mean + half_width, -1, 1))
 
 
 def _needed(noise: Noise, mean: float, tests: float, growth: tuple[float, float]) -> float:

@@ -199,3 +199,10 @@ def test_the_best_of_several_finalists_has_no_advantage_that_it_owes_to_being_ch
         held += adjusted.low <= 0
         plain += unadjusted.low <= 0
     assert held / 300 >= 0.95 > plain / 300
+
+
+def test_no_interval_leaves_what_a_difference_of_two_maps_can_be() -> None:
+    found = contrasts(trials({BASELINE: [0.3, 0.3, 0.3], "a": [0.99, 0.3, 0.9]}), against_baseline("a")).iloc[0]
+    interval = stats.ttest_1samp([0.69, 0.0, 0.6], 0).confidence_interval(0.95)
+    assert (found["low"], found["high"]) == (pytest.approx(interval.low), 1.0) and interval.high > 1.0
+    assert found["high_corrected"] == 1.0 and found["verdict"] == "undecided"
