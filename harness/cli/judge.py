@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import (
-    AllowUnusable,
-    AllowValInTrain,
-    Json,
-    MinGain,
-    Quiet,
-    Results,
-    Threads,
-    Workers,
-    typed_command,
-)
-from harness.cli.plan import Base, Batch, Data, Device, Epochs, Hours, Side, settings_for
+from harness.cli.fields import options_of
+from harness.cli.options import Json, Quiet, typed_command
+from harness.cli.plan import PLANNED, SAID, Hours, settings_for
 from harness.cli.printing import print_json
+from harness.record.settings import SearchSettings
 
 
+@options_of(
+    SearchSettings,
+    only=PLANNED,
+    said={**SAID, "study": "Name of the study and of its folder. [default: judge- and the block's name]"},
+)
 def judge(
+    given: dict[str, Any],
     block: Annotated[
         str,
         typer.Argument(
@@ -31,21 +29,6 @@ def judge(
         ),
     ],
     hours: Hours,
-    data: Data = None,
-    base: Base = "yolov5n",
-    imgsz: Side = None,
-    batch: Batch = None,
-    epochs: Epochs = None,
-    min_gain: MinGain = None,
-    device: Device = "auto",
-    workers: Workers = None,
-    threads: Threads = None,
-    allow_unusable: AllowUnusable = False,
-    allow_val_in_train: AllowValInTrain = False,
-    study: Annotated[
-        str | None, typer.Option(help="Name of the study and of its folder. \\[default: judge- and the block's name]")
-    ] = None,
-    results: Results = Path("results"),
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -55,12 +38,8 @@ def judge(
     """
     from harness.terminal import observer
 
-    name = study or f"judge-{Path(block.rpartition(':')[2]).stem}"
-    settings = settings_for(
-        hours, data=data, base=base, imgsz=imgsz, batch=batch, epochs=epochs, min_gain=min_gain, device=device,
-        workers=workers, threads=threads, allow_unusable=allow_unusable, allow_val_in_train=allow_val_in_train,
-        study=name, results=results,
-    )  # fmt: skip
+    name = given["study"] or f"judge-{Path(block.rpartition(':')[2]).stem}"
+    settings = settings_for(hours, **{**given, "study": name})
     with observer(f"clo judge {block} · {settings.base} · {hours:g} h", quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
         from harness.judge.judge import Judge
@@ -69,10 +48,10 @@ def judge(
 
         found = Judge(
             block, settings, hours, watch, typed_command(),
-            lambda record: write_report(record, results / record.name),
+            lambda record: write_report(record, settings.results / record.name),
         ).run()  # fmt: skip
         watch.phase("writing the verdict")
-        page = write_verdict(found, results / found.record.name)
+        page = write_verdict(found, settings.results / found.record.name)
     if as_json:
         print_json({**verdict_json(found), "page": str(page)})
     else:

@@ -4,82 +4,50 @@ from __future__ import annotations
 
 import shlex
 from math import isfinite
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import (
-    AllowUnusable,
-    AllowValInTrain,
-    Json,
-    MinGain,
-    Quiet,
-    Results,
-    Threads,
-    Workers,
-    typed_command,
-)
+from harness.cli.fields import options_of
+from harness.cli.options import Json, Quiet, typed_command
 from harness.cli.printing import print_json, print_table
 from harness.common.errors import UserError
 from harness.common.isolation import program
 from harness.record.settings import SearchSettings, search_settings
 
 Hours = Annotated[float, typer.Option(help="Hours that you have, by the clock.")]
-Base = Annotated[
-    str, typer.Option(help="Detector: name (yolov8n, yolo11s …), YAML or trained .pt, also one of other classes.")
-]
-Data = Annotated[
-    str | None,
-    typer.Option(help="Dataset YAML or COCO data (instances_train*.json). \\[default: digits, embedded]"),
-]
-Side = Annotated[
-    int | None,
-    typer.Option(
-        "--imgsz",
-        help="Side of the square input, in pixels. \\[default: the largest up to 640 that the hours hold; of the "
-        "embedded data 128]",
-    ),
-]
-Batch = Annotated[int | None, typer.Option(help="Batch size. \\[default: 16; 8 on a CPU and for the embedded data]")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs of a training. \\[default: what 480 steps take]")]
-Device = Annotated[str, typer.Option(help="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")]
+PLANNED = (
+    "data", "base", "imgsz", "batch", "epochs", "min_gain", "device", "workers", "threads", "allow_unusable",
+    "allow_val_in_train", "study", "results",
+)  # fmt: skip
+"""Settings of a search that a person decides; the hours decide the others."""
+SAID = {
+    "base": "Detector: name (yolov8n, yolo11s …), YAML or trained .pt, also one of other classes. [default: yolov5n]",
+    "imgsz": "Side of the square input, in pixels. [default: the largest up to 640 that the hours hold; of the "
+    "embedded data 128]",
+    "batch": "Batch size. [default: 16; 8 on a CPU and for the embedded data]",
+    "epochs": "Epochs of a training. [default: what 480 steps take]",
+}
+"""What is otherwise than in a search."""
 
 
-def plan(
-    hours: Hours,
-    data: Data = None,
-    base: Base = "yolov5n",
-    space: Annotated[
-        str, typer.Option(help="Space to search: a YAML, one that ships by name, or a block such as se.")
-    ] = "default",
-    imgsz: Side = None,
-    batch: Batch = None,
-    epochs: Epochs = None,
-    min_gain: MinGain = None,
-    device: Device = "auto",
-    workers: Workers = None,
-    threads: Threads = None,
-    allow_unusable: AllowUnusable = False,
-    allow_val_in_train: AllowValInTrain = False,
-    study: Annotated[
-        str, typer.Option(help="Name of the study that the pilot begins and the search goes on.")
-    ] = "plan",
-    results: Results = Path("results"),
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
+@options_of(
+    SearchSettings,
+    only=(*PLANNED, "space"),
+    said={
+        **SAID,
+        "space": "Space to search: a YAML, one that ships by name, or a block such as se. [default: default]",
+        "study": "Name of the study that the pilot begins and the search goes on. [default: plan]",
+    },
+)
+def plan(given: dict[str, Any], hours: Hours, quiet: Quiet = False, as_json: Json = False) -> None:
     """Say what your hours hold: which search fits, and how large a gain it would detect.
 
     A pilot of at most a tenth of the hours trains what the search needs anyhow: its study goes on where that ended.
     """
     from harness.terminal import observer
 
-    settings = settings_for(
-        hours, data=data, base=base, space=space, imgsz=imgsz, batch=batch, epochs=epochs, min_gain=min_gain,
-        device=device, workers=workers, threads=threads, allow_unusable=allow_unusable,
-        allow_val_in_train=allow_val_in_train, study=study, results=results,
-    )  # fmt: skip
+    settings = settings_for(hours, **{**given, "study": given["study"] or "plan"})
     with observer(f"clo plan · {settings.base} · {hours:g} h", quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
         from harness.judge.pilot import run_pilot

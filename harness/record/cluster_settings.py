@@ -34,10 +34,19 @@ class ClusterSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    address: str = "auto"
-    gpus_per_trial: float = Field(default=0.0, ge=0)
-    cpus_per_trial: int = Field(default=1, ge=1)
-    resources: dict[str, _Amount] = {}
+    address: str = Field(default="auto", description="Ray: the head's host:port, or auto on a machine of the cluster.")
+    gpus_per_trial: float = Field(
+        default=0.0,
+        ge=0,
+        description="Ray: GPUs of a training; 0.5 lets two share one, 0 is the CPU. Several are one node's and share "
+        "a batch.",
+    )
+    cpus_per_trial: int = Field(
+        default=1, ge=1, description="Ray: cores of a training, and its threads; 1 unless said."
+    )
+    resources: dict[str, _Amount] = Field(
+        default={}, description="Ray: a custom resource of a training, as NAME=AMOUNT. Repeatable."
+    )
 
     @field_validator("address")
     @classmethod

@@ -41,12 +41,24 @@ class Constraints(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    max_params: float | None = Field(default=None, gt=0)
-    max_macs: float | None = Field(default=None, gt=0, description="of one image")
-    max_latency_ratio: float | None = Field(default=None, gt=0, description="times the baseline's")
-    min_map50_95: float | None = Field(default=None, ge=0, le=1)
-    required_sites: tuple[str, ...] = Field(default=(), description="sites that have a block")
-    forbidden_sites: tuple[str, ...] = Field(default=(), description="sites that have none")
+    max_params: float | None = Field(
+        default=None, gt=0, description="Maximum number of parameters, as 2e6 or 2M; larger candidates are skipped."
+    )
+    max_macs: float | None = Field(
+        default=None, gt=0, description="Maximum MACs per image, as 5e8 or 500M; larger candidates are skipped."
+    )
+    max_latency_ratio: float | None = Field(
+        default=None, gt=0, description="Maximum latency, × the baseline's; slower candidates are never finalists."
+    )
+    min_map50_95: float | None = Field(
+        default=None, ge=0, le=1, description="Minimum mAP50-95; candidates below are never finalists."
+    )
+    required_sites: tuple[str, ...] = Field(
+        default=(), description="Every candidate has a block at this site. Repeatable."
+    )
+    forbidden_sites: tuple[str, ...] = Field(
+        default=(), description="No candidate has a block at this site. Repeatable."
+    )
 
     @field_validator("required_sites", "forbidden_sites")
     @classmethod

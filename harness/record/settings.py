@@ -86,7 +86,7 @@ class Sampler(StrEnum):
 
 
 class SearchSettings(BaseModel):
-    """What `clo search` was asked to do.
+    """What `clo search` was asked to do: each field with a description is an option of that name, and no other is.
 
     The fields in `OF_A_STUDY` decide which numbers a training yields: a study holds one value of each
     for all its trials, and a second run with another value is refused.
@@ -94,72 +94,138 @@ class SearchSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    base: str = "yolov5n"
-    data: str = EMBEDDED_DATA
-    space: str = "default"
-    device: str = "auto"
-    allow_unusable: bool = Field(default=False, description="train although more than 2 % of the data are unusable")
-    allow_val_in_train: bool = Field(default=False, description="train although validation images are training images")
-    imgsz: int = Field(
-        default_factory=default_of("imgsz"),
-        ge=32,
-        description="side of the square input, in pixels; 128 for the embedded data, 640 for others",
+    data: str = Field(
+        default=EMBEDDED_DATA,
+        description="Dataset YAML or COCO data (instances_train*.json). [default: digits, embedded]",
     )
-    epochs: int = Field(
-        default=3,
-        ge=1,
-        description="epochs of each candidate and of the baseline's control; where none are given, what a planted "
-        "effect needs to show (`harness.jobs.plan.enough_epochs`)",
-    )
-    base_epochs: int = Field(default=20, ge=1, description="epochs of the pretrained baseline before the search")
-    batch: int = Field(
-        default_factory=default_of("batch"),
-        ge=1,
-        description="images a step; 8 for the embedded data, 16 for others",
-    )
-    learning_rate: float = Field(default=FROM_BASE.learning_rate, gt=0)
-    block_rate_factor: float = Field(
-        default=FROM_BASE.block_rate_factor, gt=0, description="learning-rate multiplier for inserted blocks"
-    )
-    from_scratch: bool = False
-    objectives: tuple[Objective, ...] = (Objective.MAP50_95, Objective.LATENCY)
-    sampler: Sampler = Field(default=Sampler.COST_AWARE, validate_default=True)
-    constraints: Constraints = Constraints()
-    include: tuple[str, ...] = Field(default=(), description="candidates to try first: architecture files or STUDY/ID")
     trials: int | None = Field(
         default_factory=default_of("trials"),
         ge=0,
-        description="candidates in the study when the search is done; None is up to the budget",
+        description="Candidates in the study when done, without the baseline. [default: 10; 4 on the embedded data]",
     )
-    more: int | None = Field(default=None, ge=1, description="candidates to add to what the study has")
-    seed: int = Field(default=0, ge=0, lt=2**31, description="first seed; the others follow it")
+    more: int | None = Field(default=None, ge=1, description="Candidates to add to those that the study has.")
+    timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Time budget (90, 90s, 25m or 2h): no training starts after it, running ones finish.",
+    )
+    allow_unusable: bool = Field(
+        default=False, description="Train although more than 2 % of the images or label rows cannot be used."
+    )
+    allow_val_in_train: bool = Field(
+        default=False, description="Train although validation images are training images, too."
+    )
+    base: str = Field(
+        default="yolov5n",
+        description="Detector: name (yolov8n, yolo11s, yolov7-tiny …), YAML or trained .pt. [default: yolov5n]",
+    )
+    space: str = Field(
+        default="default",
+        description="Space: a YAML, or one that ships by name (default, small, operators, inside, replaced).",
+    )
+    device: str = Field(default="auto", description="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
+    imgsz: int = Field(
+        default_factory=default_of("imgsz"),
+        ge=32,
+        description="Side of the square input, in pixels. [default: 640; 128 for the embedded data]",
+    )
+    epochs: int = Field(  # where none are given: `harness.jobs.plan.enough_epochs`
+        default=3,
+        ge=1,
+        description="Epochs of each candidate and of the baseline. [default: what 480 steps take, 3 at least]",
+    )
+    base_epochs: int = Field(
+        default=20, ge=1, description="Epochs of the pretrained baseline, trained once and cached. [default: 20]"
+    )
+    batch: int = Field(
+        default_factory=default_of("batch"),
+        ge=1,
+        description="Batch size. [default: 16; 8 for the embedded data]",
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="First seed, the selection seed of all candidates. [default: 0]"
+    )
     seeds: int = Field(
         default_factory=default_of("seeds"),
         ge=1,
         le=MOST_SEEDS,
-        description="seeds of the baseline and of each finalist; 4 for the embedded data, 5 for others",
+        description="Seeds of the baseline and of each finalist. [default: 5; 4 on the embedded data]",
     )
-    finalists: int | None = Field(
+    finalists: int | None = Field(  # None is one in three
         default_factory=default_of("finalists"),
         ge=0,
-        description="candidates that reach the second rung; None is one in three",
+        description="Best candidates that are trained with every seed; with --rungs, that reach the second. "
+        "[default: 3; 2 on the embedded data]",
     )
-    rungs: str | None = Field(default=None, description="epochs x seeds from the bottom; epochs and seeds by default")
-    budget: str | None = Field(default=None, description="trainings, epochs or hours that the whole study may take")
-    latency_seconds: float = Field(default=5.0, gt=0, description="most seconds to measure one candidate's latency")
-    timeout_s: float | None = Field(default=None, gt=0, description="no training starts after this many seconds")
-    workers: int | None = Field(default=None, ge=1, description="trainings at once; by cores and memory, or by GPUs")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads of a training; usable cores / workers")
-    loader_workers: int = Field(default=LOADER_WORKERS, ge=0, description="image-loading processes of a CUDA training")
+    rungs: str | None = Field(
+        default=None,
+        description="Budget levels, epochs x seeds, such as '3x1, 3x3, 12x4'; one in three is promoted.",
+    )
+    budget: str | None = Field(
+        default=None, description="Total budget: '40 trainings', '200 epochs' or '2 h'; sets --trials."
+    )
+    learning_rate: float = Field(
+        default=FROM_BASE.learning_rate, gt=0, description="Peak learning rate (AdamW) of a candidate's training."
+    )
+    block_rate_factor: float = Field(
+        default=FROM_BASE.block_rate_factor, gt=0, description="Learning-rate multiplier for inserted blocks."
+    )
+    constraints: Constraints = Constraints()
+    min_gain: float = Field(
+        default=MIN_GAIN,
+        ge=0,
+        le=1,
+        description="Smallest difference in mAP50-95 (0 to 1) that matters: a smaller gain recommends nothing. "
+        "[default: 0.005]",
+    )
+    include: tuple[str, ...] = Field(
+        default=(),
+        description="Try this candidate first: an architecture file, one of the article's models (yolov5n-clo-head), "
+        "or STUDY/ID of an earlier study. Repeatable.",
+    )
+    latency_seconds: float = Field(
+        default=5.0, gt=0, description="Maximum seconds to measure a candidate's latency. [default: 5.0]"
+    )
+    from_scratch: bool = Field(default=False, description="Start every training from random weights.")
+    objectives: tuple[Objective, ...] = Field(
+        default=(Objective.MAP50_95, Objective.LATENCY),
+        description="Comma-separated: map50_95 and one or more of latency, macs, params.",
+    )
+    sampler: Sampler = Field(
+        default=Sampler.COST_AWARE,
+        validate_default=True,
+        description="cost-aware, tpe, nsga2, nsga3, gp or random.",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Trainings at once. [default: one a core while memory lasts, or one a GPU]",
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads of a training. [default: cores divided among the workers]",
+    )
+    loader_workers: int = Field(
+        default=LOADER_WORKERS, ge=0, description="Image-loading processes of a CUDA training. [default: 8]"
+    )
     worker_timeout_s: float = Field(
-        default=60.0, ge=2, description="on a database server: seconds of silence after which a worker counts as dead"
+        default=60.0,
+        ge=2,
+        description="With PostgreSQL: after this silence a worker is dead and its training run again. [default: 60s]",
     )
-    executor: ExecutorKind = ExecutorKind.LOCAL
+    executor: ExecutorKind = Field(
+        default=ExecutorKind.LOCAL,
+        description="Where trainings run: local, or ray (docs/cluster.md). [default: local]",
+    )
     cluster: ClusterSettings = ClusterSettings()
-    min_gain: float = Field(default=MIN_GAIN, ge=0, le=1, description="smallest difference in mAP50-95 that matters")
-    study: str = "default"
-    storage: str | None = None
-    results: Path = Path("results")
+    study: str = Field(
+        default="default", description="Name of the study and of its folder; the same name continues it."
+    )
+    storage: str | None = Field(
+        default=None, description="Any Optuna storage URL. [default: SQLite in the study's folder]"
+    )
+    results: Path = Field(default=Path("results"), description="Folder that holds one folder a study.")
 
     @model_validator(mode="before")
     @classmethod
@@ -325,11 +391,12 @@ def search_settings(**values: Any) -> SearchSettings:
         field = [part for part in first["loc"] if isinstance(part, str)][-1]
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(
-            f"{_option(field)} {','.join(given) if isinstance(given, tuple) else given}: {message}"
+            f"{option_of(field)} {','.join(given) if isinstance(given, tuple) else given}: {message}"
         ) from error
 
 
-def _option(field: str) -> str:
+def option_of(field: str) -> str:
+    """Return what a field is called on the command line."""
     return "--" + _OPTIONS.get(field, field).replace("_", "-")
 
 
