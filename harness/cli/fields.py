@@ -76,6 +76,6 @@ def _parameter(name: str, field: FieldInfo, said: str | None, *, is_text: bool) 
     text = (said or field.description or "").replace("[", "\\[")  # else Rich takes it for markup
     option = typer.Option(option_of(name), help=text)
     is_flag = kind is bool
-    annotation: Any = Annotated[kind if is_flag else kind | None, option]  # type: ignore[valid-type]
+    annotation: Any = Annotated[kind if is_flag else kind | None, option]
     default = False if is_flag else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
