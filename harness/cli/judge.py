@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from harness.record.settings import SearchSettings
     said={**SAID, "study": "Name of the study and of its folder. [default: judge- and the block's name]"},
 )
 def judge(
-    given: dict[str, Any],
+    given: Mapping[str, Any],
     block: Annotated[
         str,
         typer.Argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any
 
@@ -40,7 +41,7 @@ SAID = {
         "study": "Name of the study that the pilot begins and the search goes on. [default: plan]",
     },
 )
-def plan(given: dict[str, Any], hours: Hours, quiet: Quiet = False, as_json: Json = False) -> None:
+def plan(given: Mapping[str, Any], hours: Hours, quiet: Quiet = False, as_json: Json = False) -> None:
     """Say what your hours hold: which search fits, and how large a gain it would detect.
 
     A pilot of at most a tenth of the hours trains what the search needs anyhow: its study goes on where that ended.

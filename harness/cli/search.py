@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ _COUNTS, _TIMES = ("max_params", "max_macs"), ("timeout_s", "worker_timeout_s")
 
 @options_of(SearchSettings, texts=(*_COUNTS, *_TIMES))
 def search(
-    given: dict[str, Any],
+    given: Mapping[str, Any],
     images: Images = True,
     random: Annotated[
         int | None,
@@ -91,7 +92,7 @@ def search(
         raise typer.Exit(130)
 
 
-def typed(given: dict[str, Any]) -> dict[str, Any]:
+def typed(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read the options that are texts, and put those of models in the settings together.
 
     Raises:
