@@ -167,13 +167,10 @@ class Comparison:
 def comparison(
     study: Analysis, pick: str, ties: Mapping[str, Sequence[str]], named: Collection[str | None]
 ) -> Comparison:
-    """Everything to be compared.
+    """Everything that was measured, to be compared; the pick comes first.
 
-    Args:
-        study: What was found; what was not measured is left out.
-        pick: The recommended candidate, which comes first; or nothing.
-        ties: Architecture to those that the noise does not tell from it.
-        named: Whose gains the head of the report names: they have the same intervals here.
+    `ties` has those that the noise does not tell from each; `named` are those whose gains the head of the report names:
+    they have the same intervals here.
     """
     record = study.record
     measured = study.summary[study.summary["standing"] != Standing.UNMEASURED]
@@ -246,12 +243,7 @@ def difference(base: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Ties:
-    """Groups of architectures that the noise does not tell apart.
-
-    Attributes:
-        letters: Architecture to its groups, of those that are tied with any other.
-        tied: Architecture to those that it is tied with, the largest gain first.
-    """
+    """Groups of architectures that the noise does not tell apart, and whom each is tied with, largest gain first."""
 
     letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -262,10 +254,6 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
 
     The baseline has no letter: whether a candidate is told from it is the verdict's to say. Neither has a candidate
     of one seed, which was picked on it. Gains after different numbers of epochs are of two kinds, never tied.
-
-    Args:
-        front: Rows of `summarise` that are on a front.
-        trials: `StudyRecord.trials`.
     """
     judged = front[front["standing"] == Standing.JUDGED].sort_values("gain_map50_95", ascending=False, kind="stable")
     names = [str(name) for name in judged.index]

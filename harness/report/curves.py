@@ -76,12 +76,7 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """Panels beside each other.
-
-    Attributes:
-        panels: In order.
-        legend: Identity and what it is, in the order of colours.
-    """
+    """Panels beside each other; `legend` is identity and what it is, in the order of colours."""
 
     kind: ClassVar[str] = "curves"
 
@@ -96,15 +91,10 @@ def read_curve(folder: Path, key: Key) -> pd.DataFrame | None:
 
 
 def learning_curves(record: StudyRecord, shown: Sequence[str], read: Reader | None) -> Curves | None:
-    """The curves of the baseline and of some candidates; None where none can be read.
+    """The curves of the baseline and of candidates that are `shown`; None where none can be read.
 
     Architectures are compared after as many epochs: first after those that the most of their trainings have, then
     after the most epochs, where these are others.
-
-    Args:
-        record: The study.
-        shown: Candidates.
-        read: What reads a training's curve.
     """
     trials = record.trials
     names = [BASELINE, *(name for name in shown if name != BASELINE)]

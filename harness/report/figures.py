@@ -71,14 +71,7 @@ NEVER_FAINT = frozenset({Mark.BASELINE, Mark.PLACEBO})
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A cost to draw the gain against.
-
-    Attributes:
-        key: Name in files and pages.
-        column: Of the summary; the objective of the front.
-        title: With its unit.
-        relative: The second scale's title: the same cost in other words.
-    """
+    """A cost to draw the gain against: a column of the summary; `relative` is the same in other words."""
 
     key: str
     column: str
@@ -143,14 +136,10 @@ class FrontFigure:
         points: The baseline and every measured candidate; failed ones are not drawn.
         steps: Corners of the front's staircase, from the cheapest member to the right edge; of those trained longest.
         firm: Whether the staircase rests on judged architectures, not on single seeds.
-        x_range: Drawn range, in the axis's unit.
-        y_range: Drawn range of the gain.
         second_x: The same cost in other words, None where the baseline has none.
         second_y: mAP50-95 of the baseline plus gain, None where unknown or where several baselines count.
         undrawn: Measured candidates that lack this cost.
         digits: Decimals of an mAP.
-        pick: The recommended candidate; empty where there is none.
-        y_title: The gain, and after how many epochs where architectures differ in that.
     """
 
     axis: Axis
@@ -212,14 +201,7 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
 def marked(
     figure: FrontFigure, pick: str, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
 ) -> FrontFigure:
-    """The figure with what is known only after it: the pick, if any, and which points are tied.
-
-    Args:
-        figure: Without them.
-        pick: The recommended candidate, or nothing.
-        letters: Architecture to its groups of those that the noise does not tell apart.
-        tied: Architecture to those that share one with it.
-    """
+    """The figure with what is known only after it: the pick, if any, the letters of tied points, and with whom."""
     points = []
     for point in figure.points:
         name = point.architecture

@@ -46,7 +46,6 @@ class Found:
 
     Attributes:
         boxes: Left, top, right, bottom as shares of the image; (D, 4).
-        classes: (D,).
         confidence: (D,); at least `LEAST_DRAWN`.
         object_of: Number of the object that a detection is matched with at IoU 0.50, or −1; (D,).
     """
@@ -83,17 +82,7 @@ class Shot:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """An image as it is shown.
-
-    Attributes:
-        thumbnail: JPEG.
-        full: JPEG of the file beside the page.
-        file: Its name there.
-        objects: Boxes of the objects as shares of the image; (T, 4).
-        classes: Of the objects; (T,).
-        width: Pixels of the thumbnail.
-        height: Likewise.
-    """
+    """An image as it is shown: two JPEGs, the name of the larger one, and objects' boxes as shares of it; (T, 4)."""
 
     thumbnail: bytes
     full: bytes
@@ -127,14 +116,9 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """All that is shown of images.
+    """All that is shown of images, each once; `threshold` is where the slider begins: at the baseline's highest F1.
 
-    Attributes:
-        compared: Of each candidate.
-        pictures: Each image once.
-        classes: Their names.
-        threshold: Where the slider begins: at the baseline's highest F1.
-        gone: How many images could not be read.
+    `gone` is how many images could not be read.
     """
 
     kind: ClassVar[str] = "gallery"
@@ -154,14 +138,7 @@ def read_kept(folder: Path, key: Key) -> ImageMatches | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """Matches of the baseline and of a candidate under the evaluation seeds of its longest trainings.
-
-    Attributes:
-        architecture: The candidate's identity.
-        epochs: Of these trainings.
-        seeds: Of each pair.
-        pairs: Of the same images in the same order.
-    """
+    """Matches of the baseline and of a candidate under the evaluation seeds of its longest trainings, a pair a seed."""
 
     architecture: str
     epochs: int
@@ -170,14 +147,7 @@ class Judged:
 
 
 def judged(record: StudyRecord, name: str, read: Reader, most: int) -> Judged | None:
-    """The matches that were kept of a candidate and of the baseline beside it; None where there are none with boxes.
-
-    Args:
-        record: The study.
-        name: The candidate's identity.
-        read: What reads a training's matches.
-        most: Seeds to read.
-    """
+    """The matches that were kept of a candidate and the baseline, of `most` seeds; None where none have boxes."""
     done = record.trials[record.trials["state"] == State.COMPLETE].fillna({"base_seed": 0})
     columns = ["epochs", "base_seed", "seed"]
     ours, theirs = (done.loc[done["architecture"] == each, columns] for each in (BASELINE, name))
@@ -201,10 +171,10 @@ def best_threshold(found: Judged) -> float:
 
 
 def gallery(found: Sequence[Judged], kept: Path, *, originals: bool = True) -> Gallery:
-    """Return the images that tell most of some candidates.
+    """Return the images that tell most of some candidates, the pick first; the first seed of each is shown.
 
     Args:
-        found: One or more, the pick first; the first seed of each is shown.
+        found: One or more.
         kept: Folder with the pictures of an earlier report, beside the study.
         originals: Whether images are also opened where the matches say that they are: a stranger's may name any file.
     """

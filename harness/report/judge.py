@@ -19,8 +19,7 @@ from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, words
 from harness.report.ablation import contrast_table, digits_of
-from harness.report.answer import Tile
-from harness.report.page import Page, Section
+from harness.report.page import Page, Section, Tile
 from harness.report.renderers import write_page
 
 VERDICT = "verdict"
@@ -99,13 +98,7 @@ def verdict_json(found: Judged) -> dict[str, object]:
 
 
 def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
-    """Return everything that is to be said of a verdict, however far it came.
-
-    Args:
-        found: What came of it.
-        command: What was typed.
-        images: A JPEG of what the block does to validation images; nothing where there is none.
-    """
+    """Return everything that is to be said of a verdict, however far it came; `images` is a JPEG, or nothing."""
     record, over = found.record, _over_baseline(found)
     identity = card(found)
     name = found.architecture or ""
@@ -157,16 +150,7 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
 
 
 def write_verdict(found: Judged, folder: Path, command: str) -> Path:
-    """Write `report.html`, `report.md`, `card.json` and, where the search has some, `images.jpg`.
-
-    Args:
-        found: What came of it.
-        folder: The search's.
-        command: What was typed.
-
-    Returns:
-        The path of the first.
-    """
+    """Write the page, `card.json` and, where the search's folder has one, `images.jpg`; the path of the first."""
     beside = {"card.json": (json.dumps(card(found), indent=2) + "\n").encode()}
     if (folder / _IMAGES).is_file():
         beside[_IMAGES] = (folder / _IMAGES).read_bytes()

@@ -15,8 +15,7 @@ from harness.claims.verdict import Finding, Verdict
 from harness.common.atomic import write_whole
 from harness.record.surroundings import Environment
 from harness.report import tables, words
-from harness.report.answer import Tile
-from harness.report.page import Page, Section
+from harness.report.page import Page, Section, Tile
 from harness.report.renderers import write_page
 from harness.report.tables import Cell, Column, Table, cell, worded
 
@@ -45,14 +44,7 @@ _RULES = (
 def ledger_page(
     entries: Sequence[Entry], environment: Environment, command: str, baselines: Sequence[PublishedBaseline] = ()
 ) -> Page:
-    """Everything the ledger says.
-
-    Args:
-        entries: Claims and findings, in order.
-        environment: Where the trainings ran, for provenance; may be empty.
-        command: What was typed.
-        baselines: On COCO, the protocol's own baselines beside what is published for them.
-    """
+    """Everything the ledger says; `environment` may be empty, `baselines` are the protocol's own on COCO."""
     counts = Counter(finding.verdict for _, finding in entries)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
     scoped = Counter(finding.scope for _, finding in entries if finding.scope)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from harness.report.answer import Tile
 from harness.report.comparison import Comparison
 from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
@@ -91,6 +90,15 @@ class Section:
     minor: bool = False
     folded: bool = False
     filtered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure of the answer."""
+
+    label: str
+    value: str
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)

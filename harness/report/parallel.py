@@ -27,12 +27,7 @@ _ORDER = (Mark.BEYOND, Mark.SCREENING, Mark.LOSS, Mark.UNDECIDED, Mark.GAIN)
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A choice and what there was to choose.
-
-    Attributes:
-        title: Of what.
-        levels: From the bottom up.
-    """
+    """A choice and what there was to choose, from the bottom up."""
 
     title: str
     levels: tuple[str, ...]
@@ -54,9 +49,8 @@ class Parallel:
 
     Attributes:
         axes: The choices in which the architectures differ.
-        lines: One an architecture, the most important last.
+        lines: One an architecture, the most important last; the pick's is drawn thick.
         ticks: Heights and names of gains on the last axis.
-        pick: Whose line is drawn thick.
         about: What the heading adds: what all of them have, which has no axis, and how to read the lines.
     """
 
@@ -71,12 +65,7 @@ class Parallel:
 
 
 def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Architecture]) -> Parallel | None:
-    """Draw the candidates of a figure; None where fewer than three differ in anything.
-
-    Args:
-        figure: With all that have a gain.
-        architectures: What they are.
-    """
+    """Draw the candidates of a figure that have a gain; None where fewer than three differ in anything."""
     points = [each for each in figure.points if each.mark in _ORDER and each.architecture in architectures]
     points.sort(key=lambda each: -each.gain)
     points, left_out = points[:MOST_LINES], max(0, len(points) - MOST_LINES)

@@ -186,12 +186,7 @@ def render_html(page: Page) -> str:
 
 
 def templates(finalize: Callable[[Any], object] | None = None, *, autoescape: bool = False) -> Environment:
-    """Return the report's templates.
-
-    Args:
-        finalize: Escapes every value, or changes it otherwise.
-        autoescape: Whether values are escaped for HTML.
-    """
+    """Return the report's templates; `finalize` escapes every value, or changes it otherwise."""
     return Environment(
         loader=PackageLoader("harness.report"),
         autoescape=autoescape,

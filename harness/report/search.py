@@ -12,38 +12,27 @@ from harness.analysis.analysis import Analysis, analyse
 from harness.analysis.statistics import Standing
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
-from harness.report.ablation import forest_section, placebo_points
-from harness.report.answer import Answer, answer
+from harness.report.ablation import forest_section, placebo_points, scale_sections
+from harness.report.answer import Answer, answer, headed
 from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
 from harness.report.curves import Reader as CurveReader
 from harness.report.curves import learning_curves
-from harness.report.data_card import data_section
 from harness.report.evidence import Reader as RoundsReader
-from harness.report.evidence import latency_evidence
+from harness.report.evidence import data_section, latency_section
 from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, LEGEND, LOOKS, FrontFigure, front_figure, marked, with_placebos
-from harness.report.head import headed
 from harness.report.images import SIDE, Gallery, Judged, best_threshold, gallery, judged
 from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
 from harness.report.page import Fronts, Page, Section
 from harness.report.parallel import parallel_coordinates
 from harness.report.pick import budget
-from harness.report.scale import scale_sections
 from harness.report.where import where_tables
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchContent:
-    """A search as data.
-
-    Attributes:
-        page: What its page says.
-        answer: What stands at the top.
-        figures: One for each cost.
-        front: The front's rows of the summary with `front_latency` and `front_macs`.
-        matters: Which choices matter.
-    """
+    """A search as data: its page and answer, a figure for each cost, and the front's rows of the summary."""
 
     page: Page
     answer: Answer
@@ -85,12 +74,7 @@ class Beside:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Seen:
-    """What the sections are made of.
-
-    Attributes:
-        pick: The recommended candidate; empty where there is none.
-        figures: The fronts with everything that is drawn in them.
-    """
+    """What the sections are made of; `pick` is the recommended candidate, or empty."""
 
     study: Analysis
     beside: Beside
@@ -120,12 +104,7 @@ class _Seen:
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
-    """Everything the report says about a study, however far it has come.
-
-    Args:
-        record: The study.
-        beside: What is not in storage.
-    """
+    """Everything the report says about a study, however far it has come, with what is not in storage `beside` it."""
     seen = _seen(analyse(record), beside or Beside())
     sections = tuple(section for make in _SECTIONS for section in make(seen))
     return SearchContent(
@@ -322,15 +301,7 @@ def _evidence(seen: _Seen) -> Iterator[Section]:
         note=" ".join(filter(None, noise)),
         facts=measured,
     )
-    rounds = latency_evidence(seen.record, map(str, study.front.index), seen.beside.rounds)
-    if rounds.said:
-        yield Section(
-            title="The rounds behind the latencies",
-            key="rounds",
-            tables=(rounds.table,) if rounds.table else (),
-            sentences=rounds.said,
-            minor=True,
-        )
+    yield from latency_section(seen.record, map(str, study.front.index), seen.beside.rounds)
     yield Section(title="Rules of the verdicts", key="judging", sentences=notes.JUDGING, minor=True)
 
 

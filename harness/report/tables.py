@@ -155,14 +155,8 @@ def candidates(
 ) -> Table:
     """Architectures, the baseline first, then by evidence, epochs and gain.
 
-    Args:
-        study: What was found.
-        summary: Its rows to show.
-        key: The table's name in the page.
-        caption: Its caption.
-        ties: Architecture to its groups of those that the noise does not tell apart.
-        pick: The recommended candidate, if any.
-        named: Whose gain the head of the report names, beside the pick's.
+    `summary` has the rows to show, `ties` each one's groups of those that the noise does not tell apart; `named` are
+    those whose gains the head of the report names, beside the pick's.
     """
     trials = study.record.trials
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
@@ -297,13 +291,13 @@ def _latency(found: Any, baseline_ms: float, *, is_baseline: bool) -> Cell:
 def spark(
     found: Any, names: Sequence[str], span: tuple[float, float], edge: int, outer: Sequence[str] = ()
 ) -> Spark | None:
-    """Place a mean and its interval on a strip; None where there is no mean, or all of the table's are one.
+    """Place a mean and its interval on the strip of a table; None without a mean, or where all of the table's are one.
 
     Args:
         found: A row of a frame.
         names: Its columns of the mean and of the ends.
-        span: What the strip holds.
-        edge: Left free at either side.
+        span: What the strip holds, but for an `edge` at either side.
+        edge: In hundredths.
         outer: The columns of a corrected interval's ends: the strip is a forest plot's.
     """
     low, high = span

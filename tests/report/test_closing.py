@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from harness.record.study import StudyRecord
-from harness.report.closing import closing
+from harness.report import closing
 from harness.report.search import search_content
 from tests.report import example
 
