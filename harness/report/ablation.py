@@ -19,7 +19,7 @@ import pandas as pd
 from harness.analysis.analysis import Analysis
 from harness.analysis.contrasts import Verdict, advantage, gains, worths
 from harness.analysis.noise import ALPHA, NO_VARIATION
-from harness.analysis.power import NoNumber, Seeds, from_table, growing_df, sample_size
+from harness.analysis.power import NoNumber, from_table, growing_df, sample_size
 from harness.analysis.ruler import ruler_row
 from harness.analysis.statistics import Standing, ended
 from harness.architecture import BASELINE
@@ -163,7 +163,7 @@ def _interval(row: Any, digits: int) -> str:
 
 
 def _ends(row: Any, digits: int) -> str:
-    return f"{words.signed(row['mean'], digits)} {_interval(row, digits)}"
+    return words.with_interval(row["mean"], row["low_corrected"], row["high_corrected"], digits)
 
 
 def digits_of(rows: pd.DataFrame) -> int:
@@ -233,6 +233,9 @@ def contrast_table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key:
 def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, scale: tuple[float, float]) -> Row:
     interval = words.interval(row["low"], row["high"], digits, sign=True)
     drawn = tables.spark(row, ("mean", "low", "high"), scale, 2, ("low_corrected", "high_corrected"))
+    needed = from_table(row["readings_needed"])
+    of = f"of {needed}" if isinstance(needed, NoNumber) else f"of {needed:,}"
+    of = "noise unknown" if needed is NoNumber.UNKNOWN else of
     return tables.row(
         str(row["verdict"]),
         cell(
@@ -244,17 +247,8 @@ def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, scale: tuple[
         cell("", spark=drawn),
         cell(words.percent(arm.params / base.params), sort=arm.params),
         cell(words.percent(arm.macs / base.macs), sort=arm.macs),
-        tables.counted(
-            int(row["readings"]),
-            _needed(from_table(row["readings_needed"])) if row["verdict"] == Verdict.UNDECIDED else "",
-        ),
+        tables.counted(int(row["readings"]), of if row["verdict"] == Verdict.UNDECIDED else ""),
     )
-
-
-def _needed(readings: Seeds) -> str:
-    if readings is NoNumber.UNKNOWN:
-        return "noise unknown"
-    return f"of {readings}" if isinstance(readings, NoNumber) else f"of {readings:,}"
 
 
 def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
@@ -300,7 +294,7 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
         x, low, high = _cost(search, ablation, arm, axis)
         if row["verdict"] == Verdict.UNMEASURED or not math.isfinite(x):
             continue
-        gain = f"{words.signed(row['mean'], digits)} {words.interval(row['low'], row['high'], digits, sign=True)}"
+        gain = words.with_interval(row["mean"], row["low"], row["high"], digits)
         points.append(
             Point(
                 architecture=arm.identity,
@@ -415,14 +409,14 @@ def _random(study: Analysis, members: StudyRecord, pick: str) -> Iterator[Sectio
     if found is None:
         return
     digits = study.digits
-    ends = words.interval(found.low, found.high, digits, sign=True)
+    gain = words.with_interval(found.mean, found.low, found.high, digits)
     beaten = int((by_member < own["gain_map50_95"].mean()).sum())
     yield Section(
         title="Against random members of the space",
         key="random",
         note="What did the search itself find? A random member of a good space may gain as much (Yang et al. 2020).",
         sentences=(
-            f"{pick} gains {words.signed(found.mean, digits)} {ends} mAP50-95 more than the mean of "
+            f"{pick} gains {gain} mAP50-95 more than the mean of "
             f"{words.count(len(by_member), 'random member')} of the space, after {words.epochs(epochs)} "
             f"(Welch, adjusted for {words.count(looks, 'comparison')}; seeds and members vary). They gain "
             f"{words.signed(found.members, digits)} on average, with a standard deviation of "
@@ -437,9 +431,9 @@ def _random(study: Analysis, members: StudyRecord, pick: str) -> Iterator[Sectio
                     tables.row(
                         "measured",
                         cell(str(name), members.architectures[str(name)].describe()),
-                        cell(words.signed(gain, digits), sort=float(gain)),
+                        cell(words.signed(each, digits), sort=float(each)),
                     )
-                    for name, gain in by_member.items()
+                    for name, each in by_member.items()
                 ),
             ),
         ),

@@ -13,18 +13,15 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.tables import of_one
 from harness.report import words
+from harness.report.images import Floats, Key
 from harness.training.curve import curve_path
 
-Floats = NDArray[np.float64]
-Key = tuple[str, int, int, int]
-"""Architecture, epochs, seed of the base, seed."""
 Reader = Callable[[Key], pd.DataFrame | None]
 POINTS = 40
 """Of a line: a small plot shows no more. Each is the mean of the steps around it."""
@@ -126,7 +123,10 @@ def _panels(epochs: int, curves: dict[str, list[pd.DataFrame]], *, several: bool
     x, x_title = ("step", "optimiser step") if by_step else ("epoch", "epoch")
     after = f", {words.count(epochs, 'epoch')}" if several else ""
     for column, title in _QUANTITIES.items():
-        known = {name: [_known(curve, x, column) for curve in each] for name, each in curves.items()}
+        known = {  # where a quantity is known, and what it is; (rows, 2)
+            name: [curve.reindex(columns=[x, column]).dropna().to_numpy(dtype=float) for curve in each]
+            for name, each in curves.items()
+        }
         kept = {name: [values for values in each if len(values)] for name, each in known.items()}
         at_the_end = max((len(values) for each in kept.values() for values in each), default=0) == 1
         lines = tuple(
@@ -142,11 +142,6 @@ def _panels(epochs: int, curves: dict[str, list[pd.DataFrame]], *, several: bool
                 x_title="one mark a seed, after its last step" if at_the_end else x_title,
                 lines=lines,
             )
-
-
-def _known(curve: pd.DataFrame, x: str, column: str) -> Floats:
-    """Where a quantity is known, and what it is; (rows, 2)."""
-    return curve.reindex(columns=[x, column]).dropna().to_numpy(dtype=float)
 
 
 def _of_blocks(curves: dict[str, list[pd.DataFrame]]) -> str:

@@ -64,20 +64,13 @@ class Shot:
         name: Of the file, without its folder.
         number: In `Gallery.pictures`.
         difference: Its score with the candidate minus that with the baseline.
-        baseline: What the baseline found.
-        candidate: What the candidate found.
+        sides: What the baseline found, and what the candidate.
     """
 
     name: str
     number: int
     difference: float
-    baseline: Found
-    candidate: Found
-
-    @property
-    def sides(self) -> tuple[Found, Found]:
-        """The baseline's, then the candidate's."""
-        return self.baseline, self.candidate
+    sides: tuple[Found, Found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,20 +91,17 @@ class Compared:
     """A candidate's images beside the baseline's.
 
     Attributes:
-        architecture: Its identity.
-        seed: Under which both were judged.
-        epochs: After how many.
+        seed: Under which both were judged, after so many epochs.
         shots: Better ones first, then worse ones.
-        precision: Over the whole validation set at each of `THRESHOLDS`: the baseline's, the candidate's; (2, N).
-        recall: Likewise.
+        rates: Precision and recall over the whole validation set, of the baseline and of the candidate, at each of
+            `THRESHOLDS`; (2, 2, N).
     """
 
     architecture: str
     seed: int
     epochs: int
     shots: tuple[Shot, ...]
-    precision: Floats
-    recall: Floats
+    rates: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +157,8 @@ def judged(record: StudyRecord, name: str, read: Reader, most: int) -> Judged | 
 
 def best_threshold(found: Judged) -> float:
     """The confidence of `THRESHOLDS` at which the baseline's F1 over all images is the highest."""
-    return float(THRESHOLDS[int(np.argmax(_f1(*_rates(found.pairs[0][0]))))])
+    precision, recall = np.nan_to_num(_rates(found.pairs[0][0]))  # F1 is 0 where nothing is found
+    return float(THRESHOLDS[int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-9)))])
 
 
 def gallery(found: Sequence[Judged], kept: Path, *, originals: bool = True) -> Gallery:
@@ -178,19 +169,17 @@ def gallery(found: Sequence[Judged], kept: Path, *, originals: bool = True) -> G
         kept: Folder with the pictures of an earlier report, beside the study.
         originals: Whether images are also opened where the matches say that they are: a stranger's may name any file.
     """
-    threshold, album, compared = best_threshold(found[0]), _Album(kept, originals=originals), []
-    for each in found:
-        rates = np.array([_rates(side) for side in each.pairs[0]])
-        compared.append(
-            Compared(
-                architecture=each.architecture,
-                seed=each.seeds[0],
-                epochs=each.epochs,
-                shots=tuple(_shots(*each.pairs[0], threshold, album)),
-                precision=rates[:, 0],
-                recall=rates[:, 1],
-            )
+    threshold, album = best_threshold(found[0]), _Album(kept, originals=originals)
+    compared = [
+        Compared(
+            architecture=each.architecture,
+            seed=each.seeds[0],
+            epochs=each.epochs,
+            shots=tuple(_shots(*each.pairs[0], threshold, album)),
+            rates=np.stack([_rates(side) for side in each.pairs[0]], axis=1),
         )
+        for each in found
+    ]
     return Gallery(
         compared=tuple(compared),
         pictures=tuple(album.pictures),
@@ -213,9 +202,8 @@ def _shots(ours: ImageMatches, theirs: ImageMatches, threshold: float, album: _A
             number = album.number(ours.names[at], ours.target_boxes[at], ours.target[at])
             if number is None:
                 continue
-            pair = {side: _found(each, at) for side, each in (("baseline", ours), ("candidate", theirs))}
-            name = Path(ours.names[at]).name
-            shots.append(Shot(name=name, number=number, difference=float(difference[at]), **pair))
+            name, sides = Path(ours.names[at]).name, (_found(ours, at), _found(theirs, at))
+            shots.append(Shot(name=name, number=number, difference=float(difference[at]), sides=sides))
             taken += 1
     return shots
 
@@ -237,12 +225,6 @@ def _rates(matches: ImageMatches) -> tuple[Floats, Floats]:
     sure = confidence >= THRESHOLDS[:, None]
     hits, count = (sure & hit).sum(axis=1), sure.sum(axis=1)
     return np.where(count > 0, hits / np.maximum(count, 1), np.nan), hits / objects
-
-
-def _f1(precision: Floats, recall: Floats) -> Floats:
-    """Of each threshold; 0 where nothing is found."""
-    known = np.nan_to_num(precision)
-    return 2 * known * recall / np.maximum(known + recall, 1e-9)
 
 
 def _found(matches: ImageMatches, at: int) -> Found:

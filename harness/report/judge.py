@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from harness.architecture import BASELINE
 from harness.common.digest import json_digest
 from harness.judge.verdict import Judged, Verdict
 from harness.record.state import State
-from harness.record.study import StudyRecord
 from harness.report import notes, phrases, words
 from harness.report.ablation import contrast_table, digits_of
 from harness.report.page import Page, Section, Tile
@@ -103,13 +103,15 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
     identity = card(found)
     name = found.architecture or ""
     shape = record.architectures[name].describe() if name else ""
+    data = "/".join(Path(str(record.settings.data)).parts[-2:])  # without the folders above it
+    tried = set(record.trials.loc[record.trials["state"] == State.COMPLETE, "architecture"]) - {BASELINE}
     return Page(
         name=record.name,
         kind="clo-nas verdict",
         outcome=_OUTCOMES[found.finding.verdict],
         headline=_HEADLINES[found.finding.verdict].format(block=found.block),
         lead=" ".join(filter(None, (found.finding.why, _gain(over), _to_decide(found)))),
-        tiles=_tiles(found, over),
+        tiles=tuple(_tiles(found, over)),
         asked=(
             ("Which was judged?", f"{name}: {shape}." if name else "None.", ""),
             ("What does it cost?", _price(found), ""),
@@ -128,16 +130,20 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
                 title="What is not known",
                 key="unknown",
                 sentences=(
-                    f"One data set ({_data(record)}), one base and {record.settings.epochs} epochs at "
+                    f"One data set ({data}), one base and {record.settings.epochs} epochs at "
                     f"{record.settings.imgsz} px: elsewhere, larger or longer trained it may be otherwise.",
-                    f"What the search did not try: it tried {words.count(_tried(record), 'candidate')} of its space.",
+                    f"What the search did not try: it tried {words.count(len(tried), 'candidate')} of its space.",
                 ),
             ),
             Section(
                 title="To cite",
                 key="card",
                 note=f"{identity['id']} stands for these data, seeds and versions.",
-                facts=tuple((key, _flat(value)) for key, value in identity.items() if key != "architecture"),
+                facts=tuple(
+                    (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+                    for key, value in identity.items()
+                    if key != "architecture"
+                ),
             ),
             Section(
                 title="Provenance and commands",
@@ -166,33 +172,28 @@ def _gain(over: Any) -> str:
     if over is None:
         return ""
     where = phrases.on([over["target"]])
-    corrected = words.interval(over["low_corrected"], over["high_corrected"], 4, sign=True)
+    gain = words.with_interval(over["mean"], over["low_corrected"], over["high_corrected"], 4)
     return (
-        f"Gain over the baseline{where}: {words.signed(over['mean'], 4)} {corrected} mAP50-95 under "
-        f"{words.count(int(over['readings']), 'seed')} that chose nothing; the interval holds together with those over "
-        "the placebos."
+        f"Gain over the baseline{where}: {gain} mAP50-95 under {words.count(int(over['readings']), 'seed')} that chose "
+        "nothing; the interval holds together with those over the placebos."
     )
 
 
 def _these_images(over: Any) -> str:
     if over is None:
         return "Not compared yet."
-    ends = words.interval(over["low_these_images"], over["high_these_images"], 4, sign=True)
+    gain = words.with_interval(over["mean"], over["low_these_images"], over["high_these_images"], 4)
     new = words.interval(over["low"], over["high"], 4, sign=True)
     both = f"; on new ones like them {new}" if over["target"] == Target.NEW_IMAGES else ""
-    return f"Gain over the baseline {words.signed(over['mean'], 4)} {ends} on these images{both}, by itself."
+    return f"Gain over the baseline {gain} on these images{both}, by itself."
 
 
-def _tiles(found: Judged, over: Any) -> tuple[Tile, ...]:
-    if over is None:
-        return ()
-    tiles = []
-    for _, row in found.finding.rows.iterrows():
+def _tiles(found: Judged, over: Any) -> Iterator[Tile]:
+    for _, row in found.finding.rows.iterrows() if over is not None else ():
         corrected = words.interval(row["low_corrected"], row["high_corrected"], 4, sign=True)
         arm = _arm(row)
         label = "gain over the baseline" if arm == BASELINE else f"over the {arm.rpartition(': ')[2]}"
-        tiles.append(Tile(label=label, value=words.signed(row["mean"], 4), detail=f"{corrected}, mAP50-95"))
-    return tuple(tiles)
+        yield Tile(label=label, value=words.signed(row["mean"], 4), detail=f"{corrected}, mAP50-95")
 
 
 def _to_decide(found: Judged) -> str:
@@ -243,20 +244,18 @@ def _long(found: Judged) -> str:
     return f"After {longest['epochs'].iloc[0]:.0f} epochs under new seeds: {each} over the baseline, a seed each."
 
 
-def _comparison(found: Judged) -> tuple[Section, ...]:
+def _comparison(found: Judged) -> Iterator[Section]:
     rows = found.finding.rows
     if found.confirm is None or rows.empty:
-        return ()
+        return
     named = rows.assign(name=[_arm(row) for _, row in rows.iterrows()])
-    return (
-        Section(
-            title="What was compared",
-            key="compared",
-            note=f"{found.block} minus each, under {words.count(int(rows['readings'].max()), 'seed')} that chose "
-            "nothing: the baseline, and the base widened to as many parameters and to as many MACs. Right of the "
-            "dashed line the block is better. Parameters and MACs are those of what is named.",
-            tables=(contrast_table(found.confirm, named, digits_of(rows), key="compared", caption="Gain, mAP50-95"),),
-        ),
+    yield Section(
+        title="What was compared",
+        key="compared",
+        note=f"{found.block} minus each, under {words.count(int(rows['readings'].max()), 'seed')} that chose "
+        "nothing: the baseline, and the base widened to as many parameters and to as many MACs. Right of the "
+        "dashed line the block is better. Parameters and MACs are those of what is named.",
+        tables=(contrast_table(found.confirm, named, digits_of(rows), key="compared", caption="Gain, mAP50-95"),),
     )
 
 
@@ -265,11 +264,9 @@ def _arm(row: Any) -> str:
     return BASELINE if row["subtrahend"] == BASELINE else str(row["name"])
 
 
-def _pictures(images: bytes) -> tuple[Section, ...]:
-    if not images:
-        return ()
-    return (
-        Section(
+def _pictures(images: bytes) -> Iterator[Section]:
+    if images:
+        yield Section(
             title="What it does to images",
             key="images",
             note="The validation images on which a candidate of the search and its baseline differ most; all of them, "
@@ -277,8 +274,7 @@ def _pictures(images: bytes) -> tuple[Section, ...]:
             picture=_IMAGES,
             picture_says="Validation images with the boxes of the baseline and of the candidate, the better ones first",
             image=images,
-        ),
-    )
+        )
 
 
 def _following(found: Judged) -> tuple[tuple[str, str], ...]:
@@ -289,23 +285,9 @@ def _following(found: Judged) -> tuple[tuple[str, str], ...]:
     return (("Take it home: plain torch and Ultralytics, without clo-nas", notes.in_its_folder(record, export)),)
 
 
-def _data(record: StudyRecord) -> str:
-    """The data's name, without the folders above it."""
-    return "/".join(Path(str(record.settings.data)).parts[-2:])
-
-
-def _tried(record: StudyRecord) -> int:
-    names = record.trials.loc[record.trials["state"] == State.COMPLETE, "architecture"]
-    return int(names[names != BASELINE].nunique())
-
-
 def _seeds(trials: pd.DataFrame) -> list[int]:
     return sorted({int(seed) for seed in trials.loc[trials["state"] == State.COMPLETE, "seed"]})
 
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _flat(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -20,7 +20,7 @@ from harness.report.curves import learning_curves
 from harness.report.evidence import Reader as RoundsReader
 from harness.report.evidence import data_section, latency_section
 from harness.report.fidelity import unknown_fidelity
-from harness.report.figures import AXES, LEGEND, LOOKS, FrontFigure, front_figure, marked, with_placebos
+from harness.report.figures import AXES, LOOKS, FrontFigure, front_figure, marked, with_placebos
 from harness.report.images import SIDE, Gallery, Judged, best_threshold, gallery, judged
 from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
@@ -92,15 +92,8 @@ class _Seen:
 
     def candidates(self, rows: pd.DataFrame, key: str, caption: str) -> tables.Table:
         """Some rows of the summary as a table."""
-        return tables.candidates(
-            self.study,
-            rows,
-            key=key,
-            caption=caption,
-            ties=self.ties.letters,
-            pick=self.pick,
-            named=(str(self.said.best),),
-        )
+        ties, named = self.ties.letters, (str(self.said.best),)
+        return tables.candidates(self.study, rows, key=key, caption=caption, ties=ties, pick=self.pick, named=named)
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
@@ -172,7 +165,7 @@ def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
         of = f" of those after {lengths[-1]} epochs" if len(lengths) > 1 else ""
         yield "front", f"front{of}" if all(lines) else f"front{of}, on one seed only: screening"
     drawn = {point.mark for figure in seen.figures for point in figure.points}
-    yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
+    yield from ((mark.name.lower(), LOOKS[mark].legend) for mark in reversed(LOOKS) if mark in drawn)
     if seen.ties.letters:
         yield "tie", "tied (letters in the table): not told apart, which does not make them equal"
     if seen.compared.chosen:
@@ -193,7 +186,7 @@ def _of_matches(seen: _Seen) -> Iterator[Section]:
 
 
 def _pictures(found: Gallery) -> Section:
-    first = found.compared[0]
+    first = found.compared[0].architecture
     gone = f" {words.count(found.gone, 'image')} that differ more cannot be read any more." if found.gone else ""
     return Section(
         title="What it does to images",
@@ -205,7 +198,7 @@ def _pictures(found: Gallery) -> Section:
         "place are drawn within each other; the surest is named, and +2 is how many more there are. The images "
         f"are picked for their difference: they show of which kind it is, not how large.{gone}",
         picture="images.jpg",
-        picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
+        picture_says=f"Images with the boxes of the baseline and of {first}, the better ones first",
         drawing=found,
     )
 
@@ -224,12 +217,9 @@ def _where(found: Judged) -> Section:
     )
 
 
-def _scales(seen: _Seen) -> Iterator[Section]:
-    return scale_sections(seen.study, seen.beside.random, seen.beside.larger, seen.pick or seen.said.best)
-
-
-def _forests(seen: _Seen) -> Iterator[Section]:
-    return (forest_section(seen.record, each) for each in seen.beside.ablations)
+def _beside(seen: _Seen) -> Iterator[Section]:
+    yield from scale_sections(seen.study, seen.beside.random, seen.beside.larger, seen.pick or seen.said.best)
+    yield from (forest_section(seen.record, each) for each in seen.beside.ablations)
 
 
 def _side_by_side(seen: _Seen) -> Iterator[Section]:
@@ -319,6 +309,6 @@ def _provenance(seen: _Seen) -> Iterator[Section]:
 
 
 _SECTIONS: tuple[Callable[[_Seen], Iterator[Section]], ...] = (
-    _front, _of_matches, _scales, _forests, _side_by_side, _learning, _all, _evidence, _provenance,
+    _front, _of_matches, _beside, _side_by_side, _learning, _all, _evidence, _provenance,
 )  # fmt: skip
 """In the order of the page."""

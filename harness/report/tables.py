@@ -171,14 +171,11 @@ def candidates(
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
     for name, said in phrases.included(study.record).items():
         remarks[name] = (*remarks.get(name, ()), said)
-    shared = _Shared(
-        named={pick, *named},
-        span=(min(finite), max(finite)),
-        baseline_ms=float(own.iloc[0]) if len(own) else math.nan,
-        several_lengths=len(set(trials.loc[trials["state"] == State.COMPLETE, "epochs"])) > 1,
-    )
+    span, baseline_ms = (min(finite), max(finite)), float(own.iloc[0]) if len(own) else math.nan
+    several = len(set(trials.loc[trials["state"] == State.COMPLETE, "epochs"])) > 1  # numbers of epochs
     rows = tuple(
-        _candidate(study, str(name), each, shared, remarks.get(str(name), ())) for name, each in ordered.iterrows()
+        _candidate(study, str(name), each, span, baseline_ms, remarks.get(str(name), ()), {pick, *named}, several)
+        for name, each in ordered.iterrows()
     )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
 
@@ -206,23 +203,21 @@ def failures(trials: pd.DataFrame) -> Table:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Shared:
-    """What rows of architectures share: gains that the strip must hold, whether trainings' epochs differ, and more."""
-
-    named: Collection[str]
-    span: tuple[float, float]
-    baseline_ms: float
-    several_lengths: bool
-
-
-def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks: Sequence[str]) -> Row:
+def _candidate(
+    study: Analysis,
+    name: str,
+    found: Any,
+    span: tuple[float, float],
+    baseline_ms: float,
+    remarks: Sequence[str],
+    named: Collection[str],
+    several: bool,
+) -> Row:
     record, digits = study.record, study.digits
     known, verdict, is_baseline = record.architectures.get(name), str(found["verdict"]), name == BASELINE
     gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
     fronts = {(True, True): "both fronts", (True, False): "latency front", (False, True): "MACs front"}
     front = fronts.get((bool(found.get("front_latency", False)), bool(found.get("front_macs", False))), "")
-    is_timed = shared.several_lengths and pd.notna(found["epochs"])
     tested = words.p_value(found["p_holm"])
     return row(
         verdict,
@@ -231,13 +226,13 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
         cell(
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),
-            _as_the_chosen(study, name, gain_ends) if name in shared.named else "",
-            f"after {words.epochs(found['epochs'])}" if is_timed else "",
+            _as_the_chosen(study, name, gain_ends) if name in named else "",
+            f"after {words.epochs(found['epochs'])}" if several and pd.notna(found["epochs"]) else "",
             sort=found["gain_map50_95"],
-            spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), shared.span, 4),
+            spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), span, 4),
         ),
         _accuracy(found, digits),
-        _latency(found, shared.baseline_ms, is_baseline=is_baseline),
+        _latency(found, baseline_ms, is_baseline=is_baseline),
         *(
             cell(
                 words.amount(found[cost]),

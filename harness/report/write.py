@@ -54,16 +54,15 @@ _PARQUET = {
 
 def trials_parquet(table: pd.DataFrame) -> bytes:
     """A Parquet file of trainings typed as `StudyRecord.trials`, in the order of their columns."""
-    schema = pa.schema([_field(str(name)) for name in table], metadata=_METADATA)
+    fields = [
+        pa.field(name, _PARQUET[about.kind], metadata={"description": about.about, "unit": about.unit})
+        for name, about in ((str(name), TRIALS[str(name)]) for name in table)
+    ]
+    schema = pa.schema(fields, metadata=_METADATA)
     arrays = [_array(table[field.name], field.type) for field in schema]
     out = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), out)
     return out.getvalue()
-
-
-def _field(name: str) -> pa.Field:
-    column = TRIALS[name]
-    return pa.field(name, _PARQUET[column.kind], metadata={"description": column.about, "unit": column.unit})
 
 
 def _array(values: pd.Series[Any], kind: pa.DataType) -> pa.Array:
