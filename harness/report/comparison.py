@@ -127,13 +127,9 @@ _TOKEN = "0identity0"
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One architecture.
+    """One architecture: the verdict styles it, `facts` has a text for each of `FACTS`, unknown ratios are NaN.
 
-    Attributes:
-        kind: The verdict, which styles it.
-        facts: A text for each of `FACTS`.
-        latency_ratio: To the baseline's; NaN where not measured, as MACs'.
-        difference: Unified diff of its model YAML to the baseline's, without head; empty where either is unknown.
+    `difference` is a unified diff of its model YAML to the baseline's, without head; empty where either is unknown.
     """
 
     architecture: str
@@ -147,12 +143,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All that can be compared, and whom to begin with.
+    """All that can be compared, by identity, the baseline's first; and up to `MOST` to begin with.
 
-    Attributes:
-        entries: Identity to entry, of every architecture that was measured; the baseline's first.
-        chosen: Up to `MOST` to begin with.
-        commands: What to type for an architecture, with `token` in the place of its identity.
+    `commands` are what to type for an architecture, with `token` in the place of its identity.
     """
 
     kind: ClassVar[str] = "cards"

@@ -129,18 +129,21 @@ def _panels(epochs: int, curves: dict[str, list[pd.DataFrame]], *, several: bool
         }
         kept = {name: [values for values in each if len(values)] for name, each in known.items()}
         at_the_end = max((len(values) for each in kept.values() for values in each), default=0) == 1
-        lines = tuple(
-            Line(architecture=name, place=place, x=at, seeds=seeds)
-            for place, (name, each) in enumerate(kept.items())
-            if each
-            for at, seeds in [_at_the_end(each, place) if at_the_end else _on_grid(each)]
-        )
+        lines = []
+        for place, (name, each) in enumerate(kept.items()):
+            if each and at_the_end:  # what was read once, above the place of the architecture
+                at, seeds = np.array([float(place)]), np.array([values[-1:, 1] for values in each])
+            elif each:
+                at, seeds = _on_grid(each)
+            else:
+                continue
+            lines.append(Line(architecture=name, place=place, x=at, seeds=seeds))
         if lines:
             yield Panel(
                 key=f"{column}-{epochs}",
                 title=f"{title}{_of_blocks(curves) if column == _RATE else ''}{after}",
                 x_title="one mark a seed, after its last step" if at_the_end else x_title,
-                lines=lines,
+                lines=tuple(lines),
             )
 
 
@@ -149,11 +152,6 @@ def _of_blocks(curves: dict[str, list[pd.DataFrame]]) -> str:
     every = pd.concat([curve.reindex(columns=[_RATE, _OF_BLOCKS]) for each in curves.values() for curve in each])
     factor = float((every[_OF_BLOCKS] / every[_RATE]).median())
     return "" if math.isnan(factor) else f" (blocks: × {factor:.3g})"
-
-
-def _at_the_end(curves: Sequence[Floats], place: int) -> tuple[Floats, Floats]:
-    """What was read once, above the place of the architecture: (1,), (seeds, 1)."""
-    return np.array([float(place)]), np.array([values[-1:, 1] for values in curves])
 
 
 def _on_grid(curves: Sequence[Floats]) -> tuple[Floats, Floats]:

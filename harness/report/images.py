@@ -58,13 +58,9 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """One image for one candidate.
+    """One image for one candidate: the file's name, its place in `Gallery.pictures`, and what the two found there.
 
-    Attributes:
-        name: Of the file, without its folder.
-        number: In `Gallery.pictures`.
-        difference: Its score with the candidate minus that with the baseline.
-        sides: What the baseline found, and what the candidate.
+    `difference` is its score with the candidate minus that with the baseline, whose boxes are first.
     """
 
     name: str

@@ -12,7 +12,7 @@ from harness.report.figures import LOOKS, Corner, FrontFigure, Linear, Mark, Poi
 
 _RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
-_LAYOUT: dict[str, object] = {
+LAYOUT: dict[str, object] = {
     "height": 0,
     "margin": {},
     "hovermode": "closest",
@@ -84,7 +84,7 @@ def plotly_curves(panel: Panel) -> dict[str, object]:
         ticks["tickvals"] = [line.place for line in panel.lines]
         ticks["ticktext"] = [html.escape(line.architecture) for line in panel.lines]
         ticks["range"] = [-0.6, panel.lines[-1].place + 0.6]
-    layout = _LAYOUT | {
+    layout = LAYOUT | {
         "height": 270,
         "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
         "xaxis": {"title": {"text": panel.x_title}, "zeroline": False} | ticks,
@@ -178,7 +178,7 @@ def _layout(figure: FrontFigure) -> dict[str, object]:
         for title, ends in ((figure.axis.title, figure.x_range), (figure.y_title, figure.y_range))
     )
     seconds = (("second_x", figure.second_x), ("second_y", figure.second_y))
-    layout = _LAYOUT | {
+    layout = LAYOUT | {
         "height": 440,
         "margin": {"l": 70, "r": 70, "t": 50, "b": 56},
         "shapes": shapes,

@@ -42,12 +42,17 @@ _RULES = (
 
 def price(found: Judged) -> dict[str, float | None]:
     """Return what the judged architecture costs over the baseline, as ratios; None where it was not measured."""
-    summary = summarise(found.record.trials, found.record.look)
-    if found.architecture is None or found.architecture not in summary.index:
+    if (row := _judged_row(found)) is None:
         return {}
-    row: Any = summary.loc[found.architecture]
     ratios = {name: float(row[name]) for name in ("latency_ratio", "macs_ratio", "params_ratio")}
     return {name: ratio if math.isfinite(ratio) else None for name, ratio in ratios.items()}
+
+
+def _judged_row(found: Judged) -> Any:
+    """The judged architecture's row of the search's summary; None where there is none."""
+    summary = summarise(found.record.trials, found.record.look)
+    known = found.architecture is not None and found.architecture in summary.index
+    return summary.loc[found.architecture] if known else None
 
 
 def card(found: Judged) -> dict[str, object]:
@@ -100,7 +105,8 @@ def verdict_json(found: Judged) -> dict[str, object]:
 def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
     """Return everything that is to be said of a verdict, however far it came; `images` is a JPEG, or nothing."""
     record, over = found.record, _over_baseline(found)
-    identity = card(found)
+    identity, row = card(found), _judged_row(found)
+    costs = "Not known: nothing was judged." if row is None else phrases.whole_price(row, record.trials)
     name = found.architecture or ""
     shape = record.architectures[name].describe() if name else ""
     data = "/".join(Path(str(record.settings.data)).parts[-2:])  # without the folders above it
@@ -114,7 +120,7 @@ def verdict_page(found: Judged, command: str, images: bytes = b"") -> Page:
         tiles=tuple(_tiles(found, over)),
         asked=(
             ("Which was judged?", f"{name}: {shape}." if name else "None.", ""),
-            ("What does it cost?", _price(found), ""),
+            ("What does it cost?", costs, ""),
             ("On these images alone?", _these_images(over), ""),
             ("Is it more than size?", _size(found), "compared" if found.confirm else ""),
             ("After longer training?", _long(found), ""),
@@ -215,14 +221,6 @@ def _hours_a_seed(found: Judged) -> float:
     done = found.confirm.trials[found.confirm.trials["state"] == State.COMPLETE]
     workers = max(1, int(found.confirm.environment.to_dict().get("workers") or 1))
     return float(done["train_seconds"].mean()) * done["architecture"].nunique() / workers / 3600
-
-
-def _price(found: Judged) -> str:
-    summary = summarise(found.record.trials, found.record.look)
-    if found.architecture is None or found.architecture not in summary.index:
-        return "Not known: nothing was judged."
-    said: str = phrases.whole_price(summary.loc[found.architecture], found.record.trials)
-    return said
 
 
 def _size(found: Judged) -> str:

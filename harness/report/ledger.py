@@ -137,7 +137,7 @@ def _published(baselines: Sequence[PublishedBaseline]) -> Iterator[Section]:
                 key="published",
                 caption="The protocol's own baseline on COCO val2017, and what is published for this detector",
                 columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
-                rows=tuple(tables.row("", *map(_cell, row)) for row in rows),
+                rows=tuple(tables.row("", *(_cell(value) for value in row)) for row in rows),
             ),
         ),
     )
@@ -188,7 +188,7 @@ def _readings(finding: Finding) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _gain(row: Mapping[str, Value]) -> str:
-    return words.with_interval(*(_float(row[name]) for name in ("difference", "low", "high")), digits=4)
+    return words.with_interval(_float(row["difference"]), _float(row["low"]), _float(row["high"]), 4)
 
 
 def _float(value: Value) -> float:

@@ -22,12 +22,9 @@ from harness.report.tables import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Fronts:
-    """Figures of a search's fronts, drawn by scripts in the page and from `pareto.png` elsewhere.
+    """Figures of a search's fronts, drawn by scripts in the page and from `pareto.png` elsewhere; one for each cost.
 
-    Attributes:
-        figures: One for each cost.
-        legend: Role and meaning of each mark that they hold.
-        budgets: What each budget buys, one for each figure that has a choice.
+    `legend` is role and meaning of each mark that they hold, `budgets` what each buys where there is a choice.
     """
 
     kind: ClassVar[str] = "fronts"

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from harness.architecture import Architecture
 from harness.report import words
 from harness.report.figures import FAINT, FrontFigure, Mark
+from harness.report.interactive import LAYOUT
 
 MOST_LINES = 150
 """More hide each other; the largest gains are drawn."""
@@ -70,7 +71,8 @@ def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Archit
     points.sort(key=lambda each: -each.gain)
     points, left_out = points[:MOST_LINES], max(0, len(points) - MOST_LINES)
     choices = {each.architecture: _choices(architectures[each.architecture]) for each in points}
-    titles = sorted({title for chosen in choices.values() for title in chosen}, key=_place)
+    chosen = {title for each in choices.values() for title in each}
+    titles = [*sorted(chosen - set(_SHAPES)), *(title for title in _SHAPES if title in chosen)]  # sites first
     values = {title: [choices[each.architecture].get(title, _NONE) for each in points] for title in titles}
     axes = [
         Axis(title=title, levels=tuple(sorted(set(found), key=_level)))
@@ -116,11 +118,6 @@ _KERNEL, _GLOBAL, _POOL = "local kernel, px", "global heads", "KV pool"
 _SHAPES = (_KERNEL, _GLOBAL, _POOL)
 
 
-def _place(title: str) -> tuple[int, str]:
-    """Sites first: the backbone's, the neck's."""
-    return (_SHAPES.index(title) + 1 if title in _SHAPES else 0, title)
-
-
 def _level(name: str) -> tuple[float, str]:
     """None of it at the bottom, then by the first number, then by name."""
     number = name.replace(",", " ").split()[0]
@@ -154,13 +151,10 @@ def plotly_parallel(drawing: Parallel) -> Mapping[str, Any]:
         for place, level in enumerate(axis.levels)
     ]
     levels += [(count - 1, height, text) for height, text in drawing.ticks]
-    layout = {
+    layout = LAYOUT | {
         "height": 380,
         "margin": {"l": 20, "r": 70, "t": 16, "b": 56},
-        "hovermode": "closest",
-        "dragmode": False,
         "shapes": [{"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"width": 1}} for at in range(count)],
-        "showlegend": False,
         "xaxis": {
             "title": {"text": ""},
             "range": [-0.15, count - 0.75],

@@ -189,7 +189,6 @@ class Budget:
     steps: tuple[Step, ...]
 
 
-_LIMITED = {"latency": ("latency_ratio", "latency"), "macs": ("macs_ratio", "MACs")}
 SHOWN = {"latency": 2, "macs": 3}
 """Decimals of a ratio in the tables: what reads 1.12× is within a budget of 1.12×."""
 
@@ -201,7 +200,7 @@ def budget(study: Analysis, figure: FrontFigure) -> Budget | None:
     baseline; where that costs too much, a judged candidate that loses nothing that matters. Candidates of one seed and
     those beyond a bound of the search are never named.
     """
-    column, name = _LIMITED[figure.axis.key]
+    column, name = _COSTS[Objective(figure.axis.key)]
     summary, inside = study.summary, study.inside
     drawn = summary.loc[[point.architecture for point in figure.points], column].dropna()
     ratio: Any = summary.loc[BASELINE, column]

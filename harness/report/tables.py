@@ -38,10 +38,7 @@ class Spark:
 class Strip:
     """Many readings and what was made of them, as positions on a strip that all rows of a table share, 0 to `width`.
 
-    Attributes:
-        marks: The readings, ascending.
-        low: Where the interval of their mean, `mid`, begins.
-        one: Where a ratio is 1.
+    `marks` are the readings, ascending; `low` to `high` is the interval of their mean, `mid`; at `one` a ratio is 1.
     """
 
     marks: tuple[float, ...]
@@ -75,12 +72,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row.
-
-    Attributes:
-        kind: The verdict or whatever else styles it.
-        architecture: Whose row it is, where it is one's whole row: it is linked with the figures.
-    """
+    """One row: its verdict or whatever else styles it, and whose whole row it is, which links it with the figures."""
 
     kind: str
     cells: tuple[Cell, ...]
