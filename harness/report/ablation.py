@@ -411,6 +411,12 @@ def _random(study: Analysis, members: StudyRecord, pick: str) -> Iterator[Sectio
     digits = study.digits
     gain = words.with_interval(found.mean, found.low, found.high, digits)
     beaten = int((by_member < own["gain_map50_95"].mean()).sum())
+    columns = worded("Architecture"), Column(name="Gain", unit="mAP50-95")
+    rows = tuple(
+        tables.row("measured", cell(name, members.architectures[name].describe()), cell(text, sort=float(each)))
+        for name, text, each in ((str(name), words.signed(each, digits), each) for name, each in by_member.items())
+    )
+    table = Table(key="random", caption="Random members, each the mean over its seeds", columns=columns, rows=rows)
     yield Section(
         title="Against random members of the space",
         key="random",
@@ -422,21 +428,7 @@ def _random(study: Analysis, members: StudyRecord, pick: str) -> Iterator[Sectio
             f"{words.signed(found.members, digits)} on average, with a standard deviation of "
             f"{words.plain(found.spread, digits)} between them; {beaten} of {len(by_member)} gain less than {pick}.",
         ),
-        tables=(
-            Table(
-                key="random",
-                caption="Random members, each the mean over its seeds",
-                columns=(worded("Architecture"), Column(name="Gain", unit="mAP50-95")),
-                rows=tuple(
-                    tables.row(
-                        "measured",
-                        cell(str(name), members.architectures[str(name)].describe()),
-                        cell(words.signed(each, digits), sort=float(each)),
-                    )
-                    for name, each in by_member.items()
-                ),
-            ),
-        ),
+        tables=(table,),
     )
 
 
@@ -448,38 +440,30 @@ def _ruler(study: Analysis, larger: StudyRecord, shown: str | None) -> Iterator[
     record, digits = study.record, study.digits
     base, next_size = str(record.settings.base), str(larger.settings.base)
     rows: list[tuple[str, str, Any]] = [(next_size, "the next size of the family", found)]
-    said = f"{next_size} gains {phrases.gain_of(found, digits)} mAP50-95 over {base}{phrases.price_of(found)}."
+    gained = f"{next_size} gains {phrases.gain_of(found, digits)} mAP50-95 over {base}{phrases.price_of(found)}."
     if shown:
         own: Any = study.inside.loc[shown]
         rows.insert(0, (shown, record.architectures[shown].describe(), own))
-        said += f" {shown} gains {phrases.chosen_gain_of(own, study.inside, digits)}{phrases.price_of(own)}."
-    alike = "from random weights" if record.settings.from_scratch else "from a base of its own, trained as the base was"
+        gained += f" {shown} gains {phrases.chosen_gain_of(own, study.inside, digits)}{phrases.price_of(own)}."
+    said, alike = [gained], "from random weights"
+    if not record.settings.from_scratch:
+        alike = "from a base of its own, trained as the base was"
+        said.append(f"One base of each size was trained: what another {next_size} would change is not in its interval.")
+    columns = (
+        worded("Model"),
+        Column(name="Gain", unit="mAP50-95, 95 % interval"),
+        Column(name="Latency", unit="× baseline, 95 % interval"),
+        *(Column(name=name, unit="change") for name in ("MACs", "Parameters")),
+    )
+    scaled = tuple(_scaled(name, about, each, digits) for name, about, each in rows)
     yield Section(
         title="Against the next size of the family",
         key="ruler",
         note="Is a block worth more than simply taking the larger model? "
         f"{next_size} was trained {alike}, for {words.epochs(found['epochs'])} under "
         f"{words.count(int(found['gain_seeds']), 'seed')}, on the same data.",
-        sentences=(
-            said,
-            f"One base of each size was trained: what another {next_size} would change is not in its interval.",
-        )
-        if not record.settings.from_scratch
-        else (said,),
-        tables=(
-            Table(
-                key="ruler",
-                caption=f"Gain and cost over {base}",
-                columns=(
-                    worded("Model"),
-                    Column(name="Gain", unit="mAP50-95, 95 % interval"),
-                    Column(name="Latency", unit="× baseline, 95 % interval"),
-                    Column(name="MACs", unit="change"),
-                    Column(name="Parameters", unit="change"),
-                ),
-                rows=tuple(_scaled(name, about, each, digits) for name, about, each in rows),
-            ),
-        ),
+        sentences=tuple(said),
+        tables=(Table(key="ruler", caption=f"Gain and cost over {base}", columns=columns, rows=scaled),),
     )
 
 

@@ -52,19 +52,14 @@ def data_section(record: StudyRecord) -> Iterator[Section]:
     if rest := classes[_MOST_CLASSES:]:
         sums = [sum(each.objects_by_class.get(name, 0) for name in rest) for each in splits]
         lines.append((f"Objects of {len(rest)} further classes", [cell(f"{number:,}") for number in sums]))
+    columns = worded(""), *(Column(name=title) for title in known)
+    rows = tuple(row("measured", cell(name), *cells) for name, cells in lines)
     yield Section(
         title="The data",
         key="data",
         note=f"Sides are square roots of areas, with the longer side of an image at {record.settings.imgsz} px. A cell "
         "is the smallest part of a map: a box below it shares its cell's prediction with its surroundings.",
-        tables=(
-            Table(
-                key="data",
-                caption=f"{record.settings.data or 'Data'}",
-                columns=(worded(""), *(Column(name=title) for title in known)),
-                rows=tuple(row("measured", cell(name), *cells) for name, cells in lines),
-            ),
-        ),
+        tables=(Table(key="data", caption=f"{record.settings.data or 'Data'}", columns=columns, rows=rows),),
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import product
 from typing import Any, NamedTuple
 
 from harness.analysis.analysis import FRONTS, Analysis
@@ -352,13 +353,12 @@ def _middles(figure: FrontFigure, point: Point) -> dict[Corner, tuple[float, flo
     """The middle of a name at each corner, in shares of the picture: those that stay in it, the best first."""
     x, y = _place(figure, point)
     found = {}
-    for left in (figure.label_left(point), not figure.label_left(point)):
-        for above in (False, True):
-            across, up = (-1 if left else 1) * _NAME_WIDTH / 2, (1 if above else -1) * (_MARK_HEIGHT + _NAME_HEIGHT / 2)
-            middle = x + across, y + up
-            sized = zip(middle, (_NAME_WIDTH, _NAME_HEIGHT), strict=True)
-            if all(size / 2 <= at <= 1 - size / 2 for at, size in sized):
-                found[Corner(above=above, left=left)] = middle
+    for left, above in product((figure.label_left(point), not figure.label_left(point)), (False, True)):
+        across, up = (-1 if left else 1) * _NAME_WIDTH / 2, (1 if above else -1) * (_MARK_HEIGHT + _NAME_HEIGHT / 2)
+        middle = x + across, y + up
+        sized = zip(middle, (_NAME_WIDTH, _NAME_HEIGHT), strict=True)
+        if all(size / 2 <= at <= 1 - size / 2 for at, size in sized):
+            found[Corner(above=above, left=left)] = middle
     return found or {Corner(above=False, left=figure.label_left(point)): (x, y)}
 
 

@@ -128,18 +128,17 @@ def _published(baselines: Sequence[PublishedBaseline]) -> Iterator[Section]:
     sources = dict.fromkeys(
         f"Published: {each.table.source} (read {each.table.looked_up} in {each.table.read_in})." for each in baselines
     )
+    table = Table(
+        key="published",
+        caption="The protocol's own baseline on COCO val2017, and what is published for this detector",
+        columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
+        rows=tuple(tables.row("", *(_cell(value) for value in row)) for row in rows),
+    )
     yield Section(
         title="The baseline against what is published for it",
         key="published",
         sentences=(*(f"On COCO val2017 {each}." for each in baselines), *sources),
-        tables=(
-            Table(
-                key="published",
-                caption="The protocol's own baseline on COCO val2017, and what is published for this detector",
-                columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
-                rows=tuple(tables.row("", *(_cell(value) for value in row)) for row in rows),
-            ),
-        ),
+        tables=(table,),
     )
 
 
@@ -154,18 +153,9 @@ def _gains(entries: Sequence[Entry]) -> Iterator[Section]:
     if not rows:
         return
     names = ("Model", "Data", "Trained", "Gain over the baseline", "Least over the widened base", "Gains a point")
-    yield Section(
-        title="What the article's blocks gained",
-        key="gains",
-        tables=(
-            Table(
-                key="gains",
-                caption="mAP50-95 with corrected 95 % intervals; -bare is the layer without norm and residual",
-                columns=tuple(map(worded, names)),
-                rows=tuple(rows),
-            ),
-        ),
-    )
+    caption = "mAP50-95 with corrected 95 % intervals; -bare is the layer without norm and residual"
+    table = Table(key="gains", caption=caption, columns=tuple(map(worded, names)), rows=tuple(rows))
+    yield Section(title="What the article's blocks gained", key="gains", tables=(table,))
 
 
 def _readings(finding: Finding) -> Iterator[tuple[str, str, str, str, str]]:
