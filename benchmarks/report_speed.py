@@ -27,7 +27,7 @@ from harness.architecture import BASELINE, Architecture
 from harness.common.isolation import isolate_ultralytics
 from harness.detectors import find_sites, insert, map_sizes, mode_channels, resolve_base, to_yaml
 from harness.record.study import ARCHITECTURE, MODEL_YAML, ROLE, ROW, SETTINGS, TRAINING
-from harness.report.closing import closing
+from harness.report import closing
 from harness.report.png import draw_png, draw_svg
 from harness.report.renderers import render_html, render_markdown
 from harness.report.search import search_content

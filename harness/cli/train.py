@@ -143,7 +143,7 @@ def _of_study(
     as_json: bool,
 ) -> None:
     from harness.cli.studies import study_record, write
-    from harness.report.closing import long_training
+    from harness.report.write import long_training
     from harness.terminal import observer
 
     record, folder = study_record(study, storage, results)

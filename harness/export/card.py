@@ -18,8 +18,8 @@ from harness.export.exported import Exported, TrainedWeights
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import phrases, words
-from harness.report.closing import LongTraining, long_training
 from harness.report.notes import Pairs, command_of, device, to_type
+from harness.report.write import LongTraining, long_training
 
 _SHORT = (
     "AdamW with a cosine schedule, the weights of the last part of the run averaged; harness/training/accuracy.py of "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harness.report.closing import closing
-from harness.report.write import write_report
+from harness.report.write import closing, write_report
 
 __all__ = ["closing", "write_report"]

@@ -1,5 +1,8 @@
 """What an ablation says, in a report of its own or inside that of a search whose architecture it takes apart.
 
+So do studies that are a scale for a search's pick: random members of its space, and the next size of its base's
+family (`harness.ablation.scale`).
+
 A gain that the base widened to the same size gives too is one of size, not of the block. The ablation has its own
 baseline, trained as long under the same seeds as its arms: its differences stand beside the search's, unmixed.
 """
@@ -7,16 +10,18 @@ baseline, trained as long under the same seeds as its arms: its differences stan
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from harness.analysis.contrasts import Verdict, gains, worths
+from harness.analysis.analysis import Analysis
+from harness.analysis.contrasts import Verdict, advantage, gains, worths
 from harness.analysis.noise import ALPHA, NO_VARIATION
-from harness.analysis.power import NoNumber, Seeds, from_table, growing_df, sample_size
-from harness.analysis.statistics import ended
+from harness.analysis.power import NoNumber, from_table, growing_df, sample_size
+from harness.analysis.ruler import ruler_row
+from harness.analysis.statistics import Standing, ended
 from harness.architecture import BASELINE
 from harness.architecture.choices import Recipe
 from harness.record.arms import Role
@@ -25,9 +30,8 @@ from harness.record.settings import unlike
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
-from harness.report.answer import Tile
 from harness.report.figures import LATENCY, MACS, Axis, Mark, Point
-from harness.report.page import Page, Section
+from harness.report.page import Page, Section, Tile
 from harness.report.tables import Column, Row, Table, cell, worded
 
 _RULES = (
@@ -49,12 +53,7 @@ _ONE_BASE = "All arms start from one trained base: `--bases 3` says whether anot
 
 @dataclass(frozen=True, kw_only=True)
 class AblationContent:
-    """An ablation as data.
-
-    Attributes:
-        gains: Every arm against the baseline; see `harness.analysis.contrasts`.
-        worths: Every model against what was made of it.
-    """
+    """An ablation as data: its page, every arm against the baseline, every model against what was made of it."""
 
     page: Page
     gains: pd.DataFrame
@@ -164,7 +163,7 @@ def _interval(row: Any, digits: int) -> str:
 
 
 def _ends(row: Any, digits: int) -> str:
-    return f"{words.signed(row['mean'], digits)} {_interval(row, digits)}"
+    return words.with_interval(row["mean"], row["low_corrected"], row["high_corrected"], digits)
 
 
 def digits_of(rows: pd.DataFrame) -> int:
@@ -234,6 +233,9 @@ def contrast_table(record: StudyRecord, rows: pd.DataFrame, digits: int, *, key:
 def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, scale: tuple[float, float]) -> Row:
     interval = words.interval(row["low"], row["high"], digits, sign=True)
     drawn = tables.spark(row, ("mean", "low", "high"), scale, 2, ("low_corrected", "high_corrected"))
+    needed = from_table(row["readings_needed"])
+    of = f"of {needed}" if isinstance(needed, NoNumber) else f"of {needed:,}"
+    of = "noise unknown" if needed is NoNumber.UNKNOWN else of
     return tables.row(
         str(row["verdict"]),
         cell(
@@ -245,17 +247,8 @@ def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, scale: tuple[
         cell("", spark=drawn),
         cell(words.percent(arm.params / base.params), sort=arm.params),
         cell(words.percent(arm.macs / base.macs), sort=arm.macs),
-        tables.counted(
-            int(row["readings"]),
-            _needed(from_table(row["readings_needed"])) if row["verdict"] == Verdict.UNDECIDED else "",
-        ),
+        tables.counted(int(row["readings"]), of if row["verdict"] == Verdict.UNDECIDED else ""),
     )
-
-
-def _needed(readings: Seeds) -> str:
-    if readings is NoNumber.UNKNOWN:
-        return "noise unknown"
-    return f"of {readings}" if isinstance(readings, NoNumber) else f"of {readings:,}"
 
 
 def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
@@ -301,7 +294,7 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
         x, low, high = _cost(search, ablation, arm, axis)
         if row["verdict"] == Verdict.UNMEASURED or not math.isfinite(x):
             continue
-        gain = f"{words.signed(row['mean'], digits)} {words.interval(row['low'], row['high'], digits, sign=True)}"
+        gain = words.with_interval(row["mean"], row["low"], row["high"], digits)
         points.append(
             Point(
                 architecture=arm.identity,
@@ -389,3 +382,102 @@ def _cost(search: StudyRecord, ablation: StudyRecord, arm: TrainedArm, axis: Axi
     columns = ("latency_ratio", "latency_ratio_low", "latency_ratio_high")
     x, low, high = (float(rows[name].median()) if is_alike and name in rows else math.nan for name in columns)
     return x, low, high
+
+
+def scale_sections(
+    study: Analysis, members: StudyRecord | None, larger: StudyRecord | None, shown: str | None
+) -> Iterator[Section]:
+    """Yield what the pick, or else the best, is held against, where that was trained under the search's own settings.
+
+    `members` are random ones of its space, `larger` is the next size of its base, `shown` an architecture with a gain.
+    """
+    settings = study.record.settings.to_dict()
+    if members and shown and not unlike(settings, members.settings.to_dict()):
+        yield from _random(study, members, shown)
+    if larger and not unlike(settings, larger.settings.to_dict(), but={"base", "base_fingerprint"}):
+        yield from _ruler(study, larger, shown)
+
+
+def _random(study: Analysis, members: StudyRecord, pick: str) -> Iterator[Section]:
+    """Yield what it gains over random members of its space; nothing where too little was trained."""
+    trials, epochs = study.record.trials, float(members.trials["epochs"].max())
+    own = trials[(trials["architecture"] == pick) & (trials["epochs"] == epochs) & ~trials["selected_on"].astype(bool)]
+    drawn = members.trials[members.trials["architecture"] != BASELINE].dropna(subset="gain_map50_95")
+    by_member = drawn.groupby("architecture")["gain_map50_95"].mean().sort_values(ascending=False)
+    looks = int((study.summary["standing"] == Standing.JUDGED).sum())
+    found = advantage(own["gain_map50_95"].dropna().tolist(), by_member.tolist(), looks)
+    if found is None:
+        return
+    digits = study.digits
+    gain = words.with_interval(found.mean, found.low, found.high, digits)
+    beaten = int((by_member < own["gain_map50_95"].mean()).sum())
+    columns = worded("Architecture"), Column(name="Gain", unit="mAP50-95")
+    rows = tuple(
+        tables.row("measured", cell(name, members.architectures[name].describe()), cell(text, sort=float(each)))
+        for name, text, each in ((str(name), words.signed(each, digits), each) for name, each in by_member.items())
+    )
+    table = Table(key="random", caption="Random members, each the mean over its seeds", columns=columns, rows=rows)
+    yield Section(
+        title="Against random members of the space",
+        key="random",
+        note="What did the search itself find? A random member of a good space may gain as much (Yang et al. 2020).",
+        sentences=(
+            f"{pick} gains {gain} mAP50-95 more than the mean of "
+            f"{words.count(len(by_member), 'random member')} of the space, after {words.epochs(epochs)} "
+            f"(Welch, adjusted for {words.count(looks, 'comparison')}; seeds and members vary). They gain "
+            f"{words.signed(found.members, digits)} on average, with a standard deviation of "
+            f"{words.plain(found.spread, digits)} between them; {beaten} of {len(by_member)} gain less than {pick}.",
+        ),
+        tables=(table,),
+    )
+
+
+def _ruler(study: Analysis, larger: StudyRecord, shown: str | None) -> Iterator[Section]:
+    """Yield what the next size of the base gains and costs; nothing where fewer than two seeds can be compared."""
+    found = ruler_row(study.record, larger)
+    if found is None:
+        return
+    record, digits = study.record, study.digits
+    base, next_size = str(record.settings.base), str(larger.settings.base)
+    rows: list[tuple[str, str, Any]] = [(next_size, "the next size of the family", found)]
+    gained = f"{next_size} gains {phrases.gain_of(found, digits)} mAP50-95 over {base}{phrases.price_of(found)}."
+    if shown:
+        own: Any = study.inside.loc[shown]
+        rows.insert(0, (shown, record.architectures[shown].describe(), own))
+        gained += f" {shown} gains {phrases.chosen_gain_of(own, study.inside, digits)}{phrases.price_of(own)}."
+    said, alike = [gained], "from random weights"
+    if not record.settings.from_scratch:
+        alike = "from a base of its own, trained as the base was"
+        said.append(f"One base of each size was trained: what another {next_size} would change is not in its interval.")
+    columns = (
+        worded("Model"),
+        Column(name="Gain", unit="mAP50-95, 95 % interval"),
+        Column(name="Latency", unit="× baseline, 95 % interval"),
+        *(Column(name=name, unit="change") for name in ("MACs", "Parameters")),
+    )
+    scaled = tuple(_scaled(name, about, each, digits) for name, about, each in rows)
+    yield Section(
+        title="Against the next size of the family",
+        key="ruler",
+        note="Is a block worth more than simply taking the larger model? "
+        f"{next_size} was trained {alike}, for {words.epochs(found['epochs'])} under "
+        f"{words.count(int(found['gain_seeds']), 'seed')}, on the same data.",
+        sentences=tuple(said),
+        tables=(Table(key="ruler", caption=f"Gain and cost over {base}", columns=columns, rows=scaled),),
+    )
+
+
+def _scaled(name: str, about: str, found: Any, digits: int) -> Row:
+    ratio = words.times(found["latency_ratio"])
+    ends = words.interval(found["latency_ratio_low"], found["latency_ratio_high"], 2)
+    gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
+    return tables.row(
+        "measured",
+        cell(name, about, f"after {words.epochs(found['epochs'])}"),  # an extended pick is trained longer
+        cell(words.signed(found["gain_map50_95"], digits), gain_ends, sort=float(found["gain_map50_95"])),
+        cell(ratio, "" if ratio == words.DASH else ends, sort=float(found["latency_ratio"])),
+        *(
+            cell(words.percent(found[f"{cost}_ratio"]), sort=float(found[f"{cost}_ratio"]))
+            for cost in ("macs", "params")
+        ),
+    )

@@ -1,5 +1,7 @@
 """The answer in words: does anything beat the baseline, by how much, for what, and how sure is that.
 
+It is the head of a search's page, with what one asks next, and what to type.
+
 Nothing is computed here that `harness.analysis` did not compute: a test holds each number of the answer
 against the summary.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,12 +19,15 @@ import pandas as pd
 
 from harness.analysis.analysis import Analysis
 from harness.analysis.noise import Noise
+from harness.analysis.progress import AHEAD, enough
 from harness.analysis.statistics import Standing, Verdict, ended
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.surroundings import EFFECT_WAS_PLANTED
-from harness.report import phrases, words
+from harness.report import notes, phrases, words
+from harness.report.notes import Pairs
+from harness.report.page import Page, Section
 from harness.report.pick import Pick, pick
 
 
@@ -38,23 +44,12 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tile:
-    """One figure of the answer."""
-
-    label: str
-    value: str
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What stands at the top of a report.
 
     Attributes:
         pick: What to take; None where nothing can be recommended.
-        headline: One short sentence.
-        lead: The figures behind it, in one or two sentences.
-        baseline: That of them which is of the baseline alone.
+        lead: The figures behind the headline; `baseline` is that part of it which is of the baseline alone.
         remarks: What else a reader must know: screening, losses, failures, progress.
         seeds: That of them which says on which seeds the verdicts rest.
         images: That of them which says what other validation images would change.
@@ -159,9 +154,8 @@ def _statement(
         )
     where = phrases.of_gains(summary)
     if best is None:
-        headline, lead = _NOTHING_COMPARED.get(
-            outcome, ("No training has finished.", "There is no accuracy to report.")
-        )
+        nothing = "No training has finished.", "There is no accuracy to report."
+        headline, lead = _NOTHING_COMPARED.get(outcome, nothing)
         return headline, lead.format(baseline=baseline)
     row: Any = summary.loc[best]
     gain, named = phrases.chosen_gain_of(row, summary, digits), phrases.name_of(record, best)
@@ -227,26 +221,22 @@ def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
     """What else must be known to believe the headline rightly."""
     record, summary, noise = study.record, study.inside, study.noise
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
-    said = (
-        phrases.luck_of_many(record.trials, noise),
-        images,
-    )
-    remarks += filter(None, said)
     trials = record.trials
+    remarks += filter(None, [phrases.luck_of_many(trials, noise), images])
     for each in study.breakthroughs:
         longest = trials.loc[(trials["architecture"] == each.architecture) & trials["gain_map50_95"].notna(), "epochs"]
         remarks.append(phrases.breakthrough(each, int(longest.max()) if longest.max() > each.epochs else 0))
     if losses := int((summary["verdict"] == Verdict.LOSS).sum()):
         verb = "is" if losses == 1 else "are"
         remarks.append(f"{losses} {verb} worse than the baseline: the whole 95 % interval lies below zero.")
-    if failures := failure_counts(record.trials):
+    if failures := failure_counts(trials):
         listed = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in failures.items())
         remarks.append(f"{words.count(sum(failures.values()), 'training')} did not finish ({listed}); see Failures.")
-    if running := len(record.trials) - len(ended(record.trials)):
+    if running := len(trials) - len(ended(trials)):
         remarks.append(f"{words.count(running, 'training')} had not ended when this was written.")
     remarks += filter(None, [phrases.going_on(record.expected_gains, within_noise=outcome is Outcome.NO_GAIN)])
     wanted, tried = record.settings.trials, _tried(record)
-    if is_unfinished(record) and wanted is not None:
+    if _is_unfinished(record) and wanted is not None:
         remarks.append(f"The search is not done: {tried} of {words.count(wanted, 'candidate')} tried so far.")
     return remarks
 
@@ -255,7 +245,7 @@ def _tried(record: StudyRecord) -> int:
     return int(record.trials.loc[record.trials["architecture"] != BASELINE, "architecture"].nunique())
 
 
-def is_unfinished(record: StudyRecord) -> bool:
+def _is_unfinished(record: StudyRecord) -> bool:
     """Return whether fewer candidates were tried than asked for, and than there are."""
     wanted, there_are = record.settings.trials, record.space.feasible or record.space.size or math.inf
     return isinstance(wanted, int) and _tried(record) < min(wanted, there_are)
@@ -265,3 +255,101 @@ def failure_counts(trials: pd.DataFrame) -> dict[str, int]:
     """Count the trainings that ended in each state other than complete, the most frequent first."""
     states = ended(trials)["state"].astype(str)
     return dict(Counter(states[states != State.COMPLETE]).most_common())
+
+
+_PLANTED = (
+    "Synthetic control: these data were made to test the instrument. They say nothing of photographs; there is "
+    "nothing to take home."
+)
+
+
+def headed(study: Analysis, said: Answer, sections: tuple[Section, ...]) -> Page:
+    """Return a search's page, its answer on top: what to take where that can be said, then what was found."""
+    record, pick, headline, lead = study.record, said.pick, said.headline, said.lead
+    then: Pairs = ()
+    if pick and pick.is_candidate:
+        headline, lead = pick.headline, pick.why
+        second = said.baseline if said.best == pick.architecture and said.baseline else said.lead
+        then = (("rule", pick.rule), ("headline", said.headline), ("second", second))
+    elif pick:
+        headline, lead = pick.headline, f"{said.headline} {pick.why}".strip()
+        then = (("rule", pick.rule), ("second", said.lead))
+    is_control = _is_of_control(record)
+    if is_control:
+        then = (("banner", _PLANTED), *then)
+    return Page(
+        name=record.name,
+        kind="clo-nas control study" if is_control else "clo-nas study",
+        outcome=said.outcome.value.replace(" ", "-"),
+        headline=headline,
+        lead=lead,
+        then=then,
+        asked=tuple(_asked(study, said, sections)),
+        following=_following(record, said),
+        remarks=tuple(each for each in said.remarks if each not in {said.seeds, said.images, EFFECT_WAS_PLANTED}),
+        sections=sections,
+    )
+
+
+def _is_of_control(record: StudyRecord) -> bool:
+    """Return whether its data were made to test the instrument."""
+    return EFFECT_WAS_PLANTED in record.environment.data_cautions
+
+
+def _asked(study: Analysis, said: Answer, sections: Sequence[Section]) -> Iterator[tuple[str, str, str]]:
+    """Yield what one asks after the headline, with where more of it is said."""
+    record, found = study.record, {section.key: section for section in sections}
+    if said.pick and said.pick.is_candidate:
+        row: Any = study.summary.loc[said.pick.architecture]
+        yield ("What does it cost?", phrases.whole_price(row, record.trials), "front")
+    elif said.pick and said.best:
+        row = study.summary.loc[said.best]
+        yield ("What would the largest gain cost?", f"{said.best}: {phrases.whole_price(row, record.trials)}", "all")
+    on_seeds, on_images = _elsewhere(study, said)
+    if said.seeds:
+        yield ("On other seeds?", f"{on_seeds} {said.seeds}", "judging")
+    if said.images:
+        yield ("On other images?", f"{on_images} {said.images}", "evidence")
+    trust = phrases.of_control(record.environment.control)
+    if _is_of_control(record):
+        trust = "This study is its test: the data were made for it, and clo control says whether the answer is right."
+    yield ("Can the instrument be trusted?", trust, "reproduce")
+    limits = found["unknown"].sentences
+    yield ("What is not known?", f"{limits[0]} {words.count(len(limits) - 1, 'further limit')} below.", "unknown")
+
+
+def _elsewhere(study: Analysis, said: Answer) -> tuple[str, str]:
+    """Return yes or no, and why: on other seeds, and on new images where their part of the noise is known."""
+    if said.pick and said.pick.picked:
+        seeds, images = (
+            words.count(said.pick.picked.seeds, "seed"),
+            "its interval on new images like these leaves out 0",
+        )
+        return f"Yes: a gain on {seeds} that did not pick it.", f"Yes: {images}."
+    gaining = int((study.summary["verdict"] == Verdict.GAIN).sum())
+    if not gaining:
+        return "No: none is shown to gain.", "There is no gain to carry over."
+    yes = f"Yes: {gaining} gain{'s' * (gaining == 1)}"
+    return f"{yes}.", f"{yes} there."
+
+
+def _following(record: StudyRecord, said: Answer) -> Pairs:
+    """The one command to type next; none where the report knows of nothing better than to stop."""
+    if _is_of_control(record):
+        return ()
+    typed = notes.command_of(record.environment)
+    if said.pick and said.pick.is_candidate:
+        commands = notes.row_commands(record, said.pick.architecture)
+        done = record.trials.loc[record.trials["state"] == State.COMPLETE, "epochs"]
+        is_long = len(set(done)) > 1 and not record.settings.rungs
+        wanted = "Export" if is_long else "Train on a full schedule, beside the baseline"
+        return tuple(pair for pair in commands if pair[0] == wanted)
+    if _is_unfinished(record) and typed:
+        return (("Finish this search", notes.in_its_folder(record, typed)),)
+    pays = bool(record.expected_gains) and not enough(1.0, record.expected_gains, phrases.WORTH_GOING_ON)
+    if pays and said.outcome is not Outcome.NO_GAIN and typed:
+        return (("Try ten more candidates", notes.in_its_folder(record, f"{typed} --more {AHEAD}")),)
+    control = record.environment.control
+    if control is None or not control.passed:
+        return (("See whether this instrument finds an effect here", f"{record.environment.program} control"),)
+    return ()

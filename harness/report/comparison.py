@@ -127,13 +127,9 @@ _TOKEN = "0identity0"
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One architecture.
+    """One architecture: the verdict styles it, `facts` has a text for each of `FACTS`, unknown ratios are NaN.
 
-    Attributes:
-        kind: The verdict, which styles it.
-        facts: A text for each of `FACTS`.
-        latency_ratio: To the baseline's; NaN where not measured, as MACs'.
-        difference: Unified diff of its model YAML to the baseline's, without head; empty where either is unknown.
+    `difference` is a unified diff of its model YAML to the baseline's, without head; empty where either is unknown.
     """
 
     architecture: str
@@ -147,12 +143,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All that can be compared, and whom to begin with.
+    """All that can be compared, by identity, the baseline's first; and up to `MOST` to begin with.
 
-    Attributes:
-        entries: Identity to entry, of every architecture that was measured; the baseline's first.
-        chosen: Up to `MOST` to begin with.
-        commands: What to type for an architecture, with `token` in the place of its identity.
+    `commands` are what to type for an architecture, with `token` in the place of its identity.
     """
 
     kind: ClassVar[str] = "cards"
@@ -167,13 +160,10 @@ class Comparison:
 def comparison(
     study: Analysis, pick: str, ties: Mapping[str, Sequence[str]], named: Collection[str | None]
 ) -> Comparison:
-    """Everything to be compared.
+    """Everything that was measured, to be compared; the pick comes first.
 
-    Args:
-        study: What was found; what was not measured is left out.
-        pick: The recommended candidate, which comes first; or nothing.
-        ties: Architecture to those that the noise does not tell from it.
-        named: Whose gains the head of the report names: they have the same intervals here.
+    `ties` has those that the noise does not tell from each; `named` are those whose gains the head of the report names:
+    they have the same intervals here.
     """
     record = study.record
     measured = study.summary[study.summary["standing"] != Standing.UNMEASURED]
@@ -246,12 +236,7 @@ def difference(base: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Ties:
-    """Groups of architectures that the noise does not tell apart.
-
-    Attributes:
-        letters: Architecture to its groups, of those that are tied with any other.
-        tied: Architecture to those that it is tied with, the largest gain first.
-    """
+    """Groups of architectures that the noise does not tell apart, and whom each is tied with, largest gain first."""
 
     letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -262,10 +247,6 @@ def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
 
     The baseline has no letter: whether a candidate is told from it is the verdict's to say. Neither has a candidate
     of one seed, which was picked on it. Gains after different numbers of epochs are of two kinds, never tied.
-
-    Args:
-        front: Rows of `summarise` that are on a front.
-        trials: `StudyRecord.trials`.
     """
     judged = front[front["standing"] == Standing.JUDGED].sort_values("gain_map50_95", ascending=False, kind="stable")
     names = [str(name) for name in judged.index]

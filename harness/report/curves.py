@@ -13,18 +13,15 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from harness.architecture import BASELINE
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.record.tables import of_one
 from harness.report import words
+from harness.report.images import Floats, Key
 from harness.training.curve import curve_path
 
-Floats = NDArray[np.float64]
-Key = tuple[str, int, int, int]
-"""Architecture, epochs, seed of the base, seed."""
 Reader = Callable[[Key], pd.DataFrame | None]
 POINTS = 40
 """Of a line: a small plot shows no more. Each is the mean of the steps around it."""
@@ -76,12 +73,7 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """Panels beside each other.
-
-    Attributes:
-        panels: In order.
-        legend: Identity and what it is, in the order of colours.
-    """
+    """Panels beside each other; `legend` is identity and what it is, in the order of colours."""
 
     kind: ClassVar[str] = "curves"
 
@@ -96,15 +88,10 @@ def read_curve(folder: Path, key: Key) -> pd.DataFrame | None:
 
 
 def learning_curves(record: StudyRecord, shown: Sequence[str], read: Reader | None) -> Curves | None:
-    """The curves of the baseline and of some candidates; None where none can be read.
+    """The curves of the baseline and of candidates that are `shown`; None where none can be read.
 
     Architectures are compared after as many epochs: first after those that the most of their trainings have, then
     after the most epochs, where these are others.
-
-    Args:
-        record: The study.
-        shown: Candidates.
-        read: What reads a training's curve.
     """
     trials = record.trials
     names = [BASELINE, *(name for name in shown if name != BASELINE)]
@@ -136,27 +123,28 @@ def _panels(epochs: int, curves: dict[str, list[pd.DataFrame]], *, several: bool
     x, x_title = ("step", "optimiser step") if by_step else ("epoch", "epoch")
     after = f", {words.count(epochs, 'epoch')}" if several else ""
     for column, title in _QUANTITIES.items():
-        known = {name: [_known(curve, x, column) for curve in each] for name, each in curves.items()}
+        known = {  # where a quantity is known, and what it is; (rows, 2)
+            name: [curve.reindex(columns=[x, column]).dropna().to_numpy(dtype=float) for curve in each]
+            for name, each in curves.items()
+        }
         kept = {name: [values for values in each if len(values)] for name, each in known.items()}
         at_the_end = max((len(values) for each in kept.values() for values in each), default=0) == 1
-        lines = tuple(
-            Line(architecture=name, place=place, x=at, seeds=seeds)
-            for place, (name, each) in enumerate(kept.items())
-            if each
-            for at, seeds in [_at_the_end(each, place) if at_the_end else _on_grid(each)]
-        )
+        lines = []
+        for place, (name, each) in enumerate(kept.items()):
+            if each and at_the_end:  # what was read once, above the place of the architecture
+                at, seeds = np.array([float(place)]), np.array([values[-1:, 1] for values in each])
+            elif each:
+                at, seeds = _on_grid(each)
+            else:
+                continue
+            lines.append(Line(architecture=name, place=place, x=at, seeds=seeds))
         if lines:
             yield Panel(
                 key=f"{column}-{epochs}",
                 title=f"{title}{_of_blocks(curves) if column == _RATE else ''}{after}",
                 x_title="one mark a seed, after its last step" if at_the_end else x_title,
-                lines=lines,
+                lines=tuple(lines),
             )
-
-
-def _known(curve: pd.DataFrame, x: str, column: str) -> Floats:
-    """Where a quantity is known, and what it is; (rows, 2)."""
-    return curve.reindex(columns=[x, column]).dropna().to_numpy(dtype=float)
 
 
 def _of_blocks(curves: dict[str, list[pd.DataFrame]]) -> str:
@@ -164,11 +152,6 @@ def _of_blocks(curves: dict[str, list[pd.DataFrame]]) -> str:
     every = pd.concat([curve.reindex(columns=[_RATE, _OF_BLOCKS]) for each in curves.values() for curve in each])
     factor = float((every[_OF_BLOCKS] / every[_RATE]).median())
     return "" if math.isnan(factor) else f" (blocks: × {factor:.3g})"
-
-
-def _at_the_end(curves: Sequence[Floats], place: int) -> tuple[Floats, Floats]:
-    """What was read once, above the place of the architecture: (1,), (seeds, 1)."""
-    return np.array([float(place)]), np.array([values[-1:, 1] for values in curves])
 
 
 def _on_grid(curves: Sequence[Floats]) -> tuple[Floats, Floats]:

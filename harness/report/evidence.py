@@ -1,4 +1,4 @@
-"""What latencies rest on: every round of the front's members and of the baseline beside its own copy, drawn.
+"""What the numbers rest on: the data as a table, and every round of the latencies, drawn.
 
 The rounds are in files beside the report; everything else is in storage.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,58 @@ from numpy.typing import NDArray
 from harness.architecture import BASELINE
 from harness.record.study import StudyRecord
 from harness.record.tables import of_one
-from harness.report import tables, words
-from harness.report.tables import Cell, Column, Row, Strip, Table, cell, worded
+from harness.report import words
+from harness.report.page import Section
+from harness.report.tables import Cell, Column, Row, Strip, Table, cell, counted, row, worded
+
+_SPLITS = {"train": "Training", "val": "Validation"}
+_MOST_CLASSES = 20
+
+
+def data_section(record: StudyRecord) -> Iterator[Section]:
+    """Yield images, objects, classes, and how large boxes are as trained with; nothing of a study without that."""
+    counts = record.environment.data_counts
+    known = {title: counts[split] for split, title in _SPLITS.items() if split in counts}
+    splits = list(known.values())
+    if not known or any(each.box_side_px is None for each in splits):
+        return
+    first = splits[0]
+    lines = [("Images", [_whole(each.images_used) for each in splits])]
+    if first.images_unused:
+        lines.append(("Images not used", [cell(f"{sum(each.images_unused.values()):,}") for each in splits]))
+    lines += [
+        ("Objects", [_whole(each.objects) for each in splits]),
+        ("Objects an image: median, 95 % of the images, most", [_three(each.objects_per_image) for each in splits]),
+        ("Side of a box, px: 5 % of the boxes, median, 95 %", [_three(each.box_side_px) for each in splits]),
+    ]
+    for stride in sorted(first.below_a_cell):
+        shares = [each.below_a_cell.get(stride) for each in splits]
+        cells = [cell(words.part(share or 0.0, 1), sort=share) for share in shares]
+        lines.append((f"Boxes below one cell of stride {stride} px", cells))
+    classes = sorted(first.objects_by_class, key=lambda name: -first.objects_by_class[name])
+    for name in classes[:_MOST_CLASSES]:
+        lines.append((f"Objects of class {name}", [_whole(each.objects_by_class.get(name, 0)) for each in splits]))
+    if rest := classes[_MOST_CLASSES:]:
+        sums = [sum(each.objects_by_class.get(name, 0) for name in rest) for each in splits]
+        lines.append((f"Objects of {len(rest)} further classes", [cell(f"{number:,}") for number in sums]))
+    columns = worded(""), *(Column(name=title) for title in known)
+    rows = tuple(row("measured", cell(name), *cells) for name, cells in lines)
+    yield Section(
+        title="The data",
+        key="data",
+        note=f"Sides are square roots of areas, with the longer side of an image at {record.settings.imgsz} px. A cell "
+        "is the smallest part of a map: a box below it shares its cell's prediction with its surroundings.",
+        tables=(Table(key="data", caption=f"{record.settings.data or 'Data'}", columns=columns, rows=rows),),
+    )
+
+
+def _whole(number: int) -> Cell:
+    return cell(f"{number:,}", sort=number)
+
+
+def _three(values: tuple[float, float, float] | None) -> Cell:
+    return cell(", ".join(f"{value:.3g}" for value in values or ()) or words.DASH)
+
 
 METADATA_KEY = b"clo_nas_latency"
 """Where `harness.latency.raw_samples` puts the figures: named again, since that imports torch."""
@@ -31,9 +81,7 @@ _PASSES = 2
 class Rounds:
     """One architecture's measurement beside the baseline; the baseline's own is beside its copy.
 
-    Attributes:
-        ratios: Time of the two passes over that of the baseline's two, a round each, in the order of measuring.
-        ratio: What was made of them, with its 95 % interval.
+    `ratios` are the time of the two passes over that of the baseline's two, a round each; `ratio` is made of them.
     """
 
     ratios: NDArray[np.float64]
@@ -47,24 +95,22 @@ Reader = Callable[[str], Rounds | None]
 
 
 def read_rounds(folder: Path, architecture: str) -> Rounds | None:
-    """The rounds of `<architecture>.parquet`; None where there is no such file, or it is no measurement."""
-    return of_one(architecture, lambda: _rounds(folder / f"{architecture}.parquet"))
+    """The rounds of `<architecture>.parquet`; None where there is no such file, or it is no sound measurement."""
 
+    def read() -> Rounds | None:
+        table = pq.read_table(folder / f"{architecture}.parquet", columns=["round", "position", "model", "latency_ms"])
+        figures = json.loads(table.schema.metadata[METADATA_KEY])
+        passes = table.to_pandas().sort_values(["round", "position"])
+        candidate, baseline = (
+            passes.loc[passes["model"] == model, "latency_ms"].to_numpy(dtype=float).reshape(-1, _PASSES)
+            for model in ("candidate", "baseline")
+        )
+        ratios = candidate.sum(axis=1) / baseline.sum(axis=1)
+        ratio, low, high = map(float, (figures["ratio"], *figures["ratio_ci95"]))
+        sound = len(ratios) and np.isfinite([*ratios, ratio, low, high]).all() and passes["latency_ms"].min() > 0
+        return Rounds(ratios=ratios, ratio=ratio, low=low, high=high) if sound else None
 
-def _rounds(file: Path) -> Rounds | None:
-    """Those of a file; None where they are no sound measurement."""
-    table = pq.read_table(file, columns=["round", "position", "model", "latency_ms"])
-    figures = json.loads(table.schema.metadata[METADATA_KEY])
-    passes = table.to_pandas().sort_values(["round", "position"])
-    candidate, baseline = (
-        passes.loc[passes["model"] == model, "latency_ms"].to_numpy(dtype=float).reshape(-1, _PASSES)
-        for model in ("candidate", "baseline")
-    )
-    ratios = candidate.sum(axis=1) / baseline.sum(axis=1)
-    low, high = map(float, figures["ratio_ci95"])
-    ratio = float(figures["ratio"])
-    sound = len(ratios) and np.isfinite([*ratios, ratio, low, high]).all() and passes["latency_ms"].min() > 0
-    return Rounds(ratios=ratios, ratio=ratio, low=low, high=high) if sound else None
+    return of_one(architecture, read)
 
 
 MOST_ROWS, MOST_MARKS = 16, 300
@@ -89,32 +135,16 @@ _UNREADABLE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """Latency rounds to be shown.
-
-    `said` tells how to read them, or why they are not shown; it is empty where no latency was measured.
-    """
-
-    said: tuple[str, ...] = ()
-    table: Table | None = None
-
-
-def latency_evidence(record: StudyRecord, front: Iterable[str], read: Reader | None) -> Evidence:
-    """The rounds of the baseline's A/A check and of the members of the front.
+def latency_section(record: StudyRecord, front: Iterable[str], read: Reader | None) -> Iterator[Section]:
+    """Yield the rounds of the A/A check and of the front's members, best first; nothing where none was measured.
 
     A file that holds another measurement than storage speaks of, as one from an earlier study of the same name, is
     left out.
-
-    Args:
-        record: The study.
-        front: Members, best first.
-        read: What reads an architecture's rounds; None where there is nothing to read from.
     """
     told = _told(record)
     wanted = [name for name in (BASELINE, *(name for name in front if name != BASELINE)) if name in told]
     if not wanted:
-        return Evidence()
+        return
     shown = wanted[:MOST_ROWS]
     found = {
         name: rounds
@@ -123,14 +153,18 @@ def latency_evidence(record: StudyRecord, front: Iterable[str], read: Reader | N
         and (rounds := read(name))
         and any(math.isclose(rounds.ratio, each, rel_tol=1e-6) for each in told[name])
     }
-    if not found:
-        return Evidence(said=(_UNREADABLE,))
-    notes = []
-    if missing := [name for name in shown if name not in found]:
-        notes.append(f"Not drawn, for want of a file of the same measurement: {', '.join(missing)}.")
-    if len(wanted) > len(shown):
-        notes.append(f"{len(wanted) - len(shown)} further members of the front are not drawn.")
-    return Evidence(said=(*_READING, *notes), table=_table(found))
+    said = list(_READING if found else (_UNREADABLE,))
+    if found and (missing := [name for name in shown if name not in found]):
+        said.append(f"Not drawn, for want of a file of the same measurement: {', '.join(missing)}.")
+    if found and len(wanted) > len(shown):
+        said.append(f"{len(wanted) - len(shown)} further members of the front are not drawn.")
+    yield Section(
+        title="The rounds behind the latencies",
+        key="rounds",
+        tables=(_table(found),) if found else (),
+        sentences=tuple(said),
+        minor=True,
+    )
 
 
 def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
@@ -164,32 +198,29 @@ def _table(found: Mapping[str, Rounds]) -> Table:
 
 
 def _row(name: str, rounds: Rounds, low: float, high: float) -> Row:
-    quarter, three = map(float, np.percentile(rounds.ratios, [25, 75]))
-    is_check = name == BASELINE
-    return tables.row(
-        "reference" if is_check else "measured",
-        cell(name, "beside its own copy: A/A" if is_check else ""),
-        Cell(text="", sort=three - quarter, strip=_strip(rounds, low, high)),
-        cell(f"{rounds.ratio:.3f}×", words.interval(rounds.low, rounds.high, 3), sort=rounds.ratio),
-        cell(words.interval(quarter, three, 3), sort=three - quarter),
-        tables.counted(len(rounds.ratios)),
-        architecture="" if is_check else name,
-    )
-
-
-def _strip(rounds: Rounds, low: float, high: float) -> Strip:
     def at(value: float) -> float:
         share = (value - low) / (high - low)
         return round(_EDGE + (WIDTH - 2 * _EDGE) * min(1.0, max(0.0, share)), 1)
 
+    quarter, three = map(float, np.percentile(rounds.ratios, [25, 75]))
+    is_check = name == BASELINE
     marks = np.sort(rounds.ratios)
     if len(marks) > MOST_MARKS:
         marks = np.quantile(marks, (np.arange(MOST_MARKS) + 0.5) / MOST_MARKS)
-    return Strip(
+    strip = Strip(
         marks=tuple(at(float(each)) for each in marks),
         low=at(rounds.low),
         mid=at(rounds.ratio),
         high=at(rounds.high),
         one=at(1.0),
         width=WIDTH,
+    )
+    return row(
+        "reference" if is_check else "measured",
+        cell(name, "beside its own copy: A/A" if is_check else ""),
+        Cell(text="", sort=three - quarter, strip=strip),
+        cell(f"{rounds.ratio:.3f}×", words.interval(rounds.low, rounds.high, 3), sort=rounds.ratio),
+        cell(words.interval(quarter, three, 3), sort=three - quarter),
+        counted(len(rounds.ratios)),
+        architecture="" if is_check else name,
     )

@@ -37,16 +37,7 @@ def read_setting(folder: Path) -> dict[str, Any] | None:
 
 
 def write_fidelity(trainings: pd.DataFrame, plan: Mapping[str, Any], folder: Path) -> pd.DataFrame:
-    """Draw the conclusions of the trainings so far and write them beside these.
-
-    Args:
-        trainings: See `harness.analysis.fidelity`.
-        plan: The setting's `plan`.
-        folder: The study's.
-
-    Returns:
-        The table; without rows before the first long training.
-    """
+    """Write the conclusions of the trainings so far beside these; a table without rows before the first long one."""
     long = plan["long"]["name"]
     has_long = long in set(paired_gains(trainings)["schedule"])
     table = fidelity(trainings, long) if has_long else pd.DataFrame(columns=list(COLUMNS))
@@ -58,9 +49,7 @@ def write_fidelity(trainings: pd.DataFrame, plan: Mapping[str, Any], folder: Pat
 def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str | None:
     """Say what is known of how a study's short trainings rank, in a few sentences; None where nothing is.
 
-    Args:
-        settings: The study's.
-        folders: Each may hold fidelity studies, one folder each; the first that fits is quoted.
+    Each folder may hold fidelity studies, one folder each; the first that fits the settings is quoted.
     """
     for path in (path.parent for folder in folders for path in sorted(folder.glob(f"*/{SETTING}"))):
         setting = read_setting(path)

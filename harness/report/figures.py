@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import product
 from typing import Any, NamedTuple
 
 from harness.analysis.analysis import FRONTS, Analysis
@@ -31,54 +32,42 @@ class Mark(StrEnum):
 
 
 class Look(NamedTuple):
-    """How a mark looks; shape and colour both tell, for those who see no colour."""
+    """How a mark looks, and what it means; shape and colour both tell, for those who see no colour."""
 
     color: str
     symbol: str
     marker: str
     size: int
-    hollow: bool
+    legend: str
+    hollow: bool = False
 
 
 LOOKS: dict[Mark, Look] = {
-    Mark.BEYOND: Look("#7a7f87", "x", "x", 8, hollow=False),
-    Mark.SCREENING: Look("#7a7f87", "circle-open", "o", 8, hollow=True),
-    Mark.LOSS: Look("#D55E00", "triangle-down", "v", 10, hollow=False),
-    Mark.UNDECIDED: Look("#0072B2", "square", "s", 10, hollow=False),
-    Mark.GAIN: Look("#009E73", "circle", "o", 12, hollow=False),
-    Mark.PLACEBO: Look("#8a6500", "pentagon", "p", 13, hollow=False),
-    Mark.BASELINE: Look("#1b1f24", "diamond", "D", 12, hollow=False),
+    Mark.BEYOND: Look("#7a7f87", "x", "x", 8, "beyond a bound of the search"),
+    Mark.SCREENING: Look("#7a7f87", "circle-open", "o", 8, "one seed: not judged", hollow=True),
+    Mark.LOSS: Look("#D55E00", "triangle-down", "v", 10, "worse than the baseline"),
+    Mark.UNDECIDED: Look("#0072B2", "square", "s", 10, "judged, not told from the baseline"),
+    Mark.GAIN: Look("#009E73", "circle", "o", 12, "beats the baseline"),
+    Mark.PLACEBO: Look("#8a6500", "pentagon", "p", 13, "placebo: the base, widened"),
+    Mark.BASELINE: Look("#1b1f24", "diamond", "D", 12, "baseline"),
 }
 """Okabe and Ito's palette, https://jfly.uni-koeln.de/color/; the page swaps in lighter tones when dark."""
 
-LEGEND = {
-    Mark.BEYOND: "beyond a bound of the search",
-    Mark.SCREENING: "one seed: not judged",
-    Mark.LOSS: "worse than the baseline",
-    Mark.UNDECIDED: "judged, not told from the baseline",
-    Mark.GAIN: "beats the baseline",
-    Mark.PLACEBO: "placebo: the base, widened",
-    Mark.BASELINE: "baseline",
-}
 FAINT = 0.7
 MOST_BARS = 30
-"""Bars of single seeds and losses beyond this many are left to the hover text: they would hide the rest."""
-ALWAYS_BARRED = frozenset({Mark.GAIN, Mark.UNDECIDED, Mark.PLACEBO})
-"""Judged candidates that matter to the answer keep their bars, however many there are; so do placebos."""
-NEVER_FAINT = frozenset({Mark.BASELINE, Mark.PLACEBO})
-"""What candidates are compared with."""
+
+
+def is_barred(mark: Mark, count: int) -> bool:
+    """Whether so many points of a kind have bars: of many single seeds and losses they would hide the rest.
+
+    Judged candidates that matter to the answer keep theirs, however many there are; so do placebos.
+    """
+    return mark in {Mark.GAIN, Mark.UNDECIDED, Mark.PLACEBO} or (count <= MOST_BARS and mark is not Mark.BASELINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A cost to draw the gain against.
-
-    Attributes:
-        key: Name in files and pages.
-        column: Of the summary; the objective of the front.
-        title: With its unit.
-        relative: The second scale's title: the same cost in other words.
-    """
+    """A cost to draw the gain against: a column of the summary; `relative` is the same in other words."""
 
     key: str
     column: str
@@ -126,6 +115,11 @@ class Point:
     ties: tuple[str, ...] = ()
     shorter: str = ""
 
+    @property
+    def opacity(self) -> float:
+        """Faint where others beat it, unless it is what candidates are compared with."""
+        return 1.0 if self.on_front or self.mark in {Mark.BASELINE, Mark.PLACEBO} else FAINT
+
 
 @dataclass(frozen=True, kw_only=True)
 class Linear:
@@ -143,14 +137,10 @@ class FrontFigure:
         points: The baseline and every measured candidate; failed ones are not drawn.
         steps: Corners of the front's staircase, from the cheapest member to the right edge; of those trained longest.
         firm: Whether the staircase rests on judged architectures, not on single seeds.
-        x_range: Drawn range, in the axis's unit.
-        y_range: Drawn range of the gain.
         second_x: The same cost in other words, None where the baseline has none.
         second_y: mAP50-95 of the baseline plus gain, None where unknown or where several baselines count.
         undrawn: Measured candidates that lack this cost.
         digits: Decimals of an mAP.
-        pick: The recommended candidate; empty where there is none.
-        y_title: The gain, and after how many epochs where architectures differ in that.
     """
 
     axis: Axis
@@ -212,23 +202,15 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
 def marked(
     figure: FrontFigure, pick: str, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
 ) -> FrontFigure:
-    """The figure with what is known only after it: the pick, if any, and which points are tied.
+    """The figure with what is known only after it: the pick, if any, the letters of tied points, and with whom."""
 
-    Args:
-        figure: Without them.
-        pick: The recommended candidate, or nothing.
-        letters: Architecture to its groups of those that the noise does not tell apart.
-        tied: Architecture to those that share one with it.
-    """
-    points = []
-    for point in figure.points:
+    def told(point: Point) -> Point:
         name = point.architecture
-        if name in letters:
-            notes = (*point.notes, f"not told from {', '.join(tied[name])}")
-            points.append(replace(point, ties=tuple(letters[name]), notes=notes))
-        else:
-            points.append(point)
-    return replace(figure, points=tuple(points), pick=pick)
+        if name not in letters:
+            return point
+        return replace(point, ties=tuple(letters[name]), notes=(*point.notes, f"not told from {', '.join(tied[name])}"))
+
+    return replace(figure, points=tuple(map(told, figure.points)), pick=pick)
 
 
 def with_placebos(figure: FrontFigure, placebos: Sequence[Point]) -> FrontFigure:
@@ -247,12 +229,12 @@ def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
     x = float(row[axis.column]) * scale
     low, high = (float(row.get(f"{axis.column}_{end}", math.nan)) * scale for end in ("low", "high"))
     known = record.architectures.get(name)
-    ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
+    gain = words.with_interval(row["gain_map50_95"], row["gain_low"], row["gain_high"], digits)
     beyond = phrases.beyond(row, record.constraints)
     base_ms = float(study.summary["latency_ms_p50"].get(BASELINE, math.nan))  # raw medians are of different times
     notes = (
         *(placement.describe() for placement in (known.placements if known else ())),
-        f"gain {words.signed(row['gain_map50_95'], digits)} {ends} mAP50-95, {row['gain_basis']}",
+        f"gain {gain} mAP50-95, {row['gain_basis']}",
         f"mAP50-95 {words.plain(row['map50_95'], digits)} "
         f"{words.interval(row['map50_95_low'], row['map50_95_high'], digits)}, "
         f"after {words.epochs(row['epochs'])}",
@@ -353,8 +335,13 @@ def names_of(figure: FrontFigure) -> dict[str, Corner]:
     ]
     taken: list[tuple[float, float]] = []
     names = {}
+
+    def is_free(x: float, y: float) -> bool:  # names may touch, as those to the left and right of one place do
+        wide, high = 0.999 * _NAME_WIDTH, 0.999 * _NAME_HEIGHT
+        return all(abs(x - other) > wide or abs(y - below) > high for other, below in taken)
+
     for point in sorted(members, key=lambda p: (p.architecture != figure.pick, p.mark is not Mark.BASELINE, -p.gain)):
-        free = {corner: middle for corner, middle in _middles(figure, point).items() if _is_free(middle, taken)}
+        free = {corner: middle for corner, middle in _middles(figure, point).items() if is_free(*middle)}
         if free:
             corner = min(free, key=lambda each: _points_under(figure, point, free[each]))
             taken.append(free[corner])
@@ -366,14 +353,12 @@ def _middles(figure: FrontFigure, point: Point) -> dict[Corner, tuple[float, flo
     """The middle of a name at each corner, in shares of the picture: those that stay in it, the best first."""
     x, y = _place(figure, point)
     found = {}
-    for left in (figure.label_left(point), not figure.label_left(point)):
-        for above in (False, True):
-            across, up = (-1 if left else 1) * _NAME_WIDTH / 2, (1 if above else -1) * (_MARK_HEIGHT + _NAME_HEIGHT / 2)
-            middle = x + across, y + up
-            if all(
-                size / 2 <= at <= 1 - size / 2 for at, size in zip(middle, (_NAME_WIDTH, _NAME_HEIGHT), strict=True)
-            ):
-                found[Corner(above=above, left=left)] = middle
+    for left, above in product((figure.label_left(point), not figure.label_left(point)), (False, True)):
+        across, up = (-1 if left else 1) * _NAME_WIDTH / 2, (1 if above else -1) * (_MARK_HEIGHT + _NAME_HEIGHT / 2)
+        middle = x + across, y + up
+        sized = zip(middle, (_NAME_WIDTH, _NAME_HEIGHT), strict=True)
+        if all(size / 2 <= at <= 1 - size / 2 for at, size in sized):
+            found[Corner(above=above, left=left)] = middle
     return found or {Corner(above=False, left=figure.label_left(point)): (x, y)}
 
 
@@ -381,12 +366,6 @@ def _place(figure: FrontFigure, point: Point) -> tuple[float, float]:
     """Where a point is, in shares of the picture."""
     (left, right), (low, high) = figure.x_range, figure.y_range
     return (point.x - left) / (right - left), (point.gain - low) / (high - low)
-
-
-def _is_free(middle: tuple[float, float], taken: list[tuple[float, float]]) -> bool:
-    """Names may touch, as those to the left and right of one place do."""
-    wide, high = 0.999 * _NAME_WIDTH, 0.999 * _NAME_HEIGHT
-    return all(abs(middle[0] - x) > wide or abs(middle[1] - y) > high for x, y in taken)
 
 
 def _points_under(figure: FrontFigure, own: Point, middle: tuple[float, float]) -> int:

@@ -46,7 +46,6 @@ class Found:
 
     Attributes:
         boxes: Left, top, right, bottom as shares of the image; (D, 4).
-        classes: (D,).
         confidence: (D,); at least `LEAST_DRAWN`.
         object_of: Number of the object that a detection is matched with at IoU 0.50, or −1; (D,).
     """
@@ -59,41 +58,20 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """One image for one candidate.
+    """One image for one candidate: the file's name, its place in `Gallery.pictures`, and what the two found there.
 
-    Attributes:
-        name: Of the file, without its folder.
-        number: In `Gallery.pictures`.
-        difference: Its score with the candidate minus that with the baseline.
-        baseline: What the baseline found.
-        candidate: What the candidate found.
+    `difference` is its score with the candidate minus that with the baseline, whose boxes are first.
     """
 
     name: str
     number: int
     difference: float
-    baseline: Found
-    candidate: Found
-
-    @property
-    def sides(self) -> tuple[Found, Found]:
-        """The baseline's, then the candidate's."""
-        return self.baseline, self.candidate
+    sides: tuple[Found, Found]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """An image as it is shown.
-
-    Attributes:
-        thumbnail: JPEG.
-        full: JPEG of the file beside the page.
-        file: Its name there.
-        objects: Boxes of the objects as shares of the image; (T, 4).
-        classes: Of the objects; (T,).
-        width: Pixels of the thumbnail.
-        height: Likewise.
-    """
+    """An image as it is shown: two JPEGs, the name of the larger one, and objects' boxes as shares of it; (T, 4)."""
 
     thumbnail: bytes
     full: bytes
@@ -109,32 +87,24 @@ class Compared:
     """A candidate's images beside the baseline's.
 
     Attributes:
-        architecture: Its identity.
-        seed: Under which both were judged.
-        epochs: After how many.
+        seed: Under which both were judged, after so many epochs.
         shots: Better ones first, then worse ones.
-        precision: Over the whole validation set at each of `THRESHOLDS`: the baseline's, the candidate's; (2, N).
-        recall: Likewise.
+        rates: Precision and recall over the whole validation set, of the baseline and of the candidate, at each of
+            `THRESHOLDS`; (2, 2, N).
     """
 
     architecture: str
     seed: int
     epochs: int
     shots: tuple[Shot, ...]
-    precision: Floats
-    recall: Floats
+    rates: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """All that is shown of images.
+    """All that is shown of images, each once; `threshold` is where the slider begins: at the baseline's highest F1.
 
-    Attributes:
-        compared: Of each candidate.
-        pictures: Each image once.
-        classes: Their names.
-        threshold: Where the slider begins: at the baseline's highest F1.
-        gone: How many images could not be read.
+    `gone` is how many images could not be read.
     """
 
     kind: ClassVar[str] = "gallery"
@@ -154,14 +124,7 @@ def read_kept(folder: Path, key: Key) -> ImageMatches | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """Matches of the baseline and of a candidate under the evaluation seeds of its longest trainings.
-
-    Attributes:
-        architecture: The candidate's identity.
-        epochs: Of these trainings.
-        seeds: Of each pair.
-        pairs: Of the same images in the same order.
-    """
+    """Matches of the baseline and of a candidate under the evaluation seeds of its longest trainings, a pair a seed."""
 
     architecture: str
     epochs: int
@@ -170,14 +133,7 @@ class Judged:
 
 
 def judged(record: StudyRecord, name: str, read: Reader, most: int) -> Judged | None:
-    """The matches that were kept of a candidate and of the baseline beside it; None where there are none with boxes.
-
-    Args:
-        record: The study.
-        name: The candidate's identity.
-        read: What reads a training's matches.
-        most: Seeds to read.
-    """
+    """The matches that were kept of a candidate and the baseline, of `most` seeds; None where none have boxes."""
     done = record.trials[record.trials["state"] == State.COMPLETE].fillna({"base_seed": 0})
     columns = ["epochs", "base_seed", "seed"]
     ours, theirs = (done.loc[done["architecture"] == each, columns] for each in (BASELINE, name))
@@ -197,30 +153,29 @@ def judged(record: StudyRecord, name: str, read: Reader, most: int) -> Judged | 
 
 def best_threshold(found: Judged) -> float:
     """The confidence of `THRESHOLDS` at which the baseline's F1 over all images is the highest."""
-    return float(THRESHOLDS[int(np.argmax(_f1(*_rates(found.pairs[0][0]))))])
+    precision, recall = np.nan_to_num(_rates(found.pairs[0][0]))  # F1 is 0 where nothing is found
+    return float(THRESHOLDS[int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-9)))])
 
 
 def gallery(found: Sequence[Judged], kept: Path, *, originals: bool = True) -> Gallery:
-    """Return the images that tell most of some candidates.
+    """Return the images that tell most of some candidates, the pick first; the first seed of each is shown.
 
     Args:
-        found: One or more, the pick first; the first seed of each is shown.
+        found: One or more.
         kept: Folder with the pictures of an earlier report, beside the study.
         originals: Whether images are also opened where the matches say that they are: a stranger's may name any file.
     """
-    threshold, album, compared = best_threshold(found[0]), _Album(kept, originals=originals), []
-    for each in found:
-        rates = np.array([_rates(side) for side in each.pairs[0]])
-        compared.append(
-            Compared(
-                architecture=each.architecture,
-                seed=each.seeds[0],
-                epochs=each.epochs,
-                shots=tuple(_shots(*each.pairs[0], threshold, album)),
-                precision=rates[:, 0],
-                recall=rates[:, 1],
-            )
+    threshold, album = best_threshold(found[0]), _Album(kept, originals=originals)
+    compared = [
+        Compared(
+            architecture=each.architecture,
+            seed=each.seeds[0],
+            epochs=each.epochs,
+            shots=tuple(_shots(*each.pairs[0], threshold, album)),
+            rates=np.stack([_rates(side) for side in each.pairs[0]], axis=1),
         )
+        for each in found
+    ]
     return Gallery(
         compared=tuple(compared),
         pictures=tuple(album.pictures),
@@ -243,9 +198,8 @@ def _shots(ours: ImageMatches, theirs: ImageMatches, threshold: float, album: _A
             number = album.number(ours.names[at], ours.target_boxes[at], ours.target[at])
             if number is None:
                 continue
-            pair = {side: _found(each, at) for side, each in (("baseline", ours), ("candidate", theirs))}
-            name = Path(ours.names[at]).name
-            shots.append(Shot(name=name, number=number, difference=float(difference[at]), **pair))
+            name, sides = Path(ours.names[at]).name, (_found(ours, at), _found(theirs, at))
+            shots.append(Shot(name=name, number=number, difference=float(difference[at]), sides=sides))
             taken += 1
     return shots
 
@@ -267,12 +221,6 @@ def _rates(matches: ImageMatches) -> tuple[Floats, Floats]:
     sure = confidence >= THRESHOLDS[:, None]
     hits, count = (sure & hit).sum(axis=1), sure.sum(axis=1)
     return np.where(count > 0, hits / np.maximum(count, 1), np.nan), hits / objects
-
-
-def _f1(precision: Floats, recall: Floats) -> Floats:
-    """Of each threshold; 0 where nothing is found."""
-    known = np.nan_to_num(precision)
-    return 2 * known * recall / np.maximum(known + recall, 1e-9)
 
 
 def _found(matches: ImageMatches, at: int) -> Found:

@@ -8,24 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.report.curves import DASHES, Panel
-from harness.report.figures import (
-    ALWAYS_BARRED,
-    FAINT,
-    LEGEND,
-    LOOKS,
-    MOST_BARS,
-    NEVER_FAINT,
-    Corner,
-    FrontFigure,
-    Linear,
-    Mark,
-    Point,
-    names_of,
-)
+from harness.report.figures import LOOKS, Corner, FrontFigure, Linear, Mark, Point, is_barred, names_of
 
 _RING, _RING_STEP = 18, 6
 """Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
-_LAYOUT: dict[str, object] = {
+LAYOUT: dict[str, object] = {
     "height": 0,
     "margin": {},
     "hovermode": "closest",
@@ -53,7 +40,7 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
         for on_front in (False, True):
             points = [p for p in figure.points if p.mark is mark and p.on_front is on_front]
             if points:
-                traces.append(_points_trace(figure, mark, points, named, on_front=on_front))
+                traces.append(_points_trace(figure, mark, points, named))
     traces += _rings(figure)
     if figure.second_x or figure.second_y:
         # An axis without a trace is not drawn, and one with a trace but without a layout is Plotly's own, 0 to 4.
@@ -97,7 +84,7 @@ def plotly_curves(panel: Panel) -> dict[str, object]:
         ticks["tickvals"] = [line.place for line in panel.lines]
         ticks["ticktext"] = [html.escape(line.architecture) for line in panel.lines]
         ticks["range"] = [-0.6, panel.lines[-1].place + 0.6]
-    layout = _LAYOUT | {
+    layout = LAYOUT | {
         "height": 270,
         "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
         "xaxis": {"title": {"text": panel.x_title}, "zeroline": False} | ticks,
@@ -122,34 +109,28 @@ def _title(point: Point) -> str:
     return html.escape(point.architecture) + (f" ({about})" if about else "")
 
 
-def _position(corner: Corner | None) -> str:
-    """Plotly's words; of no name, any."""
-    if corner is None:
-        return "bottom right"
-    return f"{'top' if corner.above else 'bottom'} {'left' if corner.left else 'right'}"
-
-
 def _points_trace(
-    figure: FrontFigure, mark: Mark, points: list[Point], named: Mapping[str, Corner], *, on_front: bool
+    figure: FrontFigure, mark: Mark, points: list[Point], named: Mapping[str, Corner]
 ) -> dict[str, object]:
-    look = LOOKS[mark]
+    look, below = LOOKS[mark], Corner(above=False, left=False)
+    corners = [named.get(p.architecture, below) for p in points]  # of no name, any
     trace: dict[str, object] = {
         "type": "scatter",
         "mode": "markers+text" if any(p.architecture in named for p in points) else "markers",
-        "name": LEGEND[mark],
+        "name": look.legend,
         "x": _shorts(p.x for p in points),
         "y": _shorts(p.gain for p in points),
         "text": [
             _title(p) + (": the pick" if p.architecture == figure.pick else "") if p.architecture in named else ""
             for p in points
         ],
-        "textposition": [_position(named.get(p.architecture)) for p in points],
+        "textposition": [f"{'top' if each.above else 'bottom'} {'left' if each.left else 'right'}" for each in corners],
         "hovertemplate": "%{customdata}<extra></extra>",
         "marker": {"symbol": look.symbol, "size": look.size, "color": look.color},
-        "opacity": 1.0 if on_front or mark in NEVER_FAINT else FAINT,
+        "opacity": points[0].opacity,
         "meta": {"role": mark.name.lower(), "names": [p.architecture for p in points]},
     }
-    if mark is not Mark.BASELINE and (mark in ALWAYS_BARRED or len(points) <= MOST_BARS):
+    if is_barred(mark, len(points)):
         thin = {"color": look.color, "thickness": 0.7 if mark is Mark.SCREENING else 1.4, "width": 0}
         trace["error_y"] = _bars([(p.low, p.gain, p.high) for p in points]) | thin
         trace["error_x"] = _bars([(p.x_low, p.x, p.x_high) for p in points]) | thin
@@ -197,7 +178,7 @@ def _layout(figure: FrontFigure) -> dict[str, object]:
         for title, ends in ((figure.axis.title, figure.x_range), (figure.y_title, figure.y_range))
     )
     seconds = (("second_x", figure.second_x), ("second_y", figure.second_y))
-    layout = _LAYOUT | {
+    layout = LAYOUT | {
         "height": 440,
         "margin": {"l": 70, "r": 70, "t": 50, "b": 56},
         "shapes": shapes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,9 @@ from harness.architecture import BASELINE
 from harness.common.digest import json_digest
 from harness.judge.verdict import KEPT, Judged, Verdict
 from harness.record.state import State
-from harness.record.study import StudyRecord
 from harness.report import notes, phrases, words
 from harness.report.ablation import contrast_table, digits_of
-from harness.report.answer import Tile
-from harness.report.page import Page, Section
+from harness.report.page import Page, Section, Tile
 from harness.report.renderers import write_page
 
 VERDICT = "verdict"
@@ -43,12 +42,17 @@ _RULES = (
 
 def price(found: Judged) -> dict[str, float | None]:
     """Return what the judged architecture costs over the baseline, as ratios; None where it was not measured."""
-    summary = summarise(found.record.trials, found.record.look)
-    if found.architecture is None or found.architecture not in summary.index:
+    if (row := _judged_row(found)) is None:
         return {}
-    row: Any = summary.loc[found.architecture]
     ratios = {name: float(row[name]) for name in ("latency_ratio", "macs_ratio", "params_ratio")}
     return {name: ratio if math.isfinite(ratio) else None for name, ratio in ratios.items()}
+
+
+def _judged_row(found: Judged) -> Any:
+    """The judged architecture's row of the search's summary; None where there is none."""
+    summary = summarise(found.record.trials, found.record.look)
+    known = found.architecture is not None and found.architecture in summary.index
+    return summary.loc[found.architecture] if known else None
 
 
 def card(found: Judged) -> dict[str, object]:
@@ -99,26 +103,24 @@ def verdict_json(found: Judged) -> dict[str, object]:
 
 
 def verdict_page(found: Judged, images: bytes = b"") -> Page:
-    """Return everything that is to be said of a verdict, however far it came.
-
-    Args:
-        found: What came of it.
-        images: A JPEG of what the block does to validation images; nothing where there is none.
-    """
+    """Return everything that is to be said of a verdict, however far it came; `images` is a JPEG, or nothing."""
     record, over = found.record, _over_baseline(found)
-    identity = card(found)
+    identity, row = card(found), _judged_row(found)
+    costs = "Not known: nothing was judged." if row is None else phrases.whole_price(row, record.trials)
     name = found.architecture or ""
     shape = record.architectures[name].describe() if name else ""
+    data = "/".join(Path(str(record.settings.data)).parts[-2:])  # without the folders above it
+    tried = set(record.trials.loc[record.trials["state"] == State.COMPLETE, "architecture"]) - {BASELINE}
     return Page(
         name=record.name,
         kind="clo-nas verdict",
         outcome=_OUTCOMES[found.finding.verdict],
         headline=_HEADLINES[found.finding.verdict].format(block=found.block),
         lead=" ".join(filter(None, (found.finding.why, _gain(over), _to_decide(found)))),
-        tiles=_tiles(found, over),
+        tiles=tuple(_tiles(found, over)),
         asked=(
             ("Which was judged?", f"{name}: {shape}." if name else "None.", ""),
-            ("What does it cost?", _price(found), ""),
+            ("What does it cost?", costs, ""),
             ("On these images alone?", _these_images(over), ""),
             ("Is it more than size?", _size(found), "compared" if found.confirm else ""),
             ("After longer training?", _long(found), ""),
@@ -134,16 +136,20 @@ def verdict_page(found: Judged, images: bytes = b"") -> Page:
                 title="What is not known",
                 key="unknown",
                 sentences=(
-                    f"One data set ({_data(record)}), one base and {record.settings.epochs} epochs at "
+                    f"One data set ({data}), one base and {record.settings.epochs} epochs at "
                     f"{record.settings.imgsz} px: elsewhere, larger or longer trained it may be otherwise.",
-                    f"What the search did not try: it tried {words.count(_tried(record), 'candidate')} of its space.",
+                    f"What the search did not try: it tried {words.count(len(tried), 'candidate')} of its space.",
                 ),
             ),
             Section(
                 title="To cite",
                 key="card",
                 note=f"{identity['id']} stands for these data, seeds and versions.",
-                facts=tuple((key, _flat(value)) for key, value in identity.items() if key != "architecture"),
+                facts=tuple(
+                    (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+                    for key, value in identity.items()
+                    if key != "architecture"
+                ),
             ),
             Section(
                 title="Provenance and commands",
@@ -158,15 +164,7 @@ def verdict_page(found: Judged, images: bytes = b"") -> Page:
 
 
 def write_verdict(found: Judged, folder: Path) -> Path:
-    """Write `report.html`, `report.md`, `card.json`, `judged.json` and, where the search has some, `images.jpg`.
-
-    Args:
-        found: What came of it.
-        folder: The search's.
-
-    Returns:
-        The path of the first.
-    """
+    """Write the page into the search's folder, its JSON files and, where there is one, `images.jpg`; the page's path."""
     told = {"card.json": card(found), KEPT: found.kept()}
     beside = {name: (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode() for name, value in told.items()}
     if (folder / _IMAGES).is_file():
@@ -183,33 +181,28 @@ def _gain(over: Any) -> str:
     if over is None:
         return ""
     where = phrases.on([over["target"]])
-    corrected = words.interval(over["low_corrected"], over["high_corrected"], 4, sign=True)
+    gain = words.with_interval(over["mean"], over["low_corrected"], over["high_corrected"], 4)
     return (
-        f"Gain over the baseline{where}: {words.signed(over['mean'], 4)} {corrected} mAP50-95 under "
-        f"{words.count(int(over['readings']), 'seed')} that chose nothing; the interval holds together with those over "
-        "the placebos."
+        f"Gain over the baseline{where}: {gain} mAP50-95 under {words.count(int(over['readings']), 'seed')} that chose "
+        "nothing; the interval holds together with those over the placebos."
     )
 
 
 def _these_images(over: Any) -> str:
     if over is None:
         return "Not compared yet."
-    ends = words.interval(over["low_these_images"], over["high_these_images"], 4, sign=True)
+    gain = words.with_interval(over["mean"], over["low_these_images"], over["high_these_images"], 4)
     new = words.interval(over["low"], over["high"], 4, sign=True)
     both = f"; on new ones like them {new}" if over["target"] == Target.NEW_IMAGES else ""
-    return f"Gain over the baseline {words.signed(over['mean'], 4)} {ends} on these images{both}, by itself."
+    return f"Gain over the baseline {gain} on these images{both}, by itself."
 
 
-def _tiles(found: Judged, over: Any) -> tuple[Tile, ...]:
-    if over is None:
-        return ()
-    tiles = []
-    for _, row in found.finding.rows.iterrows():
+def _tiles(found: Judged, over: Any) -> Iterator[Tile]:
+    for _, row in found.finding.rows.iterrows() if over is not None else ():
         corrected = words.interval(row["low_corrected"], row["high_corrected"], 4, sign=True)
         arm = _arm(row)
         label = "gain over the baseline" if arm == BASELINE else f"over the {arm.rpartition(': ')[2]}"
-        tiles.append(Tile(label=label, value=words.signed(row["mean"], 4), detail=f"{corrected}, mAP50-95"))
-    return tuple(tiles)
+        yield Tile(label=label, value=words.signed(row["mean"], 4), detail=f"{corrected}, mAP50-95")
 
 
 def _to_decide(found: Judged) -> str:
@@ -233,14 +226,6 @@ def _hours_a_seed(found: Judged) -> float:
     return float(done["train_seconds"].mean()) * done["architecture"].nunique() / workers / 3600
 
 
-def _price(found: Judged) -> str:
-    summary = summarise(found.record.trials, found.record.look)
-    if found.architecture is None or found.architecture not in summary.index:
-        return "Not known: nothing was judged."
-    said: str = phrases.whole_price(summary.loc[found.architecture], found.record.trials)
-    return said
-
-
 def _size(found: Judged) -> str:
     told = []
     for _, row in found.finding.rows.iloc[1:].iterrows():
@@ -260,20 +245,18 @@ def _long(found: Judged) -> str:
     return f"After {longest['epochs'].iloc[0]:.0f} epochs under new seeds: {each} over the baseline, a seed each."
 
 
-def _comparison(found: Judged) -> tuple[Section, ...]:
+def _comparison(found: Judged) -> Iterator[Section]:
     rows = found.finding.rows
     if found.confirm is None or rows.empty:
-        return ()
+        return
     named = rows.assign(name=[_arm(row) for _, row in rows.iterrows()])
-    return (
-        Section(
-            title="What was compared",
-            key="compared",
-            note=f"{found.block} minus each, under {words.count(int(rows['readings'].max()), 'seed')} that chose "
-            "nothing: the baseline, and the base widened to as many parameters and to as many MACs. Right of the "
-            "dashed line the block is better. Parameters and MACs are those of what is named.",
-            tables=(contrast_table(found.confirm, named, digits_of(rows), key="compared", caption="Gain, mAP50-95"),),
-        ),
+    yield Section(
+        title="What was compared",
+        key="compared",
+        note=f"{found.block} minus each, under {words.count(int(rows['readings'].max()), 'seed')} that chose "
+        "nothing: the baseline, and the base widened to as many parameters and to as many MACs. Right of the "
+        "dashed line the block is better. Parameters and MACs are those of what is named.",
+        tables=(contrast_table(found.confirm, named, digits_of(rows), key="compared", caption="Gain, mAP50-95"),),
     )
 
 
@@ -282,11 +265,9 @@ def _arm(row: Any) -> str:
     return BASELINE if row["subtrahend"] == BASELINE else str(row["name"])
 
 
-def _pictures(images: bytes) -> tuple[Section, ...]:
-    if not images:
-        return ()
-    return (
-        Section(
+def _pictures(images: bytes) -> Iterator[Section]:
+    if images:
+        yield Section(
             title="What it does to images",
             key="images",
             note="The validation images on which a candidate of the search and its baseline differ most; all of them, "
@@ -294,8 +275,7 @@ def _pictures(images: bytes) -> tuple[Section, ...]:
             picture=_IMAGES,
             picture_says="Validation images with the boxes of the baseline and of the candidate, the better ones first",
             image=images,
-        ),
-    )
+        )
 
 
 def _following(found: Judged) -> tuple[tuple[str, str], ...]:
@@ -306,23 +286,9 @@ def _following(found: Judged) -> tuple[tuple[str, str], ...]:
     return (("Take it home: plain torch and Ultralytics, without clo-nas", notes.in_its_folder(record, export)),)
 
 
-def _data(record: StudyRecord) -> str:
-    """The data's name, without the folders above it."""
-    return "/".join(Path(str(record.settings.data)).parts[-2:])
-
-
-def _tried(record: StudyRecord) -> int:
-    names = record.trials.loc[record.trials["state"] == State.COMPLETE, "architecture"]
-    return int(names[names != BASELINE].nunique())
-
-
 def _seeds(trials: pd.DataFrame) -> list[int]:
     return sorted({int(seed) for seed in trials.loc[trials["state"] == State.COMPLETE, "seed"]})
 
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _flat(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -15,8 +15,7 @@ from harness.claims.verdict import Finding, Verdict
 from harness.common.atomic import write_whole
 from harness.record.surroundings import Environment
 from harness.report import tables, words
-from harness.report.answer import Tile
-from harness.report.page import Page, Section
+from harness.report.page import Page, Section, Tile
 from harness.report.renderers import write_page
 from harness.report.tables import Cell, Column, Table, cell, worded
 
@@ -45,14 +44,7 @@ _RULES = (
 def ledger_page(
     entries: Sequence[Entry], environment: Environment, command: str, baselines: Sequence[PublishedBaseline] = ()
 ) -> Page:
-    """Everything the ledger says.
-
-    Args:
-        entries: Claims and findings, in order.
-        environment: Where the trainings ran, for provenance; may be empty.
-        command: What was typed.
-        baselines: On COCO, the protocol's own baselines beside what is published for them.
-    """
+    """Everything the ledger says; `environment` may be empty, `baselines` are the protocol's own on COCO."""
     counts = Counter(finding.verdict for _, finding in entries)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
     scoped = Counter(finding.scope for _, finding in entries if finding.scope)
@@ -121,10 +113,10 @@ def write_ledger(
     return write_page(ledger_page(entries, environment, command, baselines), folder)
 
 
-def _published(baselines: Sequence[PublishedBaseline]) -> tuple[Section, ...]:
+def _published(baselines: Sequence[PublishedBaseline]) -> Iterator[Section]:
     """First of all where the data are COCO: a gain over a baseline that is too weak says little."""
     if not baselines:
-        return ()
+        return
     names = ("Baseline", "Trained", "Trainings", "mAP50-95", "Published as", "Published mAP50-95", "Difference",
              "Parameters, M", "Published, M", "GFLOPs", "Published GFLOPs")  # fmt: skip
     numeric = {"Trainings", "mAP50-95", "Published mAP50-95", "Difference", *names[7:]}
@@ -136,24 +128,21 @@ def _published(baselines: Sequence[PublishedBaseline]) -> tuple[Section, ...]:
     sources = dict.fromkeys(
         f"Published: {each.table.source} (read {each.table.looked_up} in {each.table.read_in})." for each in baselines
     )
-    return (
-        Section(
-            title="The baseline against what is published for it",
-            key="published",
-            sentences=(*(f"On COCO val2017 {each}." for each in baselines), *sources),
-            tables=(
-                Table(
-                    key="published",
-                    caption="The protocol's own baseline on COCO val2017, and what is published for this detector",
-                    columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
-                    rows=tuple(tables.row("", *(_cell(value) for value in row)) for row in rows),
-                ),
-            ),
-        ),
+    table = Table(
+        key="published",
+        caption="The protocol's own baseline on COCO val2017, and what is published for this detector",
+        columns=tuple(Column(name=name, numeric=name in numeric) for name in names),
+        rows=tuple(tables.row("", *(_cell(value) for value in row)) for row in rows),
+    )
+    yield Section(
+        title="The baseline against what is published for it",
+        key="published",
+        sentences=(*(f"On COCO val2017 {each}." for each in baselines), *sources),
+        tables=(table,),
     )
 
 
-def _gains(entries: Sequence[Entry]) -> tuple[Section, ...]:
+def _gains(entries: Sequence[Entry]) -> Iterator[Section]:
     """What each reading of the article gained on each data set: the question that most readers come with."""
     rows = [
         tables.row("", cell(model), cell(data), cell(start), *map(cell, (gain, placebo, verdict)))
@@ -162,22 +151,11 @@ def _gains(entries: Sequence[Entry]) -> tuple[Section, ...]:
         for model, start, gain, placebo, verdict in _readings(each)
     ]
     if not rows:
-        return ()
+        return
     names = ("Model", "Data", "Trained", "Gain over the baseline", "Least over the widened base", "Gains a point")
-    return (
-        Section(
-            title="What the article's blocks gained",
-            key="gains",
-            tables=(
-                Table(
-                    key="gains",
-                    caption="mAP50-95 with corrected 95 % intervals; -bare is the layer without norm and residual",
-                    columns=tuple(worded(name) for name in names),
-                    rows=tuple(rows),
-                ),
-            ),
-        ),
-    )
+    caption = "mAP50-95 with corrected 95 % intervals; -bare is the layer without norm and residual"
+    table = Table(key="gains", caption=caption, columns=tuple(map(worded, names)), rows=tuple(rows))
+    yield Section(title="What the article's blocks gained", key="gains", tables=(table,))
 
 
 def _readings(finding: Finding) -> Iterator[tuple[str, str, str, str, str]]:
@@ -195,13 +173,12 @@ def _readings(finding: Finding) -> Iterator[tuple[str, str, str, str, str]]:
         verdict = Verdict.REFUTED if Verdict.REFUTED in verdicts else Verdict.UNDECIDED
         if verdicts == {Verdict.REPRODUCED} and model not in missing:
             verdict = Verdict.REPRODUCED
-        gain, least = (_interval(each[0]) if each else words.DASH for each in (over, placebos))
+        gain, least = (_gain(each[0]) if each else words.DASH for each in (over, placebos))
         yield model, start, gain, least, str(verdict)
 
 
-def _interval(row: Mapping[str, Value]) -> str:
-    ends = words.interval(_float(row["low"]), _float(row["high"]), 4, sign=True)
-    return f"{words.signed(_float(row['difference']), 4)} {ends}"
+def _gain(row: Mapping[str, Value]) -> str:
+    return words.with_interval(_float(row["difference"]), _float(row["low"]), _float(row["high"]), 4)
 
 
 def _float(value: Value) -> float:
@@ -225,17 +202,14 @@ def _overview(entries: Sequence[Entry]) -> Table:
                 str(finding.verdict),
                 cell(claim.title, claim.id),
                 cell(finding.told),
-                *(cell(_verdict_on(scope, finding)) for scope in scopes),
+                *(cell(on.get(scope, words.DASH)) for scope in scopes),
                 cell(str(claim.kind)),
                 cell(finding.sentence),
             )
             for claim, finding in entries
+            for on in [{each.scope: str(each.verdict) for each in reversed(finding.elsewhere)}]
         ),
     )
-
-
-def _verdict_on(scope: str, finding: Finding) -> str:
-    return next((str(each.verdict) for each in finding.elsewhere if each.scope == scope), words.DASH)
 
 
 def _claim(claim: Claim, finding: Finding) -> Section:

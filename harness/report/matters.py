@@ -23,14 +23,7 @@ _UNITS = {Objective.MAP50_95: "0 to 1", Objective.LATENCY: "ms, the baseline's t
 
 @dataclass(frozen=True, kw_only=True)
 class Matters:
-    """What a study says of its choices.
-
-    Attributes:
-        importances: As `harness.analysis.importance.importances` gives them.
-        effects: As `marginal_effects` gives them.
-        said: The findings, and how to read them.
-        tables: The most important choices, then the clearest effects on each objective; those that have rows.
-    """
+    """What a study says of its choices: the findings, how to read them, and tables of the clearest."""
 
     importances: pd.DataFrame
     effects: pd.DataFrame

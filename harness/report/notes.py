@@ -11,7 +11,7 @@ from harness.common.printable import quoted
 from harness.record.settings import MIN_GAIN
 from harness.record.state import State
 from harness.record.study import StudyRecord
-from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS, Control, Environment, LatencyCheck, SpaceSummary
+from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS, Environment, LatencyCheck, SpaceSummary
 from harness.report import words
 
 Pairs = tuple[tuple[str, str], ...]
@@ -123,22 +123,20 @@ def settings_and_surroundings(record: StudyRecord) -> Pairs:
     """All options and all that is known of the machine."""
     environment = record.environment
     others = {name: value for name, value in environment.to_dict().items() if name not in _SAID_APART}
+    control = ""  # of a study from before it was kept
+    if (last := environment.control) and last.passed is None:
+        control = (
+            "none was run with this version on this machine: `clo control` shows whether it finds a planted effect"
+        )
+    elif last:
+        found = "passed" if last.passed else "FAILED: the instrument misses or invents effects here"
+        control = f"{'quick, ' * last.quick}{last.when[:10]}: {found}"
     said = (
         ("repairs of the data, and what is not used", " ".join(environment.data_repairs)),
         ("cautions about the data", " ".join(environment.data_cautions)),
-        ("last control", _control(environment.control)),
+        ("last control", control),
     )
     return (*(pair for pair in said if pair[1]), *flat(record.settings.to_dict()), *flat(others))
-
-
-def _control(control: Control | None) -> str:
-    """What the last control of this version found on the machine; nothing of a study from before it was kept."""
-    if control is None:
-        return ""
-    if control.passed is None:
-        return "none was run with this version on this machine: `clo control` shows whether it finds a planted effect"
-    found = "passed" if control.passed else "FAILED: the instrument misses or invents effects here"
-    return f"{'quick, ' * control.quick}{control.when[:10]}: {found}"
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:

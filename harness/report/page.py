@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from harness.report.answer import Tile
 from harness.report.comparison import Comparison
 from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
@@ -23,12 +22,9 @@ from harness.report.tables import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Fronts:
-    """Figures of a search's fronts, drawn by scripts in the page and from `pareto.png` elsewhere.
+    """Figures of a search's fronts, drawn by scripts in the page and from `pareto.png` elsewhere; one for each cost.
 
-    Attributes:
-        figures: One for each cost.
-        legend: Role and meaning of each mark that they hold.
-        budgets: What each budget buys, one for each figure that has a choice.
+    `legend` is role and meaning of each mark that they hold, `budgets` what each buys where there is a choice.
     """
 
     kind: ClassVar[str] = "fronts"
@@ -91,6 +87,15 @@ class Section:
     minor: bool = False
     folded: bool = False
     filtered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure of the answer."""
+
+    label: str
+    value: str
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)

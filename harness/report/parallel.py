@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from harness.architecture import Architecture
 from harness.report import words
 from harness.report.figures import FAINT, FrontFigure, Mark
+from harness.report.interactive import LAYOUT
 
 MOST_LINES = 150
 """More hide each other; the largest gains are drawn."""
@@ -27,12 +28,7 @@ _ORDER = (Mark.BEYOND, Mark.SCREENING, Mark.LOSS, Mark.UNDECIDED, Mark.GAIN)
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A choice and what there was to choose.
-
-    Attributes:
-        title: Of what.
-        levels: From the bottom up.
-    """
+    """A choice and what there was to choose, from the bottom up."""
 
     title: str
     levels: tuple[str, ...]
@@ -54,9 +50,8 @@ class Parallel:
 
     Attributes:
         axes: The choices in which the architectures differ.
-        lines: One an architecture, the most important last.
+        lines: One an architecture, the most important last; the pick's is drawn thick.
         ticks: Heights and names of gains on the last axis.
-        pick: Whose line is drawn thick.
         about: What the heading adds: what all of them have, which has no axis, and how to read the lines.
     """
 
@@ -71,17 +66,13 @@ class Parallel:
 
 
 def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Architecture]) -> Parallel | None:
-    """Draw the candidates of a figure; None where fewer than three differ in anything.
-
-    Args:
-        figure: With all that have a gain.
-        architectures: What they are.
-    """
+    """Draw the candidates of a figure that have a gain; None where fewer than three differ in anything."""
     points = [each for each in figure.points if each.mark in _ORDER and each.architecture in architectures]
     points.sort(key=lambda each: -each.gain)
     points, left_out = points[:MOST_LINES], max(0, len(points) - MOST_LINES)
     choices = {each.architecture: _choices(architectures[each.architecture]) for each in points}
-    titles = sorted({title for chosen in choices.values() for title in chosen}, key=_place)
+    chosen = {title for each in choices.values() for title in each}
+    titles = [*sorted(chosen - set(_SHAPES)), *(title for title in _SHAPES if title in chosen)]  # sites first
     values = {title: [choices[each.architecture].get(title, _NONE) for each in points] for title in titles}
     axes = [
         Axis(title=title, levels=tuple(sorted(set(found), key=_level)))
@@ -127,11 +118,6 @@ _KERNEL, _GLOBAL, _POOL = "local kernel, px", "global heads", "KV pool"
 _SHAPES = (_KERNEL, _GLOBAL, _POOL)
 
 
-def _place(title: str) -> tuple[int, str]:
-    """Sites first: the backbone's, the neck's."""
-    return (_SHAPES.index(title) + 1 if title in _SHAPES else 0, title)
-
-
 def _level(name: str) -> tuple[float, str]:
     """None of it at the bottom, then by the first number, then by name."""
     number = name.replace(",", " ").split()[0]
@@ -165,13 +151,10 @@ def plotly_parallel(drawing: Parallel) -> Mapping[str, Any]:
         for place, level in enumerate(axis.levels)
     ]
     levels += [(count - 1, height, text) for height, text in drawing.ticks]
-    layout = {
+    layout = LAYOUT | {
         "height": 380,
         "margin": {"l": 20, "r": 70, "t": 16, "b": 56},
-        "hovermode": "closest",
-        "dragmode": False,
         "shapes": [{"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"width": 1}} for at in range(count)],
-        "showlegend": False,
         "xaxis": {
             "title": {"text": ""},
             "range": [-0.15, count - 0.75],

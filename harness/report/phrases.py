@@ -113,12 +113,7 @@ def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
 
 
 def breakthrough(found: Breakthrough, longer: int = 0) -> str:
-    """Say that an architecture learnt under some seeds only.
-
-    Args:
-        found: Which, and under how many.
-        longer: Epochs of longer trainings of it, under other seeds; 0 where there are none.
-    """
+    """Say that an architecture learnt under some seeds only; `longer`: epochs of other trainings of it, or 0."""
 
     def gains(values: Sequence[float]) -> str:
         return words.listed([words.signed(value, 2) for value in values])
@@ -287,11 +282,9 @@ def of_control(control: Control | None) -> str:
 
 
 def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> str:
-    """Whether more candidates pay, by what the sampler expects of them; empty where it can't tell.
+    """Whether more candidates pay, by the share of the hypervolume that the sampler expects of each; empty if unknown.
 
-    Args:
-        expected_gains: Of each of the next, as shares of the hypervolume that there is.
-        within_noise: Whether nothing beats the baseline, so that there is hardly any hypervolume to have a share of.
+    `within_noise` is whether nothing beats the baseline, so that there is hardly any hypervolume to have a share of.
     """
     if not expected_gains:
         return ""

@@ -38,13 +38,11 @@ class Picked:
 
 @dataclass(frozen=True, kw_only=True)
 class Pick:
-    """A recommendation.
+    """A recommendation; the baseline where no candidate gains enough.
 
     Attributes:
-        architecture: Whom to take; the baseline where no candidate gains enough.
         headline: What to do, in a few words, and what it costs.
         why: The figures behind it, without the price of a candidate; empty where the answer's own headline says all.
-        rule: By which rule it was picked; one sentence.
         tied: Candidates that beat the baseline too, and that the noise does not tell from the pick.
         picked: The candidate's figures; None for the baseline.
     """
@@ -63,11 +61,7 @@ class Pick:
 
 
 def pick(study: Analysis) -> Pick | None:
-    """What to take of a study, of what is within its bounds.
-
-    Returns:
-        None where the baseline has not been measured, or nothing has been compared with it.
-    """
+    """What to take of a study, within its bounds; None without the baseline, or where nothing is compared with it."""
     record, summary, digits = study.record, study.inside, study.digits
     compared = summary["standing"].isin(phrases.COMPARED)
     if summary.loc[BASELINE, "standing"] != Standing.BASELINE or not compared.any():
@@ -173,13 +167,7 @@ def _too_little(winners: pd.DataFrame, min_gain: float, digits: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """From this cost on, until the next step, what is best.
-
-    Attributes:
-        cost: As a ratio to the baseline's; −∞ for what nobody can pay.
-        architecture: The best; empty where there is none.
-        said: Which, with its gain, its cost and its verdict.
-    """
+    """From this cost on, as a ratio to the baseline's, until the next step, what is best, and what to say of it."""
 
     cost: float
     architecture: str
@@ -190,12 +178,7 @@ class Step:
 class Budget:
     """One cost that can be limited: the page's slider only looks up a step; what it says is made here.
 
-    Attributes:
-        key: Of the figure's axis.
-        least: Lower end of what can be chosen, as a ratio to the baseline's.
-        most: Upper end: nothing is beyond it.
-        to_x: The figure's x for a ratio of 1.
-        steps: Ascending; the first one is affordable to all.
+    `least` and `most` are the slider's ends, as ratios to the baseline's; `to_x` is the figure's x for a ratio of 1.
     """
 
     key: str
@@ -206,7 +189,6 @@ class Budget:
     steps: tuple[Step, ...]
 
 
-_LIMITED = {"latency": ("latency_ratio", "latency"), "macs": ("macs_ratio", "MACs")}
 SHOWN = {"latency": 2, "macs": 3}
 """Decimals of a ratio in the tables: what reads 1.12× is within a budget of 1.12×."""
 
@@ -218,7 +200,7 @@ def budget(study: Analysis, figure: FrontFigure) -> Budget | None:
     baseline; where that costs too much, a judged candidate that loses nothing that matters. Candidates of one seed and
     those beyond a bound of the search are never named.
     """
-    column, name = _LIMITED[figure.axis.key]
+    column, name = _COSTS[Objective(figure.axis.key)]
     summary, inside = study.summary, study.inside
     drawn = summary.loc[[point.architecture for point in figure.points], column].dropna()
     ratio: Any = summary.loc[BASELINE, column]

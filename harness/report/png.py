@@ -26,19 +26,7 @@ from harness.common.printable import printable
 from harness.record.own_files import MADE_BY
 from harness.report.ablation import forest_range
 from harness.report.curves import Curves
-from harness.report.figures import (
-    ALWAYS_BARRED,
-    FAINT,
-    LEGEND,
-    LOOKS,
-    MOST_BARS,
-    NEVER_FAINT,
-    Corner,
-    FrontFigure,
-    Mark,
-    Point,
-    names_of,
-)
+from harness.report.figures import LOOKS, Corner, FrontFigure, Mark, Point, is_barred, names_of
 from harness.report.images import Found, Gallery, Picture, jpeg
 
 _OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
@@ -138,14 +126,14 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
         axes.plot(xs, ys, color="#1b1f24", linewidth=1.4, linestyle=style, label=label, zorder=2)
     counts, names = Counter(point.mark for point in figure.points), names_of(figure)
     for point in figure.points:
-        is_barred = point.mark in ALWAYS_BARRED or counts[point.mark] <= MOST_BARS
-        look, alpha = LOOKS[point.mark], _alpha(point)
+        look = LOOKS[point.mark]
         for xs, ys in (
             ((point.x, point.x), (point.low, point.high)),
             ((point.x_low, point.x_high), (point.gain, point.gain)),
         ):
-            if is_barred and point.mark is not Mark.BASELINE and np.isfinite([*xs, *ys]).all():
-                axes.plot(xs, ys, color=look.color, alpha=alpha, zorder=2, linewidth=0.6 if look.hollow else 1.1)
+            if is_barred(point.mark, counts[point.mark]) and np.isfinite([*xs, *ys]).all():
+                width = 0.6 if look.hollow else 1.1
+                axes.plot(xs, ys, color=look.color, alpha=point.opacity, zorder=2, linewidth=width)
         if corner := names.get(point.architecture):
             _name(axes, point, corner)
     _draw_marks(axes, figure.points)
@@ -163,15 +151,11 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", va="center")
 
 
-def _alpha(point: Point) -> float:
-    return 1.0 if point.on_front or point.mark in NEVER_FAINT else FAINT
-
-
 def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
     """All points, those that look alike at once: a thousand of them one by one take a second."""
     alike: dict[tuple[Mark, float], list[Point]] = {}
     for point in points:
-        alike.setdefault((point.mark, _alpha(point)), []).append(point)
+        alike.setdefault((point.mark, point.opacity), []).append(point)
     for (mark, alpha), group in alike.items():
         look = LOOKS[mark]
         axes.plot(
@@ -183,7 +167,7 @@ def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
             markerfacecolor="white" if look.hollow else look.color,
             alpha=alpha,
             linestyle="none",
-            label=LEGEND[mark],
+            label=look.legend,
             zorder=4,
         )
 

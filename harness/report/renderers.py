@@ -95,23 +95,11 @@ def _entry(entry: Entry, texts: dict[str, int]) -> list[Any]:
 
 def _gallery(found: Gallery) -> Mapping[str, object]:
     """Images as data URIs, boxes as thousandths: left, top, right, bottom, class, and what else there is of each."""
-    pictures = [
-        {
-            "src": f"data:image/jpeg;base64,{_base64(each.thumbnail)}",
-            "size": [each.width, each.height],
-            "file": f"images/{each.file}",
-            "objects": _boxes(each.objects, each.classes),
-        }
-        for each in found.pictures
-    ]
     compared = [
         {
             "name": each.architecture,
             "trained": f"{words.count(each.epochs, 'epoch')} under evaluation seed {each.seed}",
-            "rates": [
-                [[_number(float(value), 4) for value in row] for row in rates]
-                for rates in (each.precision, each.recall)
-            ],
+            "rates": [[[_number(value, 4) for value in row] for row in rates] for rates in each.rates.tolist()],
             "shots": [
                 [shot.name, shot.number, round(shot.difference, 3), [_detections(side) for side in shot.sides]]
                 for shot in each.shots
@@ -123,7 +111,15 @@ def _gallery(found: Gallery) -> Mapping[str, object]:
         "classes": list(found.classes),
         "thresholds": THRESHOLDS.tolist(),
         "threshold": found.threshold,
-        "pictures": pictures,
+        "pictures": [
+            {
+                "src": f"data:image/jpeg;base64,{_base64(each.thumbnail)}",
+                "size": [each.width, each.height],
+                "file": f"images/{each.file}",
+                "objects": _boxes(each.objects, each.classes),
+            }
+            for each in found.pictures
+        ],
         "compared": compared,
     }
 
@@ -186,12 +182,7 @@ def render_html(page: Page) -> str:
 
 
 def templates(finalize: Callable[[Any], object] | None = None, *, autoescape: bool = False) -> Environment:
-    """Return the report's templates.
-
-    Args:
-        finalize: Escapes every value, or changes it otherwise.
-        autoescape: Whether values are escaped for HTML.
-    """
+    """Return the report's templates; `finalize` escapes every value, or changes it otherwise."""
     return Environment(
         loader=PackageLoader("harness.report"),
         autoescape=autoescape,

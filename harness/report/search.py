@@ -12,38 +12,27 @@ from harness.analysis.analysis import Analysis, analyse
 from harness.analysis.statistics import Standing
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
-from harness.report.ablation import forest_section, placebo_points
-from harness.report.answer import Answer, answer
+from harness.report.ablation import forest_section, placebo_points, scale_sections
+from harness.report.answer import Answer, answer, headed
 from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
 from harness.report.curves import Reader as CurveReader
 from harness.report.curves import learning_curves
-from harness.report.data_card import data_section
 from harness.report.evidence import Reader as RoundsReader
-from harness.report.evidence import latency_evidence
+from harness.report.evidence import data_section, latency_section
 from harness.report.fidelity import unknown_fidelity
-from harness.report.figures import AXES, LEGEND, LOOKS, FrontFigure, front_figure, marked, with_placebos
-from harness.report.head import headed
+from harness.report.figures import AXES, LOOKS, FrontFigure, front_figure, marked, with_placebos
 from harness.report.images import SIDE, Gallery, Judged, best_threshold, gallery, judged
 from harness.report.images import Reader as MatchesReader
 from harness.report.matters import Matters, what_matters
 from harness.report.page import Fronts, Page, Section
 from harness.report.parallel import parallel_coordinates
 from harness.report.pick import budget
-from harness.report.scale import scale_sections
 from harness.report.where import where_tables
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchContent:
-    """A search as data.
-
-    Attributes:
-        page: What its page says.
-        answer: What stands at the top.
-        figures: One for each cost.
-        front: The front's rows of the summary with `front_latency` and `front_macs`.
-        matters: Which choices matter.
-    """
+    """A search as data: its page and answer, a figure for each cost, and the front's rows of the summary."""
 
     page: Page
     answer: Answer
@@ -85,12 +74,7 @@ class Beside:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Seen:
-    """What the sections are made of.
-
-    Attributes:
-        pick: The recommended candidate; empty where there is none.
-        figures: The fronts with everything that is drawn in them.
-    """
+    """What the sections are made of; `pick` is the recommended candidate, or empty."""
 
     study: Analysis
     beside: Beside
@@ -108,24 +92,12 @@ class _Seen:
 
     def candidates(self, rows: pd.DataFrame, key: str, caption: str) -> tables.Table:
         """Some rows of the summary as a table."""
-        return tables.candidates(
-            self.study,
-            rows,
-            key=key,
-            caption=caption,
-            ties=self.ties.letters,
-            pick=self.pick,
-            named=(str(self.said.best),),
-        )
+        ties, named = self.ties.letters, (str(self.said.best),)
+        return tables.candidates(self.study, rows, key=key, caption=caption, ties=ties, pick=self.pick, named=named)
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
-    """Everything the report says about a study, however far it has come.
-
-    Args:
-        record: The study.
-        beside: What is not in storage.
-    """
+    """Everything the report says about a study, however far it has come, with what is not in storage `beside` it."""
     seen = _seen(analyse(record), beside or Beside())
     sections = tuple(section for make in _SECTIONS for section in make(seen))
     return SearchContent(
@@ -193,7 +165,7 @@ def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
         of = f" of those after {lengths[-1]} epochs" if len(lengths) > 1 else ""
         yield "front", f"front{of}" if all(lines) else f"front{of}, on one seed only: screening"
     drawn = {point.mark for figure in seen.figures for point in figure.points}
-    yield from ((mark.name.lower(), LEGEND[mark]) for mark in reversed(LOOKS) if mark in drawn)
+    yield from ((mark.name.lower(), LOOKS[mark].legend) for mark in reversed(LOOKS) if mark in drawn)
     if seen.ties.letters:
         yield "tie", "tied (letters in the table): not told apart, which does not make them equal"
     if seen.compared.chosen:
@@ -214,7 +186,7 @@ def _of_matches(seen: _Seen) -> Iterator[Section]:
 
 
 def _pictures(found: Gallery) -> Section:
-    first = found.compared[0]
+    first = found.compared[0].architecture
     gone = f" {words.count(found.gone, 'image')} that differ more cannot be read any more." if found.gone else ""
     return Section(
         title="What it does to images",
@@ -226,7 +198,7 @@ def _pictures(found: Gallery) -> Section:
         "place are drawn within each other; the surest is named, and +2 is how many more there are. The images "
         f"are picked for their difference: they show of which kind it is, not how large.{gone}",
         picture="images.jpg",
-        picture_says=f"Images with the boxes of the baseline and of {first.architecture}, the better ones first",
+        picture_says=f"Images with the boxes of the baseline and of {first}, the better ones first",
         drawing=found,
     )
 
@@ -245,12 +217,9 @@ def _where(found: Judged) -> Section:
     )
 
 
-def _scales(seen: _Seen) -> Iterator[Section]:
-    return scale_sections(seen.study, seen.beside.random, seen.beside.larger, seen.pick or seen.said.best)
-
-
-def _forests(seen: _Seen) -> Iterator[Section]:
-    return (forest_section(seen.record, each) for each in seen.beside.ablations)
+def _beside(seen: _Seen) -> Iterator[Section]:
+    yield from scale_sections(seen.study, seen.beside.random, seen.beside.larger, seen.pick or seen.said.best)
+    yield from (forest_section(seen.record, each) for each in seen.beside.ablations)
 
 
 def _side_by_side(seen: _Seen) -> Iterator[Section]:
@@ -322,15 +291,7 @@ def _evidence(seen: _Seen) -> Iterator[Section]:
         note=" ".join(filter(None, noise)),
         facts=measured,
     )
-    rounds = latency_evidence(seen.record, map(str, study.front.index), seen.beside.rounds)
-    if rounds.said:
-        yield Section(
-            title="The rounds behind the latencies",
-            key="rounds",
-            tables=(rounds.table,) if rounds.table else (),
-            sentences=rounds.said,
-            minor=True,
-        )
+    yield from latency_section(seen.record, map(str, study.front.index), seen.beside.rounds)
     yield Section(title="Rules of the verdicts", key="judging", sentences=notes.JUDGING, minor=True)
 
 
@@ -348,6 +309,6 @@ def _provenance(seen: _Seen) -> Iterator[Section]:
 
 
 _SECTIONS: tuple[Callable[[_Seen], Iterator[Section]], ...] = (
-    _front, _of_matches, _scales, _forests, _side_by_side, _learning, _all, _evidence, _provenance,
+    _front, _of_matches, _beside, _side_by_side, _learning, _all, _evidence, _provenance,
 )  # fmt: skip
 """In the order of the page."""

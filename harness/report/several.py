@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,20 +110,17 @@ _OWN = {"study", "results", "storage", "space_file", "timeout_s"}
 """Settings that are a study's own, or that another row says."""
 
 
-def _differing(records: Sequence[StudyRecord]) -> tuple[Table, ...]:
-    """The settings that differ, a column a study; none where all are equal."""
+def _differing(records: Sequence[StudyRecord]) -> Iterator[Table]:
+    """Yield the settings that differ, a column a study; nothing where all are equal."""
     flat = [dict(notes.flat(record.settings.to_dict())) for record in records]
     names = [name for name in dict.fromkeys(name for each in flat for name in each) if name.split(".")[0] not in _OWN]
     values = {name: [each.get(name, words.DASH) for each in flat] for name in names}
-    table = Table(
-        key="differing",
-        caption="Settings that differ",
-        columns=(worded("Setting"), *(worded(record.name) for record in records)),
-        rows=tuple(
-            tables.row("measured", *map(cell, (name, *each))) for name, each in values.items() if len(set(each)) > 1
-        ),
-    )
-    return (table,) if table.rows else ()
+    unlike_rows = [
+        tables.row("measured", *map(cell, (name, *each))) for name, each in values.items() if len(set(each)) > 1
+    ]
+    if unlike_rows:
+        columns = worded("Setting"), *(worded(record.name) for record in records)
+        yield Table(key="differing", caption="Settings that differ", columns=columns, rows=tuple(unlike_rows))
 
 
 def _row(record: StudyRecord) -> Row:

@@ -38,10 +38,7 @@ class Spark:
 class Strip:
     """Many readings and what was made of them, as positions on a strip that all rows of a table share, 0 to `width`.
 
-    Attributes:
-        marks: The readings, ascending.
-        low: Where the interval of their mean, `mid`, begins.
-        one: Where a ratio is 1.
+    `marks` are the readings, ascending; `low` to `high` is the interval of their mean, `mid`; at `one` a ratio is 1.
     """
 
     marks: tuple[float, ...]
@@ -75,12 +72,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row.
-
-    Attributes:
-        kind: The verdict or whatever else styles it.
-        architecture: Whose row it is, where it is one's whole row: it is linked with the figures.
-    """
+    """One row: its verdict or whatever else styles it, and whose whole row it is, which links it with the figures."""
 
     kind: str
     cells: tuple[Cell, ...]
@@ -155,14 +147,8 @@ def candidates(
 ) -> Table:
     """Architectures, the baseline first, then by evidence, epochs and gain.
 
-    Args:
-        study: What was found.
-        summary: Its rows to show.
-        key: The table's name in the page.
-        caption: Its caption.
-        ties: Architecture to its groups of those that the noise does not tell apart.
-        pick: The recommended candidate, if any.
-        named: Whose gain the head of the report names, beside the pick's.
+    `summary` has the rows to show, `ties` each one's groups of those that the noise does not tell apart; `named` are
+    those whose gains the head of the report names, beside the pick's.
     """
     trials = study.record.trials
     order = {Standing.BASELINE: 0, Standing.JUDGED: 1, Standing.SCREENING: 2, Standing.UNMEASURED: 3}
@@ -177,14 +163,11 @@ def candidates(
     remarks[pick] = ("the pick", *remarks.get(pick, ()))
     for name, said in phrases.included(study.record).items():
         remarks[name] = (*remarks.get(name, ()), said)
-    shared = _Shared(
-        named={pick, *named},
-        span=(min(finite), max(finite)),
-        baseline_ms=float(own.iloc[0]) if len(own) else math.nan,
-        several_lengths=len(set(trials.loc[trials["state"] == State.COMPLETE, "epochs"])) > 1,
-    )
+    span, baseline_ms = (min(finite), max(finite)), float(own.iloc[0]) if len(own) else math.nan
+    several = len(set(trials.loc[trials["state"] == State.COMPLETE, "epochs"])) > 1  # numbers of epochs
     rows = tuple(
-        _candidate(study, str(name), each, shared, remarks.get(str(name), ())) for name, each in ordered.iterrows()
+        _candidate(study, str(name), each, span, baseline_ms, remarks.get(str(name), ()), {pick, *named}, several)
+        for name, each in ordered.iterrows()
     )
     return Table(key=key, caption=caption, columns=CANDIDATE_COLUMNS, rows=rows)
 
@@ -212,23 +195,21 @@ def failures(trials: pd.DataFrame) -> Table:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Shared:
-    """What rows of architectures share: gains that the strip must hold, whether trainings' epochs differ, and more."""
-
-    named: Collection[str]
-    span: tuple[float, float]
-    baseline_ms: float
-    several_lengths: bool
-
-
-def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks: Sequence[str]) -> Row:
+def _candidate(
+    study: Analysis,
+    name: str,
+    found: Any,
+    span: tuple[float, float],
+    baseline_ms: float,
+    remarks: Sequence[str],
+    named: Collection[str],
+    several: bool,
+) -> Row:
     record, digits = study.record, study.digits
     known, verdict, is_baseline = record.architectures.get(name), str(found["verdict"]), name == BASELINE
     gain_ends = words.interval(found["gain_low"], found["gain_high"], digits, sign=True)
     fronts = {(True, True): "both fronts", (True, False): "latency front", (False, True): "MACs front"}
     front = fronts.get((bool(found.get("front_latency", False)), bool(found.get("front_macs", False))), "")
-    is_timed = shared.several_lengths and pd.notna(found["epochs"])
     tested = words.p_value(found["p_holm"])
     return row(
         verdict,
@@ -237,13 +218,13 @@ def _candidate(study: Analysis, name: str, found: Any, shared: _Shared, remarks:
         cell(
             words.signed(found["gain_map50_95"], digits),
             {"reference": "by definition", "unmeasured": ""}.get(verdict, gain_ends),
-            _as_the_chosen(study, name, gain_ends) if name in shared.named else "",
-            f"after {words.epochs(found['epochs'])}" if is_timed else "",
+            _as_the_chosen(study, name, gain_ends) if name in named else "",
+            f"after {words.epochs(found['epochs'])}" if several and pd.notna(found["epochs"]) else "",
             sort=found["gain_map50_95"],
-            spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), shared.span, 4),
+            spark=None if is_baseline else spark(found, ("gain_map50_95", "gain_low", "gain_high"), span, 4),
         ),
         _accuracy(found, digits),
-        _latency(found, shared.baseline_ms, is_baseline=is_baseline),
+        _latency(found, baseline_ms, is_baseline=is_baseline),
         *(
             cell(
                 words.amount(found[cost]),
@@ -297,13 +278,13 @@ def _latency(found: Any, baseline_ms: float, *, is_baseline: bool) -> Cell:
 def spark(
     found: Any, names: Sequence[str], span: tuple[float, float], edge: int, outer: Sequence[str] = ()
 ) -> Spark | None:
-    """Place a mean and its interval on a strip; None where there is no mean, or all of the table's are one.
+    """Place a mean and its interval on the strip of a table; None without a mean, or where all of the table's are one.
 
     Args:
         found: A row of a frame.
         names: Its columns of the mean and of the ends.
-        span: What the strip holds.
-        edge: Left free at either side.
+        span: What the strip holds, but for an `edge` at either side.
+        edge: In hundredths.
         outer: The columns of a corrected interval's ends: the strip is a forest plot's.
     """
     low, high = span

@@ -32,15 +32,9 @@ _FEWEST = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A share of one detector and of the other, and the difference.
+    """A share of one detector and of the other, and the 95 % interval of candidate minus baseline.
 
-    Attributes:
-        group: Of what.
-        count: Objects, or detections of either detector, behind it, of one seed.
-        baseline: Share; 0 to 1.
-        candidate: Likewise.
-        low: Lower end of the 95 % interval of candidate minus baseline.
-        high: Upper end.
+    `count` is how many objects, or detections of either detector, are behind it, of one seed.
     """
 
     group: str
@@ -52,14 +46,11 @@ class Change:
 
 
 def found_by_group(pairs: Sequence[Pair], threshold: float) -> dict[str, list[Change]]:
-    """The share of objects that are found, by size, crowding, class and IoU.
+    """The share of objects that are found, by size, crowding, class and IoU, where there are enough of them.
 
     Args:
         pairs: Matches of the baseline and of the candidate under one seed each, of the same images in the same order.
         threshold: Detections that are less confident do not count.
-
-    Returns:
-        What objects are grouped by, to the groups that have enough of them.
     """
     first = pairs[0][0]
     image = np.repeat(np.arange(len(first.target)), [len(each) for each in first.target])
@@ -94,10 +85,6 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> dict[tuple[int, int],
     """What is taken for what by each detector: detections of one class on objects of another, or on none.
 
     A detection is of the object that it overlaps most, by IoU 0.50 or more; of none, of the background.
-
-    Args:
-        pairs: As `found_by_group`.
-        threshold: Likewise.
 
     Returns:
         Number of the true class (that of the background is the number of classes) and of the detected one, to how many

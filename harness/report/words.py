@@ -30,6 +30,11 @@ def interval(low: float, high: float, digits: int, *, sign: bool = False) -> str
     return f"[{show(low, digits)}, {show(high, digits)}]"
 
 
+def with_interval(value: float, low: float, high: float, digits: int) -> str:
+    """`+0.012 [+0.006, +0.018]`."""
+    return f"{signed(value, digits)} {interval(low, high, digits, sign=True)}"
+
+
 def times(ratio: float, low: float = math.nan, high: float = math.nan) -> str:
     """`1.21× [1.19, 1.23]`."""
     if _absent(ratio):

@@ -91,19 +91,20 @@ def test_precision_and_recall_are_of_all_images(tmp_path: Path) -> None:
     (compared,) = found.compared
     low, high = int(np.argmin(abs(THRESHOLDS - 0.25))), int(np.argmin(abs(THRESHOLDS - 0.5)))
     hits = 2 * IMAGES - len(BETTER)
-    assert compared.recall[0, low] == compared.recall[0, high] == pytest.approx(hits / (2 * IMAGES))
-    assert compared.precision[0, low] == pytest.approx(hits / (hits + IMAGES))
-    assert compared.precision[0, high] == 1
-    assert compared.recall[1, high] == pytest.approx(1 - len(WORSE) / (2 * IMAGES))
-    assert np.isnan(compared.precision[0, -1])  # nobody is as confident as 0.95
+    assert compared.rates[1, 0, low] == compared.rates[1, 0, high] == pytest.approx(hits / (2 * IMAGES))
+    assert compared.rates[0, 0, low] == pytest.approx(hits / (hits + IMAGES))
+    assert compared.rates[0, 0, high] == 1
+    assert compared.rates[1, 1, high] == pytest.approx(1 - len(WORSE) / (2 * IMAGES))
+    assert np.isnan(compared.rates[0, 0, -1])  # nobody is as confident as 0.95
     assert found.threshold == pytest.approx(0.35)  # the lowest without a false one, where the baseline's F1 is highest
 
 
 def test_each_detection_has_the_object_that_it_lies_on(tmp_path: Path) -> None:
     found = shown(kept(tmp_path, photographs(tmp_path / "data")), tmp_path)
     shot = found.compared[0].shots[0]
-    assert shot.baseline.object_of.tolist() == [0, -1] and shot.candidate.object_of.tolist() == [0, 1]
-    np.testing.assert_allclose(shot.candidate.boxes, BOXES, atol=1e-4)
+    ours, theirs = shot.sides
+    assert ours.object_of.tolist() == [0, -1] and theirs.object_of.tolist() == [0, 1]
+    np.testing.assert_allclose(theirs.boxes, BOXES, atol=1e-4)
     np.testing.assert_allclose(found.pictures[shot.number].objects, BOXES, atol=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 from harness.analysis.analysis import analyse
 from harness.analysis.statistics import summarise
 from harness.record.study import StudyRecord
-from harness.report.closing import closing
+from harness.report import closing
 from harness.report.figures import LATENCY, MACS, Axis, front_figure
 from harness.report.pick import Budget, Pick, budget, cost_of, pick
 from tests.report import example

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from harness.record.study import StudyRecord
-from harness.report.closing import closing
+from harness.report import closing
 from harness.terminal.answer import print_answer
 from tests.report import example
 from tests.report.ablated import ablation

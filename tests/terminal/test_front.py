@@ -6,7 +6,7 @@ import pytest
 
 from harness.record.constraints import Constraints
 from harness.record.study import StudyRecord
-from harness.report.closing import closing
+from harness.report import closing
 from harness.terminal.front import front_table
 from tests.report import example
 from tests.report.example import baseline, candidate, frame, record
