@@ -45,8 +45,8 @@ class Cap:
 
 
 CAPS: Mapping[str, Cap] = {
-    "lines": Cap(most=44_900, reason="a plan, a verdict, presets and TensorRT are in; 28,000 is the aim"),
-    "files": Cap(most=300, reason="a file a subject; far more files are one subject in several; 195 is the aim"),
+    "lines": Cap(most=44_750, reason="a plan, a verdict, presets and TensorRT are in; 28,000 is the aim"),
+    "files": Cap(most=298, reason="a file a subject; far more files are one subject in several; 195 is the aim"),
     "files at the top level": Cap(most=3, reason="__init__, __main__ and _version; all else has a room"),
     "files in search": Cap(most=24, reason="a search proposes and decides; running trainings is another room's"),
     "files in jobs": Cap(most=16, reason="one way to run a training, here or elsewhere"),

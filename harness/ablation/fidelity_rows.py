@@ -16,8 +16,8 @@ from harness.common.errors import UserError
 from harness.record.state import State
 
 TRAININGS = "trainings.csv"
+# Columns of the file of that name.
 COLUMNS = ("schedule", "seed", "architecture", "space", "blocks", "state", "reason", "map50_95", "cpu_seconds")
-"""Columns of the file of that name."""
 
 
 class RowKey(NamedTuple):

@@ -23,13 +23,13 @@ from harness.search.loop import LOG
 from harness.storage.study import SearchStudy
 from harness.training.accuracy import Training
 
+# Folder in the study's folder that takes the checkpoints of trainings by the published recipe.
 RUNS = "runs"
-"""Folder in the study's folder that takes the checkpoints of trainings by the published recipe."""
+# Folder in the study's folder that takes the weights of the models, where they are to be kept.
 WEIGHTS = "trained"
-"""Folder in the study's folder that takes the weights of the models, where they are to be kept."""
 
+# Pause between two looks whether a cluster has grown.
 _LOOK_AGAIN_S = 5.0
-"""Pause between two looks whether a cluster has grown."""
 
 
 class ArmLoop(Source[Key, Measured]):

@@ -30,8 +30,8 @@ from harness.search.region import Region
 from harness.search.setting import Setting, prepare_search
 
 _LONGEST_NAME = 100
+# Evaluation seeds of each member: their mean over members scatters by the members, hardly by the seeds.
 SEEDS = 2
-"""Evaluation seeds of each member: their mean over members scatters by the members, hardly by the seeds."""
 _TRAINED_ALIKE = (
     "data", "allow_unusable", "allow_val_in_train", "imgsz", "epochs", "base_epochs", "batch", "learning_rate",
     "block_rate_factor", "from_scratch",

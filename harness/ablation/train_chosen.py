@@ -191,5 +191,5 @@ def _check_starts(study: SearchStudy, ablation: Ablation) -> None:
     study.optuna.set_user_attr(_STARTS, {**before, str(file.epochs): start})
 
 
+# Study attribute: number of epochs to what trainings of so many start from.
 _STARTS = "starts_of_long_trainings"
-"""Study attribute: number of epochs to what trainings of so many start from."""

@@ -15,8 +15,8 @@ from harness.analysis.statistics import Standing, front, gain_noise, summarise
 from harness.architecture import BASELINE
 from harness.record.study import StudyRecord
 
+# Name of a front to the cost that is minimised there; gain is maximised.
 FRONTS = {"latency": "latency_ratio", "macs": "macs"}
-"""Name of a front to the cost that is minimised there; gain is maximised."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

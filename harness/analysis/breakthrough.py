@@ -15,14 +15,14 @@ import pandas as pd
 from harness.architecture import BASELINE
 from harness.record.state import State
 
+# Least gap between the groups, in standard deviations of a difference of two unpaired readings of the baseline.
 BEYOND_NOISE = 8.0
-"""Least gap between the groups, in standard deviations of a difference of two unpaired readings of the baseline."""
+# Least gap, in mAP50-95: what matters to nobody is no breakthrough.
 LEAST_GAP = 0.05
-"""Least gap, in mAP50-95: what matters to nobody is no breakthrough."""
+# Most that who did not learn gains, as a share of the least gain of who did.
 LITTLE = 0.5
-"""Most that who did not learn gains, as a share of the least gain of who did."""
+# Least gap over the range of either group.
 BEYOND_SPREAD = 2.0
-"""Least gap over the range of either group."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,8 @@ class Verdict(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     UNDECIDED = "undecided"
+    # No seed has both.
     UNMEASURED = "unmeasured"
-    """No seed has both."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,9 @@ from harness.analysis.noise import ALPHA, NO_VARIATION, holm
 from harness.record.data_dictionary import EFFECTS
 
 COLUMNS = tuple(EFFECTS)
+# Architectures on either side below which a level is left out: it could never pass Holm's correction over the many
+# levels of a space, and would only make it harder for the others.
 FEWEST = 5
-"""Architectures on either side below which a level is left out: it could never pass Holm's correction over the
-many levels of a space, and would only make it harder for the others."""
 
 
 def marginal_effects(chosen: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -23,18 +23,18 @@ from harness.analysis.noise import ALPHA, SHARED_BASELINE, pooled_noise
 from harness.architecture import BASELINE
 from harness.record.state import State
 
+# A difference of mAP50-95 after long training that a short one should see.
 DIFFERENCE = 0.01
-"""A difference of mAP50-95 after long training that a short one should see."""
+# Columns of the table that `fidelity` gives.
 COLUMNS = (
     "schedule", "cohort", "seeds", "architectures", "cpu_seconds", "noise_sd", "noise_sd_low", "noise_sd_high",
     "signal_sd", "signal_over_noise", "tau", "tau_low", "tau_high", "told_apart", "told_apart_low", "told_apart_high",
     "pairs", "carriers",
 )  # fmt: skip
-"""Columns of the table that `fidelity` gives."""
+# Name of the whole cohort, beside those of its spaces.
 EVERYTHING = "all"
-"""Name of the whole cohort, beside those of its spaces."""
+# Architectures below which an order says nothing.
 _FEWEST = 5
-"""Architectures below which an order says nothing."""
 _RESAMPLES = 2000
 
 Values = npt.NDArray[np.float64]

@@ -41,17 +41,17 @@ def within(rows: pd.DataFrame, constraints: Constraints) -> pd.Series[bool]:
     return ~broken(rows, constraints).any(axis=1)
 
 
+# Rows compared with the whole front at once: bounds memory, changes no result.
 _CHUNK = 4096
-"""Rows compared with the whole front at once: bounds memory, changes no result."""
 
 
 class Keep(StrEnum):
     """What happens to a row that is equal to another on some objectives."""
 
+    # Drop a row when another is at least as good everywhere and better somewhere (Pareto dominance).
     STRICT = "strict"
-    """Drop a row when another is at least as good everywhere and better somewhere (Pareto dominance)."""
+    # Drop a row only when another is better on every objective (strict dominance).
     WEAK = "weak"
-    """Drop a row only when another is better on every objective (strict dominance)."""
 
 
 def non_dominated(

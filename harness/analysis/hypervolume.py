@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from harness.analysis.fronts import less_is_better, non_dominated
 
+# Share of the front's range by which the reference point is worse than the nadir [3].
 BEYOND_NADIR = 0.1
-"""Share of the front's range by which the reference point is worse than the nadir [3]."""
+# In the place of a range of zero [4]: a row at the reference point would cover nothing.
 SMALLEST_RANGE = 1e-7
-"""In the place of a range of zero [4]: a row at the reference point would cover nothing."""
 
 
 def hypervolume(

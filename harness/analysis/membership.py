@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+# Standard deviations on either side that are integrated over: 1e-15 of a normal distribution lies beyond.
 _REACH = 8
-"""Standard deviations on either side that are integrated over: 1e-15 of a normal distribution lies beyond."""
+# Gauss-Legendre points for each panel of one standard deviation.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-"""Gauss-Legendre points for each panel of one standard deviation."""
 _STEPS = np.arange(-_REACH, _REACH + 1.0)
+# As far on either side in steps of half a standard deviation or more, from a middle that was rounded.
 _FINE_STEPS = np.arange(-2 * _REACH - 1, 2 * _REACH + 2.0)
-"""As far on either side in steps of half a standard deviation or more, from a middle that was rounded."""
 
 
 def front_probability(mean: ArrayLike, sd: ArrayLike, cost: ArrayLike) -> NDArray[np.float64]:

@@ -31,18 +31,18 @@ from scipy import special, stats
 from harness.analysis.new_images import UNKNOWN, ImageNoise, stated
 from harness.analysis.noise import NO_VARIATION, Noise, pooled_noise
 
+# Probabilities, equally credible beforehand, that an architecture has noise of its own. On average 0.7: where five
+# readings cannot tell, its own scatter is rather believed than not (`benchmarks/coverage.py`).
 _OWN = np.array([0.5, 0.7, 0.9])
-"""Probabilities, equally credible beforehand, that an architecture has noise of its own. On average 0.7: where five
-readings cannot tell, its own scatter is rather believed than not (`benchmarks/coverage.py`)."""
+# Probability of its own noise from which on an architecture counts as standing out.
 _STANDS_OUT = 0.7
-"""Probability of its own noise from which on an architecture counts as standing out."""
+# Largest ratio of an own variance to the others': log-uniform from its inverse on. The committed studies have 100.
 _RANGE = 300.0
-"""Largest ratio of an own variance to the others': log-uniform from its inverse on. The committed studies have 100."""
+# Of the grid of variances, in logarithms: a tenth of the standard deviation.
 _STEP = 0.2
-"""Of the grid of variances, in logarithms: a tenth of the standard deviation."""
+# Points at which a mixture and the t distribution that stands for it agree: those of a 95 % interval and of a corrected
+# test.
 _TAILS = (0.025, 0.004)
-"""Points at which a mixture and the t distribution that stands for it agree: those of a 95 % interval and of a
-corrected test."""
 
 Values = NDArray[np.float64]
 

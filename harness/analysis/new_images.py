@@ -35,8 +35,8 @@ from scipy import stats
 from harness.analysis.noise import ALPHA, NO_VARIATION, Noise
 from harness.architecture import BASELINE
 
+# Column of trials: the influence of each block of validation images on the mAP50-95, as text.
 INFLUENCE = "image_influence"
-"""Column of trials: the influence of each block of validation images on the mAP50-95, as text."""
 
 Floats = NDArray[np.float64]
 
@@ -44,10 +44,10 @@ Floats = NDArray[np.float64]
 class Target(StrEnum):
     """What an interval is of."""
 
+    # The mean over seeds and over images like those of the validation set.
     NEW_IMAGES = "new images"
-    """The mean over seeds and over images like those of the validation set."""
+    # The mean over seeds, on the validation set as it is.
     THESE_IMAGES = "these images"
-    """The mean over seeds, on the validation set as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

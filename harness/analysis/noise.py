@@ -17,16 +17,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+# One minus the confidence of every interval here.
 ALPHA = 0.05
-"""One minus the confidence of every interval here."""
+# A standard deviation below this (of mAP, 0 to 1) is rounding, not noise.
 NO_VARIATION = 1e-9
-"""A standard deviation below this (of mAP, 0 to 1) is rounding, not noise."""
+# Correlation of two candidates' paired differences of one seed, which share the baseline's reading b.
+#
+# Where all readings of a seed have one variance σ² and one correlation ρ, cov(c − b, c′ − b) = σ²(1 − ρ) and var(c − b)
+# = 2σ²(1 − ρ): one half, however much of the noise the pairing takes away.
 SHARED_BASELINE = 0.5
-"""Correlation of two candidates' paired differences of one seed, which share the baseline's reading b.
-
-Where all readings of a seed have one variance σ² and one correlation ρ, cov(c − b, c′ − b) = σ²(1 − ρ)
-and var(c − b) = 2σ²(1 − ρ): one half, however much of the noise the pairing takes away.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)

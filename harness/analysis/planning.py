@@ -23,10 +23,10 @@ from harness.analysis.new_images import UNKNOWN, ImageNoise, on_new_images
 from harness.analysis.noise import ALPHA, SHARED_BASELINE, Noise, spent
 from harness.analysis.power import POWER
 
+# The seed that picks, and two whose readings scatter.
 LEAST_SEEDS = 3
-"""The seed that picks, and two whose readings scatter."""
+# Seeds beyond which no number is named.
 MOST_SEEDS = 300
-"""Seeds beyond which no number is named."""
 _STUDIES = 250
 
 

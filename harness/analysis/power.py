@@ -26,28 +26,28 @@ from scipy import special  # its functions are the distributions of scipy.stats,
 
 from harness.analysis.noise import ALPHA, NO_VARIATION, SHARED_BASELINE
 
+# Share of studies that would see an effect which is there.
 POWER = 0.8
-"""Share of studies that would see an effect which is there."""
+# Seeds beyond which no number is named.
 MOST = 10_000
-"""Seeds beyond which no number is named."""
 _QUANTILES = (np.arange(200) + 0.5) / 200
 _FAR = 1e4
 
+# Degrees of freedom of the standard deviation after so many seeds.
 Freedom = Callable[[int], float]
-"""Degrees of freedom of the standard deviation after so many seeds."""
 
 
 class NoNumber(StrEnum):
     """Why there is no number of seeds; the two have nothing in common."""
 
+    # Known noise hides the effect: more seeds than anyone trains.
     TOO_MANY = f"more than {MOST:,}"
-    """Known noise hides the effect: more seeds than anyone trains."""
+    # The noise is not known: one seed, or seeds that do not differ.
     UNKNOWN = "unknown"
-    """The noise is not known: one seed, or seeds that do not differ."""
 
 
+# How many it takes, or why nobody can say.
 Seeds = int | NoNumber
-"""How many it takes, or why nobody can say."""
 
 
 def in_table(seeds: Seeds) -> float:

@@ -13,8 +13,8 @@ import math
 from collections.abc import Sequence
 from itertools import islice
 
+# Trainings that the stop rule looks ahead: those of one more `clo search --more 10`.
 AHEAD = 10
-"""Trainings that the stop rule looks ahead: those of one more `clo search --more 10`."""
 
 
 def further_gain(hypervolume_now: float, expected_improvements: Sequence[float]) -> float:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from harness.analysis.statistics import Standing, Verdict
 
+# Gains (of mAP, 0 to 1) that are closer than this are one gain: means of floats are not exact.
 ROUNDING = 1e-9
-"""Gains (of mAP, 0 to 1) that are closer than this are one gain: means of floats are not exact."""
 
 
 def recommended(rows: pd.DataFrame, cost: str, min_gain: float) -> str | None:

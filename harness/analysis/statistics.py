@@ -42,34 +42,34 @@ from harness.analysis.selection import expected_maximum
 from harness.architecture import BASELINE
 from harness.record.state import State
 
+# Columns of a summary of which more is better; of all others less is.
 MAXIMIZED = frozenset({"gain_map50_95", "map50_95", "map50"})
-"""Columns of a summary of which more is better; of all others less is."""
 DEFAULT_OBJECTIVES = ("gain_map50_95", "latency_ratio")
 
 
 class Verdict(StrEnum):
     """What the measurements allow to be said about a candidate."""
 
+    # Judged on repeated seeds and better than the baseline after Holm's correction.
     GAIN = "gain"
-    """Judged on repeated seeds and better than the baseline after Holm's correction."""
+    # The whole 95 % interval lies below zero.
     LOSS = "loss"
-    """The whole 95 % interval lies below zero."""
+    # The noise does not tell it from the baseline, or only one seed was trained.
     UNDECIDED = "undecided"
-    """The noise does not tell it from the baseline, or only one seed was trained."""
+    # No seed has both its complete row and the baseline's.
     UNMEASURED = "unmeasured"
-    """No seed has both its complete row and the baseline's."""
+    # The baseline itself.
     REFERENCE = "reference"
-    """The baseline itself."""
 
 
 class Standing(StrEnum):
     """On what evidence a row stands."""
 
     BASELINE = "baseline"
+    # Two or more complete seeds.
     JUDGED = "judged"
-    """Two or more complete seeds."""
+    # One complete seed: it may rule a candidate out, never in.
     SCREENING = "screening only"
-    """One complete seed: it may rule a candidate out, never in."""
     UNMEASURED = "unmeasured"
 
 

@@ -16,8 +16,8 @@ from harness.architecture.placement import Placement
 from harness.common.digest import text_digest
 from harness.common.errors import UserError
 
+# The identity of the unmodified base.
 BASELINE = "baseline"
-"""The identity of the unmodified base."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,46 +8,46 @@ from enum import StrEnum
 
 from harness.common.errors import UserError
 
+# Height and width of a feature map, in pixels.
 MapSize = tuple[int, int]
-"""Height and width of a feature map, in pixels."""
 Option = str | int | float | bool
+# The choice that leaves a site empty.
 NO_BLOCK = "none"
-"""The choice that leaves a site empty."""
 
 
 class Kind(StrEnum):
     """The Clo blocks; any other kind names a registered block (see `harness.blocks.registry`)."""
 
+    # CloAttention with its norm, layer scale and residual.
     ATTENTION = "attention"
-    """CloAttention with its norm, layer scale and residual."""
+    # CloAttention as above, followed by ConvFFN with its own norm, layer scale and residual.
     BLOCK = "block"
-    """CloAttention as above, followed by ConvFFN with its own norm, layer scale and residual."""
+    # CloAttention and nothing else, as public forks insert it: no residual, so it cannot start as the identity.
     BARE = "bare"
-    """CloAttention and nothing else, as public forks insert it: no residual, so it cannot start as the identity."""
 
 
 class Mode(StrEnum):
     """How a block is put at its site."""
 
+    # Behind the site's layer; whatever took the layer's output takes the block's.
     AFTER = "after"
-    """Behind the site's layer; whatever took the layer's output takes the block's."""
+    # Into each bottleneck of the site's layer, behind its convolutions (`C2f_CloAtt`).
     INSIDE = "inside"
-    """Into each bottleneck of the site's layer, behind its convolutions (`C2f_CloAtt`)."""
+    # In place of the site's layer, whose weights are lost.
     REPLACE = "replace"
-    """In place of the site's layer, whose weights are lost."""
 
 
 class Operator(StrEnum):
     """The local operator of a Clo block, by the article's figure."""
 
+    # (a) Depth-wise convolution with a residual.
     CONV = "conv"
-    """(a) Depth-wise convolution with a residual."""
+    # (b) Self-attention to the pixels around.
     NEIGHBOURHOOD = "neighbourhood"
-    """(b) Self-attention to the pixels around."""
+    # (b) Self-attention within tiles of the map.
     WINDOW = "window"
-    """(b) Self-attention within tiles of the map."""
+    # (c) AttnConv.
     ATTNCONV = "attnconv"
-    """(c) AttnConv."""
 
 
 class Gate(StrEnum):
@@ -63,21 +63,21 @@ class Gate(StrEnum):
 class FeedForward(StrEnum):
     """What follows the attention of a `Kind.BLOCK`."""
 
+    # ConvFFN.
     CONV = "conv"
-    """ConvFFN."""
+    # The same without its depth-wise convolution.
     PLAIN = "plain"
-    """The same without its depth-wise convolution."""
 
 
 class Init(StrEnum):
     """How a new block starts."""
 
+    # Changing nothing (layer scale 0).
     IDENTITY = "identity"
-    """Changing nothing (layer scale 0)."""
+    # A residual branch of full weight (layer scale 1): changes little, and learns from the first step.
     RESIDUAL = "residual"
-    """A residual branch of full weight (layer scale 1): changes little, and learns from the first step."""
+    # As published, without layer scale.
     OFFICIAL = "official"
-    """As published, without layer scale."""
 
 
 class Size(StrEnum):
@@ -90,10 +90,10 @@ class Size(StrEnum):
 class Recipe(StrEnum):
     """How a detector is trained."""
 
+    # This harness's trainer for few epochs: see docs/accuracy.md.
     SHORT = "short"
-    """This harness's trainer for few epochs: see docs/accuracy.md."""
+    # Ultralytics' own trainer under its defaults, from random weights.
     PUBLISHED = "published"
-    """Ultralytics' own trainer under its defaults, from random weights."""
 
 
 @dataclass(frozen=True, order=True)

@@ -241,8 +241,8 @@ class Placement:
 
 _READER = TypeAdapter(Placement)
 _PAIR = 2
+# Fields that `to_dict` writes by the kind, not by their default.
 _SHAPE = {"groups", "global_heads", "kv_pool", "ffn_ratio", "ffn_kernel", "options"}
-"""Fields that `to_dict` writes by the kind, not by their default."""
 
 
 def _sentence(error: ValidationError | TypeError) -> str:

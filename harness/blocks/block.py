@@ -16,8 +16,8 @@ from harness.blocks.ffn import ConvFFN
 from harness.blocks.official import OfficialModule, OfficialStateDictError, prefixed
 
 Init = Literal["identity", "residual", "official"]
+# What layer scales start at; why not at 0: docs/decisions/0004-defaults-from-noise.md.
 LAYER_SCALES: Mapping[str, float] = {"identity": 0.0, "residual": 1.0}
-"""What layer scales start at; why not at 0: docs/decisions/0004-defaults-from-noise.md."""
 
 
 class CloBlock(OfficialModule):

@@ -48,6 +48,7 @@ class Variant:
 
 _XXS_WIDTHS, _XXS_HEADS = (32, 64, 128, 256), (4, 4, 8, 16)
 
+# XXS, XS and S of [1]; `global` is XXS without local heads, `no_global` XXS without global ones.
 VARIANTS: Mapping[str, Variant] = {
     "xxs": Variant(widths=_XXS_WIDTHS, heads=_XXS_HEADS, groups=((3, 1), (2, 2), (4, 4), (4, 12))),
     "xs": Variant(widths=(48, 96, 160, 352), heads=(3, 6, 10, 22), groups=((2, 1), (3, 3), (5, 5), (7, 15))),
@@ -55,7 +56,6 @@ VARIANTS: Mapping[str, Variant] = {
     "global": Variant(widths=_XXS_WIDTHS, heads=_XXS_HEADS, groups=((4,), (4,), (8,), (16,)), kernels=((), (), (), ())),
     "no_global": Variant(widths=_XXS_WIDTHS, heads=_XXS_HEADS, groups=((4, 0), (4, 0), (8, 0), (16, 0))),
 }
-"""XXS, XS and S of [1]; `global` is XXS without local heads, `no_global` XXS without global ones."""
 
 
 class ConvStem(OfficialModule):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from harness.blocks.layout import is_traced
 
+# Kernels of 3 pixels keep PyTorch's gradients: there oneDNN has a fast kernel, and ours takes about twice its time.
 _SMALLEST_OWN_KERNEL = 5
-"""Kernels of 3 pixels keep PyTorch's gradients: there oneDNN has a fast kernel, and ours takes about twice its time."""
 
 
 class DepthwiseConv2d(nn.Conv2d):

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+# Keys of one fault that a message shows.
 _SHOWN = 6
-"""Keys of one fault that a message shows."""
 
 
 class OfficialStateDictError(ValueError):

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from harness.blocks.depthwise import DepthwiseConv2d
 
 MapSize = tuple[int, int]
+# Parameters and MACs.
 PartCost = tuple[int, int]
-"""Parameters and MACs."""
 
 
 def _same(x: Tensor) -> Tensor:
@@ -40,6 +40,7 @@ def _softmax_of_a_head(x: Tensor) -> Tensor:
     return x.softmax(dim=2)
 
 
+# Gate non-linearity by name: what stands between its two 1×1 convolutions, and what follows them.
 GATES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "swish_tanh": (F.silu, torch.tanh),
     "tanh": (_same, torch.tanh),
@@ -47,7 +48,6 @@ GATES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] 
     "softmax": (_same, _softmax_of_a_head),
     "none": (_same, _same),
 }
-"""Gate non-linearity by name: what stands between its two 1×1 convolutions, and what follows them."""
 
 
 class AblatedAttnConv(nn.Module):
@@ -236,13 +236,13 @@ class WindowAttention(nn.Module):
         return 0, 2 * width * tokens * rows * columns
 
 
+# Every local operator by the name that a placement gives it.
 LOCAL_OPERATORS: dict[str, type[AblatedAttnConv | ResidualDepthwise | NeighbourhoodAttention | WindowAttention]] = {
     "attnconv": AblatedAttnConv,
     "conv": ResidualDepthwise,
     "neighbourhood": NeighbourhoodAttention,
     "window": WindowAttention,
 }
-"""Every local operator by the name that a placement gives it."""
 
 
 def local_operator(

@@ -10,8 +10,8 @@ import torch
 from harness.blocks.operators import MapSize
 from harness.blocks.registry import BlockError, RegisteredBlock, block_entry
 
+# Side of the map, in pixels.
 _SIDE = 32
-"""Side of the map, in pixels."""
 
 
 @lru_cache(maxsize=1024)

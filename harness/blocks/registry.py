@@ -29,10 +29,10 @@ from torch import Tensor, nn
 
 from harness.blocks.block import LAYER_SCALES, Init
 
+# Names that a search space gives the Clo blocks, and no block.
 RESERVED = ("attention", "block", "bare", "none")
-"""Names that a search space gives the Clo blocks, and no block."""
+# (channels, (height, width), **options) to parameters and MACs of one block, batch 1.
 CostFormula = Callable[..., tuple[int, int]]
-"""(channels, (height, width), **options) to parameters and MACs of one block, batch 1."""
 Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
 
@@ -77,8 +77,8 @@ class BlockEntry:
 
 
 _ENTRIES: dict[str, BlockEntry] = {}
+# Names of modules that came from files of blocks.
 _IMPORTED: set[str] = set()
-"""Names of modules that came from files of blocks."""
 
 
 def register_block(

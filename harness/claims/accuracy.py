@@ -21,8 +21,8 @@ from harness.record.settings import EMBEDDED, data_name
 from harness.record.state import State
 from harness.record.study import StudyRecord
 
+# Lower end of "1 to 3 %", read as points of mAP50-95.
 CLAIMED = 0.01
-"""Lower end of "1 to 3 %", read as points of mAP50-95."""
 _CAPTION = (
     "Every comparison: paired difference in mAP50-95 with its 95 % interval, corrected for all comparisons that the "
     "ledger reads from the study; readings are seeds, or bases where there are several"
@@ -125,10 +125,10 @@ def _better(evidence: Evidence, against: Sequence[str], shown: Sequence[str] = (
 
 
 _FULL = "nox -s reproduce -- --data coco.yaml --device 0,1,2,3 --epochs 300 --seeds 3"
+# The model that the protocols try with other operators, gates and feed-forward networks.
 _IN_PARTS = "head"
-"""The model that the protocols try with other operators, gates and feed-forward networks."""
+# Endings of the names of the arms that a gain must be over, besides the baseline.
 PLACEBOS = ("base widened to its params", "base widened to its macs")
-"""Endings of the names of the arms that a gain must be over, besides the baseline."""
 
 
 def _gain(evidence: Evidence, model: str, others: Sequence[str]) -> Finding:
@@ -237,6 +237,7 @@ def _figures(compared: Sequence[Comparison]) -> tuple[Figure, ...]:
     )
 
 
+# By the name that a claim gives its check.
 ACCURACY_CHECKS = {
     f"accuracy.{check.__name__}": check
     for check in (
@@ -248,7 +249,6 @@ ACCURACY_CHECKS = {
         head_gain,
     )
 }
-"""By the name that a claim gives its check."""
 
 
 def decide(check: str, records: Sequence[StudyRecord]) -> Finding:

@@ -11,6 +11,7 @@ from harness.common.errors import UserError
 
 Check = Callable[[], Finding]
 
+# By the name that a claim gives its check: `module.function`.
 CHECKS: Mapping[str, Check] = {
     f"{function.__module__.rpartition('.')[2]}.{function.__name__}": function
     for function in (
@@ -30,7 +31,6 @@ CHECKS: Mapping[str, Check] = {
         insertion.goes_into_yolov8,
     )
 }
-"""By the name that a claim gives its check: `module.function`."""
 
 
 def needs_training(claim: Claim) -> bool:

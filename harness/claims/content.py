@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from harness.blocks.attention import CloAttention
 from harness.claims.verdict import Figure, Finding, Verdict, judge
 
+# Least variation that counts as following the content, of the weights' RMS; rounding makes 1e-7.
 ADAPTS = 1e-3
-"""Least variation that counts as following the content, of the weights' RMS; rounding makes 1e-7."""
 WIDTH = 16
 HEADS = 4
+# Kernel and seed to a Clo attention of `WIDTH` channels whose heads are all local, in one group.
 Build = Callable[[int, int], nn.Module]
-"""Kernel and seed to a Clo attention of `WIDTH` channels whose heads are all local, in one group."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,14 +30,14 @@ from harness.search.run import search
 
 BASE, SPACE = "nearsighted", "control"
 PLANTED_TASK, NULL_TASK = "beacon", "local"
+# mAP50-95 that a block with global heads gains at least on the planted task: four classes told instead of guessed.
 LEAST_GAIN = 0.5
-"""mAP50-95 that a block with global heads gains at least on the planted task: four classes told instead of guessed."""
+# Kernel that hardly reaches a mark. What it gains is said and not judged: the whole map's norm may tell, too.
 LEAST_KERNEL = 3
-"""Kernel that hardly reaches a mark. What it gains is said and not judged: the whole map's norm may tell, too."""
+# mAP50-95 above which the baseline knows the classes without a block: then the task is no control.
 CHANCE = 0.35
-"""mAP50-95 above which the baseline knows the classes without a block: then the task is no control."""
+# mAP50-95 by which the gain of long trainings may be smaller than that of short ones.
 AS_GOOD = 0.05
-"""mAP50-95 by which the gain of long trainings may be smaller than that of short ones."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from harness.blocks import CloFormer, ConvFFN
 from harness.claims.reach import WIDTH, pixels_reached
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge
 
+# Kernel to a feed-forward network of `WIDTH` channels that keeps the map.
 Build = Callable[[int], nn.Module]
-"""Kernel to a feed-forward network of `WIDTH` channels that keeps the map."""
 
 
 def aggregates_neighbours(build: Build | None = None, kernels: Sequence[int] = (3, 5, 7)) -> Finding:

@@ -18,14 +18,14 @@ from harness.blocks import CloAttention
 from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge
 from harness.cost.counts import module_cost
 
+# Largest error that counts as rounding, of the output's RMS: 84 times float32's epsilon.
 ROUNDING = 1e-5
-"""Largest error that counts as rounding, of the output's RMS: 84 times float32's epsilon."""
+# Elementwise operators that see one pixel at a time, by the names of `harness.cost.elementwise`.
 POINTWISE = frozenset({"sigmoid", "silu", "tanh", "mul", "add", "addcmul", "bias", "sub", "div"})
-"""Elementwise operators that see one pixel at a time, by the names of `harness.cost.elementwise`."""
+# Attention within tiles: the operator that must fail.
 CONTROL = "window"
-"""Attention within tiles: the operator that must fail."""
+# Rows and columns. No tile of 3, 5, 7 or 9 pixels repeats at any of them.
 SHIFTS = ((0, 1), (1, 0), (2, 1), (4, 5), (8, 8))
-"""Rows and columns. No tile of 3, 5, 7 or 9 pixels repeats at any of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,15 +26,15 @@ from harness.claims.verdict import Cell, Figure, Finding, Verdict, judge_gain
 from harness.common.errors import UserError
 from harness.detectors import load_model
 
+# Lower end of the high frequencies, in units of π a pixel; 1 is the highest.
 HIGH = 0.5
-"""Lower end of the high frequencies, in units of π a pixel; 1 is the highest."""
+# Relative log amplitude below which there is rounding alone; float32's is ln(1.2e-7), −15.9.
 CONSTANT = math.log(1e-5)
-"""Relative log amplitude below which there is rounding alone; float32's is ln(1.2e-7), −15.9."""
+# Side of the smallest map that is looked at, in pixels: a smaller one has no diagonal to speak of.
 SMALLEST_SIDE = 4
-"""Side of the smallest map that is looked at, in pixels: a smaller one has no diagonal to speak of."""
 BATCH = 16
+# (images, frequencies).
 Curves = NDArray[np.float64]
-"""(images, frequencies)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from harness.claims.verdict import Cell, Figure, Finding, judge
 from harness.cost.counts import tensors
 from harness.detectors import find_detector, transfer
 
+# Side of the images that are run, in pixels: two pixels at stride 32.
 IMGSZ = 64
-"""Side of the images that are run, in pixels: two pixels at stride 32."""
 YOLOV5 = ("yolov5s-clo-backbone", "yolov5s-clo-head", "yolov5s-clo-backbone-bare", "yolov5s-clo-head-bare")
 YOLOV7 = ("yolov7-tiny-clo-backbone", "yolov7-tiny-clo-head", "yolov7-clo-head")
 YOLOV8 = ("yolov8n-clo-backbone", "yolov8n-clo-head", "yolov8s-clo-head-bare")

@@ -17,25 +17,25 @@ from harness.common.errors import UserError
 class ClaimKind(StrEnum):
     """What a claim speaks of, and so how it is decided."""
 
+    # How something is built: looked up in the module that runs.
     STRUCTURE = "structure"
-    """How something is built: looked up in the module that runs."""
+    # Parameters and operations: counted.
     COST = "cost"
-    """Parameters and operations: counted."""
+    # What a function does to its input: measured.
     BEHAVIOUR = "behaviour"
-    """What a function does to its input: measured."""
+    # mAP: trained, with seeds and intervals.
     ACCURACY = "accuracy"
-    """mAP: trained, with seeds and intervals."""
 
 
 class Source(StrEnum):
     """Where the words of `quote_zh` were read."""
 
+    # In a public copy of the article.
     ARTICLE = "article"
-    """In a public copy of the article."""
+    # Quoted in this project's brief; not found in any copy that we could read.
     BRIEF = "brief"
-    """Quoted in this project's brief; not found in any copy that we could read."""
+    # Nowhere: the brief says that the article claims it, and no words of it could be read.
     UNREAD = "unread"
-    """Nowhere: the brief says that the article claims it, and no words of it could be read."""
 
 
 class Claim(BaseModel):

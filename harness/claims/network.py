@@ -17,14 +17,14 @@ from harness.claims.verdict import Cell, Figure, Finding, judge
 from harness.cost.counts import Cost, module_cost
 
 IMGSZ = 224
+# Millions, as published.
 PARAMS = {"xxs": 4.2, "xs": 7.2, "s": 12.3}
-"""Millions, as published."""
+# As published; multiply-accumulates.
 GFLOPS = {"xxs": 0.6, "xs": 1.1, "s": 2.0}
-"""As published; multiply-accumulates."""
 STEM_STRIDES = (2, 2, 1, 1)
 STAGES = 4
+# Variant and skip to a network.
 Build = Callable[[str, Downsample], nn.Module]
-"""Variant and skip to a network."""
 
 
 def has_the_published_shape(network: CloFormer | None = None) -> Finding:

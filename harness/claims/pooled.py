@@ -65,8 +65,8 @@ class Preset(StrEnum):
     COCO = "coco"
 
 
+# Images to train on, images to validate on, classes.
 _DATA = {Preset.VOC: (16_551, 4_952, 20), Preset.COCO: (*COCO_2017, 80)}
-"""Images to train on, images to validate on, classes."""
 
 
 def _printable(text: str) -> str:
@@ -75,8 +75,8 @@ def _printable(text: str) -> str:
     return text
 
 
+# A text that may be printed, whoever wrote it.
 Plain = Annotated[str, Field(max_length=2_000), AfterValidator(_printable)]
-"""A text that may be printed, whoever wrote it."""
 Facts = dict[str, Plain | bool | int | None]
 
 

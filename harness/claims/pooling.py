@@ -19,10 +19,10 @@ from harness.claims.verdict import Cell, Figure, Finding, judge
 from harness.cost.counts import module_cost
 
 POOLS = (1, 2, 4, 8)
+# Stride to channels of YOLOv5s's stages that the article's models put a block at.
 DETECTOR_WIDTHS = {8: 128, 16: 256, 32: 512}
-"""Stride to channels of YOLOv5s's stages that the article's models put a block at."""
+# Channels and pool to an attention that keeps the map.
 Build = Callable[[int, int], nn.Module]
-"""Channels and pool to an attention that keeps the map."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,11 +29,11 @@ from harness.record.study import StudyRecord
 from harness.storage.records import load_record
 
 RESULT = "result.json"
+# Bytes on disk that a finished training leaves at most: a parameter in its weights and in two checkpoints of half
+# precision, one of 300 detections of an image in its matches, and what grows with neither.
 _A_PARAMETER, _A_DETECTION, _A_TRAINING = 8, 16, 2_000_000
-"""Bytes on disk that a finished training leaves at most: a parameter in its weights and in two checkpoints of half
-precision, one of 300 detections of an image in its matches, and what grows with neither."""
+# Bytes a parameter of two checkpoints that hold the moving average and two moments of the optimiser.
 _AT_WORK = 12
-"""Bytes a parameter of two checkpoints that hold the moving average and two moments of the optimiser."""
 
 
 def run_preset(

@@ -19,8 +19,8 @@ from harness.architecture.choices import Recipe
 from harness.record.state import State
 from harness.record.study import StudyRecord
 
+# Images of COCO's train2017 and val2017.
 COCO_2017 = (118_287, 5_000)
-"""Images of COCO's train2017 and val2017."""
 
 
 class PublishedModel(BaseModel):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+# Channels of the maps that are used.
 WIDTH = 8
-"""Channels of the maps that are used."""
 
 
 def pixels_reached(module: nn.Module, side: int) -> Tensor:

@@ -48,8 +48,8 @@ _FILES = {
 }
 _STRIDE = 32  # any size that data are checked for; that of the trainings is checked with them
 _FREQUENCY = "frequency.local_branch_supplies_high_frequencies"
+# Validation images whose spectra are compared.
 _IMAGES = 64
-"""Validation images whose spectra are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+# One entry of a table; a float that is not finite counts as absent.
 Cell = str | int | float | bool | None
-"""One entry of a table; a float that is not finite counts as absent."""
 
 
 class Verdict(StrEnum):

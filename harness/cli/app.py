@@ -53,10 +53,10 @@ def program(
     """Search where and in which shape Clo blocks pay in a detector, and read the answer."""
 
 
+# What a person wants to do, in the order of `clo --help`.
 JUDGE, SEARCH, READ, MEASURE, TAKE_HOME = (
     "Does a block pay?", "Search and compare", "Read and check", "Measure a model", "Take home"
 )  # fmt: skip
-"""What a person wants to do, in the order of `clo --help`."""
 _PANELS = {
     JUDGE: (judge, plan),
     SEARCH: (search, ablate, train, reproduce),

@@ -17,11 +17,12 @@ from harness.common.isolation import program
 from harness.record.settings import SearchSettings, search_settings
 
 Hours = Annotated[float, typer.Option(help="Hours that you have, by the clock.")]
+# Settings of a search that a person decides; the hours decide the others.
 PLANNED = (
     "data", "base", "imgsz", "batch", "epochs", "min_gain", "device", "workers", "threads", "allow_unusable",
     "allow_val_in_train", "study", "results",
 )  # fmt: skip
-"""Settings of a search that a person decides; the hours decide the others."""
+# What is otherwise than in a search.
 SAID = {
     "base": "Detector: name (yolov8n, yolo11s …), YAML or trained .pt, also one of other classes. [default: yolov5n]",
     "imgsz": "Side of the square input, in pixels. [default: the largest up to 640 that the hours hold; of the "
@@ -29,7 +30,6 @@ SAID = {
     "batch": "Batch size. [default: 16; 8 on a CPU and for the embedded data]",
     "epochs": "Epochs of a training. [default: what 480 steps take]",
 }
-"""What is otherwise than in a search."""
 
 
 @options_of(

@@ -27,8 +27,8 @@ class Kind(StrEnum):
     """What a folder holds; those first that others quote."""
 
     FIDELITY = "fidelity study"
+    # A search or an ablation.
     STUDY = "study"
-    """A search or an ablation."""
     LEDGER = "ledger of the article's claims"
     VERDICT = "verdict on a block"
 

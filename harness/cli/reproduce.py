@@ -160,11 +160,11 @@ def reproduce(
         raise typer.Exit(130)
 
 
+# Options that a preset takes.
 _OF_PRESET = {
     "preset", "data", "allow_unusable", "allow_val_in_train", "imgsz", "epochs", "batch", "seeds", "device", "threads",
     "timeout", "no_training", "results", "quiet", "as_json",
 }  # fmt: skip
-"""Options that a preset takes."""
 
 
 def _refuse_others(context: typer.Context, mode: str, known: set[str]) -> None:

@@ -113,8 +113,8 @@ def typed(given: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+# No detector has fewer parameters or MACs: a smaller number is one of millions whose M was left out.
 _LEAST_COUNT = 1000
-"""No detector has fewer parameters or MACs: a smaller number is one of millions whose M was left out."""
 
 
 def duration(text: str | None, option: str = "--timeout") -> float | None:

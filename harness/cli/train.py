@@ -15,8 +15,8 @@ from harness.common.errors import UserError
 from harness.record.own_files import refuse_others
 from harness.record.settings import EMBEDDED_DATA, LOADER_WORKERS, default_of
 
+# Default epochs of an architecture of a study: as many as Ultralytics trains by default.
 _OF_A_STUDY = 100
-"""Default epochs of an architecture of a study: as many as Ultralytics trains by default."""
 
 
 def train(

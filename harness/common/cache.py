@@ -21,10 +21,10 @@ from portalocker import LockFlags
 from harness.common.errors import UserError
 from harness.common.isolation import cache_folder
 
+# Folder of the pretrained baselines, in the cache.
 BASES = "bases"
-"""Folder of the pretrained baselines, in the cache."""
+# Most that these may take: some hundred of the default base, or ten of a large one.
 LIMIT_BYTES = 1_000_000_000
-"""Most that these may take: some hundred of the default base, or ten of a large one."""
 _KINDS = {
     BASES: "pretrained baselines",
     "latency": "tables of latencies",
@@ -33,8 +33,8 @@ _KINDS = {
     "matplotlib": "font list",
     "scratch": "temporary files",
 }
+# Folders that are never cleared: locks of running programs, and Ultralytics' settings.
 _KEPT = {"locks", "Ultralytics"}
-"""Folders that are never cleared: locks of running programs, and Ultralytics' settings."""
 _USE, _IN_USE = ".use", ".in-use"
 _held: dict[Path, IO[str]] = {}
 

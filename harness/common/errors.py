@@ -30,12 +30,12 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+# What torch, CUDA, the operating system, C++, its loader of libraries and oneDNN call it.
 _TOO_LITTLE = re.compile(
     r"out of memory|can't allocate|cannot allocate memory|bad_alloc|failed to map segment"
     r"|could not create a primitive$",
     re.IGNORECASE,
 )
-"""What torch, CUDA, the operating system, C++, its loader of libraries and oneDNN call it."""
 
 
 def lacks_memory(error: BaseException) -> bool:
@@ -43,8 +43,9 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or _TOO_LITTLE.search(str(error)) is not None
 
 
+# Characters of a value that is quoted; of a longer one its kind is named.
 _MOST_SHOWN = 60
-"""Characters of a value that is quoted; of a longer one its kind is named."""
+# Type of an error to what would be right, with the names of its context.
 _EXPECTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
@@ -70,7 +71,6 @@ _EXPECTED = {
     "too_short": "a list of at least {min_length}",
     "string_pattern_mismatch": "a name of letters, digits and . _ -, a letter or digit first",
 }
-"""Type of an error to what would be right, with the names of its context."""
 
 
 def each_once(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -25,8 +25,8 @@ from portalocker import LockFlags
 from harness.common.errors import UserError
 from harness.common.isolation import cache_folder
 
+# How long somebody who wants to measure waits before saying what for.
 _UNSAID_S = 1.0
-"""How long somebody who wants to measure waits before saying what for."""
 _LOOK_AGAIN_S = 0.005
 
 

@@ -15,8 +15,8 @@ import platformdirs
 from harness.common.errors import UserError
 
 _CACHE_VARIABLE = "CLO_NAS_CACHE"
+# Set by the noxfile.
 _PROGRAM_VARIABLE = "CLO_NAS_PROGRAM"
-"""Set by the noxfile."""
 
 
 def cache_folder() -> Path:

@@ -22,11 +22,11 @@ from harness.common.isolation import program, usable_cores
 from harness.common.printable import quoted
 from harness.common.version import version
 
+# Distributions whose version bears on the figures.
 PACKAGES = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "optuna", "fvcore", "numpy", "pandas")
-"""Distributions whose version bears on the figures."""
 
+# The folder that holds the package: the clone, if it runs from one.
 _SOURCE = Path(__file__).resolve().parents[2]
-"""The folder that holds the package: the clone, if it runs from one."""
 
 
 class Checkout(TypedDict):

@@ -18,8 +18,8 @@ import yaml
 from harness.common.errors import UserError
 
 MOST_BYTES = 8_000_000
+# With every alias replaced by what it stands for; the largest data sets' class names are a quarter of it.
 MOST_VALUES = 200_000
-"""With every alias replaced by what it stands for; the largest data sets' class names are a quarter of it."""
 MOST_LEVELS = 40
 MOST_DIGITS = 60
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -112,8 +112,8 @@ def parse_yaml(text: str) -> Document:
         raise ValueError(f"a value does not fit its tag or form ({error})") from error
 
 
+# What PyYAML's conversions raise where a text is no number, date or truth value; the others are ValueErrors.
 _UNCONVERTED = (TypeError, LookupError, AttributeError, ArithmeticError)
-"""What PyYAML's conversions raise where a text is no number, date or truth value; the others are ValueErrors."""
 
 
 def _check_levels(text: str) -> None:

@@ -29,8 +29,8 @@ from harness.cost.operators import ATTENTION, HANDLERS, IGNORED, MANY_OPERANDS, 
 
 __all__ = ["IGNORED", "PRODUCT_NAMES", "Cost", "Handler", "model_cost", "module_cost", "trace"]
 
+# Operators whose multiply-accumulates are counted.
 PRODUCT_NAMES = frozenset({*PRODUCTS, "conv", "einsum", ATTENTION})
-"""Operators whose multiply-accumulates are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)

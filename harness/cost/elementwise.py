@@ -19,16 +19,18 @@ from typing import Any
 
 from fvcore.nn.jit_handles import batchnorm_flop_jit, get_shape, norm_flop_counter
 
+# Takes the traced inputs and outputs of one call; gives its elementwise operations.
 Formula = Callable[[list[Any], list[Any]], float]
-"""Takes the traced inputs and outputs of one call; gives its elementwise operations."""
 
+# Additions of a convolution's or a product's bias: one for each element of the output.
 BIAS = "bias"
-"""Additions of a convolution's or a product's bias: one for each element of the output."""
+# Scale, mask and softmax inside scaled-dot-product attention.
 ATTENTION_SOFTMAX = "attention_softmax"
-"""Scale, mask and softmax inside scaled-dot-product attention."""
+# Multiplications of an einsum that sums over nothing.
 EINSUM_MULTIPLY = "einsum_multiply"
-"""Multiplications of an einsum that sums over nothing."""
 
+# Operations for each element of the output. Copying by nearest-neighbour upsampling is 1 as in fvcore, GELU is x/√2,
+# erf, + 1, · x, / 2.
 PER_OUTPUT: Mapping[str, int] = {
     **dict.fromkeys(("add", "sub", "rsub", "mul", "div", "neg", "abs", "maximum", "minimum", "where"), 1),
     **dict.fromkeys(("exp", "log", "tanh", "sigmoid", "erf", "sqrt", "rsqrt", "pow", "reciprocal"), 1),
@@ -38,14 +40,12 @@ PER_OUTPUT: Mapping[str, int] = {
     **dict.fromkeys(("upsample_bilinear2d", "grid_sampler", "hardsigmoid"), 4),
     **dict.fromkeys(("gelu", "mish", "hardswish", "softmax", "log_softmax"), 5),
 }
-"""Operations for each element of the output. Copying by nearest-neighbour upsampling is 1 as in fvcore,
-GELU is x/√2, erf, + 1, · x, / 2."""
 
+# Operations for each element of the input: n − 1 additions and a division make a mean of n.
 PER_INPUT: Mapping[str, int] = {
     **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "cumsum", "adaptive_avg_pool2d"), 1),
     **dict.fromkeys(("linalg_vector_norm", "norm"), 2),
 }
-"""Operations for each element of the input: n − 1 additions and a division make a mean of n."""
 
 
 def _is_floating(value: Any) -> bool:
@@ -83,6 +83,7 @@ def _integers(value: Any) -> list[int]:
     return [item.toIValue() for item in value.node().inputs()] if constant is None else list(constant)
 
 
+# Formula of each elementwise operator, by its name in a trace.
 ELEMENTWISE: Mapping[str, Formula] = {
     **{name: _each(times, lambda _, outputs: outputs[0]) for name, times in PER_OUTPUT.items()},
     **{name: _each(times, lambda inputs, _: inputs[0]) for name, times in PER_INPUT.items()},
@@ -93,10 +94,9 @@ ELEMENTWISE: Mapping[str, Formula] = {
     "avg_pool2d": _pool(less=0),
     "max_pool2d": _pool(less=1),
 }
-"""Formula of each elementwise operator, by its name in a trace."""
 
+# Every name under which elementwise operations are counted.
 ELEMENTWISE_NAMES = frozenset({*ELEMENTWISE, BIAS, ATTENTION_SOFTMAX, EINSUM_MULTIPLY})
-"""Every name under which elementwise operations are counted."""
 
 
 def attention_softmax(inputs: list[Any], outputs: list[Any]) -> int:

@@ -20,15 +20,15 @@ from harness.cost.counts import PRODUCT_NAMES, Cost, cost_of_trace, square_input
 from harness.cost.elementwise import ELEMENTWISE_NAMES
 from harness.cost.operators import IGNORED
 
+# What is in no figure of any ledger; calls of single operators are in `ignored` and `uncounted`.
 NOT_COUNTED = (
     "moving, copying and reshaping data (cat, chunk, permute, contiguous, padding, gather)",
     "arithmetic on integers and truth values (sizes, indices, masks)",
     "non-maximum suppression, which follows the model",
     "workspaces within a single operator, in the peak activation bytes",
 )
-"""What is in no figure of any ledger; calls of single operators are in `ignored` and `uncounted`."""
+# Name of the row of what is computed outside all layers.
 REST = "other"
-"""Name of the row of what is computed outside all layers."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,19 +16,19 @@ from fvcore.nn.jit_handles import conv_flop_jit, get_shape
 
 from harness.cost.elementwise import ATTENTION_SOFTMAX, BIAS, EINSUM_MULTIPLY, ELEMENTWISE, attention_softmax
 
+# Takes the traced inputs and outputs of one call; gives its count under fvcore's operator name.
 Handler = Callable[[list[Any], list[Any]], Counter[str]]
-"""Takes the traced inputs and outputs of one call; gives its count under fvcore's operator name."""
 
+# Operators that make masks, indices and places; their calls are listed beside every result.
+#
+# fvcore's list of ignored operators holds besides these only what moves or reshapes data, computes sizes, or fills new
+# tensors; none of that is arithmetic on activations, and it is in no figure here.
 IGNORED: Mapping[str, str] = {
     **dict.fromkeys(("eq", "ne", "ge", "gt", "le", "lt"), "one comparison an element, for a mask or an index"),
     "bitwise_not": "one bit operation an element, of a mask",
     "remainder": "one division an element, of indices",
     "meshgrid": "places of pixels, made once for each image size",
 }
-"""Operators that make masks, indices and places; their calls are listed beside every result.
-
-fvcore's list of ignored operators holds besides these only what moves or reshapes data, computes sizes, or
-fills new tensors; none of that is arithmetic on activations, and it is in no figure here."""
 
 
 def _convolution(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
@@ -91,17 +91,17 @@ def _call(name: str) -> Handler:
 ATTENTION = "scaled_dot_product_attention"
 MANY_OPERANDS = "einsum of an ellipsis or not two operands"
 
+# Matrix products and the place of their left operand among the inputs.
 PRODUCTS = {
     "linear": 0, "matmul": 0, "mm": 0, "bmm": 0, "mv": 0, "dot": 0,
     "addmm": 1, "addmv": 1, "baddbmm": 1,
 }  # fmt: skip
-"""Matrix products and the place of their left operand among the inputs."""
 
+# What only moves data or changes its shape and is younger than fvcore's list of such operators.
 _MOVES = (
     *("alias", "clone", "expand_as", "flip", "mT", "movedim", "pixel_shuffle", "repeat", "reshape_as"),
     *("swapaxes", "unflatten", "view_as"),
 )
-"""What only moves data or changes its shape and is younger than fvcore's list of such operators."""
 
 HANDLERS: Mapping[str, Handler | None] = {
     "aten::_convolution": _convolution,

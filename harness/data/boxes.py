@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Of the maps that detectors predict from (P3, P4, P5), in pixels: the side of a cell.
 STRIDES = (8, 16, 32)
-"""Of the maps that detectors predict from (P3, P4, P5), in pixels: the side of a cell."""
+# Detections of an image that Ultralytics keeps: objects beyond these cannot be found.
 MOST_DETECTIONS = 300
-"""Detections of an image that Ultralytics keeps: objects beyond these cannot be found."""
+# Share of boxes below a cell of the finest map from which another image size is named.
 _MANY_TINY = 0.2
-"""Share of boxes below a cell of the finest map from which another image size is named."""
 _SIZES = (192, 256, 320, 416, 512, 640, 800, 960, 1280, 1600, 1920)
 
 

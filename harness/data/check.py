@@ -36,8 +36,8 @@ LARGE = 5_000  # images from which not every label is read
 _COLOURS = 3  # channels of an image
 _STRIDE = 32  # of the coarsest feature map of every base
 _KINDS = {"train": "training", "val": "validation"}
+# Validation objects below which a caution is given.
 _FEW_OBJECTS = 30
-"""Validation objects below which a caution is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

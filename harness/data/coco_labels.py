@@ -16,8 +16,8 @@ from typing import Any
 
 from harness.data.coco_file import CocoFile, CocoImage, counted
 
+# Left, top, width, height in pixels.
 Box = tuple[float, float, float, float]
-"""Left, top, width, height in pixels."""
 _CLIPPED = "out of the image, clipped in the labels"
 _DROPPED = "outside the image or without area, not in the labels"
 _TWICE = "of an object that is listed twice, once in the labels"

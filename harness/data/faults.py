@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+# Ultralytics' bound of a coordinate, a share of the image's side.
 _MOST = 1.01
-"""Ultralytics' bound of a coordinate, a share of the image's side."""
 _LEAST = -0.01
+# What is beyond this is meant as pixels.
 _PIXELS = 2.0
-"""What is beyond this is meant as pixels."""
 _PIXELS_LEAST = 10
 _HEADS = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
 

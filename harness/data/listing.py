@@ -17,11 +17,11 @@ from typing import Any, TypedDict
 from harness.common.errors import UserError
 from harness.data.root import refuse_windows, searched
 
+# Suffixes of images that Ultralytics does not list.
 _OTHER_IMAGES = frozenset(
     {"arw", "cr2", "cr3", "exr", "gif", "hdr", "jfif", "jpe", "jxl", "nef", "orf", "pbm", "pgm", "pnm", "ppm", "psd"}
     | {"raf", "ras", "raw", "rw2", "svg", "tga"}
 )
-"""Suffixes of images that Ultralytics does not list."""
 
 
 class Description(TypedDict, total=False):

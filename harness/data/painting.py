@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.int32]
+# Left, top, right, bottom in pixels; right and bottom excluded.
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels; right and bottom excluded."""
+# Alpha of full coverage; a power of two, to divide by shifting.
 OPAQUE = 256
-"""Alpha of full coverage; a power of two, to divide by shifting."""
 
 
 def generator(*entropy: int) -> np.random.Generator:

@@ -36,18 +36,18 @@ class Task(StrEnum):
     BEACON = "beacon"
 
 
+# Key of a data set's YAML that names its task.
 PLANTED = "planted"
-"""Key of a data set's YAML that names its task."""
 SOURCE = f"Scenes painted by clo-nas. {EFFECT_WAS_PLANTED} scenes.json tells where the mark and the rings are.\n"
 
+# The classes and their marks' colours.
 COLOURS = {"red": (200, 60, 60), "green": (60, 170, 70), "blue": (70, 90, 215), "yellow": (205, 185, 60)}
-"""The classes and their marks' colours."""
+# Points along a pixel's side that decide how much of it a ring covers.
 _SUB = 4
-"""Points along a pixel's side that decide how much of it a ring covers."""
+# Places tried for one ring.
 _TRIES = 60
-"""Places tried for one ring."""
+# Pixels between two rings, and between a ring and the border.
 _APART = 3
-"""Pixels between two rings, and between a ring and the border."""
 
 
 @dataclass(frozen=True, kw_only=True)

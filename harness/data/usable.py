@@ -48,12 +48,12 @@ def _file(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
+# Share of the images, or of the rows of labels, above which a data set with unusable ones is refused.
 MOST_UNUSABLE = 0.02
-"""Share of the images, or of the rows of labels, above which a data set with unusable ones is refused."""
+# Share of the validation images above which a data set is refused whose training images they are, too.
 MOST_SHARED = 0.02
-"""Share of the validation images above which a data set is refused whose training images they are, too."""
+# Names of files that a sentence shows.
 _SHOWN = 3
-"""Names of files that a sentence shows."""
 _UNLISTED = "in a format that Ultralytics does not list"
 
 

@@ -33,10 +33,10 @@ from harness.common.errors import UserError
 from harness.detectors.examined import fault_of_names
 
 SWITCH = "ULTRALYTICS_SAFE_LOAD"
+# Key of a model's YAML under which the files stand that register blocks of a user's own.
 BLOCK_FILES: Final = "blocks"
-"""Key of a model's YAML under which the files stand that register blocks of a user's own."""
+# Modules of classes that checkpoints name, by the names that they had before.
 _MOVED = {"harness.choices": "harness.architecture.choices"}
-"""Modules of classes that checkpoints name, by the names that they had before."""
 _OURS = ("harness.blocks.", "harness.detectors.", *(f"{module}." for module in (*_MOVED, *_MOVED.values())))
 _WRAPPED = "_clo_nas_wraps"
 Loader = Callable[..., tuple[dict[str, Any], str]]

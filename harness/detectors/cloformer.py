@@ -25,12 +25,12 @@ from harness.blocks.official import OfficialModule, OfficialStateDictError, pref
 from harness.common.errors import UserError
 from harness.detectors.model_yaml import Description
 
+# What the names of these detectors begin with; the variant's follows.
 CLOFORMER_PREFIX = "cloformer-"
-"""What the names of these detectors begin with; the variant's follows."""
+# YOLOv8n's and YOLOv8s' share of the bottlenecks in the neck: one a layer.
 _NECK_DEPTH = 0.33
-"""YOLOv8n's and YOLOv8s' share of the bottlenecks in the neck: one a layer."""
+# Of the running statistics: Ultralytics' own, as in the other layers of a detector.
 _MOMENTUM = 0.03
-"""Of the running statistics: Ultralytics' own, as in the other layers of a detector."""
 
 
 class OfficialNorm(nn.BatchNorm2d):

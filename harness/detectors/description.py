@@ -17,14 +17,14 @@ from harness.detectors.cloformer import CLOFORMER_PREFIX, cloformer_config
 from harness.detectors.forks import in_our_form
 from harness.detectors.model_yaml import Description
 
+# Folder of the model YAMLs that Ultralytics lacks.
 _OWN_YAMLS = Path(__file__).parent
-"""Folder of the model YAMLs that Ultralytics lacks."""
+# Channels of an image: data, measurements and trainings here have no others.
 _COLOURS = 3
-"""Channels of an image: data, measurements and trainings here have no others."""
+# Heads of detectors that see the image alone.
 _HEADS = frozenset({"Detect", "v10Detect"})
-"""Heads of detectors that see the image alone."""
+# What the names of heads begin with that compare image features with embeddings of a text.
 _NEED_TEXT = ("World", "YOLOE")
-"""What the names of heads begin with that compare image features with embeddings of a text."""
 
 
 def describe(spec: str) -> Description:

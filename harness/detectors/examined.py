@@ -17,17 +17,17 @@ import torch
 from torch import nn
 
 _HEAD_BYTES = 512
+# Buffers that the counter THOP leaves on the modules of a network that it has counted.
 _COUNTERS = ("total_ops", "total_params")
-"""Buffers that the counter THOP leaves on the modules of a network that it has counted."""
 _AS_TRAINED = "give the checkpoint that its training wrote, such as best.pt or last.pt"
 _PAGE = "is a web page under the name of a checkpoint, as a failed download leaves it; download the file anew"
 _POINTER = "is a Git LFS pointer, a few lines of text in the place of the file; fetch the file with `git lfs pull`"
 _DAMAGED = "is damaged, or a part of a checkpoint, as a broken download leaves it; download or copy it anew"
+# The beginnings of texts that stands in a checkpoint's place, in small letters, and what it is.
 _TEXTS = (
     ("version https://git-lfs", _POINTER),
     *((start, _PAGE) for start in ("<!doctype", "<html", "<head", "<?xml", "<!--")),
 )
-"""The beginnings of texts that stands in a checkpoint's place, in small letters, and what it is."""
 
 
 def fault_of_file(path: Path) -> str | None:

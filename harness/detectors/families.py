@@ -100,8 +100,8 @@ def resolve_base(spec: str) -> Base:
     return Base(name=path.stem if path.suffix else path.name, config=describe(spec))
 
 
+# Names of a family's sizes, the smallest first, as they end the names of its models.
 _SIZES = (("n", "s", "m", "l", "x"), ("t", "s", "m", "c", "e"), ("xxs", "xs", "s"))
-"""Names of a family's sizes, the smallest first, as they end the names of its models."""
 
 
 def next_size(spec: str) -> Base:

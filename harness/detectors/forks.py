@@ -26,8 +26,8 @@ from harness.detectors.rows import BUILD_ERRORS, FORKS_OWN, check_names, faulty_
 
 _REGISTERED = {"CBAM": "cbam", "SE": "se"}
 _HEADS, _KERNEL, _WINDOW = 8, 5, 4
+# Side of a kernel, in pixels, beyond which an odd number is none.
 _MOST_KERNEL = 15
-"""Side of a kernel, in pixels, beyond which an odd number is none."""
 
 
 def in_our_form(config: Description, spec: str) -> Description:

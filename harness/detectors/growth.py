@@ -35,8 +35,8 @@ from ultralytics.nn.modules.conv import Conv, RepConv
 from harness.detectors.weights import Transfer, transfer
 from harness.detectors.yolov7 import ELAN
 
+# Layers whose hidden channels can be widened: convolutions alone, with input and output as they are.
 GROWING = (C3, C2f, C3k2, ELAN, ELAN1, RepNCSPELAN4)
-"""Layers whose hidden channels can be widened: convolutions alone, with input and output as they are."""
 _PARTS = (Conv, RepConv, Bottleneck, RepBottleneck, C3k, RepCSP)
 _PLAIN = (nn.Conv2d, nn.BatchNorm2d, nn.Sequential, nn.ModuleList, nn.Identity)
 _ACTIVATIONS = "torch.nn.modules.activation"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from ultralytics.nn.modules.block import Bottleneck, RepBottleneck
 
+# Those whose forward is the one above; of other subclasses we do not know it.
 _KNOWN = (Bottleneck, RepBottleneck)
-"""Those whose forward is the one above; of other subclasses we do not know it."""
 
 
 class BottleneckWithBlock(nn.Module):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+# [from, repeats, module, args].
 Row = list[Any]
-"""[from, repeats, module, args]."""
 
 
 class Description(TypedDict, total=False):
@@ -21,7 +21,7 @@ class Description(TypedDict, total=False):
     activation: str
     anchors: object
     yaml_file: str
+    # Channels of the head's class branches, where a checkpoint's are others than Ultralytics' rule makes of `nc`.
     class_width: int
-    """Channels of the head's class branches, where a checkpoint's are others than Ultralytics' rule makes of `nc`."""
+    # Files of a user's own blocks.
     blocks: list[str]
-    """Files of a user's own blocks."""

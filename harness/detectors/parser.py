@@ -44,15 +44,15 @@ from harness.detectors.inside import put_inside
 from harness.detectors.model_yaml import Description
 from harness.detectors.yolov7 import YOLOV7_LAYERS
 
+# Layers that keep the channels of their input.
 KEEPING: tuple[type[nn.Module], ...] = (CloAttention, CloBlock, RegisteredBlock)
-"""Layers that keep the channels of their input."""
 _KEEPING_BY_NAME = {layer.__name__: layer for layer in KEEPING}
+# Layers that do not: their first two arguments are the channels of input and output.
 CHANGING: dict[str, type[nn.Module]] = {
     layer.__name__: layer for layer in (CloFormerStem, CloFormerStage, *YOLOV7_LAYERS)
 }
-"""Layers that do not: their first two arguments are the channels of input and output."""
+# Key of the argument that says what goes into a layer's bottlenecks: {inside: {class name: arguments}}.
 INSIDE = "inside"
-"""Key of the argument that says what goes into a layer's bottlenecks: {inside: {class name: arguments}}."""
 
 _RELIED_ON = (
     "globals()[m]",
@@ -66,8 +66,8 @@ _RELIED_ON = (
     "Conv.default_act = default_act",
 )
 _WRAPPED = "_clo_nas_wraps"
+# Classes beyond which Ultralytics makes class branches no wider.
 _MOST_COUNTED = 100
-"""Classes beyond which Ultralytics makes class branches no wider."""
 
 Parser = Callable[..., tuple[nn.Sequential, list[int]]]
 

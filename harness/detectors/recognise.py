@@ -22,8 +22,8 @@ from harness.detectors.parser import INSIDE
 from harness.detectors.sites import Site
 
 _BLOCKS = ("CloBlock", "CloAttention", "RegisteredBlock")
+# Layer of the base, mode, class and arguments of each block.
 _Found = tuple[tuple[int, Mode, str, list[Any]], ...]
-"""Layer of the base, mode, class and arguments of each block."""
 
 
 def recognised(config: Description, base: Base, sites: Mapping[str, Site]) -> Architecture | None:

@@ -13,12 +13,12 @@ from ultralytics.nn import tasks
 from harness.common.errors import UserError
 from harness.detectors.model_yaml import Description, Row
 
+# Attention layers that `forks` reads as people write them.
 FORKS_OWN = ("CBAM", "SE", "CloAttention")
-"""Attention layers that `forks` reads as people write them."""
+# Side of the image that a description is tried on, in pixels.
 _SIDE = 256
-"""Side of the image that a description is tried on, in pixels."""
+# What Ultralytics' parser and its layers raise where a description is wrong.
 BUILD_ERRORS = (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError)
-"""What Ultralytics' parser and its layers raise where a description is wrong."""
 
 
 def check_names(rows: Sequence[Row], spec: str) -> None:

@@ -20,15 +20,15 @@ from harness.common.errors import UserError
 from harness.detectors.families import Base
 from harness.detectors.inside import bottleneck_channels
 
+# Layers that end the backbone after its last stage; each is a site under its own name.
 _OWN_NAME = frozenset({"SPP", "SPPF", "SPPELAN", "SPPCSPC", "C2PSA", "C2fPSA", "PSA", "AIFI"})
-"""Layers that end the backbone after its last stage; each is a site under its own name."""
+# Layers of a neck that move, resize or join maps, and so do not end a stage.
 _NO_STAGE = frozenset(
     {
         *("Conv", "Concat", "Upsample", "DWConv", "GhostConv", "ConvTranspose2d", "Identity", "SCDown", "ADown"),
         *("AConv", "MaxPool2d", "MPConv", "RepConvolution"),
     }
 )
-"""Layers of a neck that move, resize or join maps, and so do not end a stage."""
 _SMALLEST_STRIDE = 4
 
 

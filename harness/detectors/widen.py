@@ -32,8 +32,8 @@ from harness.detectors.model_yaml import Description
 from harness.detectors.sites import output_maps
 from harness.detectors.yolov7 import ELAN
 
+# Hidden channels that a layer is widened by at a time: its bottlenecks may have half of them, rounded down.
 STEP = 2
-"""Hidden channels that a layer is widened by at a time: its bottlenecks may have half of them, rounded down."""
 
 
 def hidden_channels(layer: Any) -> int:

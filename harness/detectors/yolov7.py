@@ -130,5 +130,5 @@ class RepConvolution(RepConv):
         super().__init__(channels, out_channels, act=Conv.default_act, bn=True)
 
 
+# Their first two arguments are the channels of input and output, as `parser.CHANGING` asks.
 YOLOV7_LAYERS: tuple[type[nn.Module], ...] = (ELAN, MPConv, SPPCSPC, RepConvolution)
-"""Their first two arguments are the channels of input and output, as `parser.CHANGING` asks."""

@@ -10,16 +10,16 @@ from pathlib import Path
 class Form(StrEnum):
     """What of an architecture is taken home; each but the last is a folder with a card and a script."""
 
+    # The model, to be trained.
     YAML = "yaml"
-    """The model, to be trained."""
+    # With trained weights, for Ultralytics.
     PT = "pt"
-    """With trained weights, for Ultralytics."""
+    # With trained weights, for ONNX Runtime.
     ONNX = "onnx"
-    """With trained weights, for ONNX Runtime."""
+    # For stock Ultralytics without clo-nas: the blocks as one file, the model, its weights where it has some.
     STANDALONE = "standalone"
-    """For stock Ultralytics without clo-nas: the blocks as one file, the model, its weights where it has some."""
+    # Base and placements: one file that `clo` takes as a MODEL.
     ARCHITECTURE = "architecture"
-    """Base and placements: one file that `clo` takes as a MODEL."""
 
     @property
     def has_weights(self) -> bool:

@@ -28,11 +28,11 @@ from harness.detectors.parser import CHANGING, INSIDE, KEEPING
 
 MODULE = "clo_block"
 FILE = f"{MODULE}.py"
+# Of `harness.blocks`, each after those that it imports.
 _MODULES = ("layout", "depthwise", "official", "operators", "ffn", "attention", "block", "registry", "controls")
-"""Of `harness.blocks`, each after those that it imports."""
 _OURS = "harness."
+# Registered when their module is imported; nothing names them.
 _CONTROLS = ("SqueezeExcitation", "CBAM")
-"""Registered when their module is imported; nothing names them."""
 
 _HEAD = '''"""{blocks}, for stock Ultralytics: `import clo_block; clo_block.register()` before a model is read.
 

@@ -39,14 +39,14 @@ from harness.training.curve import curve_path
 from harness.training.image_matches import LEAST_DRAWN, Array
 
 Scalar = str | int | float | bool
+# By what a tracker knows a run that is there already, whether it has changed, and a study's data set.
 KEY, CONTENT, STUDY = "clo_nas.training", "clo_nas.content", "clo_nas_study"
-"""By what a tracker knows a run that is there already, whether it has changed, and a study's data set."""
+# MLflow's words.
 _ENDS: Mapping[str, str] = {State.COMPLETE: "FINISHED", State.INTERRUPTED: "KILLED"}
-"""MLflow's words."""
+# Of TensorBoard's files that were written here.
 _SUFFIX = ".clo_nas"
-"""Of TensorBoard's files that were written here."""
+# Letters of a parameter, of which MLflow takes 6,000; the last step that a float can tell from the next.
 _LONGEST, _FURTHEST = 5_000, 2**53
-"""Letters of a parameter, of which MLflow takes 6,000; the last step that a float can tell from the next."""
 _QUIET = {  # unless the user has said otherwise
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",

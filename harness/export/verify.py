@@ -20,8 +20,8 @@ from harness.export import fresh_process
 from harness.export.exported import Form
 from harness.latency.runtimes import Dtype, prediction, relative_difference
 
+# Largest relative difference of a channel where PyTorch runs both; the order of sums may differ, the rest may not.
 _SAME_CODE = 1e-4
-"""Largest relative difference of a channel where PyTorch runs both; the order of sums may differ, the rest may not."""
 _SECONDS = 600.0
 _WITHOUT_US = frozenset({Form.ONNX, Form.STANDALONE})
 

@@ -31,8 +31,8 @@ from harness.record.study import BASE
 from harness.storage.study import SearchStudy
 from harness.training.accuracy import Schedule, Training
 
+# Folder in the results folder that keeps pretrained baselines which a cluster's nodes have to see.
 SHARED_BASES = ".bases"
-"""Folder in the results folder that keeps pretrained baselines which a cluster's nodes have to see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +219,8 @@ def _layers(base: Base) -> int:
     return len(base.config["backbone"]) + len(base.config["head"])
 
 
+# In the study's folder.
 FILE = "base.pt"
-"""In the study's folder."""
 
 
 def shared_base(

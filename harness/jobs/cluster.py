@@ -18,8 +18,8 @@ from harness.common.errors import UserError
 from harness.common.machine import Surroundings, device_kind, environment
 from harness.record.cluster_settings import ClusterSettings
 
+# Distributions that bear on a training's figures.
 _SAME = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "numpy")
-"""Distributions that bear on a training's figures."""
 
 
 @dataclass(frozen=True, kw_only=True)

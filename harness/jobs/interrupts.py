@@ -14,8 +14,8 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
+# What a live view hid: nobody else brings it back when a program ends at once.
 _SHOW_CURSOR = b"\x1b[?25h\n"
-"""What a live view hid: nobody else brings it back when a program ends at once."""
 
 
 class Interrupts:

@@ -20,10 +20,10 @@ from harness.record.state import Failure
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 _NO_CLUSTER = ClusterSettings()
+# Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`).
 _MEMORY_OF_A_TRAINING = 1.2e9
-"""Bytes that a training on CPU may need; YOLOv5n at 128 px peaked at 0.65 GB (`benchmarks/workers.py`)."""
+# Default number of trainings at once on CPU; more is asked for with `--workers`.
 _MOST_WORKERS = 4
-"""Default number of trainings at once on CPU; more is asked for with `--workers`."""
 
 
 @dataclass(frozen=True, kw_only=True)

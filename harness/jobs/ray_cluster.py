@@ -28,14 +28,14 @@ from harness.jobs.cluster import Cluster, Facts, Node, able, asked_resources, lo
 from harness.jobs.ray_inside import Board
 from harness.record.cluster_settings import ClusterSettings
 
+# Most seconds that a head may take to answer at all.
 ANSWER_S = 5.0
-"""Most seconds that a head may take to answer at all."""
+# Most seconds that a node may take to say what it is; its first task may wait for others' to end.
 _NODES_S = 300.0
-"""Most seconds that a node may take to say what it is; its first task may wait for others' to end."""
+# Pause between two looks at the cluster.
 LOOK_S = 0.5
-"""Pause between two looks at the cluster."""
+# What asking a node for its GPU's model takes of one.
 _PART_OF_A_GPU = 0.01
-"""What asking a node for its GPU's model takes of one."""
 
 
 class RayCluster(Cluster):

@@ -22,8 +22,8 @@ from harness.jobs.cluster import go_to, several_kinds
 from harness.jobs.progress import Throttle
 from harness.training.child import Report, Say, outcome_of
 
+# Pause between two words of a task.
 _TELL_S = 0.5
-"""Pause between two words of a task."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,8 @@ from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS
 from harness.storage.records import load_record, study_names
 from harness.training.accuracy import PUBLISHED_AUGMENTATION
 
+# Entry of what a study's trials share: `published`, of photographs since they get Ultralytics' own.
 AUGMENTATION = "augmentation"
-"""Entry of what a study's trials share: `published`, of photographs since they get Ultralytics' own."""
 
 
 class Asked(Protocol):

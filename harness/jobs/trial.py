@@ -24,10 +24,10 @@ from harness.training.curve import curve_path, write_curve
 from harness.training.image_matches import matches_path, write_matches
 from harness.training.recipe import train_published
 
+# Folder in the study's folder that takes the matches of the trainings that judge.
 MATCHES = "matches"
-"""Folder in the study's folder that takes the matches of the trainings that judge."""
+# Folder in the study's folder that takes every training's learning curve.
 CURVES = "curves"
-"""Folder in the study's folder that takes every training's learning curve."""
 
 
 @dataclass(frozen=True, kw_only=True)

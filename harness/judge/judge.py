@@ -44,18 +44,18 @@ from harness.search.promotion import LONGER
 from harness.search.run import StoppedError, search
 from harness.storage.records import load_record
 
+# What a person calls the Clo blocks of the default space.
 CLO = "clo"
-"""What a person calls the Clo blocks of the default space."""
+# Of the hours that the pilot left, what the search gets; of those that it leaves, what the comparison gets.
 SEARCH_SHARE, CONFIRM_SHARE = 0.45, 0.6
-"""Of the hours that the pilot left, what the search gets; of those that it leaves, what the comparison gets."""
+# What a quick control takes at most on two cores: with less than that to spare none is run.
 CONTROL_HOURS = 0.25
-"""What a quick control takes at most on two cores: with less than that to spare none is run."""
+# Seeds of the comparison begin so far after the search's, which they must not share.
 _FRESH = 100
-"""Seeds of the comparison begin so far after the search's, which they must not share."""
+# Baseline, block, and the base widened to its parameters and to its MACs.
 _ARMS = 4
-"""Baseline, block, and the base widened to its parameters and to its MACs."""
+# Fewest and most seeds of the comparison.
 _SEEDS = (2, 8)
-"""Fewest and most seeds of the comparison."""
 _LONG_SEEDS = (2, 3)
 PLAN = "plan.json"
 

@@ -33,15 +33,16 @@ from harness.search.setting import Setting, prepare_search
 from harness.storage.records import begun_with
 from harness.training.pace import PaceRequest, measure_pace
 
+# Most of the hours that a pilot may take, but for what no search can do without.
 SHARE = 0.1
-"""Most of the hours that a pilot may take, but for what no search can do without."""
+# Most seeds of the pilot's candidate.
 _SEEDS = 5
-"""Most seeds of the pilot's candidate."""
+# Sides of the input, in pixels, from which a plan chooses where nobody says one.
 SIZES = (640, 512, 416, 320, 256, 192, 160, 128)
-"""Sides of the input, in pixels, from which a plan chooses where nobody says one."""
+# Trainings, the pretrained baseline counted as epochs, that a size has room for: a search of five, and its judging.
 _TRAININGS = 30
-"""Trainings, the pretrained baseline counted as epochs, that a size has room for: a search of five, and its judging."""
 # Committed studies differ by factors of ten: the 95 % interval of 2 degrees of freedom is from half to six times.
+# How one seed's gain scatters where a pilot cannot tell, by whether the data are embedded.
 PRIORS = {
     True: SeedNoise(
         sd=PRIOR_SD, df=2, origin="a recorded standard deviation, of 36 architectures on the embedded digits"
@@ -53,7 +54,6 @@ PRIORS = {
         "it may be another",
     ),
 }
-"""How one seed's gain scatters where a pilot cannot tell, by whether the data are embedded."""
 
 
 @dataclass(frozen=True, kw_only=True)

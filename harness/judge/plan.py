@@ -11,10 +11,10 @@ from harness.jobs.plan import Pace, plan
 from harness.record.ladder import Ladder, Rung
 
 CANDIDATES = (1, 3, 5, 10, 20, 40)
+# Of a search: beyond them more candidates are worth more than narrower intervals.
 _MOST_SEEDS = 20
-"""Of a search: beyond them more candidates are worth more than narrower intervals."""
+# Gains, in mAP50-95, of which is said what they would take.
 _WANTED = (0.05, 0.02, 0.01, 0.005, 0.002)
-"""Gains, in mAP50-95, of which is said what they would take."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,8 +31,8 @@ from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
 from harness.record.tables import is_study, read_study
 
+# What a verdict's page needs besides the tables of its studies.
 KEPT = "judged.json"
-"""What a verdict's page needs besides the tables of its studies."""
 
 
 class Verdict(StrEnum):

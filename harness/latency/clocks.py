@@ -25,8 +25,8 @@ class Clock(Protocol):
 class WallClock:
     """The host's monotonic clock."""
 
+    # Whether a pass finds in the cache what the passes before left there.
     l2_cache = "warm"
-    """Whether a pass finds in the cache what the passes before left there."""
 
     def seconds(self) -> float:
         """See `Clock.seconds`."""
@@ -43,8 +43,8 @@ class WallClock:
         time.sleep(seconds)
 
 
+# More than any GPU's L2 cache had when this was written.
 _UNKNOWN_L2_BYTES = 256 * 2**20
-"""More than any GPU's L2 cache had when this was written."""
 
 
 class CudaClock(WallClock):

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import torch
 
+# NVML's bits (nvml.h, nvmlClocksThrottleReasons) in words.
 _THROTTLE_REASONS = {
     0x001: "gpu idle",
     0x002: "application clocks setting",
@@ -26,7 +27,6 @@ _THROTTLE_REASONS = {
     0x200: "board limit",
     0x400: "reliability",
 }
-"""NVML's bits (nvml.h, nvmlClocksThrottleReasons) in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,12 +27,12 @@ from harness.common.errors import UserError
 from harness.latency.clocks import Clock
 from harness.latency.intervals import Samples
 
+# Passes with the same guests in a row; the first warms the caches up, and its times are thrown away.
 _PASSES = 3
-"""Passes with the same guests in a row; the first warms the caches up, and its times are thrown away."""
+# Percentile of the times of a piece that counts as its time.
 _USUAL = 25
-"""Percentile of the times of a piece that counts as its time."""
+# Rounds measured even beyond the time that they should take.
 _FEWEST_ROUNDS = 2
-"""Rounds measured even beyond the time that they should take."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -33,10 +33,10 @@ import scipy.stats
 Samples = npt.NDArray[np.float64]
 
 _RESAMPLES = 1000
+# Factor on the half widths, see above; it does not count for when a measurement is precise enough to stop.
 LONGER = 1.2
-"""Factor on the half widths, see above; it does not count for when a measurement is precise enough to stop."""
+# Blocks stay shorter than the cube root where there would be fewer of them.
 _FEWEST_BLOCKS = 5
-"""Blocks stay shorter than the cube root where there would be fewer of them."""
 
 
 def ratio_with_interval(rounds: Samples, seed: int = 0, group: int = 1) -> tuple[float, float, float]:

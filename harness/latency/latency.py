@@ -43,8 +43,8 @@ __all__ = [
     "ratio_with_interval",
 ]
 
+# Most of the time limit that warming up may take.
 _WARM_UP_SHARE = 0.15
-"""Most of the time limit that warming up may take."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

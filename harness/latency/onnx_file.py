@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from harness.common.errors import UserError
 
+# Version of ONNX's operators that files are written for: the newest that torch's older exporter knows.
 OPSET = 17
-"""Version of ONNX's operators that files are written for: the newest that torch's older exporter knows."""
+# Names in the graph, as Ultralytics' own exports have them.
 INPUT, OUTPUT = "images", "output0"
-"""Names in the graph, as Ultralytics' own exports have them."""
 
 
 def onnxruntime_for(purpose: str) -> Any:

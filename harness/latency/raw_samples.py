@@ -15,8 +15,8 @@ from harness.common.atomic import whole
 from harness.latency.latency import Latency
 from harness.record.own_files import MADE_BY
 
+# Key of the Parquet schema's metadata under which the figures and conditions lie, as JSON.
 METADATA_KEY = b"clo_nas_latency"
-"""Key of the Parquet schema's metadata under which the figures and conditions lie, as JSON."""
 
 
 def to_frame(latency: Latency) -> pd.DataFrame:

@@ -20,32 +20,32 @@ from harness.cost.ledger import deployed
 from harness.detectors.tensorrt_engine import tensorrt_engine, tensorrt_for
 from harness.latency.onnx_file import INPUT, onnx_file, onnxruntime_for
 
+# One forward pass on an image that it holds; gives the model's outputs.
 Pass = Callable[[], object]
-"""One forward pass on an image that it holds; gives the model's outputs."""
 
+# Passes after which an engine has compiled all it will: Ultralytics' head makes its anchors in the first.
 _FIRST_PASSES = 3
-"""Passes after which an engine has compiled all it will: Ultralytics' head makes its anchors in the first."""
 _ONNX_MODE = "latency: mode onnxruntime"
 _TENSORRT_MODE = "latency: mode tensorrt"
+# Column of the confidence in detections (x, y, x, y, confidence, class).
 _SCORE = 4
-"""Column of the confidence in detections (x, y, x, y, confidence, class)."""
+# Values below are zero when answers are compared: neither float16 nor ONNX Runtime's sigmoid has digits there.
 _SMALLEST = 1e-5
-"""Values below are zero when answers are compared: neither float16 nor ONNX Runtime's sigmoid has digits there."""
 
 
 class Mode(StrEnum):
     """What runs the model."""
 
+    # PyTorch, operator by operator.
     EAGER = "eager"
-    """PyTorch, operator by operator."""
+    # `torch.compile` with its default backend, for this one image shape.
     COMPILE = "compile"
-    """`torch.compile` with its default backend, for this one image shape."""
+    # PyTorch's kernels, recorded once and replayed: no launch by launch from Python.
     CUDA_GRAPHS = "cuda_graphs"
-    """PyTorch's kernels, recorded once and replayed: no launch by launch from Python."""
+    # ONNX Runtime on the CPU, from torch's export.
     ONNXRUNTIME = "onnxruntime"
-    """ONNX Runtime on the CPU, from torch's export."""
+    # TensorRT on CUDA in float16, by Ultralytics' own exporter and as Ultralytics runs it.
     TENSORRT = "tensorrt"
-    """TensorRT on CUDA in float16, by Ultralytics' own exporter and as Ultralytics runs it."""
 
 
 class Dtype(StrEnum):

@@ -41,21 +41,21 @@ from harness.latency.latency import interleaved_latency
 from harness.space import SearchSpace
 from harness.space.table import SpaceTable
 
+# Blocks that are built at a time; what was measured is kept after each such lot.
 _AT_ONCE = 128
-"""Blocks that are built at a time; what was measured is kept after each such lot."""
 _ROUNDS = 6
+# Share of the limit after which no more blocks are timed; without architectures the table has no error to tell.
 _BLOCKS_SHARE = 0.6
-"""Share of the limit after which no more blocks are timed; without architectures the table has no error to tell."""
+# Time limit of an architecture that is begun just before the survey's; it has its five rounds all the same.
 _LEAST_S = 0.1
-"""Time limit of an architecture that is begun just before the survey's; it has its five rounds all the same."""
+# How long it waits for another search before it says so.
 _UNSAID_S = 1.0
-"""How long it waits for another search before it says so."""
 _SEED = 0
 _CLASSES = {layer.__name__: layer for layer in KEEPING}
 
 
+# Called with the phase, or what is waited for, and the finished and the total steps.
 Progress = Callable[[str, int, int], None]
-"""Called with the phase, or what is waited for, and the finished and the total steps."""
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

@@ -38,8 +38,8 @@ from harness.latency.survey import Measurements, block_id
 from harness.space import SearchSpace
 from harness.space.table import Indices, SpaceTable
 
+# Weight of each choice's squared effect beside one squared error: a choice seen twice is believed mostly.
 _RIDGE = 0.1
-"""Weight of each choice's squared effect beside one squared error: a choice seen twice is believed mostly."""
 
 
 def estimated(measured: Mapping[str, float], missing: Iterable[str]) -> dict[str, float]:
@@ -79,8 +79,8 @@ def _choices(value: Any, place: str = "") -> Iterator[str]:
         yield f"{place} = {value!r}"
 
 
+# Architectures without which there is no error to speak of.
 FEWEST = 4
-"""Architectures without which there is no error to speak of."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

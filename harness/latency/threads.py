@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+# How long a number of threads is tried: six periods of a container's limit on processor time.
 _WINDOW_S = 0.6
-"""How long a number of threads is tried: six periods of a container's limit on processor time."""
+# Cores' worth of time that threads may lack together and still count as undisturbed; a busy neighbour takes 0.5.
 _LOST = 0.25
-"""Cores' worth of time that threads may lack together and still count as undisturbed; a busy neighbour takes 0.5."""
+# What a thread hashes at a time, without Python's lock: about a millisecond.
 _BLOCK = bytes(2**20)
-"""What a thread hashes at a time, without Python's lock: about a millisecond."""
 
 
 @dataclass(frozen=True, kw_only=True)

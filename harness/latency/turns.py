@@ -24,27 +24,27 @@ from harness.latency.clocks import Clock
 from harness.latency.intervals import LONGER, Samples, ratio_with_interval
 from harness.latency.runtimes import Pass
 
+# Rounds that are measured even beyond the time limit; fewer have no interval.
 _FEWEST_ROUNDS = 5
-"""Rounds that are measured even beyond the time limit; fewer have no interval."""
+# Rounds whose median time is compared with that of as many rounds before.
 _WARM_UP_ROUNDS = 4
-"""Rounds whose median time is compared with that of as many rounds before."""
+# The models warm up while a group of rounds takes less than this much of the group before.
 _STILL_WARMING = 0.97
-"""The models warm up while a group of rounds takes less than this much of the group before."""
+# Rounds between two pauses and copies of the models, where there is time for enough groups.
 _MOST_ROUNDS_A_GROUP = 5
-"""Rounds between two pauses and copies of the models, where there is time for enough groups."""
+# Groups of rounds that the time limit should allow.
 _GROUPS = 12
-"""Groups of rounds that the time limit should allow."""
+# Factor between the numbers of rounds at which the interval is looked at.
 _GROWTH = 1.2
-"""Factor between the numbers of rounds at which the interval is looked at."""
 
 
 class Stop(StrEnum):
     """Why measuring ended."""
 
+    # The interval of the ratio is as narrow as asked.
     PRECISE = "precise"
-    """The interval of the ratio is as narrow as asked."""
+    # The time was over before.
     TIME_LIMIT = "time limit"
-    """The time was over before."""
 
 
 @dataclass(frozen=True, kw_only=True)

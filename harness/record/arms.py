@@ -23,8 +23,8 @@ Change = Callable[[Placement], Placement]
 class Role(StrEnum):
     """What an arm is there for."""
 
+    # The base, trained as long: also the placebo of more training.
     BASELINE = "baseline"
-    """The base, trained as long: also the placebo of more training."""
     MODEL = "model"
     WITHOUT = "without a block"
     FACTOR = "one factor changed"
@@ -35,26 +35,27 @@ class Role(StrEnum):
 class Factor(StrEnum):
     """What can be changed in a Clo block, one at a time."""
 
+    # What the local heads compute: `conv`, `neighbourhood`, `window` or `attnconv`.
     OPERATOR = "operator"
-    """What the local heads compute: `conv`, `neighbourhood`, `window` or `attnconv`."""
+    # AttnConv's non-linearity: `tanh`, `sigmoid`, `softmax`, `none` or `swish_tanh`.
     GATE = "gate"
-    """AttnConv's non-linearity: `tanh`, `sigmoid`, `softmax`, `none` or `swish_tanh`."""
+    # Whether queries and keys, or values, are not aggregated by a depth-wise convolution: `no_qk`, `no_v`.
     AGGREGATION = "aggregation"
-    """Whether queries and keys, or values, are not aggregated by a depth-wise convolution: `no_qk`, `no_v`."""
+    # `local` or `global`: all heads in one branch.
     BRANCHES = "branches"
-    """`local` or `global`: all heads in one branch."""
+    # How many of the heads are global.
     GLOBAL_HEADS = "global_heads"
-    """How many of the heads are global."""
+    # Side of the windows that K and V are averaged over, in pixels; 1 is full K/V.
     KV_POOL = "kv_pool"
-    """Side of the windows that K and V are averaged over, in pixels; 1 is full K/V."""
+    # Side of the local depth-wise kernel, in pixels.
     KERNEL = "kernel"
-    """Side of the local depth-wise kernel, in pixels."""
+    # `conv` (ConvFFN), `plain` or `none`.
     FFN = "ffn"
-    """`conv` (ConvFFN), `plain` or `none`."""
+    # `identity`, `official` initialisation, or `bare`: the attention without norm, residual and FFN.
     START = "start"
-    """`identity`, `official` initialisation, or `bare`: the attention without norm, residual and FFN."""
 
 
+# What `factors: all` changes each to.
 LEVELS: dict[Factor, tuple[Level, ...]] = {
     Factor.OPERATOR: (Operator.CONV, Operator.NEIGHBOURHOOD, Operator.WINDOW),
     Factor.GATE: (Gate.TANH, Gate.SIGMOID, Gate.SOFTMAX, Gate.NONE),
@@ -66,7 +67,6 @@ LEVELS: dict[Factor, tuple[Level, ...]] = {
     Factor.FFN: (FeedForward.PLAIN, "none"),
     Factor.START: (Init.OFFICIAL, Kind.BARE),
 }
-"""What `factors: all` changes each to."""
 Factors = Mapping[Factor, Sequence[Level]]
 
 

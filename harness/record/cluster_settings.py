@@ -16,10 +16,10 @@ _Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class ExecutorKind(StrEnum):
     """Where trainings run."""
 
+    # In processes of this machine.
     LOCAL = "local"
-    """In processes of this machine."""
+    # As tasks of a Ray cluster.
     RAY = "ray"
-    """As tasks of a Ray cluster."""
 
 
 class ClusterSettings(BaseModel):

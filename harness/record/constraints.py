@@ -87,5 +87,5 @@ _COLUMNS = {
     "min_map50_95": "map50_95",
 }
 UNBOUNDED = Constraints()
+# The fields that decide what a sampler is asked: all trials of a study share them. Bounds may change.
 SITE_FIELDS = ("required_sites", "forbidden_sites")
-"""The fields that decide what a sampler is asked: all trials of a study share them. Bounds may change."""

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+# Version of the columns of trials.csv and trials.parquet. A new column leaves it as it is; one that is removed or
+# renamed, or that changes its type, unit or meaning, raises it by one.
 TRIALS_SCHEMA_VERSION = 1
-"""Version of the columns of trials.csv and trials.parquet. A new column leaves it as it is; one that is removed or
-renamed, or that changes its type, unit or meaning, raises it by one."""
 
 
 class Kind(StrEnum):
@@ -26,10 +26,10 @@ class Kind(StrEnum):
     WHOLE = "int64"
     NUMBER = "float64"
     FLAG = "bool"
+    # A whole number that may be missing: a float in memory.
     COUNT = "count"
-    """A whole number that may be missing: a float in memory."""
+    # ISO 8601, in UTC: text in memory.
     TIME = "time"
-    """ISO 8601, in UTC: text in memory."""
 
 
 class Column(NamedTuple):
@@ -64,6 +64,7 @@ _text, _whole, _number, _flag, _count, _time = (partial(Column, kind) for kind i
 _MAP, _CI = "mAP, 0 to 1", "end of the 95 % interval"
 _MS, _RATIO, _PER_IMAGE = "ms, batch 1", "× baseline", "per image"
 
+# Columns of `StudyRecord.trials` (`harness.record.study.COLUMNS`).
 TRIALS: dict[str, Column] = {
     "trial": _whole("Number of the Optuna trial that is this training."),
     "architecture": _text("Identity of the architecture; `baseline` is the base itself, trained as long."),
@@ -113,7 +114,6 @@ TRIALS: dict[str, Column] = {
         _MAP,
     ),
 }
-"""Columns of `StudyRecord.trials` (`harness.record.study.COLUMNS`)."""
 
 _GAIN = f"difference of {_MAP}"
 FRONT: dict[str, Column] = {
@@ -233,6 +233,7 @@ CURVE: dict[str, Column] = {
     ),
 }
 
+# Every file of a study's folder, in the order of the page.
 FILES = (
     File(name="study.db", about="The Optuna storage (SQLite), from which all other files can be made again."),
     File(
@@ -332,7 +333,6 @@ FILES = (
     ),
     File(name="wandb/", about="With `--log wandb`: runs as Weights & Biases keeps them until they are sent."),
 )
-"""Every file of a study's folder, in the order of the page."""
 
 
 def page() -> str:

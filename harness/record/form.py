@@ -20,8 +20,8 @@ from harness.record.kept import Count, Form, Kept
 from harness.record.settings import MIN_GAIN, Objective
 from harness.record.surroundings import Environment, SpaceSummary
 
+# What may be the name of a file, or part of one: no folder, nothing hidden.
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,199}")
-"""What may be the name of a file, or part of one: no folder, nothing hidden."""
 _Scalar = str | float | int | bool | None
 
 

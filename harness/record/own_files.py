@@ -13,8 +13,8 @@ from pathlib import Path
 from harness.common.errors import UserError
 from harness.record.data_dictionary import FILES
 
+# The mark: in a comment, in the metadata of a picture or a table, or beside the weights of a checkpoint.
 MADE_BY = "made by clo-nas"
-"""The mark: in a comment, in the metadata of a picture or a table, or beside the weights of a checkpoint."""
 
 
 def refuse_others(option: str, path: Path, suffixes: Iterable[str], what: str) -> None:

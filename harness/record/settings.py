@@ -26,14 +26,14 @@ from harness.record.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget
 from harness.record.rates import FROM_BASE, with_default_rates
 
 Parsed = TypeVar("Parsed")
+# Image-loading processes of a CUDA training, as Ultralytics has them: never more than cores a GPU, or batches.
 LOADER_WORKERS = 8
-"""Image-loading processes of a CUDA training, as Ultralytics has them: never more than cores a GPU, or batches."""
+# Name of the data set that is searched on where none is given.
 EMBEDDED_DATA = "digits"
-"""Name of the data set that is searched on where none is given."""
+# Names of the data sets that clo-nas makes itself; all but the first have a planted effect (`data.planted`).
 EMBEDDED = (EMBEDDED_DATA, "local", "nearby", "beacon")
-"""Names of the data sets that clo-nas makes itself; all but the first have a planted effect (`data.planted`)."""
+# Smallest difference in mAP50-95 that matters, unless somebody says another: docs/report.md has the reason.
 MIN_GAIN = 0.005
-"""Smallest difference in mAP50-95 that matters, unless somebody says another: docs/report.md has the reason."""
 
 
 # Embedded scenes are small images for a first look, whose time goes into the steps that a training needs rather than
@@ -337,6 +337,7 @@ class SearchSettings(BaseModel):
         return self.storage or sqlite_url(self.folder / "study.db")
 
 
+# What must be equal for two trainings to be compared, each with what to say where it is not.
 COMPARABLE = {
     "base": "their bases differ",
     "base_fingerprint": "their bases' weights differ",
@@ -350,9 +351,8 @@ COMPARABLE = {
     "block_rate_factor": "the learning rates of their blocks differ",
     "from_scratch": "one starts from random weights",
 }
-"""What must be equal for two trainings to be compared, each with what to say where it is not."""
+# Settings that all trials of a study share; of its `constraints` the sites are too.
 OF_A_STUDY = (*COMPARABLE, "space", "objectives", "sampler", "seed")
-"""Settings that all trials of a study share; of its `constraints` the sites are too."""
 
 
 def unlike(one: Mapping[str, Any], other: Mapping[str, Any], *, but: Collection[str] = ()) -> list[str]:
@@ -367,6 +367,7 @@ def unlike(one: Mapping[str, Any], other: Mapping[str, Any], *, but: Collection[
     return list(dict.fromkeys(COMPARABLE[name] for name in names if one.get(name) != other.get(name)))
 
 
+# Options that aren't called as their fields.
 _OPTIONS = {
     "timeout_s": "timeout",
     "worker_timeout_s": "worker-timeout",
@@ -374,7 +375,6 @@ _OPTIONS = {
     "forbidden_sites": "without",
     "resources": "resource",
 }
-"""Options that aren't called as their fields."""
 
 
 def search_settings(**values: Any) -> SearchSettings:

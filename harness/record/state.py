@@ -13,11 +13,11 @@ class State(StrEnum):
     """End of one training, as it stands in the tables."""
 
     COMPLETE = "complete"
+    # The candidate itself failed: NaN loss, a shape that cannot be built, an error in training.
     FAILED = "failed"
-    """The candidate itself failed: NaN loss, a shape that cannot be built, an error in training."""
     OUT_OF_MEMORY = "out_of_memory"
+    # The search was stopped or killed under it; it is run again.
     INTERRUPTED = "interrupted"
-    """The search was stopped or killed under it; it is run again."""
 
     @property
     def settled(self) -> bool:

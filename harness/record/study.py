@@ -17,21 +17,21 @@ from harness.record.form import AblationRecord, StudySettings, TrainedArm
 from harness.record.state import State
 from harness.record.surroundings import Environment, SpaceSummary
 
+# User attribute that says what an Optuna trial stands for: one of the three below.
 ROLE = "role"
-"""User attribute that says what an Optuna trial stands for: one of the three below."""
 TRAINING, DUPLICATE, INFEASIBLE = "training", "duplicate", "infeasible"
 ROW, ARCHITECTURE, MODEL_YAML = "row", "architecture", "model_yaml"
 SETTINGS, LAST_RUN, ENVIRONMENT, SPACE = "settings", "last_run", "environment", "space"
+# Study attribute of an ablation: its file and its arms; see `harness.ablation.run`.
 ABLATION = "ablation"
-"""Study attribute of an ablation: its file and its arms; see `harness.ablation.run`."""
+# Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume.
 EXPECTED_GAINS = "expected_gains"
-"""Study attribute: what the sampler expects of each of the next trainings, as shares of the hypervolume."""
+# Study attribute on a database server: hash, origin and accuracy of the base that all machines share.
 BASE = "common_base"
-"""Study attribute on a database server: hash, origin and accuracy of the base that all machines share."""
+# Columns of `StudyRecord.trials` and their types in memory.
 COLUMNS = {name: column.dtype for name, column in TRIALS.items()}
-"""Columns of `StudyRecord.trials` and their types in memory."""
+# Entry of a trial's row beside the columns: class name to AP50-95.
 PER_CLASS = "per_class"
-"""Entry of a trial's row beside the columns: class name to AP50-95."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 
 from harness.record.kept import Count, Form, Kept
 
+# The caution of data with a planted effect.
 EFFECT_WAS_PLANTED = "An effect was planted here: a gain says that the instrument works, nothing of photographs."
-"""The caution of data with a planted effect."""
 DATA_REPAIRS, DATA_CAUTIONS = "data_repairs", "data_cautions"
+# Entries of the environment that are written by their names, the last a study attribute, too: see `Environment`.
 LATENCY_THREADS, AA_CHECK, LOOKS = "latency_threads", "latency_aa_check", "looks"
-"""Entries of the environment that are written by their names, the last a study attribute, too: see `Environment`."""
 
 
 class Processor(Form):

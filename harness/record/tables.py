@@ -25,12 +25,12 @@ from harness.record.study import COLUMNS, Choices, StudyRecord, trials_of
 from harness.record.surroundings import Environment, SpaceSummary
 
 T = TypeVar("T")
+# The files that a record is read from, beside `architectures/<id>.yaml`.
 TRIALS, SURROUNDINGS, DESIGN, PER_CLASS = "trials.parquet", "environment.json", "study.json", "per_class.csv"
-"""The files that a record is read from, beside `architectures/<id>.yaml`."""
+# Key of the Parquet schema's metadata.
 VERSION_KEY = "schema_version"
-"""Key of the Parquet schema's metadata."""
+# What environment.json has beside the environment.
 _STATED = ("study", "settings", "space", "proposals")
-"""What environment.json has beside the environment."""
 
 
 def surroundings(record: StudyRecord) -> dict[str, Any]:

@@ -27,8 +27,8 @@ from harness.report.notes import Pairs
 _NAME = re.compile(r"(backbone|neck)\.P(\d+)(_up)?")
 _COLUMNS = ("backbone ↓", "neck ↑", "neck ↓")
 _HOW = {Mode.AFTER: "", Mode.INSIDE: "in ", Mode.REPLACE: "as "}
+# Of a shape in the drawing; the list below it has the whole.
 _LETTERS = 14
-"""Of a shape in the drawing; the list below it has the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +117,12 @@ def _short(text: str) -> str:
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
 
 
+# Architectures side by side: what a screen holds, and a person compares.
 MOST = 4
-"""Architectures side by side: what a screen holds, and a person compares."""
+# What a card says, in order.
 FACTS = ("Verdict", "Gain", "mAP50-95", "Latency", "MACs", "Parameters", "Evidence", "Tied with")
-"""What a card says, in order."""
+# Stands for an identity in commands that hold for every architecture.
 _TOKEN = "0identity0"
-"""Stands for an identity in commands that hold for every architecture."""
 
 
 @dataclass(frozen=True, kw_only=True)

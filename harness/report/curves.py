@@ -23,11 +23,12 @@ from harness.report.images import Floats, Key
 from harness.training.curve import curve_path
 
 Reader = Callable[[Key], pd.DataFrame | None]
+# Of a line: a small plot shows no more. Each is the mean of the steps around it.
 POINTS = 40
-"""Of a line: a small plot shows no more. Each is the mean of the steps around it."""
+# By place of the colour: the baseline's first.
 DASHES = ("dash", "solid", "dot", "dashdot", "longdash")
-"""By place of the colour: the baseline's first."""
 _MAP, _RATE, _OF_BLOCKS = "ultralytics_map50_95", "learning_rate", "learning_rate_blocks"
+# Column of a curve to what it is.
 _QUANTITIES = {
     _MAP: "mAP50-95, by Ultralytics' validator",
     "cls_loss": "cls_loss: classes",
@@ -36,7 +37,6 @@ _QUANTITIES = {
     "l1_loss": "l1_loss: the boxes' sides",
     _RATE: "learning rate of the base",
 }
-"""Column of a curve to what it is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -71,10 +71,10 @@ def _three(values: tuple[float, float, float] | None) -> Cell:
     return cell(", ".join(f"{value:.3g}" for value in values or ()) or words.DASH)
 
 
+# Where `harness.latency.raw_samples` puts the figures: named again, since that imports torch.
 METADATA_KEY = b"clo_nas_latency"
-"""Where `harness.latency.raw_samples` puts the figures: named again, since that imports torch."""
+# Of each model in a round, in either order.
 _PASSES = 2
-"""Of each model in a round, in either order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,8 +90,8 @@ class Rounds:
     high: float
 
 
+# Architecture to its rounds; None where there are none to be read.
 Reader = Callable[[str], Rounds | None]
-"""Architecture to its rounds; None where there are none to be read."""
 
 
 def read_rounds(folder: Path, architecture: str) -> Rounds | None:
@@ -113,13 +113,13 @@ def read_rounds(folder: Path, architecture: str) -> Rounds | None:
     return of_one(architecture, read)
 
 
+# Architectures, and rounds of each as even quantiles: a picture shows no more, and the page stays small.
 MOST_ROWS, MOST_MARKS = 16, 300
-"""Architectures, and rounds of each as even quantiles: a picture shows no more, and the page stays small."""
+# Of a strip, in the drawing's own unit.
 WIDTH = 320
-"""Of a strip, in the drawing's own unit."""
 _EDGE = 6.0
+# Percentiles that the common scale holds: one round on a busy machine does not press all others together.
 _SHOWN = (5, 95)
-"""Percentiles that the common scale holds: one round on a busy machine does not press all others together."""
 
 _READING = (
     "Each thin mark is one round: candidate, baseline, baseline, candidate, and the two times of the one over the two "

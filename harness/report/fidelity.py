@@ -18,10 +18,10 @@ from harness.report import words
 from harness.report.renderers import templates
 
 SETTING, TABLE, PAGE = "setting.json", "fidelity.csv", "README.md"
+# Of a fidelity study's folder.
 FILES = (SETTING, TABLE, PAGE, "trainings.csv")
-"""Of a fidelity study's folder."""
+# Share of the iterations whose weights a search averages: no setting of it.
 _OF_A_SEARCH = 0.3
-"""Share of the iterations whose weights a search averages: no setting of it."""
 
 
 def write_setting(setting: Mapping[str, Any], folder: Path) -> None:

@@ -14,8 +14,8 @@ from harness.analysis.statistics import Standing, Verdict
 from harness.architecture import BASELINE
 from harness.report import phrases, words
 
+# Of the largest x: points that are closer together than that still leave their bars so much room.
 _LEAST_SPAN = 0.1
-"""Of the largest x: points that are closer together than that still leave their bars so much room."""
 
 
 class Mark(StrEnum):
@@ -27,8 +27,8 @@ class Mark(StrEnum):
     LOSS = "loss"
     SCREENING = "screening only"
     BEYOND = "beyond a bound"
+    # The base, widened to an architecture's size, from an ablation beside the search.
     PLACEBO = "placebo"
-    """The base, widened to an architecture's size, from an ablation beside the search."""
 
 
 class Look(NamedTuple):
@@ -42,6 +42,7 @@ class Look(NamedTuple):
     hollow: bool = False
 
 
+# Okabe and Ito's palette, https://jfly.uni-koeln.de/color/; the page swaps in lighter tones when dark.
 LOOKS: dict[Mark, Look] = {
     Mark.BEYOND: Look("#7a7f87", "x", "x", 8, "beyond a bound of the search"),
     Mark.SCREENING: Look("#7a7f87", "circle-open", "o", 8, "one seed: not judged", hollow=True),
@@ -51,7 +52,6 @@ LOOKS: dict[Mark, Look] = {
     Mark.PLACEBO: Look("#8a6500", "pentagon", "p", 13, "placebo: the base, widened"),
     Mark.BASELINE: Look("#1b1f24", "diamond", "D", 12, "baseline"),
 }
-"""Okabe and Ito's palette, https://jfly.uni-koeln.de/color/; the page swaps in lighter tones when dark."""
 
 FAINT = 0.7
 MOST_BARS = 30
@@ -311,10 +311,10 @@ def _linear(offset: float, factor: float) -> Linear | None:
     return Linear(offset=offset, factor=factor) if math.isfinite(offset) and math.isfinite(factor) else None
 
 
+# What a name takes of a wide figure's width and height.
 _NAME_WIDTH, _NAME_HEIGHT = 0.12, 0.05
-"""What a name takes of a wide figure's width and height."""
+# About half of what a point takes of the figure's height.
 _MARK_HEIGHT = 0.015
-"""About half of what a point takes of the figure's height."""
 
 
 class Corner(NamedTuple):

@@ -25,19 +25,19 @@ from harness.record.tables import of_one
 from harness.training.image_matches import LEAST_DRAWN, ImageMatches, matches_path, read_matches
 
 Floats = NDArray[np.float64]
+# Architecture, epochs, seed of the base, seed.
 Key = tuple[str, int, int, int]
-"""Architecture, epochs, seed of the base, seed."""
 Reader = Callable[[Key], ImageMatches | None]
+# The baseline's and a candidate's, of the same images in the same order.
 Pair = tuple[ImageMatches, ImageMatches]
-"""The baseline's and a candidate's, of the same images in the same order."""
+# Images shown in which a candidate is better, and as many in which it is worse.
 SIDE = 6
-"""Images shown in which a candidate is better, and as many in which it is worse."""
 THRESHOLDS = np.round(np.arange(0.05, 0.951, 0.05), 2)
+# Pixels of the longer side in the page; the file beside it has all.
 THUMBNAIL = 320
-"""Pixels of the longer side in the page; the file beside it has all."""
 _FULL = 2048
+# An image that claims more is not opened.
 _MOST_PIXELS = 100_000_000
-"""An image that claims more is not opened."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from typing import Any
 from harness.report.curves import DASHES, Panel
 from harness.report.figures import LOOKS, Corner, FrontFigure, Linear, Mark, Point, is_barred, names_of
 
+# Diameter of the first group's ring, and how much larger the next one's is, in pixels.
 _RING, _RING_STEP = 18, 6
-"""Diameter of the first group's ring, and how much larger the next one's is, in pixels."""
+# What all layouts have in common, and the order of their parts.
 LAYOUT: dict[str, object] = {
     "height": 0,
     "margin": {},
@@ -20,7 +21,6 @@ LAYOUT: dict[str, object] = {
     "shapes": [],
     "showlegend": False,
 }
-"""What all layouts have in common, and the order of their parts."""
 
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from harness.report.ablation import contrast_table, digits_of
 from harness.report.page import Page, Section, Tile
 from harness.report.renderers import write_page
 
+# Folder in the search's folder that takes the page.
 VERDICT = "verdict"
-"""Folder in the search's folder that takes the page."""
 _IMAGES = "images.jpg"
 _HEADLINES = {
     Verdict.PAYS: "{block} pays on these data.",
@@ -164,7 +164,7 @@ def verdict_page(found: Judged, images: bytes = b"") -> Page:
 
 
 def write_verdict(found: Judged, folder: Path) -> Path:
-    """Write the page into the search's folder, its JSON files and, where there is one, `images.jpg`; the page's path."""
+    """Write the page into the search's folder, with its JSON files and, if there, `images.jpg`; the page's path."""
     told = {"card.json": card(found), KEPT: found.kept()}
     beside = {name: (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode() for name, value in told.items()}
     if (folder / _IMAGES).is_file():

@@ -15,8 +15,8 @@ from harness.record.study import Choices
 from harness.report import tables, words
 from harness.report.tables import Cell, Column, Row, Table, cell, worded
 
+# Rows of each table of effects, and the most important choices of each column of shares; files hold the rest.
 EFFECTS_SHOWN, IMPORTANCES_SHOWN = 12, 5
-"""Rows of each table of effects, and the most important choices of each column of shares; files hold the rest."""
 _NAMES = {Objective.MAP50_95: "mAP50-95", Objective.LATENCY: "latency", Objective.PARAMS: "parameters"}
 _UNITS = {Objective.MAP50_95: "0 to 1", Objective.LATENCY: "ms, the baseline's times the measured ratio"}
 

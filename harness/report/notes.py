@@ -17,8 +17,8 @@ from harness.report import words
 Pairs = tuple[tuple[str, str], ...]
 
 _SAID_APART = (DATA_REPAIRS, DATA_CAUTIONS, "control")
+# mAP50-95 that is printed as 0.000.
 _NOTHING = 0.0005
-"""mAP50-95 that is printed as 0.000."""
 JUDGING = (
     "Gain: a candidate's mAP50-95 minus the baseline's, of the same seed and number of epochs.",
     "Interval: 95 %, Student's t, from a candidate's own scatter between seeds, moderated towards that of the others "
@@ -252,11 +252,11 @@ def row_commands(record: StudyRecord, architecture: str) -> Pairs:
     )
 
 
+# Settings that decide a row's figures and are command-line options.
 _OPTIONS = (
     "base", "data", "space", "imgsz", "epochs", "base_epochs", "batch", "learning_rate", "block_rate_factor", "seed",
     "seeds", "rungs",
 )  # fmt: skip
-"""Settings that decide a row's figures and are command-line options."""
 
 
 def _again(record: StudyRecord, architecture: str) -> str:

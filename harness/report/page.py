@@ -39,8 +39,8 @@ class Fronts:
         return all(figure.firm for figure in self.figures if figure.steps)
 
 
+# What only some pages have; the macro of its `kind` draws it.
 Drawing = Fronts | Comparison | Curves | Gallery | Parallel
-"""What only some pages have; the macro of its `kind` draws it."""
 D = TypeVar("D", bound=Drawing)
 
 

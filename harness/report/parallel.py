@@ -16,14 +16,14 @@ from harness.report import words
 from harness.report.figures import FAINT, FrontFigure, Mark
 from harness.report.interactive import LAYOUT
 
+# More hide each other; the largest gains are drawn.
 MOST_LINES = 150
-"""More hide each other; the largest gains are drawn."""
 FEWEST_LINES = 3
 _NONE = "–"
+# Of the room of a choice: what its lines share.
 _SPREAD = 0.7
-"""Of the room of a choice: what its lines share."""
+# What is drawn over what.
 _ORDER = (Mark.BEYOND, Mark.SCREENING, Mark.LOSS, Mark.UNDECIDED, Mark.GAIN)
-"""What is drawn over what."""
 
 
 @dataclass(frozen=True, kw_only=True)

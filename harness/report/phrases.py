@@ -25,16 +25,16 @@ from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
 from harness.report import words
 
+# The gain, in mAP50-95, for which the report says how many seeds would show it.
 WANTED_GAIN = 0.01
-"""The gain, in mAP50-95, for which the report says how many seeds would show it."""
 _TARGETS = {Target.NEW_IMAGES: "on new images like these", Target.THESE_IMAGES: "on these images"}
+# Standard deviations that a test at 5 % sees in four of five studies.
 _SEEN = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER))
-"""Standard deviations that a test at 5 % sees in four of five studies."""
+# Images below which the intervals' coverage falls below 93 % (`benchmarks/image_coverage.py`).
 _FEW = 60
-"""Images below which the intervals' coverage falls below 93 % (`benchmarks/image_coverage.py`)."""
 COMPARED = (Standing.JUDGED, Standing.SCREENING)
+# Hypervolume, as a share of what there is, below which more candidates are said not to pay.
 WORTH_GOING_ON = 0.01
-"""Hypervolume, as a share of what there is, below which more candidates are said not to pay."""
 
 
 def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:

@@ -18,12 +18,12 @@ from harness.record.study import StudyRecord
 from harness.report import phrases, words
 from harness.report.figures import FrontFigure
 
+# Objective to its column in a summary, as a ratio to the baseline, and its name.
 _COSTS = {
     Objective.LATENCY: ("latency_ratio", "latency"),
     Objective.MACS: ("macs_ratio", "MACs"),
     Objective.PARAMS: ("params_ratio", "parameters"),
 }
-"""Objective to its column in a summary, as a ratio to the baseline, and its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +189,8 @@ class Budget:
     steps: tuple[Step, ...]
 
 
+# Decimals of a ratio in the tables: what reads 1.12× is within a budget of 1.12×.
 SHOWN = {"latency": 2, "macs": 3}
-"""Decimals of a ratio in the tables: what reads 1.12× is within a budget of 1.12×."""
 
 
 def budget(study: Analysis, figure: FrontFigure) -> Budget | None:

@@ -29,8 +29,8 @@ from harness.report.curves import Curves
 from harness.report.figures import LOOKS, Corner, FrontFigure, Mark, Point, is_barred, names_of
 from harness.report.images import Found, Gallery, Picture, jpeg
 
+# By place; those of the page.
 _OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
-"""By place; those of the page."""
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
@@ -185,8 +185,8 @@ def _name(axes: Axes, point: Point, corner: Corner) -> None:
     )
 
 
+# Okabe and Ito's, told apart by colour-blind people as well; as many as there are samplers.
 _OF_SAMPLERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, told apart by colour-blind people as well; as many as there are samplers."""
 _ABOUT: dict[str, dict[str, str | None]] = {"png": {"Software": MADE_BY}, "svg": {"Date": None, "Creator": MADE_BY}}
 
 
@@ -209,8 +209,8 @@ def draw_sampler_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
 
 
 _OF_VERDICTS = {Verdict.BETTER: "#009E73", Verdict.WORSE: "#D55E00", Verdict.UNDECIDED: "#0072B2"}
+# A longer name is cut: the report's tables have it whole.
 _LETTERS = 60
-"""A longer name is cut: the report's tables have it whole."""
 
 
 def draw_forest(forests: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
@@ -246,8 +246,8 @@ def _draw_forest(axes: Axes, name: str, rows: pd.DataFrame) -> None:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", va="center")
 
 
+# Of the boxes on an image; those of the page.
 _OF_BOXES = {"correct": "#00c48c", "false": "#ff6a1f", "missed": "#ffe14d"}
-"""Of the boxes on an image; those of the page."""
 _PANE, _GAP, _ACROSS = 220, 10, 3
 
 

@@ -138,6 +138,7 @@ def _number(value: float, digits: int) -> float | None:
     return round(value, digits) if math.isfinite(value) else None
 
 
+# The marks of the figures as SVG, for the legend.
 _SHAPES = {
     "front": Markup('<path class="line" d="M1 7H19"/>'),
     "baseline": Markup('<path d="M10 1l6 6-6 6-6-6z"/>'),
@@ -150,13 +151,12 @@ _SHAPES = {
     "chosen": Markup('<path class="line" d="M4.5 1.5h11v11h-11z"/>'),
     "tie": Markup('<circle cx="10" cy="7" r="2.5"/><circle class="line" cx="10" cy="7" r="6"/>'),
 }
-"""The marks of the figures as SVG, for the legend."""
 
 
+# The page's own, in order; they talk to each other by events of the document.
 SCRIPTS = ("theme.js", "figures.js", "comparison.js", "links.js", "budget.js", "gallery.js", "sort.js", "filter.js")
-"""The page's own, in order; they talk to each other by events of the document."""
+# Those of a page without figures.
 STILL = ("theme.js", "sort.js")
-"""Those of a page without figures."""
 
 
 def render_html(page: Page) -> str:

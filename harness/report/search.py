@@ -41,8 +41,8 @@ class SearchContent:
     matters: Matters
 
 
+# Of matches that are read: more tell little more, and those of a large validation set fill the memory.
 MOST_SEEDS = 8
-"""Of matches that are read: more tell little more, and those of a large validation set fill the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,7 +308,7 @@ def _provenance(seen: _Seen) -> Iterator[Section]:
     yield Section(title="What is not known", key="unknown", sentences=(*not_known, *notes.unknowns(record)))
 
 
+# In the order of the page.
 _SECTIONS: tuple[Callable[[_Seen], Iterator[Section]], ...] = (
     _front, _of_matches, _beside, _side_by_side, _learning, _all, _evidence, _provenance,
 )  # fmt: skip
-"""In the order of the page."""

@@ -106,8 +106,8 @@ def _overview(records: Sequence[StudyRecord]) -> Table:
     )
 
 
+# Settings that are a study's own, or that another row says.
 _OWN = {"study", "results", "storage", "space_file", "timeout_s"}
-"""Settings that are a study's own, or that another row says."""
 
 
 def _differing(records: Sequence[StudyRecord]) -> Iterator[Table]:

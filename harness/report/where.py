@@ -22,12 +22,12 @@ from harness.report.tables import Cell, Column, Table, cell, row, worded
 from harness.training.image_matches import IOUS, LEAST_DRAWN, ImageMatches
 
 DRAWS = 1_000
+# Rows of a table: the classes with the most objects, or with the largest changes.
 MOST_CLASSES = 12
-"""Rows of a table: the classes with the most objects, or with the largest changes."""
+# Steps of a colour on either side of none.
 _TINTS = 4
-"""Steps of a colour on either side of none."""
+# Objects in a group, and confusions of one kind over both detectors, below which nothing is said of it.
 _FEWEST = 10
-"""Objects in a group, and confusions of one kind over both detectors, below which nothing is said of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,14 +89,14 @@ def ablation_files(record: StudyRecord) -> dict[str, bytes]:
     }
 
 
+# Columns that trials.csv always has, first and in this order.
 TRIAL_COLUMNS = (
     "trial", "architecture", "seed", "epochs", "state", "reason", "map50_95", "map50", "gain_map50_95",
     "latency_ms_p50", "latency_ratio", "macs", "params",
 )  # fmt: skip
-"""Columns that trials.csv always has, first and in this order."""
 _WHOLE = {name for name, column in TRIALS.items() if column.kind in {Kind.WHOLE, Kind.COUNT}}
+# Folders in the study's folder.
 LATENCY, CURVES, MATCHES, IMAGES = "latency", "curves", "matches", "images"
-"""Folders in the study's folder."""
 
 
 def write_report(

@@ -14,15 +14,15 @@ from harness.search.history import History, key_of
 from harness.search.improvement import Floats, Staircase
 from harness.search.surrogate import Surrogate
 
+# Candidates before the model chooses: the cheapest, which is on the front whatever its accuracy, then any.
 _STARTUP = 3
-"""Candidates before the model chooses: the cheapest, which is on the front whatever its accuracy, then any."""
+# How often a pool that isn't all candidates is improved by mutation of its best.
 _ROUNDS = 3
-"""How often a pool that isn't all candidates is improved by mutation of its best."""
 _PARENTS = 50
+# Candidates that are looked at with all readings, where there are so many that a part of the readings goes first.
 _SHORT_LIST = 2_000
-"""Candidates that are looked at with all readings, where there are so many that a part of the readings goes first."""
+# Candidates times readings from which on that is done.
 _MANY = 1_000_000
-"""Candidates times readings from which on that is done."""
 
 
 @dataclass(frozen=True, kw_only=True)

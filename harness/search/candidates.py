@@ -17,8 +17,8 @@ from optuna.distributions import CategoricalDistribution
 from harness.search.features import features_of, side_by_side, unit_range
 from harness.search.improvement import Floats
 
+# Candidates, (N, D).
 Codes = npt.NDArray[Any]
-"""Candidates, (N, D)."""
 
 
 class Candidates(Protocol):

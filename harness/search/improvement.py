@@ -23,10 +23,10 @@ from scipy.special import ndtr
 
 Floats = npt.NDArray[np.float64]
 
+# Places at which an uncertain cost is looked at (Gauss-Hermite).
 _NODES = 5
-"""Places at which an uncertain cost is looked at (Gauss-Hermite)."""
+# Candidates at a time: bounds memory, changes no result.
 _CHUNK = 8192
-"""Candidates at a time: bounds memory, changes no result."""
 
 
 @dataclass(frozen=True, kw_only=True)

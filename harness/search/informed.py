@@ -32,14 +32,14 @@ from harness.search.space_candidates import CostOf, SpaceCandidates
 from harness.storage.study import SearchStudy
 from harness.training.child import Report
 
+# Architectures that the latency table is calibrated on.
 _ARCHITECTURES = 12
-"""Architectures that the latency table is calibrated on."""
+# Architectures of a space below which there are too few to draw those from.
 _FEWEST = 3 * _ARCHITECTURES
-"""Architectures of a space below which there are too few to draw those from."""
+# Relative error that a latency is taken to have which only MACs tell.
 _ERROR_BY_MACS = 0.3
-"""Relative error that a latency is taken to have which only MACs tell."""
+# Time for all blocks, for one architecture, and most of all together, over that for a candidate's latency.
 _TABLE, _EACH, _LIMIT = 4.0, 0.2, 24.0
-"""Time for all blocks, for one architecture, and most of all together, over that for a candidate's latency."""
 
 
 @dataclass(frozen=True, kw_only=True)

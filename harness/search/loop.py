@@ -36,14 +36,14 @@ from harness.storage.study import WEIGHTS, SearchStudy
 from harness.training.accuracy import Training
 from harness.training.weights import KeptWeights
 
+# Folder in the study's folder that takes every pass of each latency measurement.
 SAMPLES = "latency"
-"""Folder in the study's folder that takes every pass of each latency measurement."""
+# Folder in the study's folder that takes what longer trainings go on from.
 CHECKPOINTS = "weights"
-"""Folder in the study's folder that takes what longer trainings go on from."""
+# Pause between two looks at what other members have done.
 _LOOK_AGAIN_S = 1.0
-"""Pause between two looks at what other members have done."""
+# File in the study's folder that takes what trainings print.
 LOG = "trainings.log"
-"""File in the study's folder that takes what trainings print."""
 
 
 class Loop(Source[Key, Measured]):

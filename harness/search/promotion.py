@@ -28,9 +28,9 @@ from harness.record.ladder import Ladder
 from harness.record.settings import Objective, SearchSettings
 from harness.record.state import Key, State
 
+# Standard deviation of one seed's paired difference, in mAP50-95, until a study has its own: what 36 architectures
+# showed on the embedded data (docs/decisions/0007).
 PRIOR_SD = 0.002
-"""Standard deviation of one seed's paired difference, in mAP50-95, until a study has its own: what 36
-architectures showed on the embedded data (docs/decisions/0007)."""
 
 
 def finalists(rows: pd.DataFrame, *, seed: int, count: int, constraints: Constraints = UNBOUNDED) -> list[str]:
@@ -104,8 +104,8 @@ def climbers(
     return [str(name) for name in ranked.architecture.head(count)]
 
 
+# What became of each training that a study has begun (`SearchStudy.states`).
 States = Mapping[Key, State]
-"""What became of each training that a study has begun (`SearchStudy.states`)."""
 
 
 def plan_search(settings: SearchSettings, pace: Pace | None, *, candidates: int) -> Plan | None:
@@ -200,8 +200,8 @@ def _on_cost(constraints: Constraints) -> Constraints:
     return constraints.model_copy(update={"min_map50_95": None})
 
 
+# Epochs of an extension over those of the last rung: 960 steps always showed what 240 showed under some seeds.
 LONGER = 4
-"""Epochs of an extension over those of the last rung: 960 steps always showed what 240 showed under some seeds."""
 
 
 def extension(settings: SearchSettings, rows: pd.DataFrame) -> list[Key]:

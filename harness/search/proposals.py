@@ -16,8 +16,8 @@ from harness.search.region import Region
 from harness.space import SearchSpace
 from harness.storage.study import Known
 
+# Proposals without news after which one is drawn at random from what is left.
 _PATIENCE = 30
-"""Proposals without news after which one is drawn at random from what is left."""
 
 
 @dataclass(frozen=True, kw_only=True)

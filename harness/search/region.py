@@ -22,10 +22,10 @@ from harness.cost.space_cost import AdditiveCost, CostTable
 from harness.record.constraints import Constraints
 from harness.space import SearchSpace
 
+# Parameters and MACs, (N, 2).
 Costs = npt.NDArray[np.int64]
-"""Parameters and MACs, (N, 2)."""
+# Architectures of a space that are counted one by one; of a larger space as many are drawn.
 _COUNTED = 100_000
-"""Architectures of a space that are counted one by one; of a larger space as many are drawn."""
 
 
 def limits(constraints: Constraints) -> npt.NDArray[np.float64]:

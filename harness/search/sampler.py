@@ -33,8 +33,8 @@ from harness.search.acquisition import Acquisition, Preferences
 from harness.search.candidates import Candidates
 from harness.search.history import History
 
+# System attribute of a trial: the hypervolume that it was expected to add, as a share of what there was.
 EXPECTED_IMPROVEMENT = "clo-nas:expected_improvement"
-"""System attribute of a trial: the hypervolume that it was expected to add, as a share of what there was."""
 
 
 class CostAwareSampler(BaseSampler):
@@ -51,8 +51,8 @@ class CostAwareSampler(BaseSampler):
         preferences: How candidates are weighed against one another.
     """
 
+    # How one decision is made; `benchmarks/sampler_ablation.py` leaves parts of it out.
     acquisition: type[Acquisition] = Acquisition
-    """How one decision is made; `benchmarks/sampler_ablation.py` leaves parts of it out."""
 
     def __init__(
         self, candidates: Candidates, *, learnt: int = 0, seed: int, preferences: Preferences | None = None
@@ -101,8 +101,8 @@ class CostAwareSampler(BaseSampler):
         return self.acquisition(self._candidates, history, self._preferences, rng)
 
 
+# Candidates drawn evenly before one of Optuna's samplers chooses.
 STARTUP = 6
-"""Candidates drawn evenly before one of Optuna's samplers chooses."""
 
 
 def startup_of(name: Sampler) -> int:

@@ -33,10 +33,10 @@ from harness.search.improvement import Floats
 from harness.search.sampler import make_sampler
 from harness.search.table import Table
 
+# Asks in the place of one new model, on average over the budget, after which a sampler has stalled.
 PATIENCE = 4
-"""Asks in the place of one new model, on average over the budget, after which a sampler has stalled."""
+# Takes the candidates, preferences and a seed.
 MakeSampler = Callable[[Candidates, Preferences, int], optuna.samplers.BaseSampler]
-"""Takes the candidates, preferences and a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)

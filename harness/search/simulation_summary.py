@@ -13,10 +13,10 @@ import pandas as pd
 
 from harness.search.simulate import Replay
 
+# Numbers of trainings in the table for people; the data have more.
 _SHOWN = (10, 20, 50, 100, 200, 500, 1000)
-"""Numbers of trainings in the table for people; the data have more."""
+# Shares of the true front's hypervolume that a search should reach.
 SHARES = (0.95, 0.98, 0.99)
-"""Shares of the true front's hypervolume that a search should reach."""
 
 
 @dataclass(frozen=True, kw_only=True)

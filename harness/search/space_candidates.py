@@ -22,14 +22,14 @@ from harness.search.region import Region, feasible
 from harness.space import SearchSpace
 from harness.space.table import SpaceTable
 
+# The cost of architectures, (N, sites), as (N,).
 CostOf = Callable[[Codes], Floats]
-"""The cost of architectures, (N, sites), as (N,)."""
 
+# Architectures of a space that are all looked at; of a larger one a pool is drawn.
 _MOST_LISTED = 20_000
-"""Architectures of a space that are all looked at; of a larger one a pool is drawn."""
 _DRAWN = 4_000
+# Architectures within the bounds, of those drawn, below which the bounds are searched instead.
 _FEWEST = 500
-"""Architectures within the bounds, of those drawn, below which the bounds are searched instead."""
 _MUTANTS = 20
 
 

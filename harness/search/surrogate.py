@@ -36,18 +36,18 @@ from sklearn.gaussian_process.kernels import (
 
 from harness.search.improvement import Floats
 
+# The columns of a feature matrix that share a length; each group's distance is at most about 1.
 Groups = Sequence[slice]
-"""The columns of a feature matrix that share a length; each group's distance is at most about 1."""
 
+# Mean and standard deviation of the logarithm of a hyperparameter.
 _PRIORS = {"length_scale": (np.log(2.5), 0.3), "constant_value": (0.0, 1.5)}
-"""Mean and standard deviation of the logarithm of a hyperparameter."""
+# Where the fit begins.
 _FIRST_LENGTH = 2.0
-"""Where the fit begins."""
 _LENGTHS, _VARIANCES, _NOISES = (0.1, 20.0), (0.05, 50.0), (1e-6, 1.0)
+# In variances of the readings: keeps the matrix well-conditioned.
 _NO_NOISE = 1e-6
-"""In variances of the readings: keeps the matrix well-conditioned."""
+# Readings that the hyperparameters are fitted to, at most; all readings are used to predict.
 _TO_LEARN_FROM = 100
-"""Readings that the hyperparameters are fitted to, at most; all readings are used to predict."""
 _CHUNK = 2_000
 
 

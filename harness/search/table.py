@@ -17,8 +17,8 @@ from harness.common.errors import UserError
 from harness.search.candidates import ListedCandidates
 from harness.search.improvement import Floats
 
+# Column of a study's `trials.csv`.
 _SEED = "seed"
-"""Column of a study's `trials.csv`."""
 
 
 @dataclass(frozen=True, kw_only=True)

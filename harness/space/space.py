@@ -34,8 +34,8 @@ from harness.space.space_file import SpaceFile, load_space
 __all__ = ["NO_BLOCK", "SearchSpace", "SpaceFile", "load_space"]
 
 
+# Takes the name of a choice and what there is to choose from; gives one of them.
 Pick = Callable[[str, Sequence[Any]], Any]
-"""Takes the name of a choice and what there is to choose from; gives one of them."""
 
 
 class SearchSpace:

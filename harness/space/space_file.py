@@ -16,8 +16,8 @@ from harness.common.errors import UserError, each_once, sentence, where
 from harness.common.resources import search_space_folder
 from harness.common.yaml_file import kind_of, line_of, read_yaml
 
+# Of a block at one site, before those that compute the same are struck out.
 MOST_SHAPES = 60_000
-"""Of a block at one site, before those that compute the same are struck out."""
 
 
 class _Model(BaseModel):

@@ -15,8 +15,8 @@ from harness.architecture import Architecture, Placement
 from harness.common.errors import UserError
 from harness.space.space import SearchSpace
 
+# Architectures as numbers, (N, sites): 0 leaves a site empty, k puts the site's k-th placement there.
 Indices = npt.NDArray[np.integer]
-"""Architectures as numbers, (N, sites): 0 leaves a site empty, k puts the site's k-th placement there."""
 
 
 class SpaceTable:

@@ -21,13 +21,13 @@ from pathlib import Path
 from harness.storage.records import sqlite_file
 
 _WITH_JSON = ("trial_user_attributes", "study_user_attributes")
+# The database, and what belongs to it: a write-ahead log beside another database would damage that one.
 _SIDE_FILES = ("", "-wal", "-shm")
-"""The database, and what belongs to it: a write-ahead log beside another database would damage that one."""
+# SQLite's codes; Python's own error about text that is none has no code. A lock or a full disk is no damage.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR_SHORT_READ, None}
-"""SQLite's codes; Python's own error about text that is none has no code. A lock or a full disk is no damage."""
 
+# Of waiting for another program; in write-ahead mode there is nothing to wait for.
 _LOCK_SECONDS = 0.5
-"""Of waiting for another program; in write-ahead mode there is nothing to wait for."""
 
 
 class GoodCopy:

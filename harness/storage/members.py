@@ -24,20 +24,20 @@ from harness.common.digest import text_digest
 from harness.common.errors import UserError
 from harness.storage.patient_storage import PatientStorage
 
+# Heartbeats within the time after which a worker is taken for dead: some may be late.
 _BEATS = 6
-"""Heartbeats within the time after which a worker is taken for dead: some may be late."""
 
+# This worker's name: a study names no machine on a network.
 ME = text_digest(f"{platform.node()}:{os.getpid()}")[:6]
-"""This worker's name: a study names no machine on a network."""
 
 
 class Members(Protocol):
     """What a study asks about those who work on it."""
 
+    # Whether others may work on the study.
     are_many: bool
-    """Whether others may work on the study."""
+    # Searches that may die of the same training before it counts as failed; None where nobody is counted.
     most_deaths: int | None
-    """Searches that may die of the same training before it counts as failed; None where nobody is counted."""
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """Return the lock under which no other worker decides anything."""

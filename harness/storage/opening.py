@@ -25,13 +25,13 @@ from harness.storage.patient_storage import PatientStorage
 from harness.storage.records import checked_record, open_storage
 from harness.storage.study import SearchStudy
 
+# Entry of the settings: the model of the GPU, or `cpu` and the processor's.
 DEVICE_KIND = "device_kind"
-"""Entry of the settings: the model of the GPU, or `cpu` and the processor's."""
+# What is given by a path or a name, to the entry that stands for its content.
 _CONTENTS = {"data": "data_fingerprint", "base": "base_fingerprint", "space": "space_file"}
-"""What is given by a path or a name, to the entry that stands for its content."""
 _OF_FILES = {content: name for name, content in _CONTENTS.items() if name != "space"}
+# Entry of the settings of studies from when several devices could share a short training's batches.
 _SHARED_BY = "devices_per_training"
-"""Entry of the settings of studies from when several devices could share a short training's batches."""
 
 
 @contextmanager

@@ -20,15 +20,15 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from harness.record.settings import without_password
 
+# How long a storage may be away before a search ends.
 PATIENCE_S = 600.0
-"""How long a storage may be away before a search ends."""
 _LONGEST_PAUSE_S = 5.0
+# No connection, shutting down, no room, read-only; not what asking again cannot mend.
 _OUTAGES = (OperationalError, InterfaceError, InternalError)
-"""No connection, shutting down, no room, read-only; not what asking again cannot mend."""
+# A server whose database has no encoding of its own would answer in bytes.
 _CONNECT = {"client_encoding": "utf8"}
-"""A server whose database has no encoding of its own would answer in bytes."""
+# Number of the server's lock for opening a storage.
 _OPENING = 4_072_023
-"""Number of the server's lock for opening a storage."""
 _METHODS = (
     "create_new_study", "create_new_trial", "set_study_user_attr", "set_study_system_attr", "set_trial_param",
     "set_trial_state_values", "set_trial_user_attr", "set_trial_system_attr", "get_study_id_from_name",

@@ -47,8 +47,8 @@ from harness.record.study import (
 from harness.record.surroundings import LOOKS, Environment, SpaceSummary
 from harness.storage.patient_storage import PatientStorage
 
+# How long SQLite waits for another program to let go of the database, unless its URL says so: `?timeout=5`.
 LOCK_SECONDS = 30.0
-"""How long SQLite waits for another program to let go of the database, unless its URL says so: `?timeout=5`."""
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:

@@ -34,8 +34,8 @@ from harness.storage.records import record_of
 Trial = optuna.trial.Trial
 WEIGHTS: Final = "weights_sha256"
 WORKER: Final = "worker"
+# Entries of a trial's row beside the record's columns: whose it is, and whether that one died of it.
 DIED: Final = "died"
-"""Entries of a trial's row beside the record's columns: whose it is, and whether that one died of it."""
 
 
 class Row(TypedDict, total=False):

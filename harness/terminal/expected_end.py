@@ -35,8 +35,8 @@ def expected(left: float) -> str:
     return f"about {how_long} left, ends {time.strftime('%H:%M' if is_today else '%a %H:%M', end)}"
 
 
+# Trainings that the pace is taken from, the latest above all.
 _LATEST = 32
-"""Trainings that the pace is taken from, the latest above all."""
 
 
 @dataclass(frozen=True, kw_only=True)

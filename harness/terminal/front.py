@@ -26,8 +26,8 @@ def failures(record: StudyRecord) -> tuple[str, ...]:
     return tuple(lines)
 
 
+# By verdict; colour repeats what a word says.
 STYLES = {"gain": "green", "better": "green", "loss": "red", "worse": "red", "not judged": "dim", "unmeasured": "dim"}
-"""By verdict; colour repeats what a word says."""
 
 
 def front_table(record: StudyRecord, *, wrap: bool) -> Table:

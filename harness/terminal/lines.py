@@ -34,8 +34,8 @@ def _within(summary: SpaceSummary) -> str:
     return f", {many} within the bounds"
 
 
+# Steps of a training, which has a line when it begins and one when it ends.
 _SAID_OTHERWISE = {"training", "latency"}
-"""Steps of a training, which has a line when it begins and one when it ends."""
 
 
 class Lines:

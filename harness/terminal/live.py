@@ -80,8 +80,8 @@ def _cut(lines: _Lines, keep: int, section: Section, console: Console, options: 
 
 
 _NOTES = 4
+# Trainings that have two lines each; of more, each has one.
 _SIDE_BY_SIDE = 3
-"""Trainings that have two lines each; of more, each has one."""
 
 
 class LiveView:

@@ -54,6 +54,8 @@ from harness.training.torchvision_compat import ensure_torchvision
 from harness.training.training import Accuracy, NotANumberError, OutOfMemoryError, Progress, Schedule, Training
 from harness.training.validation import Validator, require_finite, require_number
 
+# Of the embedded data: milder than Ultralytics' own, and no mirroring, since they are digits. `Schedule.augmentation`
+# overrides them.
 _AUGMENTATION: Mapping[str, float] = {
     "mosaic": 0.0,
     "hsv_h": 0.015,
@@ -65,12 +67,10 @@ _AUGMENTATION: Mapping[str, float] = {
     "fliplr": 0.0,
     "erasing": 0.0,
 }
-"""Of the embedded data: milder than Ultralytics' own, and no mirroring, since they are digits.
-`Schedule.augmentation` overrides them."""
+# Of photographs: the installed Ultralytics' own, by which the bases were trained.
 PUBLISHED_AUGMENTATION: Mapping[str, float] = {name: DEFAULT_CFG_DICT[name] for name in _AUGMENTATION}
-"""Of photographs: the installed Ultralytics' own, by which the bases were trained."""
+# Share of a training, at its end, that Ultralytics' defaults leave without mosaic.
 _WITHOUT_MOSAIC = DEFAULT_CFG_DICT["close_mosaic"] / DEFAULT_CFG_DICT["epochs"]
-"""Share of a training, at its end, that Ultralytics' defaults leave without mosaic."""
 
 
 def train(training: Training, progress: Progress | None = None) -> Accuracy:

@@ -15,15 +15,15 @@ from harness.common.atomic import write_whole
 from harness.record.data_dictionary import CURVE, Kind
 from harness.training.image_matches import matches_path
 
+# A plot shows no more; a longer training's rows are means over several steps each.
 MOST_ROWS = 2_000
-"""A plot shows no more; a longer training's rows are means over several steps each."""
 
+# Column to that of Ultralytics' `results.csv`.
 _OF_EPOCHS = {
     **{name: f"train/{name}" for name in CURVE if name.endswith("_loss")},
     "learning_rate": "lr/pg0",  # of Ultralytics' groups that of the matrices, in warm-up too
     "ultralytics_map50_95": "metrics/mAP50-95(B)",
 }
-"""Column to that of Ultralytics' `results.csv`."""
 
 
 def curve_of_steps(

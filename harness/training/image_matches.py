@@ -34,11 +34,11 @@ import numpy.typing as npt
 from harness.common.atomic import whole
 
 Array = npt.NDArray[Any]
+# IoU 0.50, 0.55 … 0.95.
 IOUS = 10
-"""IoU 0.50, 0.55 … 0.95."""
 _BITS = 1 << np.arange(IOUS, dtype=np.uint16)
+# Boxes of detections that are less confident are not kept: nobody looks at them, and they are most.
 LEAST_DRAWN = 0.05
-"""Boxes of detections that are less confident are not kept: nobody looks at them, and they are most."""
 _STEPS = np.float32(65_535)
 
 
@@ -150,8 +150,8 @@ def _steps(shares: Array) -> Array:
 
 Floats = npt.NDArray[np.float64]
 
+# Sums over this many blocks of images estimate a standard deviation to 5 %, however many images there are.
 MOST_BLOCKS = 200
-"""Sums over this many blocks of images estimate a standard deviation to 5 %, however many images there are."""
 
 
 def block_influence(matches: ImageMatches) -> tuple[float, ...]:

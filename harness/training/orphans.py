@@ -14,8 +14,8 @@ from collections.abc import MutableMapping
 
 import psutil
 
+# Environment variable: number and start time of the process to end with.
 WATCHED = "CLO_NAS_ENDS_WITH"
-"""Environment variable: number and start time of the process to end with."""
 _SECONDS = 2.0
 
 

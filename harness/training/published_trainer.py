@@ -20,8 +20,8 @@ from harness.training.quiet import make_ultralytics_quiet
 from harness.training.torchvision_compat import ensure_torchvision
 from harness.training.training import OutOfMemoryError, Progress
 
+# The detector's description in the training's folder, beside Ultralytics' own folder.
 DESCRIPTION = "detector.yaml"
-"""The detector's description in the training's folder, beside Ultralytics' own folder."""
 
 
 class PublishedTrainer(DetectionTrainer):

@@ -37,10 +37,10 @@ from harness.training.torchvision_compat import ensure_torchvision
 from harness.training.training import Accuracy, Progress, Training
 from harness.training.validation import Validator, require_finite, require_number
 
+# Ultralytics' folder in the training's; its launcher empties it before a first start.
 _RUN = "run"
-"""Ultralytics' folder in the training's; its launcher empties it before a first start."""
+# Arguments that a checkpoint must share with the training that goes on from it.
 _ASKED_FOR = ("epochs", "batch", "imgsz", "seed")
-"""Arguments that a checkpoint must share with the training that goes on from it."""
 
 
 def train_published(training: Training, progress: Progress | None = None) -> Accuracy:

@@ -22,8 +22,8 @@ Indices = npt.NDArray[np.intp]
 
 _log = logging.getLogger(__name__)
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+# Boxes that are judged at once; bounds the memory to pairs of these with all boxes.
 _CHUNK = 256
-"""Boxes that are judged at once; bounds the memory to pairs of these with all boxes."""
 
 
 def ensure_torchvision() -> None:

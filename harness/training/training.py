@@ -14,8 +14,8 @@ from harness.architecture.choices import Recipe
 from harness.detectors.model_yaml import Description
 from harness.training.image_matches import ImageMatches
 
+# Called with finished and total iterations.
 Progress = Callable[[int, int], None]
-"""Called with finished and total iterations."""
 
 
 class NotANumberError(RuntimeError):

@@ -66,8 +66,8 @@ def require_finite(model: nn.Module) -> None:
 class Validator(DetectionValidator):
     """Ultralytics' validator that keeps what it is shown: each image's objects, detections and matches."""
 
+    # COCO's own ground truth by image file name, on COCO data.
     annotations: dict[str, Truth] | None = None
-    """COCO's own ground truth by image file name, on COCO data."""
 
     def read_truth(self, data: Mapping[str, Any], name: str) -> None:
         """Take COCO's own ground truth where the data set has it, and say what is missing before a training begins.
