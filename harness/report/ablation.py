@@ -61,7 +61,7 @@ class AblationContent:
 
 
 def ablation_content(record: StudyRecord) -> AblationContent:
-    """Everything that is to be said of an ablation, however far it has come."""
+    """Build everything that is to be said of an ablation, however far it has come."""
     gained, worth = gains(record), worths(record)
     digits = digits_of(gained)
     headline, lead, outcome = _answer(record, gained, worth, digits)
@@ -114,7 +114,7 @@ def ablation_content(record: StudyRecord) -> AblationContent:
 
 
 def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digits: int) -> tuple[str, str, str]:
-    """Headline, lead and outcome: of the first model that is told from the baseline, else of the first."""
+    """Return headline, lead and outcome: of the best model distinguishable from the baseline, else of the best."""
     if record.ablation and (search := record.ablation.file.ruler_of):
         base = record.settings.base
         return f"{base} alone: what search {search} is held against.", f"Its gain stands in the report of {search}.", ""
@@ -141,7 +141,7 @@ def _answer(record: StudyRecord, gained: pd.DataFrame, worth: pd.DataFrame, digi
 
 
 def _beyond_size(model: str, worth: pd.DataFrame, digits: int) -> list[str]:
-    """What the model has over the base widened to its size."""
+    """Say what the model has over the base widened to its size."""
     mine = worth[worth["name"].str.startswith(f"{model}: base widened") & (worth["verdict"] != Verdict.UNMEASURED)]
     return [f"over the {each['name'].removeprefix(f'{model}: ')} {_ends(each, digits)}" for _, each in mine.iterrows()]
 
@@ -167,13 +167,13 @@ def _ends(row: Any, digits: int) -> str:
 
 
 def digits_of(rows: pd.DataFrame) -> int:
-    """Decimals that the smallest scatter makes meaningful."""
+    """Count the decimals that the smallest scatter makes meaningful."""
     known = [sd for sd in rows["sd"] if math.isfinite(sd) and sd > 0]
     return min(5, max(3, math.ceil(-math.log10(min(known))))) if known else 3
 
 
 def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
-    """The scatter behind the intervals, and what is not known of it."""
+    """Describe the scatter behind the intervals, and what is not known of it."""
     measured = rows[rows["verdict"] != Verdict.UNMEASURED]
     known = measured[measured["sd"] > NO_VARIATION]
     said = [f"{row['sd']:.4f} ({row['df']:.0f} degrees of freedom)" for _, row in known.sort_values("sd").iterrows()]
@@ -194,7 +194,7 @@ def _noise(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _seeds_promised(measured: pd.DataFrame) -> tuple[str, ...]:
-    """What the estimated noise makes of the numbers of seeds in the table."""
+    """Say what power the table's numbers of seeds have, given how uncertain the estimated noise is."""
     shown = []
     for _, row in measured[(measured["verdict"] == Verdict.UNDECIDED) & (measured["readings"] > 0)].iterrows():
         freedom = growing_df(row["df"], row["readings"], row["df_per_reading"])
@@ -252,7 +252,7 @@ def _row(arm: TrainedArm, base: TrainedArm, row: Any, digits: int, scale: tuple[
 
 
 def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
-    """What a forest shows: zero and the differences but for far outliers, whose bars leave the picture."""
+    """Compute what a forest shows: zero and the differences but for far outliers, whose bars leave the picture."""
     means = rows["mean"].dropna()
     if means.empty:
         return -0.01, 0.01
@@ -265,7 +265,7 @@ def forest_range(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
-    """Why a study is no ablation of an architecture of this search; empty where it is one."""
+    """Say why a study is no ablation of an architecture of this search; empty where it is one."""
     if not ablation.ablation:
         return "it is no ablation"
     if reasons := unlike(search.settings.to_dict(), ablation.settings.to_dict(), but={"epochs"}):
@@ -281,7 +281,7 @@ def why_not(search: StudyRecord, ablation: StudyRecord) -> str:
 
 
 def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digits: int) -> tuple[Point, ...]:
-    """The placebos of the search's architectures whose gain and cost were measured.
+    """Return the placebos of the search's architectures whose gain and cost were measured.
 
     `why_not` says nothing of the ablation. A latency counts from the same kind of device alone.
     """
@@ -318,7 +318,7 @@ def placebo_points(search: StudyRecord, ablation: StudyRecord, axis: Axis, digit
 
 
 def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
-    """The ablation's answer and its forests; the models' rows are linked with the search's architectures."""
+    """Build the ablation's answer and its forests; the models' rows are linked with the search's architectures."""
     said, models = ablation_content(ablation), _models(search, ablation)
     forests = [section.tables[0] for section in said.page.sections if section.key in {"gains", "worths"}]
     arms = {arm.name: arm for arm in ablation.arms}
@@ -353,7 +353,7 @@ def forest_section(search: StudyRecord, ablation: StudyRecord) -> Section:
 
 
 def _linked(table: Table, arms: Sequence[TrainedArm], models: dict[str, str]) -> Table:
-    """The rows of the search's architectures, with the identity in the row that is about a whole one."""
+    """Return the rows of the search's architectures, with the identity in the row that is about a whole one."""
     rows: list[Row] = []
     for row, arm in zip(table.rows, arms, strict=True):
         if arm.model in models and arm.role == Role.MODEL:
@@ -365,7 +365,7 @@ def _linked(table: Table, arms: Sequence[TrainedArm], models: dict[str, str]) ->
 
 
 def _models(search: StudyRecord, ablation: StudyRecord) -> dict[str, str]:
-    """Name of each model of the ablation that the search has to its identity."""
+    """Map the name of each model of the ablation that the search has to its identity."""
     return {
         arm.name: arm.identity
         for arm in ablation.arms
@@ -374,7 +374,7 @@ def _models(search: StudyRecord, ablation: StudyRecord) -> dict[str, str]:
 
 
 def _cost(search: StudyRecord, ablation: StudyRecord, arm: TrainedArm, axis: Axis) -> tuple[float, float, float]:
-    """An arm's place on a figure's axis with its interval, NaN where there is none."""
+    """Return an arm's place on a figure's axis with its interval, NaN where there is none."""
     if axis == MACS:
         return float(arm.macs) * 1e-6, math.nan, math.nan
     rows = ablation.trials[ablation.trials["architecture"] == arm.identity]

@@ -101,7 +101,7 @@ def answer(study: Analysis) -> Answer:
 
 
 def _outcome(summary: pd.DataFrame, noise: Noise, *, is_bounded: bool) -> Outcome:
-    """Which kind of answer a summary allows; `is_bounded` if rows beyond a bound are left out of it."""
+    """Choose the kind of answer that a summary allows; `is_bounded` if rows beyond a bound are left out of it."""
     if (summary["verdict"] == Verdict.GAIN).any():
         return Outcome.GAIN
     if (summary["standing"] == Standing.JUDGED).any() and noise.usable:
@@ -195,7 +195,7 @@ def _of_baseline(summary: pd.DataFrame, digits: int) -> str:
 
 
 def _screened(summary: pd.DataFrame) -> str:
-    """How many had no say: ` (7 more were only screened, under one seed)`."""
+    """Say how many had no say: ` (7 more were only screened, under one seed)`."""
     rows = summary[summary["standing"] == Standing.SCREENING]
     if rows.empty:
         return ""
@@ -204,7 +204,7 @@ def _screened(summary: pd.DataFrame) -> str:
 
 
 def _tested(summary: pd.DataFrame) -> str:
-    """What the verdicts rest on: all of the study's, whatever its bounds."""
+    """Say what the verdicts rest on: all of the study's, whatever its bounds."""
     judged, tests = (int(each.sum()) for each in (summary["standing"] == Standing.JUDGED, summary["p_value"].notna()))
     if not tests:
         return ""
@@ -218,7 +218,7 @@ def _tested(summary: pd.DataFrame) -> str:
 
 
 def _remarks(study: Analysis, outcome: Outcome, images: str) -> list[str]:
-    """What else must be known to believe the headline rightly."""
+    """List what else must be known to interpret the headline correctly."""
     record, summary, noise = study.record, study.inside, study.noise
     remarks = [EFFECT_WAS_PLANTED] if EFFECT_WAS_PLANTED in record.environment.data_cautions else []
     trials = record.trials
@@ -334,7 +334,7 @@ def _elsewhere(study: Analysis, said: Answer) -> tuple[str, str]:
 
 
 def _following(record: StudyRecord, said: Answer) -> Pairs:
-    """The one command to type next; none where the report knows of nothing better than to stop."""
+    """Return the one command to type next; none where the report knows of nothing better than to stop."""
     if _is_of_control(record):
         return ()
     typed = notes.command_of(record.environment)

@@ -89,7 +89,7 @@ def network(sites: Iterable[str]) -> Network:
 
 
 def blocks(architecture: Architecture) -> tuple[Block, ...]:
-    """An architecture's blocks, by site."""
+    """List an architecture's blocks, by site."""
     return tuple(
         Block(
             site=each.site,
@@ -102,7 +102,7 @@ def blocks(architecture: Architecture) -> tuple[Block, ...]:
 
 
 def shape(placement: Placement) -> str:
-    """`6×k9+2g/4`: heads and kernel of each local group, global heads and their KV pool."""
+    """Format as `6×k9+2g/4`: heads and kernel of each local group, global heads and their KV pool."""
     if not placement.is_clo:
         return ", ".join(f"{name} {value}" for name, value in placement.options)
     parts = [f"{group.heads}×k{group.kernel}" for group in placement.groups]
@@ -160,10 +160,10 @@ class Comparison:
 def comparison(
     study: Analysis, pick: str, ties: Mapping[str, Sequence[str]], named: Collection[str | None]
 ) -> Comparison:
-    """Everything that was measured, to be compared; the pick comes first.
+    """Gather everything that was measured, to be compared; the pick comes first.
 
-    `ties` has those that the noise does not tell from each; `named` are those whose gains the head of the report names:
-    they have the same intervals here.
+    `ties` has those not distinguishable from each; `named` are those whose gains the head of the report names: they
+    have the same intervals here.
     """
     record = study.record
     measured = study.summary[study.summary["standing"] != Standing.UNMEASURED]
@@ -183,7 +183,7 @@ def comparison(
 
 
 def _chosen(measured: pd.DataFrame, best: pd.DataFrame, pick: str) -> tuple[str, ...]:
-    """The pick, then judged members of the front, then others of it, then whoever gains most; not the baseline."""
+    """Choose the pick, then judged members of the front, then others of it, then the best gains; not the baseline."""
     by_gain = measured.sort_values("gain_map50_95", ascending=False, kind="stable")
     judged = [name for name in best.index if best.loc[name, "standing"] == Standing.JUDGED]
     order = dict.fromkeys(map(str, [pick, *judged, *best.index, *by_gain.index[: MOST + 1]]))
@@ -223,7 +223,7 @@ def _entry(
 
 
 def difference(base: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
-    """How one model YAML differs from the base's: lines that begin with `+`, `-` or a space; `…` between places.
+    """Show how one model YAML differs from the base's: lines that begin with `+`, `-` or a space; `…` between places.
 
     Comments are left out: they repeat the architecture's name.
     """
@@ -243,9 +243,9 @@ class Ties:
 
 
 def ties_on(front: pd.DataFrame, trials: pd.DataFrame) -> Ties:
-    """Tied candidates among those on a front that were judged on repeated seeds.
+    """Find tied candidates among those on a front that were judged on repeated seeds.
 
-    The baseline has no letter: whether a candidate is told from it is the verdict's to say. Neither has a candidate
+    The baseline has no letter: whether a candidate is distinguishable from it is the verdict's to say. Neither has one
     of one seed, which was picked on it. Gains after different numbers of epochs are of two kinds, never tied.
     """
     judged = front[front["standing"] == Standing.JUDGED].sort_values("gain_map50_95", ascending=False, kind="stable")

@@ -82,13 +82,13 @@ class Curves:
 
 
 def read_curve(folder: Path, key: Key) -> pd.DataFrame | None:
-    """The curve of a training; None where there is no such file, or it is none."""
+    """Read the curve of a training; None where there is no such file, or it is none."""
     curve = of_one(key[0], lambda: pd.read_parquet(curve_path(folder, *key)))
     return curve if curve is not None and len(curve) and {"epoch", "step"} <= set(curve) else None
 
 
 def learning_curves(record: StudyRecord, shown: Sequence[str], read: Reader | None) -> Curves | None:
-    """The curves of the baseline and of candidates that are `shown`; None where none can be read.
+    """Read the curves of the baseline and of candidates that are `shown`; None where none can be read.
 
     Architectures are compared after as many epochs: first after those that the most of their trainings have, then
     after the most epochs, where these are others.
@@ -118,7 +118,7 @@ def learning_curves(record: StudyRecord, shown: Sequence[str], read: Reader | No
 
 
 def _panels(epochs: int, curves: dict[str, list[pd.DataFrame]], *, several: bool) -> Iterator[Panel]:
-    """A panel for each quantity that was kept."""
+    """Yield a panel for each quantity that was kept."""
     by_step = all(curve["step"].notna().all() for each in curves.values() for curve in each)
     x, x_title = ("step", "optimiser step") if by_step else ("epoch", "epoch")
     after = f", {words.count(epochs, 'epoch')}" if several else ""
@@ -148,21 +148,21 @@ def _panels(epochs: int, curves: dict[str, list[pd.DataFrame]], *, several: bool
 
 
 def _of_blocks(curves: dict[str, list[pd.DataFrame]]) -> str:
-    """How many times the base's rate that of the blocks is."""
+    """Say how many times the base's learning rate that of the blocks is; empty where it is unknown."""
     every = pd.concat([curve.reindex(columns=[_RATE, _OF_BLOCKS]) for each in curves.values() for curve in each])
     factor = float((every[_OF_BLOCKS] / every[_RATE]).median())
     return "" if math.isnan(factor) else f" (blocks: × {factor:.3g})"
 
 
 def _on_grid(curves: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """Curves of one architecture at common places: (points,), (seeds, points)."""
+    """Resample curves of one architecture at common places: (points,), (seeds, points)."""
     first, last = max(values[0, 0] for values in curves), min(values[-1, 0] for values in curves)
     edges = np.linspace(first, last, min(POINTS, *map(len, curves)) + 1)
     return (edges[:-1] + edges[1:]) / 2, np.array([_means(values, edges) for values in curves])
 
 
 def _means(values: Floats, edges: Floats) -> Floats:
-    """Means of the second column between edges of the first one."""
+    """Average the second column between edges of the first one."""
     place = np.clip(np.searchsorted(edges, values[:, 0], side="right") - 1, 0, len(edges) - 2)
     count = np.bincount(place, minlength=len(edges) - 1)
     means = np.bincount(place, values[:, 1], minlength=len(edges) - 1) / np.maximum(count, 1)

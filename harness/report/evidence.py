@@ -95,7 +95,7 @@ Reader = Callable[[str], Rounds | None]
 
 
 def read_rounds(folder: Path, architecture: str) -> Rounds | None:
-    """The rounds of `<architecture>.parquet`; None where there is no such file, or it is no sound measurement."""
+    """Read the rounds of `<architecture>.parquet`; None where there is no such file, or it is no sound measurement."""
 
     def read() -> Rounds | None:
         table = pq.read_table(folder / f"{architecture}.parquet", columns=["round", "position", "model", "latency_ms"])
@@ -168,7 +168,7 @@ def latency_section(record: StudyRecord, front: Iterable[str], read: Reader | No
 
 
 def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
-    """Architecture to the ratios that storage has of it; the baseline's is that of its A/A check."""
+    """Map architecture to the ratios that storage has of it; the baseline's is that of its A/A check."""
     rows = record.trials.reindex(columns=["architecture", "latency_ratio"]).dropna()
     by_name = rows[rows["architecture"] != BASELINE].groupby("architecture")["latency_ratio"]
     told: dict[str, Sequence[float]] = {str(name): list(values) for name, values in by_name}
@@ -177,7 +177,7 @@ def _told(record: StudyRecord) -> dict[str, Sequence[float]]:
 
 
 def _table(found: Mapping[str, Rounds]) -> Table:
-    """One scale for all rows: 1, all intervals, and the rounds but for the outermost."""
+    """Tabulate rounds on one scale for all rows: 1, all intervals, and the rounds but for the outermost."""
     ends = [1.0]
     for each in found.values():
         ends += [each.low, each.high, *map(float, np.percentile(each.ratios, _SHOWN))]

@@ -30,7 +30,7 @@ def write_setting(setting: Mapping[str, Any], folder: Path) -> None:
 
 
 def read_setting(folder: Path) -> dict[str, Any] | None:
-    """What a study was begun with; None where there is none."""
+    """Read what a study was begun with; None where there is none."""
     file = folder / SETTING
     setting: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     return setting
@@ -66,13 +66,13 @@ def known_fidelity(settings: Mapping[str, Any], folders: Iterable[Path]) -> str 
 
 
 def unknown_fidelity(epochs: int | None) -> str:
-    """What to say where nobody has measured it."""
+    """Say that nobody has measured how short trainings rank."""
     budget = "its few epochs" if epochs is None else words.count(epochs, "epoch")
     return f"Fidelity: nobody has measured at this setting that {budget} rank architectures as long training does."
 
 
 def _same_schedule(settings: Mapping[str, Any], setting: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schedule of a fidelity study that a study's own trainings followed, on the same base, data and device."""
+    """Find the schedule of a fidelity study that a study's trainings followed, on the same base, data and device."""
     plan = setting["plan"]
     starts = (settings.get("space_file") or {}).get("placement", {}).get("init", ())
     if Init.RESIDUAL in starts and plan.get("init", Init.IDENTITY) != Init.RESIDUAL:
@@ -88,7 +88,7 @@ def _same_schedule(settings: Mapping[str, Any], setting: Mapping[str, Any]) -> M
 
 
 def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any], schedule: Mapping[str, Any]) -> str:
-    """About one schedule: its rows by number of seeds, beside those of the same architectures under others."""
+    """Describe one schedule: its rows by number of seeds, beside those of the same architectures under others."""
     first, last = rows.iloc[0], rows.iloc[-1]
     long = plan["long"]
     spaces = [str(last["cohort"])] if last["cohort"] in plan["cohort"] else list(plan["cohort"])
@@ -126,7 +126,7 @@ def _sentences(rows: pd.DataFrame, cohort: pd.DataFrame, plan: Mapping[str, Any]
 
 
 def _page(trainings: pd.DataFrame, table: pd.DataFrame, plan: Mapping[str, Any]) -> str:
-    """The study as a page that GitHub renders."""
+    """Render the study as a Markdown page for GitHub."""
     environment = templates()  # our own figures and a plan's names: nothing to escape
     environment.filters |= {
         "figure": words.plain,

@@ -58,7 +58,7 @@ MOST_BARS = 30
 
 
 def is_barred(mark: Mark, count: int) -> bool:
-    """Whether so many points of a kind have bars: of many single seeds and losses they would hide the rest.
+    """Return whether so many points of a kind have bars: of many single seeds and losses they would hide the rest.
 
     Judged candidates that matter to the answer keep theirs, however many there are; so do placebos.
     """
@@ -157,7 +157,7 @@ class FrontFigure:
     pick: str = ""
 
     def label_left(self, point: Point) -> bool:
-        """Whether a point stands so far right that its name belongs to its left."""
+        """Return whether a point stands so far right that its name belongs to its left."""
         low, high = self.x_range
         return point.x > low + 0.7 * (high - low)
 
@@ -173,7 +173,7 @@ class FrontFigure:
 
 
 def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
-    """The record of one picture."""
+    """Build the record of one picture."""
     summary = study.summary
     compared = summary[summary["standing"] != Standing.UNMEASURED]
     drawn = compared[compared[axis.column].notna()]
@@ -202,7 +202,7 @@ def front_figure(study: Analysis, axis: Axis) -> FrontFigure:
 def marked(
     figure: FrontFigure, pick: str, letters: Mapping[str, Sequence[str]], tied: Mapping[str, Sequence[str]]
 ) -> FrontFigure:
-    """The figure with what is known only after it: the pick, if any, the letters of tied points, and with whom."""
+    """Return the figure with what is known only later: the pick, if any, the letters of tied points, and with whom."""
 
     def told(point: Point) -> Point:
         name = point.architecture
@@ -214,7 +214,7 @@ def marked(
 
 
 def with_placebos(figure: FrontFigure, placebos: Sequence[Point]) -> FrontFigure:
-    """The figure with what was trained beside the search: in the picture, never on the front."""
+    """Return the figure with what was trained beside the search: in the picture, never on the front."""
     if not placebos:
         return figure
     points = (*figure.points, *placebos)
@@ -258,7 +258,7 @@ def _point(study: Analysis, name: str, row: Any, axis: Axis) -> Point:
 
 
 def _mark(row: Any) -> Mark:
-    """A point's mark: evidence first, then verdict. A screening candidate may be a loss, never a gain."""
+    """Choose a point's mark: evidence first, then verdict. A screening candidate may be a loss, never a gain."""
     if row["standing"] == Standing.BASELINE:
         return Mark.BASELINE
     if row["verdict"] == Verdict.LOSS:
@@ -269,7 +269,7 @@ def _mark(row: Any) -> Mark:
 
 
 def _staircase(points: list[Point], edge: float) -> tuple[tuple[float, float], ...]:
-    """Corners of the line below which everything is beaten: right first, then up."""
+    """Compute the corners of the line below which everything is dominated: right first, then up."""
     members = sorted((point.x, point.gain) for point in points if point.on_front)
     corners: list[tuple[float, float]] = []
     for x, gain in members:
@@ -278,7 +278,7 @@ def _staircase(points: list[Point], edge: float) -> tuple[tuple[float, float], .
 
 
 def _ranges(points: tuple[Point, ...]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What to show: all points and the bars of judged ones; a screening bar may leave the picture.
+    """Compute what to show: all points and the bars of judged ones; a screening bar may leave the picture.
 
     So may a bar along x that is longer than all the points are apart: one latency that was measured on a busy machine
     would press all others together.
@@ -294,14 +294,14 @@ def _ranges(points: tuple[Point, ...]) -> tuple[tuple[float, float], tuple[float
 
 
 def _padded(values: list[float], share: float) -> tuple[float, float]:
-    """The values' range with a margin; a single value gets one of a hundredth."""
+    """Widen the values' range by a margin; a single value gets one of a hundredth."""
     low, high = min(values), max(values)
     margin = (high - low) * share or max(abs(high), 1.0) * 0.01
     return low - margin, high + margin
 
 
 def _second_x(base: Any, axis: Axis) -> Linear | None:
-    """Milliseconds for a ratio, percent for MACs."""
+    """Return the second scale: milliseconds for a ratio, percent for MACs."""
     if axis.key == "latency":
         return _linear(0.0, float(base["latency_ms_p50"]))
     return _linear(-100.0, 100 / (float(base["macs"]) * _SCALE["macs"]))
@@ -325,7 +325,7 @@ class Corner(NamedTuple):
 
 
 def names_of(figure: FrontFigure) -> dict[str, Corner]:
-    """Who bears its name, and where: the pick and members of the front, where no name stands on another one.
+    """Place the names of the pick and of members of the front, where no name stands on another one.
 
     If there is room for one only, it is the pick's or that of the larger gain. A name stands below its point and to
     the right, unless it would lie on fewer points elsewhere or leave the picture.
@@ -350,7 +350,7 @@ def names_of(figure: FrontFigure) -> dict[str, Corner]:
 
 
 def _middles(figure: FrontFigure, point: Point) -> dict[Corner, tuple[float, float]]:
-    """The middle of a name at each corner, in shares of the picture: those that stay in it, the best first."""
+    """Compute the middle of a name at each corner, in shares of the picture: those that stay in it, best first."""
     x, y = _place(figure, point)
     found = {}
     for left, above in product((figure.label_left(point), not figure.label_left(point)), (False, True)):
@@ -363,13 +363,13 @@ def _middles(figure: FrontFigure, point: Point) -> dict[Corner, tuple[float, flo
 
 
 def _place(figure: FrontFigure, point: Point) -> tuple[float, float]:
-    """Where a point is, in shares of the picture."""
+    """Compute where a point is, in shares of the picture."""
     (left, right), (low, high) = figure.x_range, figure.y_range
     return (point.x - left) / (right - left), (point.gain - low) / (high - low)
 
 
 def _points_under(figure: FrontFigure, own: Point, middle: tuple[float, float]) -> int:
-    """How many other points a name lies on."""
+    """Count the other points that a name lies on."""
     places = [_place(figure, point) for point in figure.points if point.architecture != own.architecture]
     wide, high = _NAME_WIDTH / 2 + _MARK_HEIGHT / 2, _NAME_HEIGHT / 2 + _MARK_HEIGHT
     return sum(abs(x - middle[0]) < wide and abs(y - middle[1]) < high for x, y in places)

@@ -117,7 +117,7 @@ class Gallery:
 
 
 def read_kept(folder: Path, key: Key) -> ImageMatches | None:
-    """The matches of a training by the images' names; None where there are none with boxes."""
+    """Read the matches of a training by the images' names; None where there are none with boxes."""
     matches = of_one(key[0], lambda: read_matches(matches_path(folder, *key)))
     return matches.sorted_by_name() if matches and matches.target_boxes and matches.names else None
 
@@ -133,7 +133,7 @@ class Judged:
 
 
 def judged(record: StudyRecord, name: str, read: Reader, most: int) -> Judged | None:
-    """The matches that were kept of a candidate and the baseline, of `most` seeds; None where none have boxes."""
+    """Read the kept matches of a candidate and the baseline, of `most` seeds; None where none have boxes."""
     done = record.trials[record.trials["state"] == State.COMPLETE].fillna({"base_seed": 0})
     columns = ["epochs", "base_seed", "seed"]
     ours, theirs = (done.loc[done["architecture"] == each, columns] for each in (BASELINE, name))
@@ -152,7 +152,7 @@ def judged(record: StudyRecord, name: str, read: Reader, most: int) -> Judged | 
 
 
 def best_threshold(found: Judged) -> float:
-    """The confidence of `THRESHOLDS` at which the baseline's F1 over all images is the highest."""
+    """Find the confidence of `THRESHOLDS` at which the baseline's F1 over all images is the highest."""
     precision, recall = np.nan_to_num(_rates(found.pairs[0][0]))  # F1 is 0 where nothing is found
     return float(THRESHOLDS[int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-9)))])
 
@@ -186,7 +186,7 @@ def gallery(found: Sequence[Judged], kept: Path, *, originals: bool = True) -> G
 
 
 def _shots(ours: ImageMatches, theirs: ImageMatches, threshold: float, album: _Album) -> list[Shot]:
-    """Images where the score differs most and that can be shown."""
+    """Choose images where the score differs most and that can be shown."""
     difference = _scores(theirs, threshold) - _scores(ours, threshold)
     order = np.argsort(-difference, kind="stable")
     shots: list[Shot] = []
@@ -205,7 +205,7 @@ def _shots(ours: ImageMatches, theirs: ImageMatches, threshold: float, album: _A
 
 
 def _scores(matches: ImageMatches, threshold: float) -> Floats:
-    """Of each image the F1 at a confidence, the mean over the IoUs; 1 where there is nothing and nothing is found."""
+    """Compute each image's F1 at a confidence, the mean over IoUs; 1 where there is nothing and nothing is found."""
     scores = []
     for matched, confidence, target in zip(matches.matched, matches.confidence, matches.target, strict=True):
         sure = confidence >= threshold
@@ -215,7 +215,7 @@ def _scores(matches: ImageMatches, threshold: float) -> Floats:
 
 
 def _rates(matches: ImageMatches) -> tuple[Floats, Floats]:
-    """Precision and recall at IoU 0.50 over all images, at each of `THRESHOLDS`; precision of nothing is NaN."""
+    """Compute precision and recall at IoU 0.50 over all images, for each of `THRESHOLDS`; precision of none is NaN."""
     confidence, hit = np.concatenate(matches.confidence), np.concatenate(matches.matched)[:, 0].astype(bool)
     objects = max(1, sum(map(len, matches.target)))
     sure = confidence >= THRESHOLDS[:, None]
@@ -234,7 +234,7 @@ def _found(matches: ImageMatches, at: int) -> Found:
 
 
 def object_of(matches: ImageMatches, at: int) -> NDArray[np.int64]:
-    """Which object each detection of an image is matched with at IoU 0.50: pairs of one class, by falling overlap.
+    """Match each detection of an image with an object at IoU 0.50: pairs of one class, by falling overlap.
 
     Returns:
         The object's number, −1 of a detection without one or whose box was not kept; (D,).
@@ -256,7 +256,7 @@ def object_of(matches: ImageMatches, at: int) -> NDArray[np.int64]:
 
 
 def overlaps(one: Floats, other: Floats) -> Floats:
-    """IoU of each box with each other; (N, 4), (M, 4) → (N, M)."""
+    """Compute the IoU of each box with each other; (N, 4), (M, 4) → (N, M)."""
     low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
     both: Floats = np.prod((high - low).clip(min=0), axis=2)
     areas = [np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (one, other)]
@@ -275,7 +275,7 @@ class _Album:
         self._numbers: dict[str, int] = {}
 
     def number(self, path: str, objects: Floats, classes: Any) -> int | None:
-        """An image's place; None where it cannot be read."""
+        """Return an image's place, added if it is new; None where it cannot be read."""
         if path in self.gone or path in self._numbers:
             return self._numbers.get(path)
         file = f"{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.jpg"
@@ -303,7 +303,7 @@ class _Album:
 
 
 def _opened(path: Path) -> Image.Image | None:
-    """An image upright and in colours, nothing else of it; None where there is none."""
+    """Open an image upright and in colours, nothing else of it; None where there is none."""
     try:
         with Image.open(path) as image:
             if image.width * image.height > _MOST_PIXELS:
@@ -314,7 +314,7 @@ def _opened(path: Path) -> Image.Image | None:
 
 
 def jpeg(image: Image.Image) -> bytes:
-    """Without what a camera wrote beside the pixels."""
+    """Encode an image as JPEG, without what a camera wrote beside the pixels."""
     out = io.BytesIO()
     image.save(out, format="JPEG", quality=90, subsampling=0)  # boxes and marks keep their colours
     return out.getvalue()

@@ -24,7 +24,7 @@ LAYOUT: dict[str, object] = {
 
 
 def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
-    """`data` and `layout` for plotly.js: plain JSON without NaN, all text escaped.
+    """Make `data` and `layout` for plotly.js: plain JSON without NaN, all text escaped.
 
     Traces carry `meta.role`, from which the page sets colours for its theme, and `meta.names`, by which it links a
     point with its row; `layout.meta` holds the second scales, which the page keeps in step when one zooms.
@@ -50,7 +50,7 @@ def plotly_figure(figure: FrontFigure) -> dict[str, Any]:
 
 
 def plotly_curves(panel: Panel) -> dict[str, object]:
-    """A panel of learning curves: of each architecture the range and the mean of its seeds, and every seed."""
+    """Draw a panel of learning curves: of each architecture the range and the mean of its seeds, and every seed."""
     traces: list[dict[str, object]] = []
     for line in panel.lines:
         x, name = _shorts(line.x, 4), html.escape(line.architecture)
@@ -80,7 +80,7 @@ def plotly_curves(panel: Panel) -> dict[str, object]:
         hover = {"hovertemplate": f"{name}, {seeds}<br>%{{x:.0f}}: %{{y:.4g}}<extra></extra>"}
         traces.append(common | {"y": _shorts(line.seeds.mean(axis=0), 4), "line": dash} | hover)
     ticks: dict[str, object] = {}
-    if panel.of_ends:  # the architectures stand below their readings
+    if panel.of_ends:  # the architectures stand below their observations
         ticks["tickvals"] = [line.place for line in panel.lines]
         ticks["ticktext"] = [html.escape(line.architecture) for line in panel.lines]
         ticks["range"] = [-0.6, panel.lines[-1].place + 0.6]
@@ -95,7 +95,7 @@ def plotly_curves(panel: Panel) -> dict[str, object]:
 
 
 def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
-    """What to say of an architecture when it is pointed at, as markup: once for all figures, by its identity."""
+    """Write what to say of an architecture when it is pointed at, as markup: once for all figures, by its identity."""
     return {
         point.architecture: "<br>".join([f"<b>{_title(point)}</b>", *(html.escape(note) for note in point.notes)])
         for figure in figures
@@ -104,7 +104,7 @@ def hover_texts(figures: Sequence[FrontFigure]) -> dict[str, str]:
 
 
 def _title(point: Point) -> str:
-    """The identity with the letters of its ties and what makes its gain another kind, as markup."""
+    """Format the identity with the letters of its ties and what makes its gain another kind, as markup."""
     about = ", ".join(filter(None, [*point.ties, point.shorter]))
     return html.escape(point.architecture) + (f" ({about})" if about else "")
 
@@ -138,7 +138,7 @@ def _points_trace(
 
 
 def _rings(figure: FrontFigure) -> list[dict[str, object]]:
-    """A ring of its own size for each group of tied points: who has the same ring is not told apart."""
+    """Draw a ring of its own size for each group of tied points: those with the same ring are not distinguishable."""
     shared = sorted({letter for point in figure.points for letter in point.ties}, key=lambda each: (len(each), each))
     return [
         {
@@ -156,19 +156,19 @@ def _rings(figure: FrontFigure) -> list[dict[str, object]]:
 
 
 def _bars(triples: list[tuple[float, float, float]]) -> dict[str, object]:
-    """Plotly's lengths of error bars; none where there is no interval."""
+    """Compute Plotly's lengths of error bars; zero where there is no interval."""
     up = _shorts(high - mid if math.isfinite(high) else 0.0 for _, mid, high in triples)
     down = _shorts(mid - low if math.isfinite(low) else 0.0 for low, mid, _ in triples)
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
 
 
 def _shorts(values: Iterable[float], digits: int = 6) -> list[float]:
-    """Significant digits: six are more than a picture of points shows, in half the page; a curve has four."""
+    """Round to significant digits: six are more than a picture of points shows, in half the page; a curve has four."""
     return [float(f"{value:.{digits}g}") for value in values]
 
 
 def _layout(figure: FrontFigure) -> dict[str, object]:
-    """Axes, reference lines, legend."""
+    """Lay out axes, reference lines, legend."""
     dashed: dict[str, object] = {"line": {"width": 1, "dash": "dash"}}
     shapes = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0} | dashed]
     if base := figure.baseline:

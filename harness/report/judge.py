@@ -49,7 +49,7 @@ def price(found: Judged) -> dict[str, float | None]:
 
 
 def _judged_row(found: Judged) -> Any:
-    """The judged architecture's row of the search's summary; None where there is none."""
+    """Return the judged architecture's row of the search's summary; None where there is none."""
     summary = summarise(found.record.trials, found.record.look)
     known = found.architecture is not None and found.architecture in summary.index
     return summary.loc[found.architecture] if known else None
@@ -219,7 +219,7 @@ def _to_decide(found: Judged) -> str:
 
 
 def _hours_a_seed(found: Judged) -> float:
-    """By the clock, of all arms of the comparison, as its own trainings took, one after the other."""
+    """Estimate hours by the clock for a seed of all arms of the comparison, from how long its own trainings took."""
     assert found.confirm is not None, "something was compared"
     done = found.confirm.trials[found.confirm.trials["state"] == State.COMPLETE]
     workers = max(1, int(found.confirm.environment.to_dict().get("workers") or 1))
@@ -261,7 +261,7 @@ def _comparison(found: Judged) -> Iterator[Section]:
 
 
 def _arm(row: Any) -> str:
-    """The arm that the block is compared with."""
+    """Return the arm that the block is compared with."""
     return BASELINE if row["subtrahend"] == BASELINE else str(row["name"])
 
 

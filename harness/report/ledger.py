@@ -44,7 +44,7 @@ _RULES = (
 def ledger_page(
     entries: Sequence[Entry], environment: Environment, command: str, baselines: Sequence[PublishedBaseline] = ()
 ) -> Page:
-    """Everything the ledger says; `environment` may be empty, `baselines` are the protocol's own on COCO."""
+    """Build the page of the ledger; `environment` may be empty, `baselines` are the protocol's own on COCO."""
     counts = Counter(finding.verdict for _, finding in entries)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
     scoped = Counter(finding.scope for _, finding in entries if finding.scope)
@@ -114,7 +114,7 @@ def write_ledger(
 
 
 def _published(baselines: Sequence[PublishedBaseline]) -> Iterator[Section]:
-    """First of all where the data are COCO: a gain over a baseline that is too weak says little."""
+    """Yield first, on COCO, the baselines beside what is published: a gain over one that is too weak says little."""
     if not baselines:
         return
     names = ("Baseline", "Trained", "Trainings", "mAP50-95", "Published as", "Published mAP50-95", "Difference",
@@ -143,7 +143,7 @@ def _published(baselines: Sequence[PublishedBaseline]) -> Iterator[Section]:
 
 
 def _gains(entries: Sequence[Entry]) -> Iterator[Section]:
-    """What each reading of the article gained on each data set: the question that most readers come with."""
+    """Yield what each reading of the article gained on each data set: the question that most readers come with."""
     rows = [
         tables.row("", cell(model), cell(data), cell(start), *map(cell, (gain, placebo, verdict)))
         for claim, finding in entries
@@ -159,7 +159,7 @@ def _gains(entries: Sequence[Entry]) -> Iterator[Section]:
 
 
 def _readings(finding: Finding) -> Iterator[tuple[str, str, str, str, str]]:
-    """Model, start, gains and verdict of what a finding rests on; what is merely shown beside it is left out."""
+    """Yield model, start, gains and verdict of what a finding rests on; what is merely shown beside it is left out."""
     groups: dict[tuple[str, str], list[Mapping[str, Value]]] = {}
     for row in finding.rows:
         deciding = any(figure.name.startswith(f"{row['model']} minus ") for figure in finding.figures)
@@ -265,7 +265,7 @@ def _cell(value: Value) -> Cell:
 
 
 def _number(value: float) -> str:
-    """Whole numbers whole; others with four digits that matter."""
+    """Format a whole number whole; others with four significant digits."""
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     return text.replace("-", words.MINUS)
 

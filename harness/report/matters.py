@@ -32,7 +32,7 @@ class Matters:
 
 
 def what_matters(choices: Choices, digits: int) -> Matters:
-    """Importances and effects of a study's choices, once it has enough architectures; `digits`: of an mAP."""
+    """Compute importances and effects of a study's choices, once it has enough architectures; `digits`: of an mAP."""
     from harness.analysis.importance import FEWEST, importances, resamples_of  # imports Optuna
 
     count = len(choices.chosen)
@@ -74,7 +74,7 @@ _SHARES = (
 
 
 def _clearest(effects: pd.DataFrame, objective: str, count: int, digits: int) -> str:
-    """How many choices make a difference to an objective, and which makes the largest."""
+    """Say how many choices make a difference to an objective, and which makes the largest."""
     looked, sure = len(effects), effects[effects["significant"].astype(bool)]
     start = f"{_name(objective)}: "
     if not looked:
@@ -96,7 +96,7 @@ def _clearest(effects: pd.DataFrame, objective: str, count: int, digits: int) ->
 
 
 def _importance_table(shares: pd.DataFrame) -> Table:
-    """A row for each of the most important choices, a column for each objective and method."""
+    """Tabulate the most important choices: a row for each, a column for each objective and method."""
     pairs = list(dict.fromkeys(zip(shares["objective"], shares["method"], strict=True)))
     found = {pair: shares[(shares["objective"] == pair[0]) & (shares["method"] == pair[1])] for pair in pairs}
     by_column = {pair: rows.set_index("parameter") for pair, rows in found.items()}
@@ -114,7 +114,7 @@ def _importance_table(shares: pd.DataFrame) -> Table:
 
 
 def _share(rows: pd.DataFrame, name: str) -> Cell:
-    """One share; a dash where the method does not ask for the choice."""
+    """Make the cell of one share; a dash where the method does not ask for the choice."""
     if name not in rows.index:
         return cell(words.DASH, sort=math.nan)
     row: Any = rows.loc[name]
@@ -122,7 +122,7 @@ def _share(rows: pd.DataFrame, name: str) -> Cell:
 
 
 def _effect_table(effects: pd.DataFrame, objective: str, minimized: bool, digits: int) -> Table:
-    """The clearest effects on one objective: the lowest corrected p first."""
+    """Tabulate the clearest effects on one objective: the lowest corrected p first."""
     clearest = effects.sort_values(["p_holm", "p_value"], kind="stable")[:EFFECTS_SHOWN]
     more = f", {len(clearest)} of {len(effects)}" if len(clearest) < len(effects) else ""
     return Table(
@@ -154,7 +154,7 @@ def _effect(row: Any, objective: str, minimized: bool, digits: int) -> Row:
 
 
 def _choice(row: Any) -> str:
-    """`neck.P4 kernel 7`, `no block at neck.P4`."""
+    """Name a choice: `neck.P4 kernel 7`, `no block at neck.P4`."""
     site, _, name = str(row["parameter"]).partition(":")
     if name == "kind":
         return f"no block at {site}" if row["level"] == NO_BLOCK else f"{site} {row['level']}"
@@ -162,7 +162,7 @@ def _choice(row: Any) -> str:
 
 
 def _spoken(parameter: str) -> str:
-    """`neck.P4 kernel`: site, then what is chosen there."""
+    """Name a parameter as `neck.P4 kernel`: site, then what is chosen there."""
     return parameter.replace(":", " ").replace("_", " ")
 
 
@@ -171,7 +171,7 @@ def _name(objective: str) -> str:
 
 
 def _number(objective: str, value: float, digits: int) -> str:
-    """With its sign, without its unit."""
+    """Format a value with its sign, without its unit."""
     if objective == Objective.MAP50_95:
         return words.signed(value, digits)
     return words.signed(value, 3) if objective == Objective.LATENCY else words.signed_amount(value)

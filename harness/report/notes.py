@@ -44,7 +44,7 @@ JUDGING = (
 
 
 def measured(record: StudyRecord) -> Pairs:
-    """What each number is and how it came about."""
+    """Say what each number is and how it came about."""
     settings = record.settings
     start = (
         "random initialisation"
@@ -82,14 +82,14 @@ def measured(record: StudyRecord) -> Pairs:
 
 
 def _evaluators(record: StudyRecord) -> str:
-    """What judged the rows; those that name nothing are from before it was kept, when there was only one."""
+    """Name what evaluated the rows; those that name nothing are from before it was kept, when there was only one."""
     complete = record.trials[record.trials["state"] == State.COMPLETE]
     named = [str(name) or "Ultralytics' validator" for name in complete["evaluator"].unique()]
     return " and, in other rows, ".join(named or ["Ultralytics' validator"])
 
 
 def _start_of_blocks(record: StudyRecord) -> str:
-    """How the blocks of this study began, as its architectures say."""
+    """Say how the blocks of this study began, as its architectures say."""
     placements = [placement for one in record.architectures.values() for placement in one.placements]
     official = sum(p.init is Init.OFFICIAL or p.kind == Kind.BARE for p in placements)
     replaced = sum(p.mode is Mode.REPLACE for p in placements)
@@ -106,7 +106,7 @@ def _start_of_blocks(record: StudyRecord) -> str:
 
 
 def provenance(record: StudyRecord) -> Pairs:
-    """Settings and surroundings, flattened."""
+    """List settings and surroundings, flattened."""
     proposals, space = record.proposals, _space(record.space)
     return (
         *((("search space", space),) if space else ()),
@@ -120,7 +120,7 @@ def provenance(record: StudyRecord) -> Pairs:
 
 
 def settings_and_surroundings(record: StudyRecord) -> Pairs:
-    """All options and all that is known of the machine."""
+    """List all options and all that is known of the machine."""
     environment = record.environment
     others = {name: value for name, value in environment.to_dict().items() if name not in _SAID_APART}
     control = ""  # of a study from before it was kept
@@ -140,7 +140,7 @@ def settings_and_surroundings(record: StudyRecord) -> Pairs:
 
 
 def unknowns(record: StudyRecord) -> tuple[str, ...]:
-    """The limits of what this study can say."""
+    """List the limits of what this study can say."""
     settings, size = record.settings, record.space.size
     return (
         *record.environment.data_cautions,
@@ -167,7 +167,7 @@ def unknown_images(record: StudyRecord) -> str:
 
 
 def _blind_baseline(record: StudyRecord) -> tuple[str, ...]:
-    """A sentence where the baseline finds no object, so that everything is as good as it."""
+    """Warn where the baseline finds no object, so that everything is as good as it."""
     trials = record.trials
     read = trials[(trials["architecture"] == BASELINE) & (trials["state"] == State.COMPLETE)]["map50_95"]
     if read.empty or read.max() >= _NOTHING:
@@ -179,7 +179,7 @@ def _blind_baseline(record: StudyRecord) -> tuple[str, ...]:
 
 
 def device(record: StudyRecord) -> str:
-    """What latency was measured on: a processor with its threads, or a GPU."""
+    """Name what latency was measured on: a processor with its threads, or a GPU."""
     environment = record.environment
     found = environment.device or record.settings.device or "not recorded"
     if isinstance(found, str):  # a study from before more was kept
@@ -233,13 +233,13 @@ def in_its_folder(record: StudyRecord, command: str) -> str:
 
 
 def command_of(environment: Environment) -> str:
-    """What was typed, as one would type it; old studies have a list of words."""
+    """Return what was typed, as one would type it; old studies have a list of words."""
     typed = environment.command
     return typed if isinstance(typed, str) else shlex.join(typed)
 
 
 def row_commands(record: StudyRecord, architecture: str) -> Pairs:
-    """What to type for one architecture: to measure it again, to train it on a full schedule, to take it home."""
+    """List what to type for one architecture: to measure it again, to train it on a full schedule, to export it."""
     export, train = (
         in_its_folder(record, to_type(record, command, record.name, architecture)) for command in ("export", "train")
     )
@@ -260,7 +260,7 @@ _OPTIONS = (
 
 
 def _again(record: StudyRecord, architecture: str) -> str:
-    """A search of this one candidate under the study's own settings: the same rows on the same machine."""
+    """Return the search of this one candidate under the study's own settings: the same rows on the same machine."""
     typed = ["--include", f"{record.name}/{architecture}", "--study", f"{record.name}-{architecture}"]
     for name in _OPTIONS:
         if (value := getattr(record.settings, name)) is not None:
@@ -281,7 +281,7 @@ def _aa_check(check: LatencyCheck | None) -> str:
 
 
 def _space(space: SpaceSummary) -> str:
-    """The search space in a line; nothing where there is none."""
+    """Describe the search space in a line; nothing where there is none."""
     if not space.to_dict():
         return ""
     parts = [space.name, "size not counted" if space.size is None else f"{space.size} distinct architectures"]

@@ -129,9 +129,9 @@ class Page:
     sections: tuple[Section, ...]
 
     def __getitem__(self, key: str) -> Section:
-        """The section of that key."""
+        """Return the section of that key."""
         return next(section for section in self.sections if section.key == key)
 
     def drawn(self, kind: type[D]) -> Sequence[D]:
-        """Its drawings of one class."""
+        """Return its drawings of one class."""
         return [section.drawing for section in self.sections if isinstance(section.drawing, kind)]

@@ -103,7 +103,7 @@ def parallel_coordinates(figure: FrontFigure, architectures: Mapping[str, Archit
 
 
 def _choices(architecture: Architecture) -> dict[str, str]:
-    """What it has at each site, and of what shape its Clo blocks are; several shapes are named together."""
+    """Name what it has at each site, and of what shape its Clo blocks are; several shapes are named together."""
     found = {placement.site: placement.kind for placement in architecture.placements}
     shapes: dict[str, set[str]] = {}
     for placement in (each for each in architecture.placements if each.is_clo):
@@ -119,13 +119,13 @@ _SHAPES = (_KERNEL, _GLOBAL, _POOL)
 
 
 def _level(name: str) -> tuple[float, str]:
-    """None of it at the bottom, then by the first number, then by name."""
+    """Rank a level: none of it at the bottom, then by the first number, then by name."""
     number = name.replace(",", " ").split()[0]
     return (-1.0 if name == _NONE else float(number) if number.isdigit() else math.inf, name)
 
 
 def _heights(values: Sequence[str], levels: Sequence[str]) -> list[float]:
-    """Where the lines cross an axis; `values` are in the order of descending gains."""
+    """Compute where the lines cross an axis; `values` are in the order of descending gains."""
     heights = [0.0] * len(values)
     for place, level in enumerate(levels):
         those = [at for at, value in enumerate(values) if value == level]
@@ -139,7 +139,7 @@ _CURVED = {"shape": "spline", "smoothing": 0.6}
 
 
 def plotly_parallel(drawing: Parallel) -> Mapping[str, Any]:
-    """`data` and `layout` for plotly.js, as `interactive.plotly_figure` makes them.
+    """Make `data` and `layout` for plotly.js, as `interactive.plotly_figure` does.
 
     Every crossing carries its architecture, so that pointing anywhere at a line points at its row.
     """

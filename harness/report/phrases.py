@@ -38,7 +38,7 @@ WORTH_GOING_ON = 0.01
 
 
 def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
-    """How much one seed's paired difference scatters, and what that costs in seeds."""
+    """Say how much one seed's paired difference scatters, and what that costs in seeds."""
     if noise.df == 0:
         return (
             "No candidate was trained with two seeds, so the noise of a paired difference is not known here "
@@ -72,7 +72,7 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
 
 
 def _seeds_for(noise: Noise, summary: pd.DataFrame, tests: int) -> SampleSize:
-    """Seeds, besides the one that picks, for the verdict *gain* on `WANTED_GAIN`, every judged candidate having them.
+    """Estimate the evaluation seeds for the verdict *gain* on `WANTED_GAIN`, every judged candidate having them.
 
     The verdict is Holm's; a gain that stands alone has to pass his first and strictest step, α over all judged.
     """
@@ -102,7 +102,7 @@ def unequal_noise(trials: pd.DataFrame) -> str:
 
 
 def luck_of_many(trials: pd.DataFrame, noise: Noise) -> str:
-    """What the best screening reading would be if no candidate did anything; empty for a single one."""
+    """Say what the best single-seed screening result would be if no candidate did anything; empty for a single one."""
     candidates, gain = best_by_chance(trials)
     if candidates < 2 or math.isnan(gain):
         return ""
@@ -130,30 +130,30 @@ def breakthrough(found: Breakthrough, longer: int = 0) -> str:
 
 
 def verdict_of(row: Any) -> str:
-    """The verdict as it is shown: nobody judged what one seed, or seeds that picked, have read."""
+    """Return the verdict as it is shown: one undecided under one seed, or under selection seeds, is not judged."""
     seeds = "one seed: " if row["gain_seeds"] == 1 else ""
     verdict = "not judged" if row["verdict"] == Verdict.UNDECIDED else str(row["verdict"])
     return f"{seeds}{verdict}" if row["standing"] == Standing.SCREENING else str(row["verdict"])
 
 
 def lengths(summary: pd.DataFrame) -> list[int]:
-    """Epochs of the compared trainings, the baseline's included, ascending; several where candidates climb a ladder."""
+    """List epochs of the compared trainings, the baseline's too, ascending; several if candidates are promoted."""
     compared = summary[summary["standing"] != Standing.UNMEASURED]
     return sorted(compared["epochs"].astype(int).unique())
 
 
 def after(row: Any, summary: pd.DataFrame) -> str:
-    """` after 12 epochs`, where not all architectures have the same number."""
+    """Say ` after 12 epochs`, where not all architectures have the same number."""
     return f" after {words.epochs(row['epochs'])}" if len(lengths(summary)) > 1 else ""
 
 
 def beyond(row: Any, constraints: Constraints) -> tuple[str, ...]:
-    """Which bounds a row of a summary breaks: `latency above 1.2×`."""
+    """Name the bounds that a row of a summary breaks: `latency above 1.2×`."""
     return tuple(_bound(bound) for bound in constraints.bounds if bound.broken_by(row[bound.column]))
 
 
 def beyond_bounds(record: StudyRecord, summary: pd.DataFrame) -> str:
-    """How many measured candidates lie beyond which bound; empty where there are none."""
+    """Say how many measured candidates lie beyond which bound; empty where there are none."""
     candidates = summary[(summary["standing"] != Standing.UNMEASURED) & (summary.index != BASELINE)]
     marks = broken(candidates, record.constraints)
     total = int(marks.any(axis=1).sum())
@@ -176,7 +176,7 @@ def _bound(bound: Bound) -> str:
 
 
 def not_drawn(record: StudyRecord, summary: pd.DataFrame) -> str:
-    """What was tried and is in no picture, and what is there without being on a front; empty where there is nothing."""
+    """Say what was tried and is in no picture, and what is in one but on no front; empty where there is nothing."""
     candidates = summary[summary.index != BASELINE]
     nothing = candidates[candidates["standing"] == Standing.UNMEASURED]
     failed = int((nothing["failed"] > 0).sum())
@@ -195,13 +195,13 @@ def not_drawn(record: StudyRecord, summary: pd.DataFrame) -> str:
 
 
 def name_of(record: StudyRecord, architecture: str) -> str:
-    """An identity with what it stands for: `3fa9c1d2 (neck.P4 block: …)`."""
+    """Format an identity with what it stands for: `3fa9c1d2 (neck.P4 block: …)`."""
     known = record.architectures.get(architecture)
     return f"{architecture} ({known.describe()})" if known else architecture
 
 
 def included(record: StudyRecord) -> dict[str, str]:
-    """Architecture to what to say of it, for those that were given with `--include`: they are tried first, in order."""
+    """Map those that were given with `--include` to what to say of them: they are tried first, in order."""
     trials = record.trials[record.trials["architecture"] != BASELINE]
     tried = map(str, trials.sort_values("trial", kind="stable")["architecture"].unique())
     given = zip(tried, record.settings.include, strict=False)
@@ -209,25 +209,25 @@ def included(record: StudyRecord) -> dict[str, str]:
 
 
 def map_of(row: Any, digits: int) -> str:
-    """An architecture's own mAP50-95 with its interval."""
+    """Format an architecture's own mAP50-95 with its interval."""
     ends = words.interval(row["map50_95_low"], row["map50_95_high"], digits)
     seeds = words.count(int(row["seeds"]), "seed")
     return f"{words.plain(row['map50_95'], digits)} {ends if ends.startswith('[') else f'({seeds}, {ends})'}"
 
 
 def detects_something(baseline: Any) -> bool:
-    """Whether a baseline reaches any accuracy, if it was measured: its mAP50-95 reads other than 0.000."""
+    """Return whether a baseline reaches any accuracy, if it was measured: its mAP50-95 is other than 0.000."""
     return round(float(baseline["map50_95"]), 3) != 0
 
 
 def gain_of(row: Any, digits: int) -> str:
-    """A gain with its interval: `+0.012 [+0.006, +0.018]`."""
+    """Format a gain with its interval: `+0.012 [+0.006, +0.018]`."""
     ends = words.interval(row["gain_low"], row["gain_high"], digits, sign=True)
     return f"{words.signed(row['gain_map50_95'], digits)} {ends if ends.startswith('[') else f'({ends})'}"
 
 
 def chosen_gain_of(row: Any, summary: pd.DataFrame, digits: int) -> str:
-    """The gain of one that was chosen by it: `+0.012 [+0.004, +0.020] mAP50-95 (interval adjusted for 3 comparisons)`.
+    """Format the gain of one chosen by it: `+0.012 [+0.004, +0.020] mAP50-95 (interval adjusted for 3 comparisons)`.
 
     The intervals of `summary` are `corrected_for_choice`.
     """
@@ -236,19 +236,19 @@ def chosen_gain_of(row: Any, summary: pd.DataFrame, digits: int) -> str:
 
 
 def corrected(row: Any, summary: pd.DataFrame) -> str:
-    """For how many the interval of a chosen gain is corrected; empty for one."""
+    """Say for how many the interval of a chosen gain is corrected; empty for one."""
     among = (Standing.JUDGED,) if row["standing"] == Standing.JUDGED else COMPARED
     compared = int(summary["standing"].isin(among).sum())
     return f" (interval adjusted for {compared} comparisons)" if compared > 1 else ""
 
 
 def latency_of(row: Any) -> str:
-    """A latency as a ratio to the baseline's with its interval; a dash where it was not measured."""
+    """Format a latency as a ratio to the baseline's with its interval; a dash where it was not measured."""
     return words.times(row["latency_ratio"], row["latency_ratio_low"], row["latency_ratio_high"])
 
 
 def price_of(row: Any) -> str:
-    """What a gain costs: ` for 1.21× [1.19, 1.23] the latency, +8.0 % MACs and +3.0 % parameters`."""
+    """Say what a gain costs: ` for 1.21× [1.19, 1.23] the latency, +8.0 % MACs and +3.0 % parameters`."""
     ratio = latency_of(row)
     latency = " at a latency not measured" if ratio == words.DASH else f" for {ratio} the latency"
     macs, params = words.percent(row["macs_ratio"]), words.percent(row["params_ratio"])
@@ -256,7 +256,7 @@ def price_of(row: Any) -> str:
 
 
 def whole_price(row: Any, trials: pd.DataFrame) -> str:
-    """All that a candidate costs, in one line; `row`: of the summary."""
+    """List all that a candidate costs, in one line; `row`: of the summary."""
     ratio = latency_of(row)
     bits = 32 * row["params"]
     parts = [
@@ -275,14 +275,14 @@ def whole_price(row: Any, trials: pd.DataFrame) -> str:
 
 
 def of_control(control: Control | None) -> str:
-    """Whether the instrument was checked on the machine, by the last control of this version."""
+    """Say whether the instrument was checked on the machine, by the last control of this version."""
     found = {None: "not run on this machine", True: "passed", False: "FAILED"}[control.passed if control else None]
     when = f" on {control.when[:10]}" if control and control.when else ""
     return f"Its control (clo control): {found}{when}."
 
 
 def going_on(expected_gains: Sequence[float], *, within_noise: bool = False) -> str:
-    """Whether more candidates pay, by the share of the hypervolume that the sampler expects of each; empty if unknown.
+    """Say whether more candidates pay, by the share of hypervolume that the sampler expects of each; empty if unknown.
 
     `within_noise` is whether nothing beats the baseline, so that there is hardly any hypervolume to have a share of.
     """
@@ -322,7 +322,7 @@ def _on_new_images(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _limit_of_images(summary: pd.DataFrame) -> float:
-    """The part of a gain's standard deviation that no seed takes away: the median over candidates; 0 if unknown."""
+    """Return the part of a gain's standard deviation that no seed takes away: the candidates' median; 0 if unknown."""
     limits = _on_new_images(summary)["image_sd_limit"].dropna()
     return float(limits.median()) if len(limits) else 0.0
 

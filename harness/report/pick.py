@@ -61,7 +61,7 @@ class Pick:
 
 
 def pick(study: Analysis) -> Pick | None:
-    """What to take of a study, within its bounds; None without the baseline, or where nothing is compared with it."""
+    """Choose what to take of a study, within its bounds; None without the baseline or any comparison with it."""
     record, summary, digits = study.record, study.inside, study.digits
     compared = summary["standing"].isin(phrases.COMPARED)
     if summary.loc[BASELINE, "standing"] != Standing.BASELINE or not compared.any():
@@ -87,7 +87,7 @@ def cost_of(record: StudyRecord, summary: pd.DataFrame) -> tuple[str, str]:
 
 
 def _rule(cost: str, min_gain: float) -> str:
-    """The rule of `harness.analysis.recommendation` in words."""
+    """Put the rule of `harness.analysis.recommendation` into words."""
     least = "lowest latency" if cost == "latency" else f"fewest {cost}"
     equal = " (latencies whose intervals overlap are equal: then the larger gain)" if cost == "latency" else ""
     return (
@@ -132,7 +132,7 @@ def _winner(record: StudyRecord, summary: pd.DataFrame, name: str, digits: int, 
 
 
 def _baseline(record: StudyRecord, summary: pd.DataFrame, digits: int, rule: str) -> Pick:
-    """The baseline; and what there is for those to whom it costs too much."""
+    """Recommend the baseline; say what there is for those to whom it costs too much."""
     judged = summary[summary["standing"] == Standing.JUDGED]
     headline = "Keep the baseline." if len(judged) else "Keep the baseline for now."
     winners = summary[summary["verdict"] == Verdict.GAIN]
@@ -154,7 +154,7 @@ def _baseline(record: StudyRecord, summary: pd.DataFrame, digits: int, rule: str
 
 
 def _too_little(winners: pd.DataFrame, min_gain: float, digits: int) -> str:
-    """Whose gain is real, and too small to matter."""
+    """Say whose gain is real, and too small to matter."""
     best = str(winners["gain_map50_95"].idxmax())
     gain = float(winners["gain_map50_95"].max())
     shown = next((more for more in range(digits, 9) if round(gain, more) < min_gain), 9)
@@ -194,7 +194,7 @@ SHOWN = {"latency": 2, "macs": 3}
 
 
 def budget(study: Analysis, figure: FrontFigure) -> Budget | None:
-    """What each budget of a figure's cost buys; None where there is nothing to choose between.
+    """Find what each budget of a figure's cost buys; None where there is nothing to choose between.
 
     The rule is that of the pick (`harness.analysis.recommendation`), among what can be paid; where it names nobody, the
     baseline; where that costs too much, a judged candidate that loses nothing that matters. Candidates of one seed and
@@ -221,7 +221,7 @@ def budget(study: Analysis, figure: FrontFigure) -> Budget | None:
 def _best_within(
     record: StudyRecord, inside: pd.DataFrame, rows: pd.DataFrame, limited: tuple[str, str], digits: int
 ) -> tuple[str, str]:
-    """The best of what can be paid, and what to say of it: no interval, which its row in the table has."""
+    """Return the best of what can be paid, and what to say of it: no interval, which its row in the table has."""
     least = f"{record.min_gain:g} mAP50-95"
     column, _ = cost_of(record, inside)
     ratio, cost = limited

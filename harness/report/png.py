@@ -34,12 +34,12 @@ _OF_CURVES = ("#1b1f24", "#0072b2", "#c24e00", "#006a4e", "#a6377f")
 
 
 def draw_png(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
-    """All pictures side by side at print quality."""
+    """Draw all pictures side by side at print quality."""
     return _saved(_print(figures, title, subtitle))
 
 
 def draw_svg(figures: Sequence[FrontFigure], title: str, subtitle: str) -> bytes:
-    """The same as vectors, to be edited and printed at any size: text stays text.
+    """Draw the pictures of `draw_png` as vectors, to be edited and printed at any size: text stays text.
 
     The same record yields the same file: no date, and names of parts that do not change from one run to the next.
     """
@@ -80,13 +80,13 @@ def _print(figures: Sequence[FrontFigure], title: str, subtitle: str) -> Figure:
 
 
 def _handles(every: Iterable[Axes]) -> dict[str, Artist]:
-    """Label to handle of all axes, each label once."""
+    """Map label to handle of all axes, each label once."""
     pairs = [pair for axes in every for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     return {label: handle for handle, label in pairs}
 
 
 def draw_learning_curves(curves: Curves, title: str) -> bytes:
-    """Panels of learning curves: of each architecture the range and the mean of its seeds."""
+    """Draw panels of learning curves: of each architecture the range and the mean of its seeds."""
     columns = min(3, len(curves.panels))
     rows = -(-len(curves.panels) // columns)
     canvas = _canvas(4.2 * columns, 2.9 * rows + 0.7, 110)
@@ -152,7 +152,7 @@ def _draw(axes: Axes, figure: FrontFigure) -> None:
 
 
 def _draw_marks(axes: Axes, points: Sequence[Point]) -> None:
-    """All points, those that look alike at once: a thousand of them one by one take a second."""
+    """Draw all points, those that look alike at once: a thousand of them one by one take a second."""
     alike: dict[tuple[Mark, float], list[Point]] = {}
     for point in points:
         alike.setdefault((point.mark, point.opacity), []).append(point)
@@ -185,13 +185,13 @@ def _name(axes: Axes, point: Point, corner: Corner) -> None:
     )
 
 
-# Okabe and Ito's, told apart by colour-blind people as well; as many as there are samplers.
+# Okabe and Ito's, distinguishable to colour-blind people as well; as many as there are samplers.
 _OF_SAMPLERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _ABOUT: dict[str, dict[str, str | None]] = {"png": {"Software": MADE_BY}, "svg": {"Date": None, "Creator": MADE_BY}}
 
 
 def draw_sampler_curves(curves: pd.DataFrame, title: str, kind: str) -> bytes:
-    """How fast samplers find a table's front: medians with interquartile bands.
+    """Draw how fast samplers find a table's front: medians with interquartile bands.
 
     `curves` is as `harness.search.simulation_summary.curves` gives it; `kind`: png or svg.
     """
@@ -214,7 +214,7 @@ _LETTERS = 60
 
 
 def draw_forest(forests: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
-    """Forests one below the other at print quality; of each its title and rows (`harness.analysis.contrasts`)."""
+    """Draw forests one below the other at print quality; of each its title and rows (`harness.analysis.contrasts`)."""
     drawn = [(name, rows[rows["verdict"] != Verdict.UNMEASURED]) for name, rows in forests]
     heights = [max(1, len(rows)) + 2.5 for _, rows in drawn]
     canvas = _canvas(9, 0.23 * sum(heights) + 0.8, 160)
@@ -252,7 +252,7 @@ _PANE, _GAP, _ACROSS = 220, 10, 3
 
 
 def draw_gallery(found: Gallery) -> bytes:
-    """The first candidate's images as one JPEG: pairs of the baseline and the candidate, the better ones first."""
+    """Draw the first candidate's images as one JPEG: pairs of the baseline and the candidate, the better ones first."""
     shots = found.compared[0].shots
     rows = max(1, -(-len(shots) // _ACROSS))
     width, height = 2 * _PANE + 3 * _GAP, _PANE + 3 * _GAP
@@ -268,7 +268,7 @@ def draw_gallery(found: Gallery) -> bytes:
 
 
 def _with_boxes(picture: Picture, found: Found, threshold: float) -> Image.Image:
-    """One image with the boxes of one detector."""
+    """Draw one image with the boxes of one detector."""
     with Image.open(io.BytesIO(picture.thumbnail)) as opened:
         image = opened.resize([max(1, round(_PANE * side / max(opened.size))) for side in opened.size])
     draw, sides = ImageDraw.Draw(image), np.tile(image.size, 2)

@@ -40,7 +40,7 @@ NOTHING = Comparison(entries={}, chosen=(), network=network([]), commands=())
 
 
 def page_data(page: Page) -> dict[str, Any]:
-    """All that is drawn or said by scripts.
+    """Gather all that is drawn or said by scripts.
 
     Returns:
         `figures` and `notes` as `harness.report.interactive` makes them; `texts`, to whose places everything in
@@ -78,7 +78,7 @@ def page_data(page: Page) -> dict[str, Any]:
 
 
 def _entry(entry: Entry, texts: dict[str, int]) -> list[Any]:
-    """An entry; texts that many share stand once, and are named by their place."""
+    """Pack an entry; texts that many share stand once, and are named by their place."""
 
     def places(said: Sequence[str]) -> list[int]:
         return [texts.setdefault(text, len(texts)) for text in said]
@@ -94,7 +94,7 @@ def _entry(entry: Entry, texts: dict[str, int]) -> list[Any]:
 
 
 def _gallery(found: Gallery) -> Mapping[str, object]:
-    """Images as data URIs, boxes as thousandths: left, top, right, bottom, class, and what else there is of each."""
+    """Pack images as data URIs, boxes as thousandths: left, top, right, bottom, class, and what else each one has."""
     compared = [
         {
             "name": each.architecture,
@@ -134,7 +134,7 @@ def _boxes(boxes: Floats, classes: NDArray[np.int64]) -> list[list[float]]:
 
 
 def _number(value: float, digits: int) -> float | None:
-    """A ratio as it is shown; None for what JSON has no word for."""
+    """Round a ratio as it is shown; None for what JSON has no word for."""
     return round(value, digits) if math.isfinite(value) else None
 
 
@@ -160,7 +160,7 @@ STILL = ("theme.js", "sort.js")
 
 
 def render_html(page: Page) -> str:
-    """The whole page; plotly.js lies in it where it has figures."""
+    """Render the whole page; plotly.js lies in it where it has figures."""
     environment = templates(_unbroken, autoescape=True)
     environment.filters["base64"] = _base64
     fronts = page.drawn(Fronts)
@@ -202,7 +202,7 @@ def _unbroken(value: object) -> object:
 
 
 def json_for_page(value: object) -> str:
-    """JSON that may stand inside a script element: it cannot end the element or open a comment.
+    """Write JSON that may stand inside a script element: it cannot end the element or open a comment.
 
     Raises:
         ValueError: NaN or infinity, which JSON does not have.
@@ -219,7 +219,7 @@ def _plotly() -> tuple[str, str]:
 
 
 def _template_text(environment: Environment, name: str) -> str:
-    """A file beside the templates, as it is."""
+    """Read a file beside the templates, as it is."""
     assert environment.loader is not None  # set by the caller
     return environment.loader.get_source(environment, name)[0]
 
@@ -229,7 +229,7 @@ def _base64(data: bytes) -> str:
 
 
 def _hash(script: str) -> str:
-    """A script's hash as content security policies write it."""
+    """Hash a script as content security policies write it."""
     return f"sha256-{_base64(hashlib.sha256(script.encode()).digest())}"
 
 
@@ -237,7 +237,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~!&$])")
 
 
 def render_markdown(page: Page) -> str:
-    """The whole page. Every value is escaped unless a filter has made it safe."""
+    """Render the whole page. Every value is escaped unless a filter has made it safe."""
     # escaped for Markdown, not for HTML
     environment = templates(lambda value: value if isinstance(value, Markup) else escape(str(value)))
     environment.filters |= {"code": code, "difference": difference}
@@ -253,17 +253,17 @@ def write_page(page: Page, folder: Path, pictures: Mapping[str, bytes] | None = 
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line: no tag, link, cell or mention can begin in it."""
+    """Escape text so that Markdown shows it as it is, on one line: no tag, link, cell or mention can begin in it."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def code(text: str) -> Markup:
-    """A line of code, fenced by more backticks than it holds."""
+    """Fence a line of code by more backticks than it holds."""
     return _fenced(" ".join(text.split()), "shell")
 
 
 def difference(lines: Sequence[str]) -> Markup:
-    """A difference between two files, each line on its own."""
+    """Fence a difference between two files, each line on its own."""
     return _fenced("\n".join(" ".join(line.splitlines()) for line in lines), "diff")
 
 

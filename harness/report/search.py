@@ -91,13 +91,13 @@ class _Seen:
         return self.study.record
 
     def candidates(self, rows: pd.DataFrame, key: str, caption: str) -> tables.Table:
-        """Some rows of the summary as a table."""
+        """Tabulate some rows of the summary."""
         ties, named = self.ties.letters, (str(self.said.best),)
         return tables.candidates(self.study, rows, key=key, caption=caption, ties=ties, pick=self.pick, named=named)
 
 
 def search_content(record: StudyRecord, beside: Beside | None = None) -> SearchContent:
-    """Everything the report says about a study, however far it has come, with what is not in storage `beside` it."""
+    """Build all the report says about a study, however far it has come, with what is not in storage `beside` it."""
     seen = _seen(analyse(record), beside or Beside())
     sections = tuple(section for make in _SECTIONS for section in make(seen))
     return SearchContent(
@@ -159,7 +159,7 @@ def _front(seen: _Seen) -> Iterator[Section]:
 
 
 def _legend(seen: _Seen) -> Iterator[tuple[str, str]]:
-    """Role and meaning of the marks that the figures hold, the line first."""
+    """Yield role and meaning of the marks that the figures hold, the line first."""
     if lines := [figure.firm for figure in seen.figures if figure.steps]:
         lengths = phrases.lengths(seen.study.summary)
         of = f" of those after {lengths[-1]} epochs" if len(lengths) > 1 else ""

@@ -20,7 +20,7 @@ from harness.report.tables import Column, Row, Table, cell, worded
 
 
 def several_page(records: Sequence[StudyRecord]) -> Page:
-    """What is to be said of several studies.
+    """Build the page of what is to be said of several studies.
 
     Raises:
         UserError: A study is given twice.
@@ -57,7 +57,7 @@ def write_several(records: Sequence[StudyRecord], folder: Path) -> Path:
 
 
 def _comparable(records: Sequence[StudyRecord]) -> str:
-    """Whether what is side by side may be compared."""
+    """Say whether what is side by side may be compared."""
     first, *others = (record.settings.to_dict() for record in records)
     differing = list(dict.fromkeys(reason for other in others for reason in unlike(first, other)))
     if len({record.settings.device_kind for record in records}) > 1:

@@ -145,9 +145,9 @@ def candidates(
     pick: str = "",
     named: Collection[str] = (),
 ) -> Table:
-    """Architectures, the baseline first, then by evidence, epochs and gain.
+    """Tabulate architectures, the baseline first, then by evidence, epochs and gain.
 
-    `summary` has the rows to show, `ties` each one's groups of those that the noise does not tell apart; `named` are
+    `summary` has the rows to show, `ties` each one's groups of those that are not distinguishable; `named` are
     those whose gains the head of the report names, beside the pick's.
     """
     trials = study.record.trials
@@ -244,14 +244,14 @@ def _candidate(
 
 
 def _as_the_chosen(study: Analysis, name: str, own: str) -> str:
-    """The interval that the head of the report gives, which also holds for whoever was chosen by the reading."""
+    """Format the interval that the head of the report gives, which also holds for one chosen by its observed gain."""
     chosen: Any = study.inside.loc[name]
     ends = words.interval(chosen["gain_low"], chosen["gain_high"], study.digits, sign=True)
     return "" if ends == own else f"{ends}{phrases.corrected(chosen, study.inside)}"
 
 
 def _accuracy(found: Any, digits: int) -> Cell:
-    """Means over seeds with their intervals."""
+    """Make the cell of means over seeds with their intervals."""
     if not math.isfinite(found["map50_95"]):
         return cell(words.DASH, sort=math.nan)
     (strict, ends), (lenient, other_ends) = (
@@ -262,7 +262,7 @@ def _accuracy(found: Any, digits: int) -> Cell:
 
 
 def _latency(found: Any, baseline_ms: float, *, is_baseline: bool) -> Cell:
-    """The ratio to the baseline with its interval, and milliseconds.
+    """Make the cell of the ratio to the baseline with its interval, and milliseconds.
 
     Milliseconds are the ratio times the baseline's median: raw medians were taken at different times, and
     on a machine whose speed drifts a slower model may read fewer of them. They are in trials.csv.

@@ -46,7 +46,7 @@ class Change:
 
 
 def found_by_group(pairs: Sequence[Pair], threshold: float) -> dict[str, list[Change]]:
-    """The share of objects that are found, by size, crowding, class and IoU, where there are enough of them.
+    """Compute the share of objects that are found, by size, crowding, class and IoU, where there are enough of them.
 
     Args:
         pairs: Matches of the baseline and of the candidate under one seed each, of the same images in the same order.
@@ -82,7 +82,7 @@ def found_by_group(pairs: Sequence[Pair], threshold: float) -> dict[str, list[Ch
 
 
 def confusions(pairs: Sequence[Pair], threshold: float) -> dict[tuple[int, int], Change]:
-    """What is taken for what by each detector: detections of one class on objects of another, or on none.
+    """Count what each detector takes for what: detections of one class on objects of another, or on none.
 
     A detection is of the object that it overlaps most, by IoU 0.50 or more; of none, of the background.
 
@@ -113,7 +113,7 @@ def confusions(pairs: Sequence[Pair], threshold: float) -> dict[tuple[int, int],
 
 
 def right_by_class(pairs: Sequence[Pair], threshold: float) -> list[Change]:
-    """The share of detections that are right at IoU 0.50, of all and by their class; arguments as `found_by_group`."""
+    """Compute the share of detections right at IoU 0.50, of all and by their class; arguments as `found_by_group`."""
     first = pairs[0][0]
     classes, images = len(first.classes), len(first.target)
     every, right = np.zeros((2, 2, classes, images))
@@ -132,7 +132,7 @@ def right_by_class(pairs: Sequence[Pair], threshold: float) -> list[Change]:
 
 
 def where_tables(name: str, pairs: Sequence[Pair], threshold: float) -> Iterator[Table]:
-    """The tables of the section: what a candidate finds, what of its detections is right, what it takes for what."""
+    """Yield the section's tables: what a candidate finds, what of its detections is right, what it takes for what."""
     groups = found_by_group(pairs, threshold)
     if rows := [change for each in groups.values() for change in each]:
         yield _as_table(name, rows, "where", "Objects found (recall), by what they are", "Objects")
@@ -143,7 +143,7 @@ def where_tables(name: str, pairs: Sequence[Pair], threshold: float) -> Iterator
 
 
 def _difference(change: Change, largest: float, unit: str = "", *, more_is_better: bool = True) -> Cell:
-    """Blue where it is better, orange where it is worse, without a colour where the interval holds 0."""
+    """Make a cell: blue where it is better, orange where it is worse, without a colour where the interval holds 0."""
     value = 100 * (change.candidate - change.baseline)
     is_seen = round(value, 1) != 0 and not change.low <= 0 <= change.high
     tint = round((_TINTS if more_is_better else -_TINTS) * value / largest) * is_seen
@@ -152,7 +152,7 @@ def _difference(change: Change, largest: float, unit: str = "", *, more_is_bette
 
 
 def _as_matrix(name: str, first: ImageMatches, mixed: Mapping[tuple[int, int], Change]) -> Table:
-    """Differences, a row a true class and a column a detected one; of many classes those that change most."""
+    """Tabulate differences, a row a true class and a column a detected one; of many classes those that change most."""
     classes = len(first.classes)
     change = {at: 100 * (each.candidate - each.baseline) for at, each in mixed.items()}
     moved = np.zeros(classes + 1)
@@ -216,7 +216,7 @@ def _named(matches: ImageMatches, number: int) -> str:
 
 
 def _thirds(values: Floats, unit: str, *, scale: int = 1) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """The lowest, the middle and the highest third; fewer where values repeat."""
+    """Yield the lowest, the middle and the highest third; fewer where values repeat."""
     uppers = np.unique(np.quantile(values, [1 / 3, 2 / 3, 1], method="lower"))
     for low, high in pairwise([-np.inf, *uppers]):
         inside = (values > low) & (values <= high)
@@ -225,7 +225,7 @@ def _thirds(values: Floats, unit: str, *, scale: int = 1) -> Iterator[tuple[str,
 
 
 def _found(matches: ImageMatches, threshold: float) -> NDArray[np.bool_]:
-    """Whether each object is found at each IoU; (objects, IoUs)."""
+    """Return whether each object is found at each IoU; (objects, IoUs)."""
     rows = []
     for at, target in enumerate(matches.target):
         found = np.zeros((len(target), IOUS), dtype=bool)
@@ -237,7 +237,7 @@ def _found(matches: ImageMatches, threshold: float) -> NDArray[np.bool_]:
 
 
 def _taken(matches: ImageMatches, threshold: float, classes: int) -> NDArray[np.int64]:
-    """Of each detection its image, the class of what it lies on (`classes`: the background) and its own; (3, N)."""
+    """Return each detection's image, the class of what it lies on (`classes`: the background) and its own; (3, N)."""
     found = [np.empty((3, 0), dtype=np.int64)]
     for at, target in enumerate(matches.target):
         sure = matches.confidence[at] >= max(threshold, LEAST_DRAWN)
@@ -254,20 +254,20 @@ def _taken(matches: ImageMatches, threshold: float, classes: int) -> NDArray[np.
 
 
 def _draws(images: int) -> Floats:
-    """How often each image is drawn; (draws, images)."""
+    """Draw how often each image is in each bootstrap resample; (draws, images)."""
     rng = np.random.default_rng(0)
     return rng.multinomial(images, np.full(images, 1 / images), size=DRAWS).astype(np.float64)
 
 
 def _change(name: str, found: Floats, inside: NDArray[np.bool_], image: NDArray[np.int64], draws: Floats) -> Change:
-    """Of the objects of a group; `found` is (2, objects)."""
+    """Compare both detectors on the objects of a group; `found` is (2, objects)."""
     images = draws.shape[1]
     counts = np.array([np.bincount(image[inside], side[inside], minlength=images) for side in found])
     return _of_counts(name, counts, np.bincount(image[inside], minlength=images).astype(float), draws)
 
 
 def _of_counts(name: str, counts: Floats, per: Floats, draws: Floats) -> Change:
-    """A ratio of sums over images, of both detectors: `counts` is (2, images), `per` the same, or of both (images,)."""
+    """Compare both detectors' ratios of sums over images: `counts` is (2, images), `per` too, or (images,) for both."""
     per = np.broadcast_to(per, counts.shape)
     shares = counts.sum(axis=1) / per.sum(axis=1)
     drawn = counts @ draws.T / np.maximum(per @ draws.T, 1e-12)

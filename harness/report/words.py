@@ -10,12 +10,12 @@ MINUS = "−"
 
 
 def plain(value: float, digits: int) -> str:
-    """`0.497`."""
+    """Format as `0.497`."""
     return DASH if _absent(value) else f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: float, digits: int) -> str:
-    """`+0.012`, `−0.004`, and `0.000` for what rounds to zero."""
+    """Format as `+0.012`, `−0.004`, and `0.000` for what rounds to zero."""
     if _absent(value):
         return DASH
     rounded = round(value, digits)
@@ -23,7 +23,7 @@ def signed(value: float, digits: int) -> str:
 
 
 def interval(low: float, high: float, digits: int, *, sign: bool = False) -> str:
-    """`[+0.006, +0.018]`, or `no interval`."""
+    """Format as `[+0.006, +0.018]`, or `no interval`."""
     if _absent(low) or _absent(high):
         return "no interval"
     show = signed if sign else plain
@@ -31,24 +31,24 @@ def interval(low: float, high: float, digits: int, *, sign: bool = False) -> str
 
 
 def with_interval(value: float, low: float, high: float, digits: int) -> str:
-    """`+0.012 [+0.006, +0.018]`."""
+    """Format as `+0.012 [+0.006, +0.018]`."""
     return f"{signed(value, digits)} {interval(low, high, digits, sign=True)}"
 
 
 def times(ratio: float, low: float = math.nan, high: float = math.nan) -> str:
-    """`1.21× [1.19, 1.23]`."""
+    """Format as `1.21× [1.19, 1.23]`."""
     if _absent(ratio):
         return DASH
     return f"{ratio:.2f}×" if _absent(low) or _absent(high) else f"{ratio:.2f}× {interval(low, high, 2)}"
 
 
 def percent(ratio: float) -> str:
-    """A ratio to the baseline as a change: `+8.0 %`."""
+    """Format a ratio to the baseline as a change: `+8.0 %`."""
     return DASH if _absent(ratio) else f"{signed(100 * (ratio - 1), 1)} %"
 
 
 def amount(value: float) -> str:
-    """A count with a prefix: `58.3 M`, `4.52 G`."""
+    """Format a count with a prefix: `58.3 M`, `4.52 G`."""
     if _absent(value):
         return DASH
     for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -58,7 +58,7 @@ def amount(value: float) -> str:
 
 
 def signed_amount(value: float) -> str:
-    """`+58.3 M`, `−4.52 G`, `0`."""
+    """Format as `+58.3 M`, `−4.52 G`, `0`."""
     if _absent(value):
         return DASH
     sign = "" if round(value) == 0 else MINUS if value < 0 else "+"
@@ -66,45 +66,45 @@ def signed_amount(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """`12.3 ms`."""
+    """Format as `12.3 ms`."""
     return DASH if _absent(value) else f"{value:.3g} ms"
 
 
 def p_value(value: float) -> str:
-    """`p = 0.012`, `p < 0.001`."""
+    """Format as `p = 0.012`, `p < 0.001`."""
     if _absent(value):
         return ""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 architecture`, `11 architectures`."""
+    """Format as `1 architecture`, `11 architectures`."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def epochs(number: float) -> str:
-    """`1 epoch`, `12 epochs`; a dash where nothing is complete."""
+    """Format as `1 epoch`, `12 epochs`; a dash where nothing is complete."""
     return DASH if math.isnan(number) else count(int(number), "epoch")
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
-    """Some names and how many more."""
+    """List some names and how many more."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def part(of_one: float, digits: int = 0) -> str:
-    """A part of a whole that is 1: `33.5 %`."""
+    """Format a part of a whole that is 1: `33.5 %`."""
     return DASH if _absent(of_one) else f"{100 * of_one:.{digits}f} %"
 
 
 def share(part: float, spread: float) -> str:
-    """A share with its standard deviation: `23 ± 5 %`."""
+    """Format a share with its standard deviation: `23 ± 5 %`."""
     if _absent(part):
         return DASH
     return f"{100 * part:.0f} %" if _absent(spread) else f"{100 * part:.0f} ± {100 * spread:.0f} %"
 
 
 def _absent(value: float) -> bool:
-    """Whether there is no number to show."""
+    """Return whether there is no number to show."""
     return not math.isfinite(value)

@@ -53,7 +53,7 @@ _PARQUET = {
 
 
 def trials_parquet(table: pd.DataFrame) -> bytes:
-    """A Parquet file of trainings typed as `StudyRecord.trials`, in the order of their columns."""
+    """Encode trainings as Parquet, typed as `StudyRecord.trials`, in the order of their columns."""
     fields = [
         pa.field(name, _PARQUET[about.kind], metadata={"description": about.about, "unit": about.unit})
         for name, about in ((str(name), TRIALS[str(name)]) for name in table)
@@ -66,7 +66,7 @@ def trials_parquet(table: pd.DataFrame) -> bytes:
 
 
 def _array(values: pd.Series[Any], kind: pa.DataType) -> pa.Array:
-    """The values; what was not measured is null."""
+    """Convert the values; what was not measured is null."""
     if pa.types.is_timestamp(kind):
         values = pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
     elif pa.types.is_integer(kind):
@@ -75,7 +75,7 @@ def _array(values: pd.Series[Any], kind: pa.DataType) -> pa.Array:
 
 
 def ablation_files(record: StudyRecord) -> dict[str, bytes]:
-    """Name to content: `report.html`, `report.md`, `forest.png` and `contrasts.csv`."""
+    """Make the files, name to content: `report.html`, `report.md`, `forest.png` and `contrasts.csv`."""
     said = ablation_content(record)
     forests = [("Gain over the baseline", said.gains), ("Model minus arm: what each part is worth", said.worths)]
     families = {"gain": said.gains, "worth": said.worths}
@@ -167,7 +167,7 @@ def write_report(
 def _said(
     record: StudyRecord, folder: Path, ablations: Sequence[StudyRecord], *, images: bool, originals: bool
 ) -> SearchContent:
-    """What the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
+    """Build what the report says, with what lies beside the study: how short trainings rank, and latencies' rounds."""
     fidelity = known_fidelity(record.settings.to_dict(), [folder.parent / "fidelity", reference_folder() / "fidelity"])
     beside = Beside(
         fidelity=fidelity,
@@ -184,7 +184,7 @@ def _said(
 
 
 def _beside(folder: Path, relation: str, search: str) -> StudyRecord | None:
-    """The study in that folder whose file names the search as what it belongs to; None where there is none."""
+    """Read the study in that folder whose file names the search as what it belongs to; None where there is none."""
     if not is_study(folder):
         return None
     found = read_study(folder)
@@ -192,7 +192,7 @@ def _beside(folder: Path, relation: str, search: str) -> StudyRecord | None:
 
 
 def _search_files(said: SearchContent) -> dict[str, bytes]:
-    """Name to content of what only a search has."""
+    """Make the files that only a search has, name to content."""
     sheet = (said.figures, f"clo-nas study {said.page.name}", said.answer.headline)
     curves, galleries = said.page.drawn(Curves), said.page.drawn(Gallery)
     pictures = {f"{IMAGES}/{each.file}": each.full for found in galleries for each in found.pictures}
@@ -216,13 +216,13 @@ def trials_csv(trials: pd.DataFrame) -> str:
 
 
 def _ordered(trials: pd.DataFrame) -> pd.DataFrame:
-    """The contract's columns first, the others after them."""
+    """Put the contract's columns first, the others after them."""
     others = [column for column in trials.columns if column not in TRIAL_COLUMNS]
     return trials.reindex(columns=[*TRIAL_COLUMNS, *others])
 
 
 def _csv(frame: pd.DataFrame) -> str:
-    """CSV with whole numbers written as such; an empty field is what was not measured."""
+    """Format as CSV with whole numbers as such; an empty field is what was not measured."""
     whole = {column: "Int64" for column in frame if column in _WHOLE}
     rounded = frame.assign(**{column: frame[column].astype(float).round() for column in whole})
     return rounded.astype(whole).to_csv(index=False, lineterminator="\n")
@@ -233,7 +233,7 @@ def _json(data: Mapping[str, object]) -> bytes:
 
 
 def closing(record: StudyRecord, content: SearchContent | None = None) -> dict[str, Any]:
-    """The contract of `clo search --json`, without the folder; `content`: what its report says, where that is known.
+    """Return the contract of `clo search --json`, without the folder; `content`: what its report says, if known.
 
     Returns:
         `finished` and `failed`: candidates with and without a complete training, interrupted ones in
@@ -263,7 +263,7 @@ def closing(record: StudyRecord, content: SearchContent | None = None) -> dict[s
 
 
 def _of_ablation(record: StudyRecord) -> dict[str, Any]:
-    """The contract of `clo ablate --json`: the same, without a front and with every difference."""
+    """Return the contract of `clo ablate --json`: the same, without a front and with every difference."""
     said = ablation_content(record)
     done = record.trials.state == State.COMPLETE
     tables = {}
@@ -301,7 +301,7 @@ class LongTraining:
     verdict: str
 
     def to_dict(self) -> dict[str, str | float | None]:
-        """For JSON; NaN becomes None."""
+        """Convert for JSON; NaN becomes None."""
         values = asdict(self).items()
         return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values}
 
