@@ -62,12 +62,8 @@ def ledger_page(
     return Page(
         name=f"of {_ARTICLE}",
         kind="clo-nas ledger",
-        headline=f"{words.count(len(entries), 'claim')}: {told}.{about}",
-        lead=" ".join(
-            f"{claim.title}: {', '.join(each.told for each in (finding, *finding.elsewhere))}."
-            for claim, finding in gains
-        )
-        or "No claim on accuracy was asked for.",
+        headline=f"{words.count(len(entries), 'claim')}: {told}.",
+        lead=about.strip() or "No claim on accuracy was asked for.",
         tiles=tuple(
             Tile(
                 label=str(verdict),
