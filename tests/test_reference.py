@@ -40,9 +40,10 @@ def same(committed: Path, rendered: Path) -> bool:
 def test_every_reference_result_can_be_rendered() -> None:
     names = {folder.relative_to(REFERENCE).as_posix() for folder in FOLDERS}
     assert names == {
-        "bccd/judge-clo", "bccd/judge-clo-confirm", "control/beacon", "control/local", "control/nulls", "default",
-        "fidelity/default", "reproduce",
-        "reproduce/from-scratch", "reproduce/from-the-base",
+        "bccd/judge-clo", "bccd/judge-clo/verdict", "bccd/judge-clo-confirm", "control/beacon", "control/local",
+        "control/nulls", "default", "fidelity/default", "reproduce", "reproduce/from-scratch",
+        "reproduce/from-scratch-beacon", "reproduce/from-the-base", "reproduce/from-the-base-bccd",
+        "reproduce/from-the-base-beacon",
     }  # fmt: skip
 
 

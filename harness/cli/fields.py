@@ -69,9 +69,11 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 def _parameter(name: str, field: FieldInfo, said: str | None, *, is_text: bool) -> inspect.Parameter:
     """Make the option of a field: a flag, a number, a list or a text; None, or not set, where it is left out."""
     [kind, *_] = [each for each in get_args(field.annotation) or [field.annotation] if each is not type(None)]
-    if get_origin(field.annotation) in {tuple, dict}:
+    if is_text:
+        kind = str
+    elif get_origin(field.annotation) in {tuple, dict}:
         kind = list[str]
-    elif is_text or kind not in {bool, int, float}:
+    elif kind not in {bool, int, float}:
         kind = str
     text = (said or field.description or "").replace("[", "\\[")  # else Rich takes it for markup
     option = typer.Option(option_of(name), help=text)

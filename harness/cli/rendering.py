@@ -66,9 +66,8 @@ def render(folder: Path, out: Path | None = None) -> Path:
     if kind is Kind.VERDICT:
         from harness.report.judge import write_verdict
 
-        if target != folder:
-            raise UserError(f"--out {out}: a verdict's page belongs into its search's folder; leave --out away")
-        return write_verdict(read_judged(folder), folder.parent)
+        check_target(target, kind)
+        return write_verdict(read_judged(folder), folder.parent, target)
     if kind is Kind.LEDGER:
         render_ledger(folder, target)
     elif kind is Kind.FIDELITY:

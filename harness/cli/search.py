@@ -20,7 +20,7 @@ from harness.record.settings import SearchSettings, data_name, option_of, search
 _COUNTS, _TIMES = ("max_params", "max_macs"), ("timeout_s", "worker_timeout_s")
 
 
-@options_of(SearchSettings, texts=(*_COUNTS, *_TIMES))
+@options_of(SearchSettings, texts=("objectives", *_COUNTS, *_TIMES))
 def search(
     given: Mapping[str, Any],
     images: Images = True,

@@ -163,13 +163,13 @@ def verdict_page(found: Judged, images: bytes = b"") -> Page:
     )
 
 
-def write_verdict(found: Judged, folder: Path) -> Path:
+def write_verdict(found: Judged, folder: Path, out: Path | None = None) -> Path:
     """Write the page into the search's folder, with its JSON files and, if there, `images.jpg`; the page's path."""
     told = {"card.json": card(found), KEPT: found.kept()}
     beside = {name: (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode() for name, value in told.items()}
     if (folder / _IMAGES).is_file():
         beside[_IMAGES] = (folder / _IMAGES).read_bytes()
-    return write_page(verdict_page(found, beside.get(_IMAGES, b"")), folder / VERDICT, beside)
+    return write_page(verdict_page(found, beside.get(_IMAGES, b"")), out or folder / VERDICT, beside)
 
 
 def _over_baseline(found: Judged) -> Any:
