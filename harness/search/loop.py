@@ -95,7 +95,7 @@ class Loop(Source[Key, Measured]):
         planned = self.planned = self._plan(starts)
         if self.study.states().get(starts.control) is not State.COMPLETE:
             self._train(
-                lambda: starts.control_or_more(planned),
+                lambda: starts.control_or_more(planned.candidates if planned else None),
                 until=lambda: starts.is_decided(starts.control),
             )
             if self.study.states().get(starts.control) is not State.COMPLETE:
@@ -114,7 +114,7 @@ class Loop(Source[Key, Measured]):
             self.study.optuna.sampler = informed_sampler(
                 self.study, self.setting, self.cost, self.region, workers=workers, observer=self.observer
             )
-        self._train(lambda: starts.candidate(plan.candidates) or starts.baselines_seed(plan))
+        self._train(lambda: starts.candidate(plan.candidates))
         self._climb(starts, plan)
         self._extend(starts)
         self._look_ahead()

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import optuna
 
 from harness.architecture import BASELINE, Architecture
-from harness.jobs.plan import Plan
 from harness.jobs.progress import Observer
 from harness.record.state import Key, State
 from harness.search.promotion import has_to_wait, is_lost, missing
@@ -75,14 +74,13 @@ class Starts:
         """Return whether a control is trained, or has failed in this search."""
         return self._states().get(control, State.INTERRUPTED).settled
 
-    def control_or_more(self, plan: Plan | None) -> Start | None:
-        """Return the control, then what need not wait for it: the baseline's other seeds, which all are compared with.
+    def control_or_more(self, candidates: int | None) -> Start | None:
+        """Return the control first; who finds it under way need not wait for it, if its trainings do not slow it down.
 
-        Who trains apart, on a device or machine of its own, begins a candidate; what a sampler would propose by then is
-        drawn at random all the same.
+        What a sampler would propose by then is drawn at random all the same.
 
         Args:
-            plan: What is to be done in all; None where only the control will tell.
+            candidates: How many there are to be in all; None where only the control will tell.
         """
         if self.is_decided(self.control):
             return None
@@ -90,19 +88,9 @@ class Starts:
             return Start(self.base, self.control, "baseline")
         setting = self._setting
         apart = self._study.members.are_many or setting.cluster is not None or setting.device != "cpu"
-        if plan is None:
+        if candidates is None or not apart:
             return None
-        return self.candidate(plan.candidates, at_random=True) if apart else self.baselines_seed(plan)
-
-    def baselines_seed(self, plan: Plan) -> Start | None:
-        """Return the baseline's next seed that a rung needs, whoever reaches it: no worker is idle for want of one.
-
-        Not where the budget is a time, in which a rung may not be reached.
-        """
-        if self._setting.settings.budget is not None:
-            return None
-        rungs = [number for number, rung in enumerate(plan.rungs) if rung.candidates]
-        return next(filter(None, (self.on_rung({}, [BASELINE], number) for number in rungs)), None)
+        return self.candidate(candidates, at_random=True)
 
     def candidate(self, target: int, *, at_random: bool = False) -> Start | None:
         """Return the next one that is neither known nor being trained; None if there is none.
