@@ -16,7 +16,7 @@ from harness.architecture import BASELINE
 from harness.claims.published import PublishedBaseline, published_baseline
 from harness.claims.required import Case, Comparison, cases, is_called
 from harness.claims.to_decide import what_is_left
-from harness.claims.verdict import Figure, Finding, Verdict
+from harness.claims.verdict import OVER_ALL, Figure, Finding, Verdict
 from harness.record.settings import EMBEDDED, data_name
 from harness.record.state import State
 from harness.record.study import StudyRecord
@@ -177,7 +177,11 @@ def _finding(
         sentence=f"{_where(deciding)}{said}." if deciding else "Nothing has been trained for it yet.",
         figures=_figures(deciding),
         rows=(
-            *(each.cells(claimed) for each in deciding),
+            *(
+                each.cells(claimed) | {OVER_ALL: str(case.verdict(claimed))}
+                for case in found
+                for each in case.measured
+            ),
             *({"model": case.model, "minus": each.arm, "missing": each.why} for case in found for each in case.missing
               if deciding),
             *(each.cells(claimed) for each in beside),

@@ -35,10 +35,11 @@ from harness.record.ablation_file import AblationFile, load_ablation
 from harness.record.arms import Role
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind
 from harness.record.own_files import refuse_foreign_folder
-from harness.record.settings import EMBEDDED_DATA, data_name, sqlite_url
+from harness.record.settings import EMBEDDED_DATA, data_name
+from harness.record.storage_url import sqlite_url
 from harness.record.study import StudyRecord
 from harness.record.tables import is_study, read_study
-from harness.storage.records import load_record
+from harness.storage.records import begun_with, load_record
 
 FINDINGS = "findings.json"
 FOLDER = "reproduce"
@@ -260,7 +261,8 @@ def ledger_of(folder: Path) -> Ledger:
     """
     found = read_findings(folder)
     names = dict.fromkeys(load_ablation(name).name for names in _FILES.values() for name in names)
-    records = [read_study(each) for each in _folders(folder, names) if is_study(each)]
+    studies = {each.name: read_study(each) for each in _folders(folder, names) if is_study(each)}
+    records = [record for name, record in studies.items() if _is_called_by_its_data(record, name, names)]
     claims = [claim for claim in choose_claims() if claim.id in found]
     read = {claim.id: decide(claim.check, records) for claim in claims if claim.check in ACCURACY_CHECKS}
     return Ledger(
@@ -274,7 +276,15 @@ def stored(settings: ReproduceSettings) -> list[StudyRecord]:
     """Load the ablations' studies that exist, each once: of these data, and of those that were tried before."""
     names = dict.fromkeys(load_ablation(file).name for file in _FILES[protocol_of(settings)])
     files = [each / "study.db" for each in _folders(settings.folder, names)]
-    return [load_record(sqlite_url(file), file.parent.name) for file in files if file.is_file()]
+    urls = {file.parent.name: sqlite_url(file) for file in files if file.is_file()}
+    found = {name: load_record(url, name) for name, url in urls.items() if begun_with(url, name)}
+    return [record for name, record in found.items() if _is_called_by_its_data(record, name, names)]
+
+
+def _is_called_by_its_data(record: StudyRecord, folder: str, names: Iterable[str]) -> bool:
+    """Return whether a study is one of the ledger's, and no copy that somebody put aside in another folder."""
+    data = data_name(str(record.settings.data))
+    return record.name == folder and any(folder in {name, f"{name}-{data}"} for name in names)
 
 
 def _folders(folder: Path, names: Iterable[str]) -> list[Path]:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+# Column of the evidence: a model's verdict over everything that it is compared with; what decides nothing has none.
+OVER_ALL = "over all"
 # One entry of a table; a float that is not finite counts as absent.
 Cell = str | int | float | bool | None
 

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.architecture import BASELINE
 from harness.claims.ledger import Claim, Source
 from harness.claims.published import PublishedBaseline
+from harness.claims.verdict import OVER_ALL, Finding, Verdict
 from harness.claims.verdict import Cell as Value
-from harness.claims.verdict import Finding, Verdict
 from harness.common.atomic import write_whole
 from harness.record.surroundings import Environment
 from harness.report import tables, words
@@ -158,19 +159,13 @@ def _readings(finding: Finding) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield model, start, gains and verdict of what a finding rests on; what is merely shown beside it is left out."""
     groups: dict[tuple[str, str], list[Mapping[str, Value]]] = {}
     for row in finding.rows:
-        deciding = any(figure.name.startswith(f"{row['model']} minus ") for figure in finding.figures)
-        if "missing" not in row and deciding:
+        if row.get(OVER_ALL):
             groups.setdefault((str(row["model"]), str(row["start"])), []).append(row)
-    missing = {row["model"] for row in finding.rows if "missing" in row}
     for (model, start), rows in groups.items():
-        over = [row for row in rows if row["minus"] == "baseline"]
+        over = [row for row in rows if row["minus"] == BASELINE]
         placebos = sorted((row for row in rows if row not in over), key=lambda row: _float(row["difference"]))
-        verdicts = {row["verdict, points"] for row in rows}
-        verdict = Verdict.REFUTED if Verdict.REFUTED in verdicts else Verdict.UNDECIDED
-        if verdicts == {Verdict.REPRODUCED} and model not in missing:
-            verdict = Verdict.REPRODUCED
         gain, least = (_gain(each[0]) if each else words.DASH for each in (over, placebos))
-        yield model, start, gain, least, str(verdict)
+        yield model, start, gain, least, str(rows[0][OVER_ALL])
 
 
 def _gain(row: Mapping[str, Value]) -> str:

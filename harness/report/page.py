@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+from harness.report.choices import Parallel
 from harness.report.comparison import Comparison
 from harness.report.curves import Curves
 from harness.report.figures import FrontFigure
 from harness.report.images import Gallery
 from harness.report.notes import Pairs
-from harness.report.parallel import Parallel
 from harness.report.pick import Budget
 from harness.report.tables import Table
 

@@ -28,12 +28,12 @@ from plotly.offline import get_plotlyjs
 
 from harness.common.atomic import write_whole
 from harness.report import words
+from harness.report.choices import Parallel, plotly_parallel
 from harness.report.comparison import FACTS, MOST, Comparison, Entry, network
 from harness.report.curves import Curves
 from harness.report.images import THRESHOLDS, Floats, Found, Gallery
 from harness.report.interactive import hover_texts, plotly_curves, plotly_figure
 from harness.report.page import Fronts, Page
-from harness.report.parallel import Parallel, plotly_parallel
 from harness.report.pick import SHOWN
 
 NOTHING = Comparison(entries={}, chosen=(), network=network([]), commands=())

@@ -12,8 +12,9 @@ from harness.analysis.analysis import Analysis, analyse
 from harness.analysis.statistics import Standing
 from harness.record.study import StudyRecord
 from harness.report import notes, phrases, tables, words
-from harness.report.ablation import forest_section, placebo_points, scale_sections
 from harness.report.answer import Answer, answer, headed
+from harness.report.beside import forest_section, placebo_points, scale_sections
+from harness.report.choices import Matters, parallel_coordinates, what_matters
 from harness.report.comparison import MOST, Comparison, Ties, comparison, ties_on
 from harness.report.curves import Reader as CurveReader
 from harness.report.curves import learning_curves
@@ -23,9 +24,7 @@ from harness.report.fidelity import unknown_fidelity
 from harness.report.figures import AXES, LOOKS, FrontFigure, front_figure, marked, with_placebos
 from harness.report.images import SIDE, Gallery, Judged, best_threshold, gallery, judged
 from harness.report.images import Reader as MatchesReader
-from harness.report.matters import Matters, what_matters
 from harness.report.page import Fronts, Page, Section
-from harness.report.parallel import parallel_coordinates
 from harness.report.pick import budget
 from harness.report.where import where_tables
 

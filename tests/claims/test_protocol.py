@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import torch
 
 from harness.architecture.choices import Recipe
 from harness.claims import reproduce
-from harness.claims.reproduce import ReproduceSettings, ablation_files, protocol_of
+from harness.claims.reproduce import ReproduceSettings, ablation_files, ledger_of, protocol_of
 from harness.common.errors import UserError
 from harness.record.cluster_settings import ClusterSettings, ExecutorKind
 from tests.coco_data import write_coco
@@ -67,6 +68,16 @@ def test_a_base_without_a_neck_gets_the_models_that_it_has_places_for_each_once(
     last = "nearsighted-clo-backbone-last"
     assert (scratch.name, scratch.models) == ("from-scratch-beacon", (last, f"{last}-bare"))
     assert ablation_files(ReproduceSettings(claims=("gate-nonlinearity",), base="nearsighted", changes=changes)) == []
+
+
+def test_a_copy_that_somebody_put_aside_is_none_of_the_ledgers_studies(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "results" / "reference" / "reproduce"
+    for name in ("from-the-base-beacon", "from-the-base-bccd"):
+        shutil.copytree(source / name, tmp_path / name)
+    shutil.copytree(source / "from-the-base-beacon", tmp_path / "from-the-base-old")
+    (tmp_path / "from-the-base-nothing").mkdir()
+    (tmp_path / "findings.json").write_text((source / "findings.json").read_text(encoding="utf-8"), encoding="utf-8")
+    assert [study.name for study in ledger_of(tmp_path).studies] == ["from-the-base-bccd", "from-the-base-beacon"]
 
 
 def test_the_documented_command_is_the_articles_question_as_detectors_are_published() -> None:

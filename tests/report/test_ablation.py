@@ -13,7 +13,8 @@ from PIL import Image
 from harness.cli.studies import write_together
 from harness.record.study import StudyRecord
 from harness.report import closing
-from harness.report.ablation import ablation_content, forest_range, forest_section, placebo_points, why_not
+from harness.report.ablation import ablation_content, forest_range
+from harness.report.beside import forest_section, placebo_points, why_not
 from harness.report.figures import LATENCY, MACS, Mark, with_placebos
 from harness.report.interactive import plotly_figure
 from harness.report.page import Page

@@ -62,6 +62,18 @@ def test_a_verdict_is_rendered_again_from_what_lies_in_the_folders(found: Judged
     for name in ("card.json", KEPT, "report.md"):
         assert (folder / name).read_text(encoding="utf-8") == (FOLDER / VERDICT / name).read_text(encoding="utf-8")
     assert render(folder, tmp_path / "elsewhere").is_file()
-    (folder / KEPT).write_text('{"block": "clo"}')
-    with pytest.raises(UserError, match=r"judged\.json: is not as clo-nas writes it"):
+    kept = json.loads((folder / KEPT).read_text(encoding="utf-8"))
+    wrongs: list[object] = [
+        {"block": "clo"},
+        {**kept, "hours": "many"},
+        {**kept, "more": 1},
+        [],
+        {**kept, "option": {}},
+    ]
+    for wrong in wrongs:
+        (folder / KEPT).write_text(json.dumps(wrong))
+        with pytest.raises(UserError, match=r"judged\.json: is not as clo-nas writes it \([^\n]*\)$"):
+            render(folder)
+    (folder / KEPT).write_text(json.dumps({**kept, "architecture": "nobody"}))
+    with pytest.raises(UserError, match=r"architecture nobody is not one of study judge-clo$"):
         render(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from harness.record.study import Choices
-from harness.report.matters import EFFECTS_SHOWN, what_matters
+from harness.report.choices import EFFECTS_SHOWN, what_matters
 from harness.report.renderers import render_html, render_markdown
 from harness.report.search import search_content
 from harness.report.tables import Row, Table

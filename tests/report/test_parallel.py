@@ -10,7 +10,7 @@ import pytest
 
 from harness.architecture import BASELINE, Architecture, LocalGroup, Placement
 from harness.record.study import StudyRecord
-from harness.report.parallel import MOST_LINES, Parallel, parallel_coordinates, plotly_parallel
+from harness.report.choices import MOST_LINES, Parallel, parallel_coordinates, plotly_parallel
 from harness.report.renderers import json_for_page, render_html
 from harness.report.search import search_content
 from tests.report import example

@@ -158,7 +158,7 @@ def test_importances_and_effects_have_files_in_full(tmp_path: Path) -> None:
 
 def test_what_matters_is_written_without_torch() -> None:
     code = (
-        "import sys; from tests.report import example; from harness.report.matters import what_matters; "
+        "import sys; from tests.report import example; from harness.report.choices import what_matters; "
         "found = what_matters(example.choices(20), 3); "
         "print(len(found.importances), *({'torch', 'ultralytics'} & set(sys.modules)))"
     )
