@@ -36,11 +36,17 @@ def options_of(
 
     Returns:
         A decorator. The command's first argument is a mapping of the fields to what was typed; None was left out.
+
+    Raises:
+        ValueError: The model has no such field with a description.
     """
 
     def decorate(command: Command) -> Command:
         own = [*inspect.signature(command, eval_str=True).parameters.values()][1:]
-        fields = {name: field for name, field in _fields(model) if not only or name in only}
+        known = dict(_fields(model))
+        if unknown := {*only, *(said or {}), *texts} - known.keys():
+            raise ValueError(f"{model.__name__} has no such option: {', '.join(sorted(unknown))}")
+        fields = {name: field for name, field in known.items() if not only or name in only}
         options = [
             _parameter(name, field, (said or {}).get(name), is_text=name in texts) for name, field in fields.items()
         ]

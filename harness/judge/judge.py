@@ -36,8 +36,9 @@ from harness.judge.pilot import run_pilot
 from harness.judge.plan import Option, plan_for
 from harness.judge.verdict import Judged, judged
 from harness.record.ablation_file import AblationFile
-from harness.record.settings import SearchSettings, sqlite_url
+from harness.record.settings import SearchSettings
 from harness.record.state import State as Ended
+from harness.record.storage_url import sqlite_url
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
 from harness.search.promotion import LONGER

@@ -10,22 +10,22 @@ Intervals are on new images like these, where that is known, and hold together w
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.analysis.contrasts import contrasts, model_pairs
 from harness.analysis.new_images import Target
 from harness.analysis.noise import ALPHA
 from harness.analysis.power import POWER, growing_df, in_table, seeds_needed
 from harness.analysis.recommendation import ROUNDING
-from harness.common.errors import UserError
+from harness.common.errors import UserError, sentence
 from harness.judge.plan import Option
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Control
@@ -94,10 +94,24 @@ class Judged:
     command: str
     stopped: bool = False
 
-    def kept(self) -> dict[str, object]:
+    def kept(self) -> Mapping[str, Any]:
         """Return what `read_judged` needs besides the tables."""
-        own = {name: getattr(self, name) for name in ("block", "hours", "spent", "architecture", "notes", "command")}
-        return {"study": self.record.name, **own, "option": asdict(self.option), "control": self.control.model_dump()}
+        return _Kept(**{name: getattr(self, name) for name in _Kept.model_fields}).model_dump(mode="json")
+
+
+class _Kept(BaseModel):
+    """The fields of `Judged` that its studies' tables do not tell."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    block: str
+    hours: float
+    spent: float
+    option: Option
+    architecture: str | None
+    control: Control
+    notes: tuple[str, ...]
+    command: str
 
 
 def read_judged(folder: Path) -> Judged:
@@ -108,16 +122,18 @@ def read_judged(folder: Path) -> Judged:
     """
     path = folder / KEPT
     try:
-        own = json.loads(path.read_text(encoding="utf-8"))
-        option, control = Option(**own.pop("option")), Control(**own.pop("control"))
-        study, notes, architecture = own.pop("study"), tuple(own.pop("notes")), own["architecture"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: is not as clo-nas writes it ({' '.join(str(error).split())})") from error
+        own = _Kept.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise UserError(f"{path}: is not as clo-nas writes it ({sentence(error.errors()[0])})") from error
     record = read_study(folder.parent)
-    beside = folder.parent.parent / f"{study}-confirm"
+    if own.architecture is not None and own.architecture not in record.architectures:
+        raise UserError(f"{path}: architecture {own.architecture} is not one of study {record.name}")
+    beside = folder.parent.with_name(f"{folder.parent.name}-confirm")
     confirm = read_study(beside) if is_study(beside) else None
-    finding = judged(confirm, architecture, record.min_gain)
-    return Judged(**own, option=option, control=control, notes=notes, record=record, confirm=confirm, finding=finding)
+    finding = judged(confirm, own.architecture, record.min_gain)
+    return Judged(**dict(own), record=record, confirm=confirm, finding=finding)
 
 
 def judged(confirm: StudyRecord | None, architecture: str | None, min_gain: float) -> Finding:

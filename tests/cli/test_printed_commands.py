@@ -15,7 +15,7 @@ from harness.common.machine import environment
 from harness.common.printable import quoted
 from harness.export import export as export_module
 from harness.export.verify import Compared
-from harness.record.settings import sqlite_url
+from harness.record.storage_url import sqlite_url
 from harness.record.study import StudyRecord
 from harness.record.surroundings import Environment
 from harness.report import notes
