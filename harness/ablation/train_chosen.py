@@ -27,7 +27,8 @@ from harness.jobs.setting import data_notes, prepare
 from harness.record.ablation_file import AblationFile
 from harness.record.arms import Arm, Role, baseline_arm
 from harness.record.rates import Rates, default_rates
-from harness.record.settings import LOADER_WORKERS, SearchSettings, is_server, search_settings
+from harness.record.settings import LOADER_WORKERS, SearchSettings, search_settings
+from harness.record.storage_url import is_server
 from harness.record.study import StudyRecord, base_of
 from harness.storage.opening import continue_study
 from harness.storage.study import SearchStudy

@@ -11,7 +11,7 @@ import typer
 
 from harness.common.errors import UserError
 from harness.common.isolation import program
-from harness.record.settings import without_password
+from harness.record.storage_url import without_password
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

@@ -16,11 +16,12 @@ from harness.cli.rendering import Kind, check_target, kind_of
 from harness.common.errors import UserError
 from harness.export.trackers import Tracker, require, send
 from harness.record.form import check_block_files
-from harness.record.settings import search_settings, sqlite_url
+from harness.record.settings import search_settings
+from harness.record.storage_url import sqlite_url
 from harness.record.study import StudyRecord
 from harness.record.tables import is_study, read_study
 from harness.report import closing, write_report
-from harness.report.ablation import why_not
+from harness.report.beside import why_not
 from harness.report.search import SearchContent
 from harness.report.several import write_several
 

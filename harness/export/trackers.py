@@ -28,8 +28,8 @@ from harness.common.digest import json_digest, text_digest
 from harness.common.errors import UserError
 from harness.common.printable import printable
 from harness.record.data_dictionary import CURVE, TRIALS, Kind
-from harness.record.settings import sqlite_url, without_password
 from harness.record.state import State
+from harness.record.storage_url import sqlite_url, without_password
 from harness.record.study import StudyRecord
 from harness.report import closing
 from harness.report.curves import read_curve

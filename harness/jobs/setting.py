@@ -23,7 +23,7 @@ from harness.detectors import Base, Site, find_sites, read_architecture, read_ya
 from harness.detectors.receptive_field import receptive_field
 from harness.jobs.place import Place
 from harness.record.form import check_block_files
-from harness.record.settings import sqlite_url
+from harness.record.storage_url import sqlite_url
 from harness.record.surroundings import DATA_CAUTIONS, DATA_REPAIRS
 from harness.storage.records import load_record, study_names
 from harness.training.accuracy import PUBLISHED_AUGMENTATION

@@ -24,6 +24,7 @@ from harness.record.cluster_settings import ClusterSettings, ExecutorKind, requi
 from harness.record.constraints import Constraints
 from harness.record.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
 from harness.record.rates import FROM_BASE, with_default_rates
+from harness.record.storage_url import require_storage_url, sqlite_url, without_password
 
 Parsed = TypeVar("Parsed")
 # Image-loading processes of a CUDA training, as Ultralytics has them: never more than cores a GPU, or batches.
@@ -407,46 +408,3 @@ def _parsed(option: str, text: object, parse: Callable[[str], Parsed]) -> Parsed
         return parse(text)
     except ValueError as error:
         raise UserError(f"--{option} {text}: {error}") from error
-
-
-def is_server(url: str) -> bool:
-    """Return whether a storage is PostgreSQL's, where any number of searches may work on one study."""
-    return url.startswith(("postgresql", "postgres:"))
-
-
-def with_driver(url: str) -> str:
-    """Return the URL of a PostgreSQL storage with the driver that clo-nas brings, where it names none."""
-    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-
-
-def sqlite_url(file: Path) -> str:
-    """Return the URL of a SQLite file; `?` and `%` of its path are no part of the URL's own grammar."""
-    from sqlalchemy import URL
-
-    return URL.create("sqlite", database=file.as_posix()).render_as_string(hide_password=False)
-
-
-_SECRETS = r"pass(?:word|wd)?|pwd|sslpassword|secret|token|api_?key"
-
-
-def without_password(text: str) -> str:
-    """Return the text with the password of every URL in it masked: reports and error messages are passed on.
-
-    A password ends at the last `@` of its word, so that one which holds an `@` is masked whole.
-    """
-    masked = re.sub(r"(://[^:/\s]*):\S*@", r"\1:***@", text)
-    return re.sub(rf"([?&](?:{_SECRETS})=)[^&\s]*", r"\1***", masked, flags=re.IGNORECASE)
-
-
-def require_storage_url(url: str) -> None:
-    """Refuse what is no storage URL, before a library says so in its own words and repeats a password.
-
-    Raises:
-        UserError: It is a plain path, or its password has characters that end it early.
-    """
-    if not re.match(r"[a-z][a-z0-9+.]*://", url):
-        right = without_password(sqlite_url(Path(url).absolute()))
-        raise UserError(f"storage {without_password(url)}: not a URL; of a SQLite file write {right}")
-    authority = url.partition("://")[2].partition("?")[0]
-    if authority.count("@") > 1:
-        raise UserError(f"storage {without_password(url)}: user or password holds an '@'; write %40 for it")

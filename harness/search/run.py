@@ -18,7 +18,8 @@ from harness.jobs.plan import too_few_steps
 from harness.jobs.progress import Observer
 from harness.jobs.setting import data_environment, data_notes
 from harness.record.cluster_settings import ExecutorKind
-from harness.record.settings import SearchSettings, is_server
+from harness.record.settings import SearchSettings
+from harness.record.storage_url import is_server
 from harness.record.study import SPACE, StudyRecord
 from harness.record.surroundings import AA_CHECK, LATENCY_THREADS, Environment, SpaceSummary
 from harness.search.loop import LOG, Loop

@@ -17,7 +17,8 @@ from optuna.storages import RDBStorage
 from harness.common.errors import UserError
 from harness.record.constraints import SITE_FIELDS
 from harness.record.own_files import refuse_foreign_study
-from harness.record.settings import OF_A_STUDY, SearchSettings, is_server
+from harness.record.settings import OF_A_STUDY, SearchSettings
+from harness.record.storage_url import is_server
 from harness.record.study import SETTINGS
 from harness.storage.good_copy import GoodCopy
 from harness.storage.members import Alone, Members, OneOfMany

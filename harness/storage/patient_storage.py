@@ -18,7 +18,7 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from harness.record.settings import without_password
+from harness.record.storage_url import without_password
 
 # How long a storage may be away before a search ends.
 PATIENCE_S = 600.0

@@ -23,7 +23,7 @@ from harness.architecture import Architecture
 from harness.architecture.choices import NO_BLOCK, Option
 from harness.common.errors import UserError
 from harness.record.form import AblationRecord, StudySettings, check_names, check_study, check_trial
-from harness.record.settings import is_server, require_storage_url, with_driver, without_password
+from harness.record.storage_url import is_server, require_storage_url, with_driver, without_password
 from harness.record.study import (
     ABLATION,
     ARCHITECTURE,

@@ -21,12 +21,10 @@ from harness.record.settings import (
     Sampler,
     SearchSettings,
     data_name,
-    is_server,
     search_settings,
     unlike,
-    with_driver,
-    without_password,
 )
+from harness.record.storage_url import is_server, with_driver, without_password
 
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
