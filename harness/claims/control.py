@@ -45,7 +45,7 @@ class ControlSettings:
     """What `clo control` was asked to do.
 
     Attributes:
-        quick: Whether fewer candidates and seeds do, without the long training.
+        quick: Whether one seed less does, without the long training.
         device: `auto`, `cpu` or numbers of CUDA devices.
         workers: Trainings at once; None decides.
         threads: CPU threads of each; None divides the cores.
@@ -63,7 +63,6 @@ class ControlSettings:
 
         A block that sees too little is among the candidates, whatever the sampler proposes.
         """
-        quick: dict[str, Any] = {"trials": 4, "seeds": 3}
         return SearchSettings(
             base=BASE,
             data=task,
@@ -75,7 +74,7 @@ class ControlSettings:
             workers=self.workers,
             threads=self.threads,
             results=self.results,
-            **(quick if self.quick else {}),
+            **({"seeds": 4} if self.quick else {}),
         )
 
 

@@ -13,7 +13,7 @@ from harness.cli.printing import print_json, print_table
 
 def control(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer candidates and seeds in smaller batches; no long training.")
+        bool, typer.Option("--quick", help="One seed less, and no long training.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
     workers: Workers = None,

@@ -39,7 +39,7 @@ MIN_GAIN = 0.005
 
 # Embedded scenes are small images for a first look, whose time goes into the steps that a training needs rather than
 # into many trainings.
-_DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (4, 10), "finalists": (2, 3), "seeds": (4, 5)}
+_DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (4, 10), "finalists": (1, 3)}
 
 
 def data_name(data: str) -> str:
@@ -147,16 +147,13 @@ class SearchSettings(BaseModel):
         default=0, ge=0, lt=2**31, description="First seed, the selection seed of all candidates. [default: 0]"
     )
     seeds: int = Field(
-        default_factory=default_of("seeds"),
-        ge=1,
-        le=MOST_SEEDS,
-        description="Seeds of the baseline and of each finalist. [default: 5; 4 on the embedded data]",
+        default=5, ge=1, le=MOST_SEEDS, description="Seeds of the baseline and of each finalist. [default: 5]"
     )
     finalists: int | None = Field(  # None is one in three
         default_factory=default_of("finalists"),
         ge=0,
         description="Best candidates that are trained with every seed; with --rungs, that reach the second. "
-        "[default: 3; 2 on the embedded data]",
+        "[default: 3; 1 on the embedded data]",
     )
     rungs: str | None = Field(
         default=None,

@@ -185,7 +185,7 @@ def test_without_rungs_one_seed_screens_and_every_seed_judges() -> None:
 @pytest.mark.parametrize("data", EMBEDDED)
 def test_a_first_look_at_embedded_data_is_short(data: str) -> None:
     given = SearchSettings(data=data)
-    assert (given.finalists, given.trials, given.batch) == (2, 4, 8)
+    assert (given.finalists, given.trials, given.batch) == (1, 4, 8)
     assert search_settings(data=data, rungs="2x1, 2x3").finalists is None
 
 
