@@ -15,14 +15,14 @@ from dataclasses import fields, replace
 from typing import Any
 
 from harness.ablation.run import ablate
-from harness.ablation.setting import AblationSettings, ablation_of
+from harness.ablation.setting import ablation_of
 from harness.architecture import BASELINE, Architecture
 from harness.common.errors import UserError
 from harness.cost.space_cost import AdditiveCost
 from harness.detectors.families import next_size
 from harness.jobs.progress import Observer
 from harness.jobs.setting import Prepared
-from harness.record.ablation_file import AblationFile, random_study, ruler_study
+from harness.record.ablation_file import AblationFile, AblationSettings, random_study, ruler_study
 from harness.record.arms import Arm, Role
 from harness.record.settings import SearchSettings
 from harness.record.study import StudyRecord

@@ -14,84 +14,18 @@ from harness.detectors import find_sites, map_sizes, resolve_base
 from harness.detectors.model_yaml import Description
 from harness.jobs.place import Place, find_place
 from harness.jobs.setting import Prepared, find_architecture, prepare
-from harness.record.ablation_file import AblationFile
+from harness.record.ablation_file import AblationSettings
 from harness.record.arms import Arm, make_arms
-from harness.record.cluster_settings import (
-    ClusterSettings,
+from harness.record.run_settings import (
     ExecutorKind,
     require_equal_shares,
     require_one_gpu,
     require_rays,
 )
-from harness.record.settings import LOADER_WORKERS, Objective, Sampler, SearchSettings
 from harness.record.study import ABLATION
 from harness.storage.records import begun_with
 from harness.training.accuracy import Schedule
 from harness.training.trainable import check_trainable
-
-
-@dataclass(frozen=True, kw_only=True)
-class AblationSettings:
-    """What `clo ablate` was asked to do.
-
-    Attributes:
-        file: What is compared.
-        device: `auto`, `cpu` or numbers of CUDA devices.
-        workers: Trainings at once; None decides by cores and memory, by GPUs, or by what fits on a cluster. On one
-            machine the published recipe takes one.
-        threads: CPU threads of each; None divides the cores.
-        executor: Where trainings run.
-        cluster: What is asked for of Ray.
-        loader_workers: Image-loading processes of a CUDA training.
-        latency_seconds: Most seconds to measure each arm's latency; 0 measures none.
-        timeout_s: No training starts after this many seconds.
-        keep_weights: Whether the trained weights of the baseline and the models are kept; by the published recipe every
-            arm's are.
-        storage: Optuna's storage; None is SQLite in the study's folder.
-        results: Folder that holds one folder a study.
-    """
-
-    file: AblationFile
-    device: str = "auto"
-    workers: int | None = None
-    threads: int | None = None
-    executor: ExecutorKind = ExecutorKind.LOCAL
-    cluster: ClusterSettings = field(default_factory=ClusterSettings)
-    loader_workers: int = LOADER_WORKERS
-    latency_seconds: float = 0.0
-    timeout_s: float | None = None
-    keep_weights: bool = False
-    storage: str | None = None
-    results: Path = Path("results")
-
-    @property
-    def as_search(self) -> SearchSettings:
-        """The settings of the study, which is kept as a search's is."""
-        file = self.file
-        return SearchSettings(
-            base=file.base,
-            data=file.data,
-            space="ablation",
-            device=self.device,
-            imgsz=file.imgsz,
-            allow_unusable=file.allow_unusable,
-            allow_val_in_train=file.allow_val_in_train,
-            epochs=file.epochs,
-            base_epochs=file.base_epochs,
-            batch=file.batch,
-            learning_rate=file.learning_rate,
-            block_rate_factor=file.block_rate_factor,
-            from_scratch=file.from_scratch,
-            objectives=(Objective.MAP50_95, Objective.MACS),
-            sampler=Sampler.RANDOM,
-            trials=0,
-            seed=file.seeds[0],
-            seeds=len(file.seeds),
-            finalists=0,
-            study=file.name,
-            storage=self.storage,
-            results=self.results,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +113,7 @@ def _as_begun(settings: AblationSettings) -> AblationSettings:
             f"study {settings.file.name} exists with init: {before}, the file now says {settings.file.init}; choose "
             "another name"
         )
-    return replace(settings, file=settings.file.model_copy(update={"init": before}))
+    return settings.model_copy(update={"file": settings.file.model_copy(update={"init": before})})
 
 
 def ablation_of(

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.ablation.loop import ArmLoop, weights_path
 from harness.ablation.run import common_bases
-from harness.ablation.setting import Ablation, AblationSettings, ablation_of
+from harness.ablation.setting import Ablation, ablation_of
 from harness.architecture import BASELINE
 from harness.common.errors import UserError
 from harness.detectors import find_sites, resolve_base
@@ -24,18 +24,18 @@ from harness.jobs.executors import start_server
 from harness.jobs.place import find_place
 from harness.jobs.progress import Observer
 from harness.jobs.setting import data_notes, prepare
-from harness.record.ablation_file import AblationFile
+from harness.record.ablation_file import AblationFile, AblationSettings
 from harness.record.arms import Arm, Role, baseline_arm
 from harness.record.rates import Rates, default_rates
-from harness.record.settings import LOADER_WORKERS, SearchSettings, search_settings
+from harness.record.run_settings import StudySettings
+from harness.record.settings import SearchSettings, search_settings
 from harness.record.storage_url import is_server
 from harness.record.study import StudyRecord, base_of
 from harness.storage.opening import continue_study
 from harness.storage.study import SearchStudy
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChosenOptions:
+class ChosenOptions(StudySettings):
     """What `clo train STUDY ID` was asked to do.
 
     Attributes:
@@ -45,13 +45,6 @@ class ChosenOptions:
         allow_unusable: Whether more than a few images or rows of labels may be left out; what the study allows is.
         allow_val_in_train: The same of validation images that are training images.
         from_scratch: Whether they start from random weights, whatever the study's do.
-        device: `auto`, `cpu` or numbers of CUDA devices.
-        workers: Trainings at once; None decides.
-        threads: CPU threads of each; None divides the cores.
-        loader_workers: Image-loading processes of a CUDA training.
-        timeout_s: No training starts after this many seconds.
-        storage: Optuna's storage; None is SQLite in the study's folder.
-        results: Folder that holds one folder a study.
     """
 
     identity: str
@@ -60,13 +53,6 @@ class ChosenOptions:
     allow_unusable: bool = False
     allow_val_in_train: bool = False
     from_scratch: bool = False
-    device: str = "auto"
-    workers: int | None = None
-    threads: int | None = None
-    loader_workers: int = LOADER_WORKERS
-    timeout_s: float | None = None
-    storage: str | None = None
-    results: Path = Path("results")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.common.errors import UserError
 from harness.detectors import Detector, find_detector, resolve_base, transfer
@@ -19,8 +21,7 @@ from harness.training.accuracy import Accuracy, Schedule, Training
 from harness.training.trainable import check_trainable
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
+class TrainOptions(BaseModel):
     """What `clo train` was asked to do.
 
     Attributes:
@@ -41,19 +42,21 @@ class TrainOptions:
         allow_val_in_train: Whether more than a few validation images may be training images.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
     model: str
     data: str
-    weights: Path | None
-    epochs: int
+    epochs: int = Field(ge=1)
     imgsz: int
-    batch: int
-    learning_rate: float | None
-    block_rate_factor: float | None
-    seed: int
+    batch: int = Field(ge=1)
+    seed: int = Field(ge=0)
     device: str
-    threads: int | None
-    loader_workers: int
+    loader_workers: int = Field(ge=0)
     out: Path
+    weights: Path | None = None
+    learning_rate: float | None = Field(default=None, gt=0)
+    block_rate_factor: float | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, ge=1)
     allow_unusable: bool = False
     allow_val_in_train: bool = False
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,6 +22,7 @@ from harness.common.last_control import keep_control
 from harness.common.machine import resolve_device
 from harness.common.resources import search_space_folder
 from harness.jobs.progress import Observer
+from harness.record.run_settings import RunSettings
 from harness.record.settings import SearchSettings
 from harness.record.study import StudyRecord
 from harness.search.promotion import LONGER
@@ -40,26 +40,17 @@ CHANCE = 0.35
 AS_GOOD = 0.05
 
 
-@dataclass(frozen=True, kw_only=True)
-class ControlSettings:
+class ControlSettings(RunSettings):
     """What `clo control` was asked to do.
 
     Attributes:
-        quick: Whether one seed less does, without the long training.
-        device: `auto`, `cpu` or numbers of CUDA devices.
-        workers: Trainings at once; None decides.
-        threads: CPU threads of each; None divides the cores.
-        results: Folder that holds one folder a study.
+        quick: Whether the long training is left out.
     """
 
     quick: bool = False
-    device: str = "auto"
-    workers: int | None = None
-    threads: int | None = None
-    results: Path = Path("results")
 
     def of_task(self, task: str) -> SearchSettings:
-        """Return the search on a task: a search's defaults but for base, data and space; a quick one is smaller.
+        """Return the search on a task: a search's defaults but for base, data and space.
 
         A block that sees too little is among the candidates, whatever the sampler proposes.
         """
@@ -70,11 +61,7 @@ class ControlSettings:
             include=(str(search_space_folder() / "controls" / "local-only.yaml"),),
             base_epochs=8,
             study=f"control-{task}{'-quick' * self.quick}",
-            device=self.device,
-            workers=self.workers,
-            threads=self.threads,
-            results=self.results,
-            **({"seeds": 4} if self.quick else {}),
+            **{name: getattr(self, name) for name in RunSettings.model_fields},
         )
 
 

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from harness.architecture.choices import Recipe
 from harness.common.errors import UserError
+from harness.record.run_settings import RunSettings
+
+FOLDER = "reproduce"
 
 
 class ClaimKind(StrEnum):
@@ -96,3 +101,25 @@ def choose_claims(ids: Sequence[str] = ()) -> tuple[Claim, ...]:
         if ids.count(chosen) > 1:
             raise UserError(f"claim {chosen}: given {ids.count(chosen)} times; name each claim once")
     return tuple(claim for claim in load_claims() if not ids or claim.id in ids)
+
+
+class ReproduceSettings(RunSettings):
+    """What `clo reproduce` was asked to do; claims are given by id, and none is all.
+
+    Attributes:
+        changes: Fields of every ablation file that take other values: data, imgsz, epochs, seeds and so on.
+    """
+
+    claims: tuple[str, ...] = Field(default=(), description="Decide this claim alone. Repeatable.")
+    protocol: Recipe | None = Field(
+        default=None,
+        description="short, or published: Ultralytics' own recipe on all devices. [default: published on COCO 2017]",
+    )
+    base: str | None = Field(default=None, description="Detector of the trainings. [default: yolov5n; yolov5s]")
+    changes: tuple[tuple[str, object], ...] = ()
+    no_training: bool = Field(default=False, description="Train nothing: read the trainings that there are.")
+
+    @property
+    def folder(self) -> Path:
+        """Where the ledger and its ablations are."""
+        return self.results / FOLDER

@@ -15,15 +15,15 @@ import torch
 
 from harness.ablation.cost import plan_of
 from harness.ablation.run import ablate
-from harness.ablation.setting import Ablation, AblationSettings, prepare_ablation
+from harness.ablation.setting import Ablation, prepare_ablation
+from harness.claims.ledger import ReproduceSettings
 from harness.claims.pooled import RULE, Arm, Machine, Preset, Result, TrainedSeed, protocol_of, shipped
-from harness.claims.reproduce import ReproduceSettings
 from harness.common.atomic import write_whole
 from harness.common.digest import json_digest
 from harness.common.errors import UserError
 from harness.common.version import version
 from harness.jobs.progress import Observer
-from harness.record.ablation_file import AblationFile, load_ablation
+from harness.record.ablation_file import AblationFile, AblationSettings, load_ablation
 from harness.record.state import State
 from harness.record.study import StudyRecord
 from harness.storage.records import load_record
@@ -59,7 +59,7 @@ def run_preset(
         UserError: Something does not exist or does not fit together, or the disk has no room.
         KeyboardInterrupt: Ctrl-C; everything finished is kept, and the same command goes on.
     """
-    if settings.train and settings.device == "auto" and not torch.cuda.is_available():
+    if not settings.no_training and settings.device == "auto" and not torch.cuda.is_available():
         raise UserError("a preset needs a CUDA GPU, and there is none here: give --device cpu if you mean it")
     if "," in settings.device:
         raise UserError(f"--device {settings.device}: a preset is trained on one GPU; give one")
@@ -76,7 +76,7 @@ def run_preset(
     observer.note(f"plan: {plan_of(ablation)}")
     observer.note(_disk(ablation))
     folder = ablation.settings.as_search.folder
-    if settings.train:
+    if not settings.no_training:
         record = ablate(ablation, observer, command)
     elif (folder / "study.db").is_file():
         record = load_record(ablation.settings.as_search.storage_url, file.name)

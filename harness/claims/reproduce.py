@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,13 +16,13 @@ import torch
 from harness.ablation.cost import plan_of
 from harness.ablation.loop import weights_path
 from harness.ablation.run import ablate
-from harness.ablation.setting import Ablation, AblationSettings, prepare_ablation
+from harness.ablation.setting import Ablation, prepare_ablation
 from harness.architecture.choices import Recipe
 from harness.claims.accuracy import ACCURACY_CHECKS, decide
 from harness.claims.checks import needs_training, run_check
 from harness.claims.frequency import local_branch_supplies_high_frequencies
 from harness.claims.images import read_images
-from harness.claims.ledger import Claim, choose_claims
+from harness.claims.ledger import Claim, ReproduceSettings, choose_claims
 from harness.claims.published import PublishedBaseline, is_coco2017, published_baseline
 from harness.claims.verdict import Finding
 from harness.common.atomic import write_whole
@@ -31,10 +31,10 @@ from harness.data.check import check_dataset, image_paths
 from harness.detectors.named import article_sites
 from harness.jobs.progress import Observer
 from harness.jobs.setting import checked_data
-from harness.record.ablation_file import AblationFile, load_ablation
+from harness.record.ablation_file import AblationFile, AblationSettings, load_ablation
 from harness.record.arms import Role
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind
 from harness.record.own_files import refuse_foreign_folder
+from harness.record.run_settings import ExecutorKind, RunSettings
 from harness.record.settings import EMBEDDED_DATA, data_name
 from harness.record.storage_url import sqlite_url
 from harness.record.study import StudyRecord
@@ -42,7 +42,6 @@ from harness.record.tables import is_study, read_study
 from harness.storage.records import begun_with, load_record
 
 FINDINGS = "findings.json"
-FOLDER = "reproduce"
 _FILES = {
     Recipe.SHORT: ("reproduce-gains", "reproduce-parts", "reproduce-scratch"),
     Recipe.PUBLISHED: ("reproduce-full", "reproduce-full-parts"),
@@ -51,44 +50,6 @@ _STRIDE = 32  # any size that data are checked for; that of the trainings is che
 _FREQUENCY = "frequency.local_branch_supplies_high_frequencies"
 # Validation images whose spectra are compared.
 _IMAGES = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReproduceSettings:
-    """What `clo reproduce` was asked to do.
-
-    Attributes:
-        claims: Ids; none is all.
-        protocol: How everything is trained; None is `published` on COCO 2017 and `short` on all other data.
-        base: Detector in place of the files'; the article's models are those of this base.
-        changes: Fields of every ablation file that take other values: data, imgsz, epochs, seeds and so on.
-        train: Whether trainings that are missing are made; else the ledger is written from those that exist.
-        device: `auto`, `cpu` or numbers of CUDA devices.
-        workers: Trainings at once; None decides.
-        threads: CPU threads of each; None divides the cores.
-        executor: Where trainings run.
-        cluster: What is asked for of Ray.
-        timeout_s: No training starts after this many seconds.
-        results: Folder that holds one folder a study; the ledger is in its folder `reproduce`.
-    """
-
-    claims: tuple[str, ...] = ()
-    protocol: Recipe | None = None
-    base: str | None = None
-    changes: tuple[tuple[str, object], ...] = ()
-    train: bool = True
-    device: str = "auto"
-    workers: int | None = None
-    threads: int | None = None
-    executor: ExecutorKind = ExecutorKind.LOCAL
-    cluster: ClusterSettings = field(default_factory=ClusterSettings)
-    timeout_s: float | None = None
-    results: Path = Path("results")
-
-    @property
-    def folder(self) -> Path:
-        """Where the ledger and its ablations are."""
-        return self.results / FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +104,7 @@ def protocol_of(settings: ReproduceSettings) -> Recipe:
             allow_val_in_train=bool(changes.get("allow_val_in_train")),
         )
         protocol = Recipe.PUBLISHED if is_coco2017(info.train_images, info.val_images) else Recipe.SHORT
-    if protocol is not Recipe.PUBLISHED or not settings.train:
+    if protocol is not Recipe.PUBLISHED or settings.no_training:
         return protocol or Recipe.SHORT
     if settings.executor is ExecutorKind.RAY:
         if not settings.cluster.gpus_per_trial:
@@ -181,13 +142,8 @@ def needed_ablations(settings: ReproduceSettings) -> list[Ablation]:
     return [
         prepare_ablation(
             AblationSettings(
+                **{name: getattr(settings, name) for name in RunSettings.model_fields if name != "results"},
                 file=file,
-                device=settings.device,
-                workers=settings.workers,
-                threads=settings.threads,
-                executor=settings.executor,
-                cluster=settings.cluster,
-                timeout_s=settings.timeout_s,
                 keep_weights=file.name.startswith("from-the-base"),
                 results=settings.folder,
             )
@@ -217,7 +173,7 @@ def reproduce(
     claims = choose_claims(settings.claims)
     files = ("report.html", "report.md", "environment.json")
     refuse_foreign_folder(settings.folder, files, (settings.folder / FINDINGS).is_file(), "--results")
-    ablations = needed_ablations(settings) if settings.train else []
+    ablations = [] if settings.no_training else needed_ablations(settings)
     for name, own in _by_study(ablations).items():
         observer.phase(f"reckoning what {name} takes")
         observer.note(f"plan, {name}: {plan_of(*own)}")

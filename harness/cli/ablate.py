@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import (
-    Address,
-    AllowUnusable,
-    AllowValInTrain,
-    CpusPerTrial,
-    Executor,
-    GpusOfOneNode,
-    Json,
-    Quiet,
-    Resource,
-    Results,
-    Storage,
-    Threads,
-    Timeout,
-    Workers,
-    choice,
-    typed_command,
-)
-from harness.cli.search import duration
+from harness.cli.fields import options_of
+from harness.cli.options import Json, Quiet, typed_command
+from harness.cli.search import typed_run
 from harness.common.errors import UserError
+from harness.record.ablation_file import AblationSettings, load_ablation
 from harness.record.arms import Arm
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
-from harness.record.settings import LOADER_WORKERS, data_name
+from harness.record.run_settings import ClusterSettings, StudySettings, settings_of
+from harness.record.settings import SearchSettings, data_name
+
+SEEDS = "How many seeds, or which: 5 or 0,3,7."
+# Settings of a search that an ablation's file has, too.
+_OF_FILE = (
+    "base", "data", "allow_unusable", "allow_val_in_train", "imgsz", "epochs", "base_epochs", "batch", "seeds",
+    "from_scratch",
+)  # fmt: skip
+# Fields of where it runs, those of a cluster too.
+RUN = tuple(name for name in StudySettings.model_fields if name != "cluster")
 
 
+@options_of(
+    AblationSettings,
+    SearchSettings,
+    only=(*_OF_FILE, "study", "latency_seconds", "keep_weights", *RUN, *ClusterSettings.model_fields),
+    texts=("seeds", "timeout_s"),
+    said={
+        "base": "Detector: name, YAML or trained .pt. [default: the file's]",
+        "data": "Dataset YAML, COCO annotation file, or digits. [default: the file's]",
+        "imgsz": "Side of the square input, in pixels. [default: the file's; with --data 640]",
+        "epochs": "Epochs of every arm.",
+        "seeds": SEEDS,
+        "from_scratch": "Start all arms from random weights.",
+        "study": "Name of the study. [default: the file's]",
+    },
+)
 def ablate(
+    given: Mapping[str, Any],
     file: Annotated[str, typer.Argument(help="Ablation: a YAML, or one that ships by name.")] = "default",
     model: Annotated[
         list[str] | None,
@@ -42,39 +51,8 @@ def ablate(
             help="Ablate this instead of the file's: yolov5n-clo-head, an architecture file, STUDY/ID. Repeatable."
         ),
     ] = None,
-    base: Annotated[str | None, typer.Option(help="Detector: name, YAML or trained .pt.")] = None,
-    data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
-    allow_unusable: AllowUnusable = False,
-    allow_val_in_train: AllowValInTrain = False,
-    imgsz: Annotated[
-        int | None, typer.Option(help="Side of the square input, in pixels. \\[default: the file's; with --data 640]")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
-    base_epochs: Annotated[int | None, typer.Option(help="Epochs of the pretrained baseline.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Batch size.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="How many seeds, or which: 5 or 0,3,7.")] = None,
     bases: Annotated[str | None, typer.Option(help="How many trainings of the base, or their seeds.")] = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start all arms from random weights.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print the plan and its cost, and train nothing.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
-    workers: Workers = None,
-    threads: Threads = None,
-    loader_workers: Annotated[
-        int, typer.Option(help="Image-loading processes of a CUDA training.", min=0)
-    ] = LOADER_WORKERS,
-    latency_seconds: Annotated[
-        float, typer.Option(help="Most seconds to measure each arm's latency; 0 measures none.", min=0)
-    ] = 0.0,
-    timeout: Timeout = None,
-    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the models' trained weights.")] = False,
-    executor: Executor = None,
-    address: Address = None,
-    gpus_per_trial: GpusOfOneNode = None,
-    cpus_per_trial: CpusPerTrial = None,
-    resource: Resource = None,
-    study: Annotated[str | None, typer.Option(help="Name of the study. \\[default: the file's]")] = None,
-    storage: Storage = None,
-    results: Results = Path("results"),
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -82,34 +60,26 @@ def ablate(
 
     Run the same command again to finish what is missing: nothing is trained twice.
     """
-    from harness.record.ablation_file import load_ablation
     from harness.terminal import observer
 
-    given: dict[str, Any] = {
-        "models": model, "base": base, "data": data, "imgsz": imgsz, "epochs": epochs, "base_epochs": base_epochs,
-        "batch": batch, "seeds": seed_list("--seeds", seeds), "bases": seed_list("--bases", bases), "name": study,
-        "from_scratch": from_scratch or None, "allow_unusable": allow_unusable or None,
-        "allow_val_in_train": allow_val_in_train or None,
+    changes = {name: given[name] for name in _OF_FILE} | {
+        "models": model, "name": given["study"], "seeds": seed_list("--seeds", given["seeds"]),
+        "bases": seed_list("--bases", bases),
     }  # fmt: skip
-    chosen = load_ablation(file, {name: value for name, value in given.items() if value is not None})
-    where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)
-    cluster = cluster_settings(address, gpus_per_trial, cpus_per_trial, resource) or ClusterSettings()
+    chosen = load_ablation(file, {name: value for name, value in changes.items() if value is not None})
+    its_own = {name: value for name, value in given.items() if name not in {*_OF_FILE, "study"}}
+    settings = settings_of(AblationSettings, file=chosen, **typed_run(its_own))
     interrupted = False
     title = f"clo ablate · {chosen.name} · {chosen.base} on {data_name(chosen.data)} at {chosen.imgsz} px"
     with observer(title, quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
         from harness.ablation.cost import plan_of
         from harness.ablation.run import ablate as run
-        from harness.ablation.setting import AblationSettings, prepare_ablation
+        from harness.ablation.setting import prepare_ablation
         from harness.cli.studies import close, write
         from harness.jobs.base import base_notes
         from harness.storage.records import load_record
 
-        settings = AblationSettings(
-            file=chosen, device=device, workers=workers, threads=threads, loader_workers=loader_workers,
-            latency_seconds=latency_seconds, timeout_s=duration(timeout), keep_weights=keep_weights, storage=storage,
-            results=results, executor=where, cluster=cluster,
-        )  # fmt: skip
         watch.phase("reading base, data and models, counting every arm's cost")
         ablation = prepare_ablation(settings)
         planned = plan_of(ablation)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.cli.ablate import ablate
 from harness.cli.cache import cache
 from harness.cli.control import control
 from harness.cli.export import export
+from harness.cli.fields import options_of
 from harness.cli.judge import judge
 from harness.cli.options import MODEL_HELP, ImageSize, Json, choice, typed_command
 from harness.cli.plan import plan
@@ -26,6 +29,7 @@ from harness.common.errors import UserError, lacks_memory
 from harness.common.isolation import isolate_ultralytics
 from harness.jobs.interrupts import Interrupts
 from harness.record.own_files import MADE_BY, refuse_foreign_folder, refuse_others
+from harness.record.run_settings import settings_of
 
 app = typer.Typer(
     name="clo",
@@ -170,26 +174,39 @@ def cost(model: Annotated[str, typer.Argument(help=MODEL_HELP)], imgsz: ImageSiz
     print_ledger(f"{model} at {imgsz} × {imgsz}", ledger, fused)
 
 
+class LatencySettings(BaseModel):
+    """How two models are timed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    imgsz: int = Field(
+        default=640, description="Side of the square input, in pixels; a multiple of the stride. [default: 640]"
+    )
+    batch: int = Field(default=1, ge=1, description="Images a pass. [default: 1]")
+    device: str = Field(default="auto", description="auto, cpu, or a CUDA device's number.")
+    mode: str = Field(default="eager", description="eager, compile, cuda_graphs, onnxruntime or tensorrt.")
+    dtype: str | None = Field(default=None, description="fp32, fp16 or bf16. [default: fp32; fp16 with TensorRT]")
+    memory_format: str | None = Field(
+        default=None, description="contiguous or channels_last. [default: channels_last on CUDA]"
+    )
+    no_fuse: bool = Field(default=False, description="As trained, batch norms not merged.")
+    precision: float = Field(
+        default=1.0,
+        gt=0,
+        description="Stop once the ratio's 95 % interval is within ± this many percent of it. [default: 1]",
+    )
+    seconds: float = Field(default=45.0, ge=0.1, description="Most seconds to measure. [default: 45]")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads. [default: as many as get a core each, tried just before]"
+    )
+
+
 @app.command(rich_help_panel=MEASURE)
+@options_of(LatencySettings)
 def latency(
+    given: Mapping[str, Any],
     a: Annotated[str, typer.Argument(help=MODEL_HELP)],
     b: Annotated[str, typer.Argument(help="What A is compared with; the same kinds.")],
-    imgsz: ImageSize = 640,
-    batch: Annotated[int, typer.Option(help="Images a pass.", min=1)] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device's number.")] = "auto",
-    mode: Annotated[str, typer.Option(help="eager, compile, cuda_graphs, onnxruntime or tensorrt.")] = "eager",
-    dtype: Annotated[str | None, typer.Option(help="fp32, fp16 or bf16. \\[default: fp32; fp16 with TensorRT]")] = None,
-    memory_format: Annotated[
-        str | None, typer.Option(help="contiguous or channels_last. \\[default: channels_last on CUDA]")
-    ] = None,
-    no_fuse: Annotated[bool, typer.Option("--no-fuse", help="As trained, batch norms not merged.")] = False,
-    precision: Annotated[
-        float, typer.Option(help="Stop once the ratio's 95 % interval is within ± this many percent of it.")
-    ] = 1.0,
-    seconds: Annotated[float, typer.Option(help="Most seconds to measure.", min=0.1)] = 45.0,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: as many as get a core each, tried just before]", min=1)
-    ] = None,
     samples: Annotated[Path | None, typer.Option(help="Parquet file to write the time of every pass to.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -208,25 +225,25 @@ def latency(
 
     if samples is not None:
         refuse_others("--samples", samples, (".parquet",), "a Parquet file")
-    if not precision > 0:
-        raise UserError(f"--precision {precision}: it is above 0, in percent")
+    asked = settings_of(LatencySettings, **given)
     runtime = Runtime(
-        mode=choice("--mode", Mode, mode),
-        dtype=choice("--dtype", Dtype, dtype or ("fp16" if mode == Mode.TENSORRT else "fp32")),
-        memory_format=None if memory_format is None else choice("--memory-format", MemoryFormat, memory_format),
-        fused=not no_fuse,
+        mode=choice("--mode", Mode, asked.mode),
+        dtype=choice("--dtype", Dtype, asked.dtype or ("fp16" if asked.mode == Mode.TENSORRT else "fp32")),
+        memory_format=choice("--memory-format", MemoryFormat, asked.memory_format) if asked.memory_format else None,
+        fused=not asked.no_fuse,
     )
-    chosen = resolve_device(device)
+    chosen = resolve_device(asked.device)
     models = load_model(a), load_model(b)
     with silence(), Machine().alone(lambda what: None if as_json else print(f"waiting for {what}", file=sys.stderr)):
-        if threads or chosen != "cpu":
-            taken = Threads(count=threads or torch.get_num_threads(), reason="--threads" if threads else "torch's own")
+        if asked.threads or chosen != "cpu":
+            reason = "--threads" if asked.threads else "torch's own"
+            taken = Threads(count=asked.threads or torch.get_num_threads(), reason=reason)
         else:
             taken = stable_threads()
         torch.set_num_threads(taken.count)
         measured = interleaved_latency(
-            *models, imgsz=imgsz, device=chosen, runtime=runtime, batch=batch, target_half_width=precision / 100,
-            max_seconds=seconds,
+            *models, imgsz=asked.imgsz, device=chosen, runtime=runtime, batch=asked.batch,
+            target_half_width=asked.precision / 100, max_seconds=asked.seconds,
         )  # fmt: skip
     if samples:
         write_parquet(measured, samples, candidate_model=a, baseline_model=b, threads_reason=taken.reason)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import Json, Quiet, Results, Threads, Workers, typed_command
+from harness.cli.fields import options_of
+from harness.cli.options import Json, Quiet, typed_command
 from harness.cli.printing import print_json, print_table
+from harness.record.run_settings import RunSettings, settings_of
 
 
+@options_of(RunSettings, only=("device", "workers", "threads", "results"))
 def control(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One seed less, and no long training.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
-    workers: Workers = None,
-    threads: Threads = None,
-    results: Results = Path("results"),
+    given: Mapping[str, Any],
+    quick: Annotated[bool, typer.Option("--quick", help="Leave the long training out.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -34,9 +32,9 @@ def control(
         from harness.claims.control import ControlSettings, run_control
         from harness.report import write_report
 
-        settings = ControlSettings(quick=quick, device=device, workers=workers, threads=threads, results=results)
+        settings = settings_of(ControlSettings, quick=quick, **given)
         found = run_control(
-            settings, watch, typed_command(), lambda record: write_report(record, results / record.name)
+            settings, watch, typed_command(), lambda record: write_report(record, settings.results / record.name)
         )
     if as_json:
         print_json(found.to_dict())
@@ -46,6 +44,7 @@ def control(
         print(
             "The instrument works: it finds what was planted." if found.passed else "The instrument FAILS its control."
         )
-        print(f"Reports: {', '.join(str(results / each.name / 'report.html') for each in (found.planted, found.null))}")
+        pages = [settings.results / each.name / "report.html" for each in (found.planted, found.null)]
+        print(f"Reports: {', '.join(map(str, pages))}")
     if not found.passed:
         raise typer.Exit(1)

@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from harness.record.settings import option_of
+from harness.record.run_settings import RunSettings, StudySettings, option_of
 
 Command = Callable[..., None]
 
 
+# Panel of the help for what commands that train have in common.
+_WHERE = "Where it runs"
+
+
 def options_of(
-    model: type[BaseModel],
-    *,
+    *models: type[BaseModel],
     only: Collection[str] = (),
     said: Mapping[str, str] | None = None,
     texts: Collection[str] = (),
 ) -> Callable[[Command], Command]:
-    """Give a command the fields of a model, those of models in it too, as options.
+    """Give a command the fields of models, those of models in them too, as options.
 
     Args:
-        model: The settings. A field without a description is no option.
+        models: The settings. A field without a description is no option; one that two models have is the first's.
         only: Fields that are options of this command; none is all.
         said: Field to another help than its description.
         texts: Fields that are typed as a text, such as 25m of a number of seconds.
@@ -43,17 +47,26 @@ def options_of(
 
     def decorate(command: Command) -> Command:
         own = [*inspect.signature(command, eval_str=True).parameters.values()][1:]
-        known = dict(_fields(model))
+        known = {name: field for model in reversed(models) for name, field in _fields(model)}
         if unknown := {*only, *(said or {}), *texts} - known.keys():
-            raise ValueError(f"{model.__name__} has no such option: {', '.join(sorted(unknown))}")
-        fields = {name: field for name, field in known.items() if not only or name in only}
+            either = " or ".join(model.__name__ for model in models)
+            raise ValueError(f"{either} has no such option: {', '.join(sorted(unknown))}")
+        where = {name for model in (RunSettings, StudySettings) for name, _ in _fields(model)}
+        names = sorted((name for name in known if not only or name in only), key=where.__contains__)
         options = [
-            _parameter(name, field, (said or {}).get(name), is_text=name in texts) for name, field in fields.items()
+            _parameter(
+                name,
+                known[name],
+                (said or {}).get(name),
+                kind=str if name in texts else None,
+                panel=_WHERE if name in where else None,
+            )
+            for name in names
         ]
         parameters = [*options, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
 
         def called(**typed: Any) -> None:
-            given = {name: typed.pop(name) for name in fields}
+            given = {name: typed.pop(name) for name in names}
             command({name: None if value is False or value == [] else value for name, value in given.items()}, **typed)
 
         called.__name__, called.__doc__, called.__module__ = command.__name__, command.__doc__, command.__module__
@@ -72,17 +85,16 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
             yield name, field
 
 
-def _parameter(name: str, field: FieldInfo, said: str | None, *, is_text: bool) -> inspect.Parameter:
+def _parameter(name: str, field: FieldInfo, said: str | None, *, kind: Any, panel: str | None) -> inspect.Parameter:
     """Make the option of a field: a flag, a number, a list or a text; None, or not set, where it is left out."""
-    [kind, *_] = [each for each in get_args(field.annotation) or [field.annotation] if each is not type(None)]
-    if is_text:
-        kind = str
-    elif get_origin(field.annotation) in {tuple, dict}:
-        kind = list[str]
-    elif kind not in {bool, int, float}:
-        kind = str
+    if kind is None:
+        [kind, *_] = [each for each in get_args(field.annotation) or [field.annotation] if each is not type(None)]
+        if get_origin(field.annotation) in {tuple, dict}:
+            kind = list[str]
+        elif kind not in {bool, int, float, Path}:
+            kind = str
     text = (said or field.description or "").replace("[", "\\[")  # else Rich takes it for markup
-    option = typer.Option(option_of(name), help=text)
+    option = typer.Option(option_of(name), help=text, rich_help_panel=panel)
     is_flag = kind is bool
     annotation: Any = Annotated[kind if is_flag else kind | None, option]
     default = False if is_flag else None

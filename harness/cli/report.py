@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import Images, Json, Log, MinGain, Results, Storage, is_path
+from harness.cli.fields import options_of
+from harness.cli.options import Images, Json, Log, is_path
 from harness.cli.printing import print_json
 from harness.common.errors import UserError
+from harness.record.settings import SearchSettings
 
 
+@options_of(SearchSettings, only=("min_gain", "storage", "results"))
 def report(
+    given: Mapping[str, Any],
     studies: Annotated[
         list[str],
         typer.Argument(
@@ -22,15 +27,12 @@ def report(
             "A folder may also hold a ledger or a fidelity study.",
         ),
     ],
-    storage: Storage = None,
-    results: Results = Path("results"),
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to, new or of the same study. \\[default: the study's own]")
     ] = None,
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Print the answer and the front here, and write no files.")
     ] = False,
-    min_gain: MinGain = None,
     images: Images = True,
     log: Log = None,
     as_json: Json = False,
@@ -52,6 +54,7 @@ def report(
         write_together,
     )
 
+    storage, results, min_gain = given["storage"], given["results"] or Path("results"), given["min_gain"]
     check_trackers(log or ())
     if log and (terminal or len(studies) > 1):
         raise UserError("--log sends one study, whose report is written: name one, and leave out --terminal")

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.architecture.choices import Recipe
-from harness.claims.ledger import Claim
+from harness.claims.ledger import Claim, ReproduceSettings
 from harness.claims.verdict import Finding
-from harness.cli.ablate import seed_list
-from harness.cli.options import (
-    Address,
-    AllowUnusable,
-    AllowValInTrain,
-    CpusPerTrial,
-    Executor,
-    GpusOfOneNode,
-    Json,
-    Quiet,
-    Resource,
-    Results,
-    Threads,
-    Timeout,
-    Workers,
-    choice,
-    typed_command,
-)
+from harness.cli.ablate import SEEDS, seed_list
+from harness.cli.fields import options_of
+from harness.cli.options import Json, Quiet, choice, typed_command
 from harness.cli.printing import print_json
-from harness.cli.search import duration
+from harness.cli.search import typed_run
 from harness.common.errors import UserError
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings
+from harness.record.run_settings import ClusterSettings, settings_of
+from harness.record.settings import SearchSettings
+
+# Fields of the ablations' files that may take other values, and what else is an option.
+_OF_FILES = ("data", "allow_unusable", "allow_val_in_train", "imgsz", "epochs", "batch", "seeds")
+_OF_RUN = (*(name for name in ReproduceSettings.model_fields if name not in {"changes", "cluster"}),)
 
 
+@options_of(
+    ReproduceSettings,
+    SearchSettings,
+    only=(*_OF_FILES, *_OF_RUN, *ClusterSettings.model_fields),
+    texts=("seeds", "timeout_s"),
+    said={"epochs": "Epochs of every arm.", "seeds": SEEDS},
+)
 def reproduce(
+    given: Mapping[str, Any],
     context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="With --merge: results of --preset.")] = None,
     preset: Annotated[
@@ -49,38 +46,7 @@ def reproduce(
     merge: Annotated[
         bool, typer.Option("--merge", help="Judge results of --preset, those of several machines pooled.")
     ] = False,
-    claim: Annotated[list[str] | None, typer.Option(help="Decide this claim alone. Repeatable.")] = None,
     list_claims: Annotated[bool, typer.Option("--list", help="List the claims, and decide none.")] = False,
-    no_training: Annotated[
-        bool, typer.Option("--no-training", help="Train nothing: read the trainings that there are.")
-    ] = False,
-    protocol: Annotated[
-        Recipe | None,
-        typer.Option(
-            help="short, or published: Ultralytics' own recipe on all devices. \\[default: published on COCO 2017]"
-        ),
-    ] = None,
-    base: Annotated[str | None, typer.Option(help="Detector of the trainings. \\[default: yolov5n; yolov5s]")] = None,
-    data: Annotated[str | None, typer.Option(help="Dataset YAML, COCO annotation file, or digits.")] = None,
-    allow_unusable: AllowUnusable = False,
-    allow_val_in_train: AllowValInTrain = False,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(help="Side of the square input, in pixels. \\[default: 640; 128 for the embedded data]"),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of every arm.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Batch size.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="How many seeds, or which: 5 or 0,3,7.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, or numbers of CUDA devices (0,1).")] = "auto",
-    workers: Workers = None,
-    threads: Threads = None,
-    executor: Executor = None,
-    address: Address = None,
-    gpus_per_trial: GpusOfOneNode = None,
-    cpus_per_trial: CpusPerTrial = None,
-    resource: Resource = None,
-    timeout: Timeout = None,
-    results: Results = Path("results"),
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -99,46 +65,33 @@ def reproduce(
     from harness.claims.ledger import choose_claims
     from harness.terminal import observer
 
-    chosen = choose_claims(claim or ())
+    chosen = choose_claims(given["claims"] or ())
     if list_claims:
         _list(as_json)
         return
-    changes: dict[str, Any] = {
-        "data": data, "imgsz": imgsz, "epochs": epochs, "batch": batch, "seeds": seed_list("--seeds", seeds),
-        "allow_unusable": allow_unusable or None, "allow_val_in_train": allow_val_in_train or None,
-    }  # fmt: skip
-    where = choice("--executor", ExecutorKind, executor or ExecutorKind.LOCAL)
-    cluster = cluster_settings(address, gpus_per_trial, cpus_per_trial, resource) or ClusterSettings()
+    changes = {**{name: given[name] for name in _OF_FILES}, "seeds": seed_list("--seeds", given["seeds"])}
+    its_own = {name: value for name, value in given.items() if name not in _OF_FILES}
+    settings = settings_of(
+        ReproduceSettings,
+        **{**typed_run(its_own), "claims": tuple(each.id for each in chosen)},
+        changes=tuple((name, value) for name, value in changes.items() if value is not None),
+    )
     interrupted = False
     with observer("clo reproduce", quiet=quiet, machine=as_json) as watch:
         watch.phase("loading torch and Ultralytics")
         from harness.claims.pooled import Preset
         from harness.claims.preset import run_preset
-        from harness.claims.reproduce import ReproduceSettings, conclude, read_findings
+        from harness.claims.reproduce import conclude, read_findings
         from harness.claims.reproduce import reproduce as run
         from harness.record.surroundings import Environment
         from harness.report import write_report as written
         from harness.report.ledger import write_ledger
         from harness.report.notes import command_of
 
-        settings = ReproduceSettings(
-            claims=tuple(each.id for each in chosen),
-            protocol=protocol,
-            base=base,
-            changes=tuple((name, value) for name, value in changes.items() if value is not None),
-            train=not no_training,
-            device=device,
-            workers=workers,
-            threads=threads,
-            executor=where,
-            cluster=cluster,
-            timeout_s=duration(timeout),
-            results=results,
-        )
         if preset is not None:
             which = choice("--preset", Preset, preset)
             result = run_preset(
-                which, settings, watch, typed_command(), lambda each: written(each, results / each.name)
+                which, settings, watch, typed_command(), lambda each: written(each, settings.results / each.name)
             )
         else:
             try:
@@ -150,7 +103,7 @@ def reproduce(
                 watch.phase("writing what there is")
                 ledger = conclude(settings, read_findings(settings.folder), watch)
             environment = ledger.studies[0].environment if ledger.studies else Environment()
-            typed = command_of(environment) if no_training else shlex.join(typed_command())
+            typed = command_of(environment) if settings.no_training else shlex.join(typed_command())
             page = write_ledger(ledger.entries, environment, typed, settings.folder, ledger.baselines)
     if preset is not None:
         _close_preset(result, as_json)
@@ -163,7 +116,7 @@ def reproduce(
 # Options that a preset takes.
 _OF_PRESET = {
     "preset", "data", "allow_unusable", "allow_val_in_train", "imgsz", "epochs", "batch", "seeds", "device", "threads",
-    "timeout", "no_training", "results", "quiet", "as_json",
+    "timeout_s", "no_training", "results", "quiet", "as_json",
 }  # fmt: skip
 
 

@@ -13,14 +13,14 @@ from harness.cli.fields import options_of
 from harness.cli.options import Images, Json, Log, Quiet, typed_command
 from harness.common.duration import parse_duration
 from harness.common.errors import UserError
-from harness.record.cluster_settings import ClusterSettings, cluster_settings
 from harness.record.constraints import Constraints
-from harness.record.settings import SearchSettings, data_name, option_of, search_settings
+from harness.record.run_settings import ClusterSettings, cluster_settings, option_of
+from harness.record.settings import SearchSettings, data_name, search_settings
 
-_COUNTS, _TIMES = ("max_params", "max_macs"), ("timeout_s", "worker_timeout_s")
+_COUNTS, TIMES = ("max_params", "max_macs"), ("timeout_s", "worker_timeout_s")
 
 
-@options_of(SearchSettings, texts=("objectives", *_COUNTS, *_TIMES))
+@options_of(SearchSettings, texts=("objectives", *_COUNTS, *TIMES))
 def search(
     given: Mapping[str, Any],
     images: Images = True,
@@ -92,25 +92,33 @@ def search(
         raise typer.Exit(130)
 
 
-def typed(given: Mapping[str, Any]) -> Mapping[str, Any]:
+def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     """Read the options that are texts, and put those of models in the settings together.
 
     Raises:
         UserError: One cannot be read.
     """
     values = dict(given)
-    constraints, cluster = (
-        {name: values.pop(name) for name in model.model_fields} for model in (Constraints, ClusterSettings)
-    )
+    constraints = {name: values.pop(name) for name in Constraints.model_fields}
     constraints |= {name: count(option_of(name), constraints[name]) for name in _COUNTS}
-    values |= {name: duration(values[name], option_of(name)) for name in _TIMES}
     return {
-        **values,
+        **typed_run(values),
         "objectives": values["objectives"] and tuple(values["objectives"].split(",")),
         "include": tuple(values["include"] or ()),
         "constraints": {name: value for name, value in constraints.items() if value is not None},
-        "cluster": cluster_settings(*cluster.values()),
     }
+
+
+def typed_run(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read times, and put what was said of a cluster together.
+
+    Raises:
+        UserError: One cannot be read.
+    """
+    values = dict(given)
+    times = {name: duration(values[name], option_of(name)) for name in TIMES if name in values}
+    cluster = cluster_settings(*[values.pop(name) for name in ClusterSettings.model_fields])
+    return {**values, **times, "cluster": cluster}
 
 
 # No detector has fewer parameters or MACs: a smaller number is one of millions whose M was left out.

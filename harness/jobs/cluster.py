@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from harness.common.errors import UserError
 from harness.common.machine import Surroundings, device_kind, environment
-from harness.record.cluster_settings import ClusterSettings
+from harness.record.run_settings import ClusterSettings
 
 # Distributions that bear on a training's figures.
 _SAME = ("torch", "torchvision", "ultralytics", "faster-coco-eval", "numpy")

@@ -14,7 +14,7 @@ from harness.common.errors import UserError
 from harness.common.machine import resolve_device
 from harness.jobs.cluster import Cluster
 from harness.jobs.executors import Children, Executor
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind
+from harness.record.run_settings import ClusterSettings, ExecutorKind
 from harness.record.state import Failure
 
 Key = TypeVar("Key")

@@ -26,7 +26,7 @@ from harness.common.isolation import isolate_ultralytics
 from harness.common.machine import environment
 from harness.jobs.cluster import Cluster, Facts, Node, able, asked_resources, look_around, one_kind
 from harness.jobs.ray_inside import Board
-from harness.record.cluster_settings import ClusterSettings
+from harness.record.run_settings import ClusterSettings
 
 # Most seconds that a head may take to answer at all.
 ANSWER_S = 5.0

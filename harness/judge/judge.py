@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from harness.ablation.run import ablate
-from harness.ablation.setting import AblationSettings, prepare_ablation
+from harness.ablation.setting import prepare_ablation
 from harness.ablation.train_chosen import ChosenOptions, train_chosen
 from harness.analysis.chosen import corrected_for_choice
 from harness.analysis.recommendation import recommended
@@ -35,7 +35,7 @@ from harness.jobs.setting import find_architecture
 from harness.judge.pilot import run_pilot
 from harness.judge.plan import Option, plan_for
 from harness.judge.verdict import Judged, judged
-from harness.record.ablation_file import AblationFile
+from harness.record.ablation_file import AblationFile, AblationSettings
 from harness.record.settings import SearchSettings
 from harness.record.state import State as Ended
 from harness.record.storage_url import sqlite_url

@@ -15,7 +15,8 @@ from harness.common.yaml_file import kind_of, line_of, read_yaml
 from harness.record.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.record.ladder import MOST_SEEDS
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.settings import EMBEDDED_DATA, default_of
+from harness.record.run_settings import StudySettings
+from harness.record.settings import EMBEDDED_DATA, Objective, Sampler, SearchSettings, default_of
 
 _FOLDER = "ablations"
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -122,6 +123,52 @@ class AblationFile(BaseModel):
             demanded=self.factors != "all",
             controls=self.controls,
             placebos=self.placebos,
+        )
+
+
+class AblationSettings(StudySettings):
+    """What `clo ablate` was asked to do; on one machine the published recipe trains one arm at a time.
+
+    Attributes:
+        file: What is compared.
+    """
+
+    file: AblationFile
+    latency_seconds: float = Field(
+        default=0.0, ge=0, description="Most seconds to measure each arm's latency; 0 measures none. [default: 0]"
+    )
+    keep_weights: bool = Field(
+        default=False,
+        description="Keep the trained weights of the baseline and the models; the published recipe keeps every arm's.",
+    )
+
+    @property
+    def as_search(self) -> SearchSettings:
+        """The settings of the study, which is kept as a search's is."""
+        file = self.file
+        return SearchSettings(
+            base=file.base,
+            data=file.data,
+            space="ablation",
+            device=self.device,
+            imgsz=file.imgsz,
+            allow_unusable=file.allow_unusable,
+            allow_val_in_train=file.allow_val_in_train,
+            epochs=file.epochs,
+            base_epochs=file.base_epochs,
+            batch=file.batch,
+            learning_rate=file.learning_rate,
+            block_rate_factor=file.block_rate_factor,
+            from_scratch=file.from_scratch,
+            objectives=(Objective.MAP50_95, Objective.MACS),
+            sampler=Sampler.RANDOM,
+            trials=0,
+            seed=file.seeds[0],
+            seeds=len(file.seeds),
+            finalists=0,
+            study=file.name,
+            storage=self.storage,
+            results=self.results,
         )
 
 

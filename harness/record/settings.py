@@ -8,27 +8,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.common.errors import UserError
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind, require_one_gpu, require_rays
 from harness.record.constraints import Constraints
 from harness.record.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.storage_url import require_storage_url, sqlite_url, without_password
+from harness.record.run_settings import StudySettings, require_one_gpu, require_rays, settings_of
+from harness.record.storage_url import sqlite_url
 
 Parsed = TypeVar("Parsed")
-# Image-loading processes of a CUDA training, as Ultralytics has them: never more than cores a GPU, or batches.
-LOADER_WORKERS = 8
 # Name of the data set that is searched on where none is given.
 EMBEDDED_DATA = "digits"
 # Names of the data sets that clo-nas makes itself; all but the first have a planted effect (`data.planted`).
@@ -39,7 +28,7 @@ MIN_GAIN = 0.005
 
 # Embedded scenes are small images for a first look, whose time goes into the steps that a training needs rather than
 # into many trainings.
-_DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (4, 10), "finalists": (1, 3)}
+_DEFAULTS = {"imgsz": (128, 640), "batch": (8, 16), "trials": (4, 10), "finalists": (1, 3), "seeds": (4, 5)}
 
 
 def data_name(data: str) -> str:
@@ -86,14 +75,12 @@ class Sampler(StrEnum):
     RANDOM = "random"
 
 
-class SearchSettings(BaseModel):
+class SearchSettings(StudySettings):
     """What `clo search` was asked to do: each field with a description is an option of that name, and no other is.
 
     The fields in `OF_A_STUDY` decide which numbers a training yields: a study holds one value of each
     for all its trials, and a second run with another value is refused.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str = Field(
         default=EMBEDDED_DATA,
@@ -105,11 +92,6 @@ class SearchSettings(BaseModel):
         description="Candidates in the study when done, without the baseline. [default: 10; 4 on the embedded data]",
     )
     more: int | None = Field(default=None, ge=1, description="Candidates to add to those that the study has.")
-    timeout_s: float | None = Field(
-        default=None,
-        gt=0,
-        description="Time budget (90, 90s, 25m or 2h): no training starts after it, running ones finish.",
-    )
     allow_unusable: bool = Field(
         default=False, description="Train although more than 2 % of the images or label rows cannot be used."
     )
@@ -124,7 +106,6 @@ class SearchSettings(BaseModel):
         default="default",
         description="Space: a YAML, or one that ships by name (default, small, operators, inside, replaced).",
     )
-    device: str = Field(default="auto", description="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
     imgsz: int = Field(
         default_factory=default_of("imgsz"),
         ge=32,
@@ -147,7 +128,10 @@ class SearchSettings(BaseModel):
         default=0, ge=0, lt=2**31, description="First seed, the selection seed of all candidates. [default: 0]"
     )
     seeds: int = Field(
-        default=5, ge=1, le=MOST_SEEDS, description="Seeds of the baseline and of each finalist. [default: 5]"
+        default_factory=default_of("seeds"),
+        ge=1,
+        le=MOST_SEEDS,
+        description="Seeds of the baseline and of each finalist. [default: 5; 4 on the embedded data]",
     )
     finalists: int | None = Field(  # None is one in three
         default_factory=default_of("finalists"),
@@ -194,36 +178,14 @@ class SearchSettings(BaseModel):
         validate_default=True,
         description="cost-aware, tpe, nsga2, nsga3, gp or random.",
     )
-    workers: int | None = Field(
-        default=None,
-        ge=1,
-        description="Trainings at once. [default: one a core while memory lasts, or one a GPU]",
-    )
-    threads: int | None = Field(
-        default=None,
-        ge=1,
-        description="CPU threads of a training. [default: cores divided among the workers]",
-    )
-    loader_workers: int = Field(
-        default=LOADER_WORKERS, ge=0, description="Image-loading processes of a CUDA training. [default: 8]"
-    )
     worker_timeout_s: float = Field(
         default=60.0,
         ge=2,
         description="With PostgreSQL: after this silence a worker is dead and its training run again. [default: 60s]",
     )
-    executor: ExecutorKind = Field(
-        default=ExecutorKind.LOCAL,
-        description="Where trainings run: local, or ray (docs/cluster.md). [default: local]",
-    )
-    cluster: ClusterSettings = ClusterSettings()
     study: str = Field(
         default="default", description="Name of the study and of its folder; the same name continues it."
     )
-    storage: str | None = Field(
-        default=None, description="Any Optuna storage URL. [default: SQLite in the study's folder]"
-    )
-    results: Path = Field(default=Path("results"), description="Folder that holds one folder a study.")
 
     @model_validator(mode="before")
     @classmethod
@@ -278,17 +240,6 @@ class SearchSettings(BaseModel):
                 "beginning with a letter or digit"
             )
         return study
-
-    @field_validator("storage")
-    @classmethod
-    def _is_a_url(cls, storage: str | None) -> str | None:
-        if storage is not None:
-            require_storage_url(storage)
-        return storage
-
-    @field_serializer("storage")
-    def _keep_no_password(self, storage: str | None) -> str | None:
-        return storage and without_password(storage)
 
     @field_validator("imgsz")
     @classmethod
@@ -365,37 +316,13 @@ def unlike(one: Mapping[str, Any], other: Mapping[str, Any], *, but: Collection[
     return list(dict.fromkeys(COMPARABLE[name] for name in names if one.get(name) != other.get(name)))
 
 
-# Options that aren't called as their fields.
-_OPTIONS = {
-    "timeout_s": "timeout",
-    "worker_timeout_s": "worker-timeout",
-    "required_sites": "with",
-    "forbidden_sites": "without",
-    "resources": "resource",
-}
-
-
 def search_settings(**values: Any) -> SearchSettings:
     """Build settings from the command line; options left out (None) take their default.
 
     Raises:
         UserError: A value is out of its range.
     """
-    try:
-        return SearchSettings(**{name: value for name, value in values.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        given = first["input"]
-        field = [part for part in first["loc"] if isinstance(part, str)][-1]
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(
-            f"{option_of(field)} {','.join(given) if isinstance(given, tuple) else given}: {message}"
-        ) from error
-
-
-def option_of(field: str) -> str:
-    """Return what a field is called on the command line."""
-    return "--" + _OPTIONS.get(field, field).replace("_", "-")
+    return settings_of(SearchSettings, **values)
 
 
 def _parsed(option: str, text: object, parse: Callable[[str], Parsed]) -> Parsed:

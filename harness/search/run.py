@@ -17,7 +17,7 @@ from harness.jobs.latency_threads import latency_threads
 from harness.jobs.plan import too_few_steps
 from harness.jobs.progress import Observer
 from harness.jobs.setting import data_environment, data_notes
-from harness.record.cluster_settings import ExecutorKind
+from harness.record.run_settings import ExecutorKind
 from harness.record.settings import SearchSettings
 from harness.record.storage_url import is_server
 from harness.record.study import SPACE, StudyRecord

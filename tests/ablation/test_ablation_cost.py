@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 
 from harness.ablation.cost import plan_of
-from harness.ablation.setting import Ablation, AblationSettings, Key
+from harness.ablation.setting import Ablation, Key
 from harness.common.errors import UserError
-from harness.record.ablation_file import load_ablation
-from harness.record.cluster_settings import ClusterSettings
+from harness.record.ablation_file import AblationSettings, load_ablation
+from harness.record.run_settings import ClusterSettings
 from harness.record.state import Failure, State
 from harness.training.pace import PaceRequest
 

@@ -13,14 +13,14 @@ import pytest
 
 from harness.ablation import run as runner
 from harness.ablation.run import ablate
-from harness.ablation.setting import AblationSettings, prepare_ablation
+from harness.ablation.setting import prepare_ablation
 from harness.architecture.choices import Recipe
 from harness.common.errors import UserError
 from harness.jobs import trial
 from harness.jobs.place import Place
 from harness.jobs.trial import Job, train_base
-from harness.record.ablation_file import AblationFile, load_ablation
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind
+from harness.record.ablation_file import AblationFile, AblationSettings, load_ablation
+from harness.record.run_settings import ClusterSettings, ExecutorKind
 from harness.record.state import Failure, State
 from harness.training.accuracy import Accuracy
 from harness.training.training import Training
@@ -96,7 +96,7 @@ def test_a_study_holds_one_recipe(
     prepared = prepare_ablation(AblationSettings(file=file, device="0", results=tmp_path / "results"))
 
     def run(chosen: AblationFile) -> None:
-        ablation = replace(prepared, settings=replace(prepared.settings, file=chosen))
+        ablation = replace(prepared, settings=prepared.settings.model_copy(update={"file": chosen}))
         with pretend(monkeypatch, Trainings(measured)):
             ablate(ablation, Watcher(), [])
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from harness.ablation import setting as module
-from harness.ablation.setting import Ablation, AblationSettings, prepare_ablation
+from harness.ablation.setting import Ablation, prepare_ablation
 from harness.architecture import Init, Kind
 from harness.common.errors import UserError
-from harness.record.ablation_file import AblationFile
+from harness.record.ablation_file import AblationFile, AblationSettings
 from tests.search.conftest import small_data
 
 __all__ = ["small_data"]

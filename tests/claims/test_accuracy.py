@@ -20,8 +20,8 @@ from harness.claims.accuracy import (
     gate_nonlinearity,
     head_gain,
 )
-from harness.claims.ledger import ClaimKind, load_claims
-from harness.claims.reproduce import ReproduceSettings, ablation_files
+from harness.claims.ledger import ClaimKind, ReproduceSettings, load_claims
+from harness.claims.reproduce import ablation_files
 from harness.claims.required import is_called
 from harness.claims.verdict import Finding, Verdict
 from harness.record.form import AblationRecord
@@ -213,7 +213,7 @@ def test_a_study_that_does_not_try_a_part_says_nothing_of_it() -> None:
 @pytest.mark.parametrize("recipe", list(Recipe))
 def test_the_protocols_train_all_that_the_rules_name(recipe: Recipe) -> None:
     """Else a claim stays undecided for ever, for want of an arm that no command trains."""
-    settings = ReproduceSettings(protocol=recipe, device="cpu", train=False)
+    settings = ReproduceSettings(protocol=recipe, device="cpu", no_training=True)
     files = ablation_files(settings)
     for model in ("head", "head-bare", "backbone-last", "backbone-last-bare"):
         trying = [file for file in files if any(is_called(name, model) for name in file.models)]

@@ -22,6 +22,7 @@ from harness.claims.control import (
 )
 from harness.detectors import read_architecture
 from harness.jobs.plan import too_few_steps
+from harness.record.run_settings import RunSettings
 from harness.record.study import StudyRecord
 from tests.report.example import frame, record, row
 
@@ -125,7 +126,7 @@ def test_both_searches_are_a_search_s_defaults_but_for_base_data_and_space() -> 
     for task in ("beacon", "local"):
         given = ControlSettings().of_task(task).model_dump(exclude_unset=True)
         assert set(given) <= {
-            "base", "data", "space", "include", "base_epochs", "study", "device", "workers", "threads", "results",
+            "base", "data", "space", "include", "base_epochs", "study", *RunSettings.model_fields,
         }  # fmt: skip
     quick = ControlSettings(quick=True).of_task("beacon")
     assert not too_few_steps(epochs=quick.epochs, images=1280, batch=quick.batch)

@@ -12,9 +12,9 @@ import torch
 from harness.ablation import models as arm_models
 from harness.ablation import run as runner
 from harness.claims import preset as presets
+from harness.claims.ledger import ReproduceSettings
 from harness.claims.pooled import Preset, judge_results, read_results
 from harness.claims.preset import RESULT, run_preset
-from harness.claims.reproduce import ReproduceSettings
 from harness.claims.verdict import Verdict
 from harness.common.errors import UserError
 from harness.record.study import StudyRecord
@@ -96,7 +96,7 @@ def test_the_same_command_trains_what_is_missing_and_only_then_there_is_a_result
         run(asked)
     begun = len(pretended.asked)
     watcher = Watcher()
-    path, records = run(settings(tmp_path, ("epochs", 2), ("imgsz", 64), train=False), watcher)
+    path, records = run(settings(tmp_path, ("epochs", 2), ("imgsz", 64), no_training=True), watcher)
     assert path is None and len(records) == 1
     assert watcher.notes[-1] == f"no result yet: {21 - begun + 1} of 21 trainings are missing"
     path, _ = run(asked)

@@ -11,9 +11,10 @@ import torch
 
 from harness.architecture.choices import Recipe
 from harness.claims import reproduce
-from harness.claims.reproduce import ReproduceSettings, ablation_files, ledger_of, protocol_of
+from harness.claims.ledger import ReproduceSettings
+from harness.claims.reproduce import ablation_files, ledger_of, protocol_of
 from harness.common.errors import UserError
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind
+from harness.record.run_settings import ClusterSettings, ExecutorKind
 from tests.coco_data import write_coco
 
 
@@ -42,7 +43,7 @@ def test_without_a_gpu_the_full_protocol_has_to_be_meant(monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="needs a CUDA GPU, and there is none here: give --device cpu if you mean it"):
         protocol_of(on("coco.yaml", device="auto"))
-    assert protocol_of(on("coco.yaml", device="auto", train=False)) is Recipe.PUBLISHED  # reads what there is
+    assert protocol_of(on("coco.yaml", device="auto", no_training=True)) is Recipe.PUBLISHED  # reads what there is
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert protocol_of(on("coco.yaml", device="auto")) is Recipe.PUBLISHED
 

@@ -133,7 +133,7 @@ def test_a_report_is_made_again_from_storage_alone(clo: Clo, pretended: Training
         (("--model", "nothing"), "--model nothing: neither an architecture file, nor a model of the article such as"),
         (("--model", "yolov8n-clo-head"), "this model's base is yolov8n, not yolov5n; name yolov5n-clo-head"),
         (("--bases", "3"), "from_scratch trains no base"),
-        (("--executor", "slurm"), "--executor slurm: choose one of local, ray"),
+        (("--executor", "slurm"), "--executor slurm: Input should be 'local' or 'ray'"),
         (("--gpus-per-trial", "2"), "--gpus-per-trial: only a Ray cluster has that; add --executor ray"),
         (("--executor", "ray", "--gpus-per-trial", "1.5"), "--gpus-per-trial 1.5: a training shares one GPU"),
         (("--executor", "ray", "--gpus-per-trial", "3"), "--gpus-per-trial 3: a short training has one GPU"),

@@ -177,7 +177,7 @@ def test_latency_is_measured_as_asked_and_keeps_every_pass(clo: Clo) -> None:
         ("--mode", "quick", "--mode quick: choose one of eager, compile, cuda_graphs, onnxruntime"),
         ("--dtype", "fp8", "--dtype fp8: choose one of fp32, fp16, bf16"),
         ("--memory-format", "nhwc", "--memory-format nhwc: choose one of contiguous, channels_last"),
-        ("--precision", "0", "--precision 0.0: it is above 0, in percent"),
+        ("--precision", "0", "--precision 0.0: Input should be greater than 0"),
     ],
 )
 def test_a_way_to_measure_latency_that_does_not_exist(clo: Clo, option: str, value: str, reason: str) -> None:

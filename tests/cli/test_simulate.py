@@ -106,10 +106,10 @@ def test_nothing_is_written_unless_asked(clo: Clo, tmp_path: Path) -> None:
         (["--known-cost", "score"], "--known-cost score: what is known beforehand is the cost that is minimised, ms"),
         (["--sampler", "tpe,best"], "--sampler best: choose one of cost-aware, tpe, nsga2, nsga3, gp, random"),
         (["--plot", "curves.pdf"], "--plot curves.pdf: a picture is written there; end its name in .png or .svg"),
-        (["--noise", "inf"], "--noise inf: a share is 0 or more, such as 0.1"),
-        (["--noise", "-1"], "--noise -1.0: a share is 0 or more, such as 0.1"),
-        (["--seed", "-1"], "--seed -1: 0 or more"),
-        (["--cost-error", "nan"], "--cost-error nan: a share is 0 or more, such as 0.1"),
+        (["--noise", "inf"], "--noise inf: Input should be a finite number"),
+        (["--noise", "-1"], "--noise -1.0: Input should be greater than or equal to 0"),
+        (["--seed", "-1"], "--seed -1: Input should be greater than or equal to 0"),
+        (["--cost-error", "nan"], "--cost-error nan: Input should be a finite number"),
         (["--minimize", "size"], "table tiny.csv: no column size; its columns: depth, kind, score, ms"),
         (["--parameters", "kind"], "table tiny.csv: two rows have kind a; name all columns that tell models apart"),
     ],
@@ -124,4 +124,4 @@ def test_a_table_that_is_not_there_is_one_sentence(clo: Clo) -> None:
 
 @pytest.mark.parametrize("option", ["--budget", "--seeds", "--workers", "--jobs"])
 def test_none_of_something_is_one_sentence(clo: Clo, option: str) -> None:
-    assert clo(option, "0") == Said(2, "", f"error: {option} 0: 1 or more\n")
+    assert clo(option, "0") == Said(2, "", f"error: {option} 0: Input should be greater than or equal to 1\n")

@@ -17,7 +17,7 @@ from harness.common.errors import UserError
 from harness.common.machine import device_kind
 from harness.jobs.ray_cluster import RayCluster
 from harness.jobs.ray_tasks import RayTasks
-from harness.record.cluster_settings import ClusterSettings
+from harness.record.run_settings import ClusterSettings
 from harness.record.state import Failure
 
 ROOT = str(Path(__file__).parents[2])

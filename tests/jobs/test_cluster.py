@@ -15,7 +15,7 @@ from harness.common.errors import UserError
 from harness.common.machine import environment
 from harness.jobs.cluster import Facts, Node, able, asked_resources, look_around, one_kind
 from harness.jobs.place import find_place
-from harness.record.cluster_settings import ClusterSettings, ExecutorKind, cluster_settings, parse_resources
+from harness.record.run_settings import ClusterSettings, ExecutorKind, cluster_settings, parse_resources
 from harness.record.settings import search_settings
 
 

@@ -1,15 +1,33 @@
-"""What is asked for of a Ray cluster, as a whole and for each training."""
+"""Where trainings run and how long: settings of every command that trains, each an option of the same name.
+
+A model of such settings derives from `RunSettings`, or from `StudySettings` where it also says how images are loaded
+and where the study is stored. What is out of range is told as of the option that it was typed as.
+"""
 
 from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from harness.common.errors import UserError
+from harness.record.storage_url import require_storage_url, without_password
 
+Settings = TypeVar("Settings", bound=BaseModel)
+# Image-loading processes of a CUDA training, as Ultralytics has them: never more than cores a GPU, or batches.
+LOADER_WORKERS = 8
+# Options that aren't called as their fields.
+_OPTIONS = {
+    "timeout_s": "timeout",
+    "worker_timeout_s": "worker-timeout",
+    "required_sites": "with",
+    "forbidden_sites": "without",
+    "resources": "resource",
+    "claims": "claim",
+}
 _Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -71,6 +89,84 @@ class ClusterSettings(BaseModel):
         return max(1, int(self.gpus_per_trial))
 
 
+class RunSettings(BaseModel):
+    """Where trainings run, how many at once and how long; None of `workers` and `threads` decides by the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    device: str = Field(default="auto", description="auto (CUDA if there), cpu, or numbers of CUDA devices (0,1).")
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Trainings at once. [default: one a core while memory lasts, or one a GPU]",
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads of a training. [default: cores divided among the workers]",
+    )
+    timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Time budget (90, 90s, 25m or 2h): no training starts after it, running ones finish.",
+    )
+    executor: ExecutorKind = Field(
+        default=ExecutorKind.LOCAL,
+        description="Where trainings run: local, or ray (docs/cluster.md). [default: local]",
+    )
+    cluster: ClusterSettings = ClusterSettings()
+    results: Path = Field(default=Path("results"), description="Folder that holds one folder a study.")
+
+
+class StudySettings(RunSettings):
+    """Where the trainings of one study run, and where it is stored; None of `storage` is SQLite in its folder."""
+
+    loader_workers: int = Field(
+        default=LOADER_WORKERS, ge=0, description="Image-loading processes of a CUDA training. [default: 8]"
+    )
+    storage: str | None = Field(
+        default=None, description="Any Optuna storage URL. [default: SQLite in the study's folder]"
+    )
+
+    @field_validator("storage")
+    @classmethod
+    def _is_a_url(cls, storage: str | None) -> str | None:
+        if storage is not None:
+            require_storage_url(storage)
+        return storage
+
+    @field_serializer("storage")
+    def _keep_no_password(self, storage: str | None) -> str | None:
+        return storage and without_password(storage)
+
+
+def settings_of(model: type[Settings], /, **values: Any) -> Settings:
+    """Build settings from the command line; options left out (None) take their default.
+
+    Args:
+        model: What they are of.
+        values: Field to value.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+    try:
+        return model(**{name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        given = first["input"]
+        field = [part for part in first["loc"] if isinstance(part, str)][-1]
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(
+            f"{option_of(field)} {','.join(given) if isinstance(given, tuple) else given}: {message}"
+        ) from error
+
+
+def option_of(field: str) -> str:
+    """Return what a field is called on the command line."""
+    return "--" + _OPTIONS.get(field, field).replace("_", "-")
+
+
 def cluster_settings(
     address: str | None, gpus: float | None, cpus: int | None, resources: list[str] | None
 ) -> ClusterSettings | None:
@@ -92,7 +188,7 @@ def cluster_settings(
         first = error.errors()[0]
         option = str(first["loc"][0])
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{_option(option)} {said[option]}: {message}") from error
+        raise UserError(f"{option_of(option)} {said[option]}: {message}") from error
 
 
 def require_rays(executor: ExecutorKind, cluster: ClusterSettings, *, device: str, threads: int | None) -> None:
@@ -105,7 +201,7 @@ def require_rays(executor: ExecutorKind, cluster: ClusterSettings, *, device: st
         nothing = ClusterSettings()
         given = [name for name, value in cluster if value != getattr(nothing, name)]
         if given:
-            raise UserError(f"{_option(given[0])}: only a Ray cluster has that; add --executor ray")
+            raise UserError(f"{option_of(given[0])}: only a Ray cluster has that; add --executor ray")
     elif device != "auto":
         raise UserError(f"--device {device}: Ray assigns devices; say --gpus-per-trial 1, or 0 for the CPU")
     elif threads is not None:
@@ -142,10 +238,6 @@ def require_equal_shares(cluster: ClusterSettings, batch: int) -> None:
             f"--gpus-per-trial {gpus}: they cannot share a batch of {batch} images equally; give {above}, or "
             f"another number of GPUs"
         )
-
-
-def _option(field: str) -> str:
-    return "--" + field.replace("_", "-").replace("resources", "resource")
 
 
 def parse_resources(given: list[str]) -> dict[str, float]:
