@@ -27,7 +27,7 @@ from harness.jobs.setting import data_notes, prepare
 from harness.record.ablation_file import AblationFile, AblationSettings
 from harness.record.arms import Arm, Role, baseline_arm
 from harness.record.rates import Rates, default_rates
-from harness.record.run_settings import StudySettings
+from harness.record.run_settings import StoredSettings
 from harness.record.settings import SearchSettings, search_settings
 from harness.record.storage_url import is_server
 from harness.record.study import StudyRecord, base_of
@@ -35,7 +35,7 @@ from harness.storage.opening import continue_study
 from harness.storage.study import SearchStudy
 
 
-class ChosenOptions(StudySettings):
+class ChosenOptions(StoredSettings):
     """What `clo train STUDY ID` was asked to do.
 
     Attributes:

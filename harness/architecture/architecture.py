@@ -22,7 +22,14 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A base and the blocks inserted into it, at most one a site; no placement is the baseline."""
+    """A base and the blocks inserted into it, at most one a site; no placement is the baseline.
+
+    Example:
+        >>> from harness.architecture import LocalGroup
+        >>> block = Placement(site="neck.P4", groups=(LocalGroup(5, 2),), global_heads=2, kv_pool=4)
+        >>> Architecture(base="yolov5n", placements=(block,)).describe()
+        ''
+    """
 
     base: str
     placements: tuple[Placement, ...] = ()

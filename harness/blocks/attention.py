@@ -115,9 +115,15 @@ class CloAttention(OfficialModule):
 
     Raises:
         ValueError: An argument is not allowed or two contradict each other.
+
+    Example: two heads in AttnConv of kernel 5, two global ones whose K and V are averaged over 2 × 2 pixels.
+        >>> import torch
+        >>> attention = CloAttention(32, num_heads=4, group_split=[2, 2], kernel_sizes=[5], window_size=2)
+        >>> attention(torch.zeros(1, 32, 16, 16)).shape
+        torch.Size([1, 32, 16, 16])
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # the official constructor's
         self,
         dim: int,
         num_heads: int,

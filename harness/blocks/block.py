@@ -49,9 +49,16 @@ class CloBlock(OfficialModule):
 
     Raises:
         ValueError: An argument is not allowed or two contradict each other.
+
+    Example: as the identity, it changes nothing until it has learned something.
+        >>> import torch
+        >>> block = CloBlock(32, 32, 4, [2, 2], [5], window_size=2, mlp_kernel_size=5, mlp_ratio=2, stride=1)
+        >>> x = torch.rand(1, 32, 16, 16)
+        >>> torch.equal(block(x), x)
+        True
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # the official constructor's
         self,
         dim: int,
         out_dim: int,

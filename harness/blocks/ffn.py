@@ -28,6 +28,11 @@ class ConvFFN(OfficialModule):
 
     Raises:
         ValueError: An argument is not allowed.
+
+    Example:
+        >>> import torch
+        >>> ConvFFN(32, 64, kernel_size=5, stride=2, out_channels=48)(torch.zeros(1, 32, 16, 16)).shape
+        torch.Size([1, 48, 8, 8])
     """
 
     def __init__(

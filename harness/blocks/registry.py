@@ -93,6 +93,17 @@ def register_block(
 
     Raises:
         BlockError: The name is taken by another block or is no identifier, or the signature does not fit.
+
+    Example: a block takes the channels of its map and keeps its shape.
+        >>> from torch import nn
+        >>> @register_block("twice")
+        ... class Twice(nn.Module):
+        ...     def __init__(self, channels: int) -> None:
+        ...         super().__init__()
+        ...         self.mix = nn.Conv2d(channels, channels, 1)
+        ...
+        ...     def forward(self, x):
+        ...         return x + self.mix(x)
     """
 
     def decorate(build: Factory) -> Factory:

@@ -14,7 +14,7 @@ from harness.cli.search import typed_run
 from harness.common.errors import UserError
 from harness.record.ablation_file import AblationSettings, load_ablation
 from harness.record.arms import Arm
-from harness.record.run_settings import ClusterSettings, StudySettings, settings_of
+from harness.record.run_settings import ClusterSettings, StoredSettings, settings_of
 from harness.record.settings import SearchSettings, data_name
 
 SEEDS = "How many seeds, or which: 5 or 0,3,7."
@@ -24,7 +24,7 @@ _OF_FILE = (
     "from_scratch",
 )  # fmt: skip
 # Fields of where it runs, those of a cluster too.
-RUN = tuple(name for name in StudySettings.model_fields if name != "cluster")
+RUN = tuple(name for name in StoredSettings.model_fields if name != "cluster")
 
 
 @options_of(

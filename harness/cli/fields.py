@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from harness.record.run_settings import RunSettings, StudySettings, option_of
+from harness.record.run_settings import RunSettings, StoredSettings, option_of
 
 Command = Callable[..., None]
 
@@ -51,7 +51,7 @@ def options_of(
         if unknown := {*only, *(said or {}), *texts} - known.keys():
             either = " or ".join(model.__name__ for model in models)
             raise ValueError(f"{either} has no such option: {', '.join(sorted(unknown))}")
-        where = {name for model in (RunSettings, StudySettings) for name, _ in _fields(model)}
+        where = {name for model in (RunSettings, StoredSettings) for name, _ in _fields(model)}
         names = sorted((name for name in known if not only or name in only), key=where.__contains__)
         options = [
             _parameter(

@@ -99,6 +99,10 @@ def model_ledger(model: nn.Module, imgsz: int, channels: int = 3) -> Ledger:
 
     Raises:
         UserError: `imgsz` is not a positive multiple of the model's largest stride.
+
+    Example: a multiplication and its addition are one MAC.
+        >>> model_ledger(nn.Conv2d(3, 8, 3, padding=1, bias=False), imgsz=32).macs
+        0
     """
     shape = square_input(model, imgsz, channels)
     traced = trace(model, shape)

@@ -43,6 +43,14 @@ def insert(
     Raises:
         UserError: A site is unknown, its layer does not allow the mode, the heads do not divide the channels,
             or a registered block is unknown.
+
+    Example: one attention after the map of stride 16 in YOLOv5n's neck.
+        >>> from harness.architecture import Placement
+        >>> from harness.detectors import resolve_base
+        >>> placed = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=4),))
+        >>> rows = insert(resolve_base("yolov5n"), placed)["head"]
+        >>> [row[2] for row in rows if "Clo" in row[2]]
+        []
     """
     sites = find_sites(base) if sites is None else sites
     blocks = {_site(sites, base, placement).layer: placement for placement in architecture.placements}

@@ -139,6 +139,10 @@ def find_detector(spec: str) -> Detector:
 
     Raises:
         UserError: There is no such model.
+
+    Example:
+        >>> find_detector("yolov5n-clo-head").base.name
+        'yolov5n'
     """
     architecture = read_architecture(spec)
     base = resolve_base(architecture.base if architecture else spec)

@@ -150,7 +150,11 @@ class Latency:
         return plain
 
 
-def interleaved_latency(
+# Of the order of each round, the bootstrap and the image.
+_SEED = 0
+
+
+def interleaved_latency(  # noqa: PLR0913  # all by name, and each a fact of the measurement
     candidate: nn.Module,
     baseline: nn.Module,
     *,
@@ -158,27 +162,23 @@ def interleaved_latency(
     device: str = "cpu",
     runtime: Runtime | None = None,
     batch: int = 1,
-    channels: int = 3,
     target_half_width: float = 0.01,
     max_seconds: float = 45.0,
     min_rounds: int = 25,
-    seed: int = 0,
     clock: Clock | None = None,
 ) -> Latency:
     """Time two models in turns. Both are copied and put into eval mode; neither changes.
 
     Args:
-        candidate: A; takes images (batch, channels, imgsz, imgsz).
+        candidate: A; takes images (batch, 3, imgsz, imgsz).
         baseline: B; takes the same.
         imgsz: Side of the image, in pixels.
         device: `cpu`, `cuda`, `cuda:1` or the number of a CUDA device; of several, the first.
         runtime: How both are run. Default: eager PyTorch, float32, fused.
         batch: Images a pass.
-        channels: Channels of the image.
         target_half_width: Stop once the ratio's 95 % interval is at most the ratio times 1 ± this.
         max_seconds: Time limit, warm-up included, compiling not. Five rounds are measured whatever it is.
         min_rounds: Rounds before the interval is trusted to stop measuring.
-        seed: Of the order of each round, the bootstrap and the image.
         clock: Default: CUDA events on a CUDA device, else the host's clock.
 
     Raises:
@@ -192,24 +192,24 @@ def interleaved_latency(
         if not limit > 0:
             raise UserError(f"latency: {name} is {limit}; it is above 0")
     for model in (candidate, baseline):
-        square_input(model, imgsz, channels)
+        square_input(model, imgsz, 3)
     place = _device(device)
     on_cuda = place.type == "cuda"
     runtime = (runtime or Runtime()).on(place)
-    image = torch.rand(batch, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(seed)).to(place)
+    image = torch.rand(batch, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(_SEED)).to(place)
     with _on(place):
         a, b = checked_passes({"candidate": candidate, "baseline": baseline}, image, runtime)
         renewable = runtime.mode is Mode.EAGER
-        course = Turns(a, b, clock or clock_for(place), np.random.default_rng(seed), renews=renewable)
+        course = Turns(a, b, clock or clock_for(place), np.random.default_rng(_SEED), renews=renewable)
         before = Conditions.now(place)
         with torch.inference_mode(), _no_garbage_collection():
             deadline = course.clock.seconds() + max_seconds
             warm_up_rounds = course.warm_up(course.clock.seconds() + _WARM_UP_SHARE * max_seconds)
             group = course.rounds_a_group(max_seconds)
-            rounds, stopped = course.measure(deadline, min_rounds, target_half_width, seed, group)
+            rounds, stopped = course.measure(deadline, min_rounds, target_half_width, _SEED, group)
         after = Conditions.now(place)
     times = times_of(rounds)
-    low, ratio, high = ratio_with_interval(times, seed, group)
+    low, ratio, high = ratio_with_interval(times, _SEED, group)
     return Latency(
         ratio=ratio,
         ratio_ci95=(low, high),

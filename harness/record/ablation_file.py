@@ -15,7 +15,7 @@ from harness.common.yaml_file import kind_of, line_of, read_yaml
 from harness.record.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.record.ladder import MOST_SEEDS
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.run_settings import StudySettings
+from harness.record.run_settings import StoredSettings
 from harness.record.settings import EMBEDDED_DATA, Objective, Sampler, SearchSettings, default_of
 
 _FOLDER = "ablations"
@@ -126,7 +126,7 @@ class AblationFile(BaseModel):
         )
 
 
-class AblationSettings(StudySettings):
+class AblationSettings(StoredSettings):
     """What `clo ablate` was asked to do; on one machine the published recipe trains one arm at a time.
 
     Attributes:

@@ -1,6 +1,6 @@
 """Where trainings run and how long: settings of every command that trains, each an option of the same name.
 
-A model of such settings derives from `RunSettings`, or from `StudySettings` where it also says how images are loaded
+A model of such settings derives from `RunSettings`, or from `StoredSettings` where it also says how images are loaded
 and where the study is stored. What is out of range is told as of the option that it was typed as.
 """
 
@@ -118,7 +118,7 @@ class RunSettings(BaseModel):
     results: Path = Field(default=Path("results"), description="Folder that holds one folder a study.")
 
 
-class StudySettings(RunSettings):
+class StoredSettings(RunSettings):
     """Where the trainings of one study run, and where it is stored; None of `storage` is SQLite in its folder."""
 
     loader_workers: int = Field(

@@ -14,7 +14,7 @@ from harness.common.errors import UserError
 from harness.record.constraints import Constraints
 from harness.record.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.run_settings import StudySettings, require_one_gpu, require_rays, settings_of
+from harness.record.run_settings import StoredSettings, require_one_gpu, require_rays, settings_of
 from harness.record.storage_url import sqlite_url
 
 Parsed = TypeVar("Parsed")
@@ -75,7 +75,7 @@ class Sampler(StrEnum):
     RANDOM = "random"
 
 
-class SearchSettings(StudySettings):
+class SearchSettings(StoredSettings):
     """What `clo search` was asked to do: each field with a description is an option of that name, and no other is.
 
     The fields in `OF_A_STUDY` decide which numbers a training yields: a study holds one value of each

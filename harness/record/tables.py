@@ -78,6 +78,11 @@ def read_study(folder: Path) -> StudyRecord:
 
     Raises:
         UserError: A file is missing or damaged, of a later version, or not as clo-nas writes it.
+
+    Example: what was measured of the reference search.
+        >>> record = read_study(Path("results/reference/control/beacon"))
+        >>> record.settings["data"], sorted(record.trials["seed"].unique())[:2]
+        ('beacon', [0, 1])
     """
     if missing := [name for name in (TRIALS, SURROUNDINGS, DESIGN) if not (folder / name).is_file()]:
         raise UserError(

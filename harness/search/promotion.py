@@ -226,12 +226,15 @@ def extension(settings: SearchSettings, rows: pd.DataFrame) -> list[Key]:
 
 
 def missing(settings: SearchSettings, states: States, on_rung: Sequence[str], number: int) -> list[Key]:
-    """List what a rung asks for and the study lacks; each control before those that are compared with it."""
-    asked = [
-        Key(identity, epochs, settings.seed + place)
-        for epochs, place in settings.ladder.steps(number)
-        for identity in ([BASELINE, *on_rung] if on_rung else [])
-    ]
+    """List what a rung asks for and the study lacks: each control a step ahead of those that are compared with it.
+
+    These wait for it, and the next control is what another worker has to do until then.
+    """
+    steps = [(epochs, settings.seed + place) for epochs, place in settings.ladder.steps(number)] if on_rung else []
+    controls = [Key(BASELINE, *step) for step in steps]
+    asked = controls[:1]
+    for place, step in enumerate(steps, 1):
+        asked += [*controls[place : place + 1], *(Key(identity, *step) for identity in on_rung)]
     return [key for key in asked if key not in states or not states[key].settled]
 
 
