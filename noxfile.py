@@ -134,8 +134,11 @@ def cluster(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def fuzz(session: nox.Session) -> None:
-    """Try 20,000 bad inputs on everything that reads one: `nox -s fuzz -- --seed 1 --cases 50000`."""
-    _run(session, PYTHON, "-m", "tests.fuzz", *session.posargs)
+    """Try 20,000 bad inputs, others each time; as many as `CLO_NAS_FUZZ` says: `nox -s fuzz -- --hypothesis-seed 1`."""
+    _install(session)
+    wanted = {"CLO_NAS_FUZZ": os.environ.get("CLO_NAS_FUZZ", "20000")}
+    of_pytest = ["tests/fuzz", "--hypothesis-show-statistics", *session.posargs]
+    session.run(str(PYTHON), "-m", "pytest", *of_pytest, env=wanted, external=True)
 
 
 @nox.session(venv_backend="none")

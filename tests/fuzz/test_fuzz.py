@@ -1,35 +1,68 @@
-"""A sample of `nox -s fuzz`, and that the fuzzing itself would notice."""
+"""Bad input of every kind: taken, or refused in one sentence; never a traceback, a hang or a riddle.
+
+A sample, the same each time; `nox -s fuzz` tries as many cases as `CLO_NAS_FUZZ` says, others each time.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, event, given, settings
 
 from harness.common.errors import UserError
-from tests.fuzz import run
+from tests.fuzz.command_lines import COMMAND_LINES, RefusedError, without_work
 from tests.fuzz.documents import HOSTILE, LAUGHS
-from tests.fuzz.loaders import Fuzzed, Run
-from tests.fuzz.outcome import DefectError, deadline
+from tests.fuzz.loaders import LOADERS, Fuzzed, Run
+from tests.fuzz.outcome import SECONDS, DefectError, check_sentence, deadline
+from tests.fuzz.studies import STUDIES
+from tests.fuzz.tables import TABLES
 
-SAMPLE = 700
-"""Cases in all; the whole is thirty times as many."""
-
-
-@pytest.mark.parametrize("kind", run.KINDS)
-def test_no_case_ends_in_a_traceback_a_hang_or_without_a_sentence(kind: str) -> None:
-    shares = sum(fuzzed.share for fuzzed in run.KINDS.values())
-    tally = run.fuzz(kind, -(-SAMPLE * run.KINDS[kind].share // shares))
-    assert not tally.defects, run.describe(tally)
-    assert tally.accepted + tally.rejected == tally.cases >= SAMPLE // 60
+KINDS: Mapping[str, Fuzzed] = {**LOADERS, "study": STUDIES, "study's tables": TABLES, "command line": COMMAND_LINES}
+SHARES = sum(fuzzed.share for fuzzed in KINDS.values())
+CASES = int(os.environ.get("CLO_NAS_FUZZ", "700"))
+"""In all."""
 
 
-def crash(case: Any, _folder: Path) -> object:
-    return [][case]
+def outcome(run: Run, case: Any, folder: Path, seconds: float = SECONDS) -> str:
+    """What becomes of a case: `accepted` or `refused`.
+
+    Raises:
+        DefectError: It takes too long, or is refused without one clear sentence.
+    """
+    try:
+        with deadline(seconds):
+            run(case, folder)
+    except UserError as error:
+        check_sentence(error)
+        return "refused"
+    except RefusedError:
+        return "refused"
+    return "accepted"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_case_ends_in_a_traceback_a_hang_or_without_a_sentence(kind: str, tmp_path: Path) -> None:
+    fuzzed = KINDS[kind]
+
+    @settings(
+        max_examples=-(-CASES * fuzzed.share // SHARES),
+        deadline=None,  # of ours: Hypothesis measures a case, but ends none
+        database=None,
+        derandomize="CLO_NAS_FUZZ" not in os.environ,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(fuzzed.cases)
+    def each(case: Any) -> None:
+        event(outcome(fuzzed.run, case, tmp_path))
+
+    with without_work():
+        each()
 
 
 def say_nothing(_case: Any, _folder: Path) -> object:
@@ -41,26 +74,10 @@ def hang(_case: Any, _folder: Path) -> object:
         pass
 
 
-@pytest.mark.parametrize(
-    ("program", "noticed"),
-    [(crash, "IndexError"), (say_nothing, "no clear sentence"), (hang, "it takes longer than")],
-)
-def test_a_program_with_a_defect_is_noticed(monkeypatch: pytest.MonkeyPatch, program: Run, noticed: str) -> None:
-    monkeypatch.setattr(run, "KINDS", {"bad": Fuzzed(st.integers(1, 9), program, 1)})
-    monkeypatch.setattr(run, "SECONDS", 0.05)
-    tally = run.fuzz("bad", 3)
-    assert (tally.cases, tally.accepted) == (3, 0)
-    assert noticed in run.describe(tally)
-
-
-def test_the_same_seed_makes_the_same_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cases(start: int) -> list[int]:
-        seen: list[int] = []
-        monkeypatch.setattr(run, "KINDS", {"any": Fuzzed(st.integers(), lambda case, _: seen.append(case), 1)})
-        run.fuzz("any", 20, start)
-        return seen
-
-    assert cases(3) == cases(3) != cases(4)
+@pytest.mark.parametrize(("program", "noticed"), [(say_nothing, "no clear sentence"), (hang, "it takes longer than")])
+def test_a_program_with_a_defect_is_noticed(program: Run, noticed: str, tmp_path: Path) -> None:
+    with pytest.raises(DefectError, match=noticed):
+        outcome(program, 1, tmp_path, seconds=0.05)
 
 
 def test_a_deadline_ends_what_swallows_every_exception() -> None:
