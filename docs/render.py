@@ -94,13 +94,17 @@ def headline_in_chinese() -> str:
         raise ValueError(f"{SEARCH} has a gain: write its Chinese sentences in docs/render.py")
     best = summary[summary["standing"] == Standing.JUDGED].sort_values("gain_map50_95").iloc[-1]
     judged, screened = (int((summary["standing"] == each).sum()) for each in (Standing.JUDGED, Standing.SCREENING))
+    alone = judged == 1
+    nobody = "经复核的那一个结构未被证明胜过基线" if alone else f"{judged} 个经复核的结构没有一个被证明胜过基线"
+    gain = f"{best.name} 的增益为" if alone else f"经复核的最大增益是 {best.name} 的"
+    largest = "Its gain is" if alone else "largest judged gain is"
     zero = "包含零" if best["gain_low"] <= 0 <= best["gain_high"] else "不包含零"
     noise = re.search(r"standard deviation of (\d[\d.]*)", dict(_page(SEARCH).then)["second"])
     return (
-        f"保留基线。在这些图像上，{judged} 个经复核的结构没有一个被证明胜过基线"
+        f"保留基线。在这些图像上，{nobody}"
         f"（另有 {screened} 个只在一个种子下筛选过）。"
         f"基线的 mAP50-95 为 {_said(SEARCH, 'reaches mAP50-95')}；"
-        f"经复核的最大增益是 {best.name} 的 {_said(SEARCH, 'largest judged gain is')}，其区间{zero}。"
+        f"{gain} {_said(SEARCH, largest)}，其区间{zero}。"
         + (f"单个种子的配对差的标准差为 {noise[1]}。" if noise else "")
     )
 
