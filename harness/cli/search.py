@@ -92,7 +92,7 @@ def search(
         raise typer.Exit(130)
 
 
-def typed(given: Mapping[str, Any]) -> dict[str, Any]:
+def typed(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read the options that are texts, and put those of models in the settings together.
 
     Raises:
@@ -109,7 +109,7 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def typed_run(given: Mapping[str, Any]) -> dict[str, Any]:
+def typed_run(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read times, and put what was said of a cluster together.
 
     Raises:

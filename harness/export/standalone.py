@@ -20,6 +20,7 @@ from typing import Any
 from torch import nn
 
 import harness.blocks
+from harness.blocks.registry import block_entry, block_names
 from harness.common.errors import UserError
 from harness.common.version import version
 from harness.detectors.checkpoints import BLOCK_FILES
@@ -31,8 +32,6 @@ FILE = f"{MODULE}.py"
 # Of `harness.blocks`, each after those that it imports.
 _MODULES = ("layout", "depthwise", "official", "operators", "ffn", "attention", "block", "registry", "controls")
 _OURS = "harness."
-# Registered when their module is imported; nothing names them.
-_CONTROLS = ("SqueezeExcitation", "CBAM")
 
 _HEAD = '''"""{blocks}, for stock Ultralytics: `import clo_block; clo_block.register()` before a model is read.
 
@@ -122,6 +121,12 @@ def standalone_layers(description: Description, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row[2] for row in rows if row[2] in known))
 
 
+def _shipped() -> set[str]:
+    """Return the classes that `harness.blocks` registers when it is imported: nothing names them."""
+    built = [block_entry(name).build for name in block_names()]
+    return {each.__name__ for each in built if each.__module__.startswith(_OURS)}
+
+
 def standalone_source(layers: Iterable[str], *, class_width: bool = False) -> str:
     """Write the file of some layers.
 
@@ -134,7 +139,7 @@ def standalone_source(layers: Iterable[str], *, class_width: bool = False) -> st
     """
     layers = tuple(layers)
     parts = [part for name in _MODULES for part in _parts(name)]
-    wanted = {*layers, *(_CONTROLS if "RegisteredBlock" in layers else ())}
+    wanted = {*layers, *(_shipped() if "RegisteredBlock" in layers else ())}
     kept: set[int] = set()
     while more := {at for at, part in enumerate(parts) if at not in kept and not part.imports and part.names & wanted}:
         kept |= more

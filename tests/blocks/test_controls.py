@@ -134,8 +134,8 @@ def test_what_registers_no_block_is_refused_in_a_sentence(
 
 
 def test_unknown_blocks_and_options_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(BlockError, match=r"no block 'eca' is registered; there are: cbam, .*se"):
-        block_entry("eca")
+    with pytest.raises(BlockError, match=r"no block 'no_such_block' is registered; there are: cbam, .*se"):
+        block_entry("no_such_block")
     with pytest.raises(BlockError, match="block 'se' has no option 'ratio'; its options: reduction"):
         RegisteredBlock(8, {"name": "se", "ratio": 2})
     with pytest.raises(ValueError, match="init is 'zero'"):

@@ -237,7 +237,7 @@ def test_a_row_says_what_differs_and_ultralytics_builds_it(changes: dict[str, An
 def test_an_unknown_block_or_option_is_refused_at_its_site() -> None:
     base = resolve_base("yolov5n")
     for kind, options, sentence in (
-        ("eca", (), r"neck.P5: no block 'eca' is registered"),
+        ("no_such_block", (), r"neck.P5: no block 'no_such_block' is registered"),
         ("se", (("ratio", 2),), r"neck.P5: block 'se' has no option 'ratio'; its options: reduction"),
         ("absent.py:mine", (), r"neck.P5: absent.py: no such file of blocks"),
     ):

@@ -20,6 +20,7 @@ from ultralytics.nn import tasks
 from harness.architecture import Init, Mode
 from harness.blocks import CloAttention, CloBlock, RegisteredBlock
 from harness.blocks.operators import LOCAL_OPERATORS
+from harness.blocks.registry import block_entry, block_names
 from harness.common.errors import UserError
 from harness.detectors import build, resolve_base
 from harness.export.export import prepare_export, write_export
@@ -30,12 +31,13 @@ from tests.cli.command_line import read, run_here
 from tests.export.exportable import BLOCK, IDENTITY, begun_with, description, keep_weights, their_block
 
 SHAPE: tuple[Any, ...] = (32, 4, [2, 2], [3], 2)
+SHIPPED = [name for name in block_names() if block_entry(name).build.__module__.startswith("harness.")]
 BLOCKS = [
     *((CloAttention, (*SHAPE, operator)) for operator in LOCAL_OPERATORS),
     (CloAttention, (*SHAPE, "attnconv", "tanh", False, True)),
     (CloBlock, (32, 32, 4, [2, 1, 1], [3, 9], 4, 5, 2, 1, "residual")),
     (CloBlock, (32, 32, *SHAPE[1:], 5, 0, 1, "identity")),
-    (RegisteredBlock, (32, {"name": "se"}, "identity")),
+    *((RegisteredBlock, (32, {"name": name}, "identity")) for name in SHIPPED),
     (RegisteredBlock, (32, {"name": "cbam"}, "official")),
 ]
 
