@@ -6,6 +6,8 @@ the task says what decides which:
 - `local`: a faint cast of colour of the ring itself. The mark means nothing: no block may gain.
 - `nearby`: the colour of the mark, 44 to 76 pixels away: the wider a kernel reaches, the more rings it tells.
 - `beacon`: the colour of the mark, at least 44 pixels away: global attention tells every ring.
+- `crowd`: the hue around which those of four to seven marks scatter, anywhere in the scene. Nobody can tell every ring,
+  and the more marks somebody sees, the more rings: an effect that is graded by reach, however long the training.
 
 Distances are from the ring's centre to the mark's along the axis where they are further apart, since what a detector
 sees is a square. `nearsighted`, a base that ships with clo-nas, sees about 35 pixels around, so that of the last two
@@ -34,6 +36,7 @@ class Task(StrEnum):
     LOCAL = "local"
     NEARBY = "nearby"
     BEACON = "beacon"
+    CROWD = "crowd"
 
 
 # Key of a data set's YAML that names its task.
@@ -42,6 +45,8 @@ SOURCE = f"Scenes painted by clo-nas. {EFFECT_WAS_PLANTED} scenes.json tells whe
 
 # The classes and their marks' colours.
 COLOURS = {"red": (200, 60, 60), "green": (60, 170, 70), "blue": (70, 90, 215), "yellow": (205, 185, 60)}
+# The hue of each class in `crowd`, in degrees.
+HUES = {"red": 0, "green": 180, "blue": 270, "yellow": 90}
 # Points along a pixel's side that decide how much of it a ring covers.
 _SUB = 4
 # Places tried for one ring.
@@ -74,6 +79,22 @@ class PlantedSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CrowdSettings(PlantedSettings):
+    """What `crowd` is made of."""
+
+    task: Task = Task.CROWD
+    mark: int = 10
+    marks_min: int = 4  # in one scene
+    marks_max: int = 7
+    hue_sd: int = 60  # degrees, standard deviation of a mark's hue around its class's
+
+    @property
+    def least_gap(self) -> int:
+        """Pixels between the centres of two marks, along the axis where they are further apart."""
+        return self.mark + 3
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ring:
     """One ring of a scene: centre and outer radius in pixels, and its class."""
 
@@ -97,8 +118,19 @@ class Mark:
     label: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A coloured square of `crowd`: its centre in pixels, and its hue in degrees."""
+
+    x: int
+    y: int
+    hue: int
+
+
 def task_settings(task: Task) -> PlantedSettings:
     """Return what the task's data set is made of."""
+    if task is Task.CROWD:
+        return CrowdSettings()
     return PlantedSettings(task=task, near=76 if task is Task.NEARBY else None)
 
 
@@ -135,7 +167,13 @@ def paint_scene(rng: np.random.Generator, settings: PlantedSettings) -> Painted:
         rng: What decides everything.
         settings: Of the data set.
     """
-    mark, rings = compose(rng, settings)
+    spots: list[Spot] = []
+    if isinstance(settings, CrowdSettings):
+        spots, rings = compose_crowd(rng, settings)
+        about: dict[str, object] = {"marks": [asdict(spot) for spot in spots]}
+    else:
+        mark, rings = compose(rng, settings)
+        about = {"mark": asdict(mark)}
     size, ground = settings.image_size, integer(rng, 90, 165)
     canvas: Pixels = np.full((3, size, size), ground, np.int32)
     for ring in rings:
@@ -146,14 +184,18 @@ def paint_scene(rng: np.random.Generator, settings: PlantedSettings) -> Painted:
             colour += _cast(ring.label, uniform(rng, 0, settings.cast_max))
             colour += np.array([integer(rng, -settings.stray, settings.stray) for _ in range(3)], np.int32)
         blend(canvas, _ring_alpha(ring, integer(rng, 3, 4), size), colour)
+    if spots:
+        squares = [(spot.x, spot.y, hue_colour(spot.hue)) for spot in spots]
+    else:
+        squares = [(mark.x, mark.y, np.array([*COLOURS.values()][mark.label], np.int32) + integer(rng, -15, 15))]
     half = settings.mark // 2
-    of_mark = np.array([*COLOURS.values()][mark.label], np.int32) + integer(rng, -15, 15)
-    canvas[:, mark.y - half : mark.y + half, mark.x - half : mark.x + half] = of_mark[:, None, None]
+    for x, y, colour in squares:
+        canvas[:, y - half : y + half, x - half : x + half] = colour[:, None, None]
     canvas += noise(rng, (1, size, size), integer(rng, 2, settings.noise_max))  # grey, as the ground is
     return Painted(
         pixels=np.clip(canvas, 0, 255).astype(np.uint8).transpose(1, 2, 0),
         objects=[(ring.label, ring.box) for ring in rings],
-        about={"mark": asdict(mark), "rings": [asdict(ring) for ring in rings]},
+        about={**about, "rings": [asdict(ring) for ring in rings]},
     )
 
 
@@ -169,6 +211,55 @@ def compose(rng: np.random.Generator, settings: PlantedSettings) -> tuple[Mark, 
             rings += [ring] if ring else []
         if len(rings) >= settings.rings_min:
             return mark, rings
+
+
+def compose_crowd(rng: np.random.Generator, settings: CrowdSettings) -> tuple[list[Spot], list[Ring]]:
+    """Place the marks, then the rings beside them, all of one class: begin anew where too few fit."""
+    size, margin = settings.image_size, settings.margin_min
+    while True:
+        label = integer(rng, 0, len(COLOURS) - 1)
+        spots: list[Spot] = []
+        for _ in range(integer(rng, settings.marks_min, settings.marks_max)):
+            x, y = (integer(rng, margin, size - margin) for _ in range(2))
+            # Three even draws have their common half width as standard deviation.
+            hue = HUES[[*COLOURS][label]] + sum(integer(rng, -settings.hue_sd, settings.hue_sd) for _ in range(3))
+            if all(_gap(x, y, other) >= settings.least_gap for other in spots):
+                spots.append(Spot(x=x, y=y, hue=hue % 360))
+        rings: list[Ring] = []
+        for _ in range(integer(rng, settings.rings_min, settings.rings_max)):
+            rings += filter(None, [_place_beside(rng, label, spots, rings, settings)])
+        if len(spots) >= settings.marks_min and len(rings) >= settings.rings_min:
+            return spots, rings
+
+
+def _place_beside(
+    rng: np.random.Generator, label: int, spots: list[Spot], others: list[Ring], settings: CrowdSettings
+) -> Ring | None:
+    for _ in range(_TRIES):
+        radius = integer(rng, settings.radius_min, settings.radius_max)
+        least, most = radius + _APART, settings.image_size - radius - _APART
+        ring = Ring(x=integer(rng, least, most), y=integer(rng, least, most), radius=radius, label=label)
+        is_clear = all(_gap(ring.x, ring.y, spot) > radius + settings.mark // 2 for spot in spots)
+        if is_clear and not any(_touch(ring, other) for other in others):
+            return ring
+    return None
+
+
+def _gap(x: int, y: int, spot: Spot) -> int:
+    return max(abs(x - spot.x), abs(y - spot.y))
+
+
+def hue_colour(degrees: int) -> Pixels:
+    """Return a saturated colour of a hue, (3,): red, green, blue, along the edges of the cube of colours."""
+    least, most = 60, 210
+    sector, part = divmod(degrees % 360, 60)
+    up = least + (most - least) * part // 60
+    down = least + most - up
+    table = (
+        (most, up, least), (down, most, least), (least, most, up), (least, down, most), (up, least, most),
+        (most, least, down),
+    )  # fmt: skip
+    return np.array(table[sector], np.int32)
 
 
 def _place_mark(rng: np.random.Generator, settings: PlantedSettings) -> Mark:

@@ -119,7 +119,7 @@ def prepare(asked: Asked, base: Base, sites: dict[str, Site], place: Place) -> P
 
 def _void(data: DatasetInfo, base: Base, imgsz: int) -> list[str]:
     """Return a sentence about a planted effect that the base sees by itself."""
-    if data.planted not in {Task.NEARBY, Task.BEACON} or (seen := receptive_field(base, imgsz)) < imgsz:
+    if data.planted not in {Task.NEARBY, Task.BEACON, Task.CROWD} or (seen := receptive_field(base, imgsz)) < imgsz:
         return []
     return [
         f"{base.name} sees {seen} of {imgsz} px: no block has to bring what decides a class here, so that this is no "

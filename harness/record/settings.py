@@ -21,7 +21,7 @@ Parsed = TypeVar("Parsed")
 # Name of the data set that is searched on where none is given.
 EMBEDDED_DATA = "digits"
 # Names of the data sets that clo-nas makes itself; all but the first have a planted effect (`data.planted`).
-EMBEDDED = (EMBEDDED_DATA, "local", "nearby", "beacon")
+EMBEDDED = (EMBEDDED_DATA, "local", "nearby", "beacon", "crowd")
 # Smallest difference in mAP50-95 that matters, unless somebody says another: docs/report.md has the reason.
 MIN_GAIN = 0.005
 

@@ -19,19 +19,25 @@ from harness.data.embedded import Painted
 from harness.data.painting import generator
 from harness.data.planted import (
     COLOURS,
+    HUES,
+    CrowdSettings,
     Mark,
     PlantedSettings,
     Ring,
+    Spot,
     Task,
     compose,
+    compose_crowd,
     distance,
     ensure_planted,
+    hue_colour,
     paint_scene,
     task_settings,
 )
 from harness.record.settings import EMBEDDED, SearchSettings
 from harness.record.surroundings import EFFECT_WAS_PLANTED
 
+MARKED = (Task.LOCAL, Task.NEARBY, Task.BEACON)
 SMALL = {task: replace(task_settings(task), train_images=6, val_images=4) for task in Task}
 
 
@@ -44,7 +50,7 @@ def scene(task: Task, seed: int) -> Painted:
     return paint_scene(generator(seed), task_settings(task))
 
 
-@given(task=st.sampled_from(Task), seed=st.integers(0, 2**31))
+@given(task=st.sampled_from(MARKED), seed=st.integers(0, 2**31))
 def test_every_ring_is_as_far_from_the_mark_as_the_task_says(task: Task, seed: int) -> None:
     settings = task_settings(task)
     mark, rings = parts_of(scene(task, seed))
@@ -54,7 +60,7 @@ def test_every_ring_is_as_far_from_the_mark_as_the_task_says(task: Task, seed: i
         assert {ring.label for ring in rings} == {mark.label}
 
 
-@given(task=st.sampled_from(Task), seed=st.integers(0, 2**31))
+@given(task=st.sampled_from(MARKED), seed=st.integers(0, 2**31))
 def test_boxes_are_where_the_rings_are_and_within_the_image(task: Task, seed: int) -> None:
     painted = scene(task, seed)
     mark, rings = parts_of(painted)
@@ -92,14 +98,55 @@ def test_a_local_ring_s_class_does_not_follow_the_mark() -> None:
 
 @pytest.mark.parametrize("task", Task)
 def test_classes_are_about_equally_common(task: Task) -> None:
-    scenes = [compose(generator(seed), task_settings(task)) for seed in range(1500)]
-    count = Counter(ring.label for _, rings in scenes for ring in rings)
-    assert all(0.85 < number / (sum(count.values()) / 4) < 1.15 for number in count.values())
+    scenes = [paint_scene(generator(seed), task_settings(task)) for seed in range(600)]
+    count = Counter(label for painted in scenes for label, _ in painted.objects)
+    assert all(0.8 < number / (sum(count.values()) / 4) < 1.2 for number in count.values())
+
+
+CROWD = CrowdSettings()
+
+
+@given(seed=st.integers(0, 2**31))
+def test_a_crowd_s_rings_are_of_one_class_and_beside_its_marks(seed: int) -> None:
+    spots, rings = compose_crowd(generator(seed), CROWD)
+    assert CROWD.marks_min <= len(spots) <= CROWD.marks_max
+    assert all(CROWD.margin_min <= place <= 128 - CROWD.margin_min for spot in spots for place in (spot.x, spot.y))
+    assert len({ring.label for ring in rings}) == 1
+    painted = paint_scene(generator(seed), CROWD)
+    assert [(ring.label, ring.box) for ring in rings] == list(painted.objects)
+    for spot in spots:
+        square = painted.pixels[spot.y - 5 : spot.y + 5, spot.x - 5 : spot.x + 5].mean((0, 1))
+        assert np.abs(square - hue_colour(spot.hue)).max() < 8  # nothing lies upon it
+
+
+def test_the_more_of_a_crowd_somebody_sees_the_more_rings_they_tell() -> None:
+    """What can be told at all: the class nearest to the mean direction of the hues within so many pixels."""
+    scenes = [compose_crowd(generator(seed), CROWD) for seed in range(1500)]
+    told = {reach: [guess(ring, spots, reach) for spots, rings in scenes for ring in rings] for reach in KNOWN}
+    assert {reach: round(float(np.mean(found)), 2) for reach, found in told.items()} == pytest.approx(KNOWN, abs=0.02)
+
+
+# What `nearsighted` sees, with kernels 3, 5, 7, 9 at P3, and all.
+KNOWN = {35: 0.54, 43: 0.63, 51: 0.69, 59: 0.74, 67: 0.78, 128: 0.84}
+
+
+def guess(ring: Ring, spots: list[Spot], reach: int) -> float:
+    seen = [spot.hue for spot in spots if max(abs(spot.x - ring.x), abs(spot.y - ring.y)) <= reach]
+    if not seen:
+        return 1 / len(HUES)
+    mean = np.rad2deg(np.angle(np.exp(1j * np.deg2rad(seen)).sum()))
+    apart = {name: abs((mean - hue + 180) % 360 - 180) for name, hue in HUES.items()}
+    return float(min(apart, key=apart.__getitem__) == [*COLOURS][ring.label])
 
 
 @pytest.mark.parametrize(
     ("task", "digest"),
-    [(Task.LOCAL, "40bce620f7779d9b"), (Task.NEARBY, "0588bddb4e12eb3a"), (Task.BEACON, "82307bbb5499f87c")],
+    [
+        (Task.LOCAL, "40bce620f7779d9b"),
+        (Task.NEARBY, "0588bddb4e12eb3a"),
+        (Task.BEACON, "82307bbb5499f87c"),
+        (Task.CROWD, "7f3eb008649e6b1a"),
+    ],
 )
 def test_the_bytes_are_those_of_every_other_machine(task: Task, digest: str, tmp_path: Path) -> None:
     """Change a hash only together with `v1` in the folder's name."""
@@ -124,5 +171,5 @@ def test_embedded_data_are_named_like_their_tasks_and_searched_at_their_size() -
 
 
 def test_a_task_that_there_is_not_names_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'beacn' does not exist; give one of digits, local, nearby, beacon, "):
+    with pytest.raises(UserError, match=r"'beacn' does not exist; give one of digits, local, nearby, beacon, crowd, "):
         check_dataset("beacn", 128, tmp_path)
