@@ -263,7 +263,7 @@ def test_a_wrong_plan_is_one_sentence(tmp_path: Path, changes: dict[str, Any], m
 
 
 def test_a_missing_plan_names_those_that_ship(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there are: default"):
+    with pytest.raises(UserError, match="there are: crowd, default, identity"):
         load_plan("nowhere")
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [")

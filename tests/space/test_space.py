@@ -122,7 +122,7 @@ def test_what_is_no_space_is_refused_with_its_line(change: tuple[str, str], sent
 def test_the_spaces_that_ship_are_found_by_name() -> None:
     assert load_space("default").max_blocks == 3
     assert load_space("small.yaml").name == "small"
-    with pytest.raises(UserError, match="there are: control, default, inside, operators, replaced, small"):
+    with pytest.raises(UserError, match="there are: control, default, inside, landscape, operators, replaced, small"):
         load_space("no-such-space")
 
 
