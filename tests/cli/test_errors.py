@@ -57,7 +57,7 @@ from tests.cli.pretended import Trainings
         ("--min-map50-95", "40", "less than or equal to 1"),
         ("--with", "neck.P9", "space 'default' on yolov5n has no site 'neck.P9' to require or forbid; its sites: back"),
         ("--base", "yolov8n-seg", "only detection models can be searched"),
-        ("--space", "huge", "there are: control, default, inside, operators, replaced, small"),
+        ("--space", "huge", "there are: control, default, inside, landscape, operators, replaced, small"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(clo: Clo, option: str, value: str, right: str) -> None:
