@@ -20,7 +20,6 @@ from harness.record.run_settings import (
     ExecutorKind,
     require_equal_shares,
     require_one_gpu,
-    require_rays,
 )
 from harness.record.study import ABLATION
 from harness.storage.records import begun_with
@@ -147,7 +146,6 @@ def ablation_of(
 
 def _place(settings: AblationSettings) -> Place:
     """Find this machine or a cluster; by the published recipe one training takes all that there is of this machine."""
-    require_rays(settings.executor, settings.cluster, device=settings.device, threads=settings.threads)
     published = settings.file.recipe is Recipe.PUBLISHED
     if published:
         require_equal_shares(settings.cluster, settings.file.batch)

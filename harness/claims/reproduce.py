@@ -173,6 +173,7 @@ def reproduce(
     claims = choose_claims(settings.claims)
     files = ("report.html", "report.md", "environment.json")
     refuse_foreign_folder(settings.folder, files, (settings.folder / FINDINGS).is_file(), "--results")
+    ablation_files(settings)  # wrong values are refused, whether or not anything is trained
     ablations = [] if settings.no_training else needed_ablations(settings)
     for name, own in _by_study(ablations).items():
         observer.phase(f"reckoning what {name} takes")

@@ -112,6 +112,8 @@ def seed_list(option: str, text: str | None) -> int | tuple[int, ...] | None:
     """
     if text is None:
         return None
+    if text.strip() == "0":
+        raise UserError(f"{option} 0: at least one; seed 0 alone is 1")
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch("[0-9]{1,10}", part) for part in parts):
         raise UserError(f"{option} {text}: neither a number of seeds (5) nor a list of them (0,3,7)")

@@ -117,6 +117,8 @@ def table_folder(study: str, storage: str | None, results: Path) -> Path | None:
             f"{folder}: holds nothing to render; expected a study's study.db, or trials.parquet and environment.json; "
             "a ledger's findings.json; a verdict's judged.json; or a fidelity study's trainings.csv and setting.json"
         )
+    if leads_there and storage:
+        raise UserError(f"--storage: {study} is a folder, read as it is; give a study's name, or leave it out")
     return folder if kind_of(folder) else None
 
 

@@ -62,6 +62,8 @@ def reproduce(
         return
     if preset is not None:
         _refuse_others(context, "--preset", _OF_PRESET)
+    if list_claims:
+        _refuse_others(context, "--list", {"list_claims", "as_json"})
     from harness.claims.ledger import choose_claims
     from harness.terminal import observer
 

@@ -21,11 +21,9 @@ from harness.record.settings import EMBEDDED_DATA, SearchSettings, default_of
 _OF_A_STUDY = 100
 # What only a model by itself takes, and only an architecture of a study: each is otherwise refused.
 _MODELS, _STUDYS = ("data", "imgsz", "batch", "seed", "learning_rate", "block_rate_factor"), (
-    "seeds", "from_scratch", "workers",
+    "seeds", "from_scratch", "workers", "storage",
 )  # fmt: skip
-_BOTH = (
-    "epochs", "allow_unusable", "allow_val_in_train", "device", "threads", "loader_workers", "storage", "results",
-)  # fmt: skip
+_BOTH = ("epochs", "allow_unusable", "allow_val_in_train", "device", "threads", "loader_workers", "results")
 
 
 @options_of(
@@ -69,7 +67,8 @@ def train(
     why = "an architecture of a study has the study's" if is_of_study else "it is for STUDY ARCHITECTURE"
     for option, value in (of_a_model if is_of_study else of_a_study).items():
         if value is not None:
-            raise UserError(f"{option} {value}: {why}; leave it out")
+            shown = option if value is True else f"{option} {value}"
+            raise UserError(f"{shown}: {why}; leave it out")
     if architecture is not None:
         _of_study(model, architecture, {name: given[name] for name in (*_STUDYS, *_BOTH)}, as_json)
         return
@@ -83,7 +82,7 @@ def train(
         "data": data, "epochs": 20, "imgsz": default_of("imgsz")({"data": data}), "batch": 16, "seed": 0,
         "device": "auto", "loader_workers": LOADER_WORKERS,
     }  # fmt: skip
-    said = {name: given[name] for name in (*_MODELS, *_BOTH) if name not in {"storage", "results"}}
+    said = {name: given[name] for name in (*_MODELS, *_BOTH) if name != "results"}
     known = {name: value for name, value in said.items() if value is not None}
     options = settings_of(TrainOptions, model=model, weights=weights, out=target, **{**own, **known})
     with observer(f"clo train · {model}", quiet=False, machine=as_json) as watch:

@@ -15,10 +15,12 @@ from harness.common.yaml_file import kind_of, line_of, read_yaml
 from harness.record.arms import LEVELS, Factor, Factors, Level, Wanted
 from harness.record.ladder import MOST_SEEDS
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.run_settings import StoredSettings
+from harness.record.run_settings import StoredSettings, option_of
 from harness.record.settings import EMBEDDED_DATA, Objective, Sampler, SearchSettings, default_of
 
 _FOLDER = "ablations"
+# Options of `clo ablate` that are not called as the fields.
+_OPTIONS = {"name": "--study", "models": "--model"}
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -216,5 +218,5 @@ def load_ablation(spec: str, changes: Mapping[str, Any] | None = None) -> Ablati
         if first["type"] == "extra_forbidden":
             said = f"{field}: unknown key; known keys: {', '.join(AblationFile.model_fields)}"
         if changes and field in changes:
-            raise UserError(f"--{said.replace('_', '-', field.count('_'))}") from error
+            raise UserError(f"{_OPTIONS.get(field, option_of(field))}{said.removeprefix(field)}") from error
         raise UserError(f"{path}, line {line_of(tree, first['loc'])}: {said}") from error

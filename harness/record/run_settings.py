@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
 from harness.common.errors import UserError
 from harness.record.storage_url import require_storage_url, without_password
@@ -116,6 +116,12 @@ class RunSettings(BaseModel):
     )
     cluster: ClusterSettings = ClusterSettings()
     results: Path = Field(default=Path("results"), description="Folder that holds one folder a study.")
+
+    @model_validator(mode="after")
+    def _cluster_is_rays(self) -> Self:
+        """Require that what is Ray's to assign is asked of Ray, and only of Ray."""
+        require_rays(self.executor, self.cluster, device=self.device, threads=self.threads)
+        return self
 
 
 class StoredSettings(RunSettings):

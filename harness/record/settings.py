@@ -14,7 +14,7 @@ from harness.common.errors import UserError
 from harness.record.constraints import Constraints
 from harness.record.ladder import MOST_SEEDS, Budget, Ladder, Rung, parse_budget, parse_rungs
 from harness.record.rates import FROM_BASE, with_default_rates
-from harness.record.run_settings import StoredSettings, require_one_gpu, require_rays, settings_of
+from harness.record.run_settings import StoredSettings, require_one_gpu, settings_of
 from harness.record.storage_url import sqlite_url
 
 Parsed = TypeVar("Parsed")
@@ -207,9 +207,7 @@ class SearchSettings(StoredSettings):
         return {**decided, **values}
 
     @model_validator(mode="after")
-    def _cluster_is_rays(self) -> SearchSettings:
-        """Require that what is Ray's to assign is asked of Ray, and only of Ray."""
-        require_rays(self.executor, self.cluster, device=self.device, threads=self.threads)
+    def _one_gpu_a_training(self) -> SearchSettings:
         require_one_gpu(self.cluster)
         return self
 
