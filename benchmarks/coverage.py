@@ -244,7 +244,7 @@ def cells() -> list[Cell]:
     ]  # fmt: skip
     equal = [(10, 3), (50, 3), (10, 1), (50, 10), (10, 10)]
     rows += [_search("C", candidates, count, seeds) for candidates, count in equal for seeds in (3, 5)]
-    rows.append(_search("B10", 10, 1, 2))
+    rows += [_search("C", 4, 1, 4), _search("B10", 10, 1, 2)]  # embedded data by default; who says two seeds
     for candidates, count, seeds, factor in (
         (12, 3, 3, 8), (12, 3, 5, 8), (12, 3, 5, 3), (12, 12, 5, 8), (12, 12, 5, 3), (10, 10, 5, 5), (50, 10, 3, 4),
         (50, 10, 5, 4),
