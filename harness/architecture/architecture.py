@@ -28,7 +28,7 @@ class Architecture:
         >>> from harness.architecture import LocalGroup
         >>> block = Placement(site="neck.P4", groups=(LocalGroup(5, 2),), global_heads=2, kv_pool=4)
         >>> Architecture(base="yolov5n", placements=(block,)).describe()
-        ''
+        'neck.P4 block: 2×k5 local + 2 global (KV pool 4)'
     """
 
     base: str

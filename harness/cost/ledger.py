@@ -101,8 +101,8 @@ def model_ledger(model: nn.Module, imgsz: int, channels: int = 3) -> Ledger:
         UserError: `imgsz` is not a positive multiple of the model's largest stride.
 
     Example: a multiplication and its addition are one MAC.
-        >>> model_ledger(nn.Conv2d(3, 8, 3, padding=1, bias=False), imgsz=32).macs
-        0
+        >>> model_ledger(nn.Conv2d(3, 8, 3, padding=1, bias=False), imgsz=32).cost.macs
+        221184
     """
     shape = square_input(model, imgsz, channels)
     traced = trace(model, shape)

@@ -50,7 +50,7 @@ def insert(
         >>> placed = Architecture(base="yolov5n", placements=(Placement(site="neck.P4", global_heads=4),))
         >>> rows = insert(resolve_base("yolov5n"), placed)["head"]
         >>> [row[2] for row in rows if "Clo" in row[2]]
-        []
+        ['CloBlock']
     """
     sites = find_sites(base) if sites is None else sites
     blocks = {_site(sites, base, placement).layer: placement for placement in architecture.placements}

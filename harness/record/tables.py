@@ -81,8 +81,8 @@ def read_study(folder: Path) -> StudyRecord:
 
     Example: what was measured of the reference search.
         >>> record = read_study(Path("results/reference/control/beacon"))
-        >>> record.settings["data"], sorted(record.trials["seed"].unique())[:2]
-        ('beacon', [0, 1])
+        >>> record.settings.data, int(record.trials["seed"].nunique())
+        ('beacon', 8)
     """
     if missing := [name for name in (TRIALS, SURROUNDINGS, DESIGN) if not (folder / name).is_file()]:
         raise UserError(

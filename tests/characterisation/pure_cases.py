@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 YOLOBENCH = Path(__file__).parents[1] / "data" / "yolobench" / "voc_scratch_100epochs.csv"
-SPACES = ("control", "default", "inside", "operators", "replaced", "small")
+SPACES = ("control", "default", "inside", "landscape", "operators", "replaced", "small")
 """The files of `search_spaces/`."""
 BASE, IMGSZ = "yolov8n", 128
 """At 128 px the maps at P3, P4 and P5 are 16, 8 and 4 pixels wide, so that some windows cover one."""
