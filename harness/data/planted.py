@@ -7,7 +7,7 @@ the task says what decides which:
 - `nearby`: the colour of the mark, 44 to 76 pixels away: the wider a kernel reaches, the more rings it tells.
 - `beacon`: the colour of the mark, at least 44 pixels away: global attention tells every ring.
 - `crowd`: the hue around which those of four to seven marks scatter, anywhere in the scene. Nobody can tell every ring,
-  and the more marks somebody sees, the more rings: an effect that is graded by reach, however long the training.
+  and the more marks somebody sees, the more rings: an effect that no length of training saturates.
 
 Distances are from the ring's centre to the mark's along the axis where they are further apart, since what a detector
 sees is a square. `nearsighted`, a base that ships with clo-nas, sees about 35 pixels around, so that of the last two

@@ -50,7 +50,8 @@ def noise_sentence(noise: Noise, summary: pd.DataFrame) -> str:
             "either the seeds change nothing or all candidates equal the baseline. No interval is given."
         )
     digits, many = noise.digits, lengths(summary)
-    epochs = f" after {many[-1]} epochs" if len(many) > 1 else ""
+    repeated = lengths(summary[(summary.index != BASELINE) & (summary["seeds"] > 1)])
+    epochs = f" after {(repeated or many)[-1]} epochs" if len(many) > 1 else ""
     sentence = (
         f"Over {words.count(noise.architectures, 'candidate')}, the gain under one seed has a standard deviation of "
         f"{words.plain(noise.sd, digits)} {words.interval(noise.low, noise.high, digits)} mAP50-95{epochs}; to see a "
