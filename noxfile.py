@@ -137,7 +137,7 @@ def fuzz(session: nox.Session) -> None:
     """Try 20,000 bad inputs, others each time; as many as `CLO_NAS_FUZZ` says: `nox -s fuzz -- --hypothesis-seed 1`."""
     _install(session)
     wanted = {"CLO_NAS_FUZZ": os.environ.get("CLO_NAS_FUZZ", "20000")}
-    of_pytest = ["tests/fuzz", "--hypothesis-show-statistics", *session.posargs]
+    of_pytest = ["tests/fuzz", *session.posargs]
     session.run(str(PYTHON), "-m", "pytest", *of_pytest, env=wanted, external=True)
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from harness.ablation.loop import ArmLoop, weights_path
 from harness.ablation.run import common_bases
 from harness.ablation.setting import Ablation, ablation_of
@@ -48,7 +50,7 @@ class ChosenOptions(StoredSettings):
     """
 
     identity: str
-    epochs: int
+    epochs: int = Field(ge=1)
     seeds: int | tuple[int, ...] = 3
     allow_unusable: bool = False
     allow_val_in_train: bool = False

@@ -177,6 +177,7 @@ def test_a_chosen_architecture_is_trained_with_the_baseline_under_new_seeds(
     [
         (("deadbeef",), "study x has no architecture 'deadbeef'; it has baseline"),
         (("baseline", "--epochs", "3"), "--epochs 3: the study's own trainings have so many; give another number"),
+        (("baseline", "--epochs", "0"), "--epochs 0: Input should be greater than or equal to 1"),
         (("baseline", "--data", "x.yaml"), "--data x.yaml: an architecture of a study has the study's; leave it out"),
     ],
 )
