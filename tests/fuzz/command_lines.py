@@ -34,6 +34,7 @@ REPLACED = (
     "harness.search.simulate.simulate",
     "harness.ablation.fidelity.run_fidelity",
     "harness.ablation.fidelity.prepare_fidelity",
+    "harness.claims.control.run_control",
     "harness.claims.reproduce.reproduce",
     "harness.claims.preset.run_preset",
     "harness.latency.latency.interleaved_latency",
